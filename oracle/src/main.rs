@@ -1,0 +1,2 @@
+//! The oracle binary.
+fn main() {}

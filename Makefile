@@ -1,0 +1,32 @@
+# The habits. Every target is one line; the work is in scripts/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench fuzz hw-test build clean-state
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+demo: ## install what is missing, build, and run a whole quorum on SQLite and soft tokens
+	@scripts/build.sh demo && scripts/demo.sh
+
+test: ## install what is missing and pass every test (ARGS='-p quorate-protocol otp' narrows)
+	@scripts/test.sh $(ARGS)
+
+lint: ## format, clippy, docs, licences and sources of dependencies, unused dependencies, shell
+	@scripts/lint.sh
+
+bench: ## measure libraries and the whole oracle, in a release build
+	@scripts/bench.sh $(ARGS)
+
+fuzz: ## feed damaged input to everything that reads bytes from outside (SECONDS_EACH=20)
+	@scripts/fuzz.sh $(ARGS)
+
+hw-test: ## run the token contract on the keys named in QUORATE_HW_SERIALS
+	@scripts/hw-test.sh $(ARGS)
+
+build: ## install what is missing and build both programs
+	@scripts/build.sh build
+
+clean-state: ## forget the caches that lint and test keep outside the clone
+	@scripts/clean-state.sh

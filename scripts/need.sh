@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Installs Debian packages that are missing, and only those: nothing missing means no apt and no network. Sourced after env.sh.
+
+# What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file, else a command.
+need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux)
+# Later grounds add their line here and to `test.sh`: the virtual card (pcscd), the shared store (postgresql), the browser (chromium).
+need_shell_lint=(shellcheck:shellcheck)
+need_fuzz=(c++:g++)
+
+# need PROBE:PACKAGE…
+need() {
+    local pair probe missing=()
+    for pair in "$@"; do
+        probe=${pair%%:*}
+        if [[ $probe == */* ]]; then [[ -e $probe ]]; else command -v "$probe" >/dev/null; fi || missing+=("${pair#*:}")
+    done
+    ((${#missing[@]})) || return 0
+    command -v apt-get >/dev/null || die "missing: ${missing[*]} (Debian's names); install them, then run this again"
+    local as_root=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || die "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+    # Lists that cannot be refreshed may still be good enough, so only the install decides.
+    "${apt[@]}" update >&2 || say "apt-get update failed; trying with the lists that are here"
+    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || die "could not install ${missing[*]}"
+    hash -r
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what is missing and runs every test. Arguments go to the test runner and narrow it.
+set -euo pipefail
+here=$(dirname -- "${BASH_SOURCE[0]}")
+# shellcheck source=scripts/env.sh
+source "$here/env.sh"
+# shellcheck source=scripts/need.sh
+source "$here/need.sh"
+
+need "${need_build[@]}" "${need_peers[@]}"
+# shellcheck source=scripts/python-peers.sh
+source "$here/python-peers.sh"
+
+# A missing peer is a failure here, not a reason to skip.
+export QUORATE_TEST_ALL=1
+scope=(--workspace)
+if (($#)); then
+    scope=("$@")
+fi
+
+if ! command -v cargo-nextest >/dev/null; then
+    say "cargo-nextest is not here: using cargo test"
+    # Tests of one package run the programs of another, so those come first, built as the tests build them.
+    cargo build --locked --workspace --bins --tests
+    exec cargo test --locked --no-fail-fast "${scope[@]}"
+fi
+cargo build --locked --workspace --bins --tests
+cargo nextest run --locked --no-fail-fast "${scope[@]}"
+# nextest leaves out the examples in documentation.
+if ((!$#)); then
+    cargo test --locked --workspace --doc
+fi

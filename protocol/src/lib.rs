@@ -4,6 +4,7 @@
 //! (One exception, inherited from the `age` crate: file keys and ephemeral keys of age files come from the
 //! operating system.) `SPEC.md` beside this crate states every byte.
 
+pub mod display;
 pub mod farmfa;
 pub mod otp;
 pub mod recipient;

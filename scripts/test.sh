@@ -27,6 +27,6 @@ fi
 cargo build --locked --workspace --bins --tests
 cargo nextest run --locked --no-fail-fast "${scope[@]}"
 # nextest leaves out the examples in documentation.
-if ((!$#)); then
+if (($# == 0)); then
     cargo test --locked --workspace --doc
 fi

@@ -146,7 +146,9 @@ fn every_source_file_opens_with_its_purpose_and_stays_small() {
 
 #[test]
 fn lints_are_expected_with_a_reason_never_allowed() {
-    nowhere(&SOURCES.into_iter().flat_map(rust_files).collect::<Vec<_>>(), &["#[allow(", "#![allow("]);
+    let files: Vec<_> = SOURCES.into_iter().flat_map(rust_files).collect();
+    // Spelled apart, or this file would be an offender.
+    nowhere(&files, &[concat!("#[", "allow("), concat!("#![", "allow(")]);
 }
 
 #[test]
@@ -179,16 +181,15 @@ fn cargo(arguments: &[&str]) -> String {
 
 /// Fails with every line of `files` whose code names one of `needles`.
 fn nowhere(files: &[PathBuf], needles: &[&str]) {
-    let mut offences = String::new();
+    let mut offences = Vec::new();
     for file in files {
         let text = read(file);
         for needle in needles {
-            for line in mentions(&text, needle) {
-                offences += &format!("\n  {}:{line}: {needle}", file.display());
-            }
+            let lines = mentions(&text, needle);
+            offences.extend(lines.iter().map(|line| format!("{}:{line}: {needle}", file.display())));
         }
     }
-    assert!(offences.is_empty(), "named where it must not be:{offences}");
+    assert!(offences.is_empty(), "named where it must not be:\n{}", offences.join("\n"));
 }
 
 /// Numbers of the lines that name `needle` as the start of a path or word, outside comments and unit tests (which close a file).

@@ -4,7 +4,20 @@
 //! (One exception, inherited from the `age` crate: file keys and ephemeral keys of age files come from the
 //! operating system.) `SPEC.md` beside this crate states every byte.
 
+pub mod api;
+pub mod deal;
 pub mod display;
+pub mod encoding;
 pub mod farmfa;
+mod gf256;
+pub mod header;
+pub mod invite;
 pub mod otp;
+pub mod plan;
+pub mod proof;
 pub mod recipient;
+pub mod sealing;
+pub mod session;
+pub mod sharing;
+pub mod strict_json;
+pub mod toc;

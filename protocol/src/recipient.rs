@@ -2,11 +2,8 @@
 //!
 //! A recipient is parsed once and then known good: its point is on the curve, its string is the only spelling of
 //! its key, and [`NativeRecipient::key_id`] tells whether two recipients are one key in different clothes. Nothing
-//! here knows players, tokens or files; the unwrapping half of P-256 recipients is in [`p256_stanza`].
+//! here knows players, tokens or files; the unwrapping half of P-256 recipients is in [`crate::p256_stanza`].
 
-pub mod p256_stanza;
-
-mod hpke;
 mod x25519;
 
 use std::collections::HashSet;
@@ -20,7 +17,7 @@ use bech32::Hrp;
 use p256::PublicKey;
 use p256::elliptic_curve::sec1::ToSec1Point;
 
-use self::p256_stanza::compressed;
+use crate::p256_stanza::{self, compressed};
 
 const X25519_HRP: &str = "age";
 const TAG_HRP: &str = "age1tag";
@@ -84,27 +81,18 @@ pub enum RecipientKind {
     PostQuantum,
 }
 
-impl RecipientKind {
-    /// The kind of all the recipients of one player. [`RecipientError::Mixed`] when there are two,
-    /// [`RecipientError::None`] when there is no recipient.
-    pub fn of_all<'a>(recipients: impl IntoIterator<Item = &'a NativeRecipient>) -> Result<Self, RecipientError> {
-        let (mut classic, mut post_quantum) = (None, None);
-        for recipient in recipients {
-            let first = match recipient.kind() {
-                Self::Classic => &mut classic,
-                Self::PostQuantum => &mut post_quantum,
-            };
-            first.get_or_insert(recipient);
-        }
-        match (classic, post_quantum) {
-            (Some(_), None) => Ok(Self::Classic),
-            (None, Some(_)) => Ok(Self::PostQuantum),
-            (Some(classic), Some(post_quantum)) => Err(RecipientError::Mixed {
-                classic: shown(&classic.to_string()),
-                post_quantum: shown(&post_quantum.to_string()),
-            }),
-            (None, None) => Err(RecipientError::None),
-        }
+/// The kind of all the recipients of one player: age seals to one kind only, so a spare key must be of the same.
+/// [`RecipientError::Mixed`] when there are two, [`RecipientError::None`] when there is no recipient.
+pub fn check_kinds(recipients: &[NativeRecipient]) -> Result<RecipientKind, RecipientError> {
+    let first = |kind| recipients.iter().find(|recipient| recipient.kind() == kind);
+    match (first(RecipientKind::Classic), first(RecipientKind::PostQuantum)) {
+        (Some(_), None) => Ok(RecipientKind::Classic),
+        (None, Some(_)) => Ok(RecipientKind::PostQuantum),
+        (Some(classic), Some(post_quantum)) => Err(RecipientError::Mixed {
+            classic: shown(&classic.to_string()),
+            post_quantum: shown(&post_quantum.to_string()),
+        }),
+        (None, None) => Err(RecipientError::None),
     }
 }
 

@@ -4,6 +4,8 @@
 //! The private key sits in a token that only multiplies points, so opening is split: [`P256Stanza::parse`], then the
 //! token's ECDH with [`P256Stanza::ephemeral`], then [`P256Stanza::finish`]. Nothing here knows tokens or PINs.
 
+mod hpke;
+
 use age::EncryptError;
 use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
 use age_core::secrecy::ExposeSecret;
@@ -18,8 +20,6 @@ use p256::elliptic_curve::Generate;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
-
-use super::hpke;
 
 /// Stanza type of `age1yubikey1…` recipients, and the HKDF info of their wrapping key.
 pub const PIV_P256: &str = "piv-p256";
@@ -156,7 +156,7 @@ pub fn key_tag(point: &PublicKey) -> [u8; TAG_BYTES] {
 }
 
 /// Wraps a file key as age-plugin-yubikey does. The ephemeral key comes from the operating system.
-pub(super) fn wrap_piv_p256(file_key: &FileKey, recipient: &PublicKey) -> Result<Stanza, EncryptError> {
+pub(crate) fn wrap_piv_p256(file_key: &FileKey, recipient: &PublicKey) -> Result<Stanza, EncryptError> {
     let secret = EphemeralSecret::try_generate().map_err(|error| EncryptError::Io(std::io::Error::other(error)))?;
     let ephemeral = secret.public_key();
     let shared_x = Zeroizing::new((*secret.diffie_hellman(recipient).raw_secret_bytes()).into());
@@ -204,8 +204,8 @@ mod tests {
     use age::Recipient;
     use p256::SecretKey;
 
-    use super::super::NativeRecipient;
     use super::*;
+    use crate::recipient::NativeRecipient;
 
     fn opened(stanza: &Stanza, secret: &SecretKey) -> Result<[u8; 16], StanzaError> {
         let parsed = P256Stanza::parse(stanza).unwrap()?;

@@ -13,6 +13,7 @@ mod gf256;
 pub mod header;
 pub mod invite;
 pub mod otp;
+pub mod p256_stanza;
 pub mod plan;
 pub mod proof;
 pub mod recipient;

@@ -2,7 +2,7 @@
 
 use crate::encoding::sha256;
 use crate::header::{GroupName, HeaderError, MAX_NOTE, check_name, check_threshold};
-use crate::recipient::{NativeRecipient, RecipientError, RecipientKind};
+use crate::recipient::{NativeRecipient, RecipientError, check_kinds};
 use crate::strict_json::{self, JsonError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -155,7 +155,7 @@ impl PlannedPlayer {
         }
         let natives: Vec<NativeRecipient> =
             self.recipients.iter().map(|text| text.parse().map_err(refused)).collect::<Result<_, _>>()?;
-        RecipientKind::of_all(&natives).map_err(refused)?;
+        check_kinds(&natives).map_err(refused)?;
         Ok(natives)
     }
 }

@@ -273,8 +273,9 @@ pub struct Event {
     /// In their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The session after it.
-    pub session: Session,
+    /// The session as it is now; left out once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
 }
 
 /// `GET /.well-known/quorate`: what `quorate oracle trust` reads.

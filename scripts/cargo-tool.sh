@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Tools from crates.io, built once into the cache folder and kept across clones. Sourced after need.sh.
 
 # cargo_tool NAME VERSION: sets `tool` to the program, building it when it is not there.

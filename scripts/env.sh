@@ -3,7 +3,7 @@
 # It must not install anything: that is need.sh.
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-cd -- "$root"
+cd -- "$root" || exit 1
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -11,6 +11,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 account_home=$(getent passwd "$(id -u)" | cut -d: -f6)
 export HOME="${HOME:-$account_home}"
 
+# shellcheck disable=SC2034  # read by the scripts that source this
 # Tools and virtual environments that outlive a clone. Safe to delete at any time.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/quorate
 

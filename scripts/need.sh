@@ -1,12 +1,15 @@
 # shellcheck shell=bash
 # Installs Debian packages that are missing, and only those: nothing missing means no apt and no network. Sourced after env.sh.
 
-# What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file, else a command.
-need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
-need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux)
-# Later grounds add their line here and to `test.sh`: the virtual card (pcscd), the shared store (postgresql), the browser (chromium).
-need_shell_lint=(shellcheck:shellcheck)
-need_fuzz=(c++:g++)
+# shellcheck disable=SC2034  # read by the scripts that source this
+{
+    # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file, else a command.
+    need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+    need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux)
+    # Later grounds add their line here and to `test.sh`: the virtual card (pcscd), the shared store (postgresql), the browser (chromium).
+    need_shell_lint=(shellcheck:shellcheck)
+    need_fuzz=(c++:g++)
+}
 
 # need PROBE:PACKAGE…
 need() {

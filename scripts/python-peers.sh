@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Python programs that tests talk to, pinned in tests/requirements.txt, in a virtual environment outside the clone. Sourced
 # after need.sh; sets QUORATE_PYTHON. The folder carries the hash of what is in it, so a change of pins makes a new one.
 

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn plain_text_of_any_script_is_untouched() {
-        for text in ["AWS root", "Zoë", "日本語", "مرحبا", "👩‍👩‍👧", "C:\\root", "a\u{301}", "می\u{200c}خواهم"] {
+        for text in ["AWS root", "Zoë", "日本語", "مرحبا", "👩‍👩‍👧", "C:\\root", "a\u{301}", "می\u{200c}خواهم"]
+        {
             assert_eq!(escape_controls(text), text);
         }
     }

@@ -1,4 +1,5 @@
 //! One-time passwords against the published vectors, and otpauth URIs good and bad.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use proptest::prelude::*;
 use quorate_protocol::otp::{Algorithm, MAX_NAME_BYTES, MAX_PERIOD, OtpError, OtpSecret, Parameter, Parameters};

@@ -1,0 +1,228 @@
+//! The typed client of an oracle's session routes: blocking, bounded in time and size, without redirects. It sends and
+//! reads bodies and maps refusals; what the answers mean, whom to trust and what to show is decided by its callers.
+//! Bodies are never logged or repeated in errors.
+
+mod error;
+mod events;
+mod tls;
+
+pub use error::{ClientError, Refusal};
+pub use events::Events;
+
+use quorate_protocol::api::{
+    AddToc, Denial, NewSession, OracleDescription, Receipt, Redeal, Session, SessionCredentials, SessionKey, TotpCode,
+};
+use quorate_protocol::display::escape_controls;
+use quorate_protocol::header::check_url;
+use quorate_protocol::session::Kek;
+use reqwest::Method;
+use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Bytes of an answer that are read at most.
+const MAX_ANSWER: u64 = 1024 * 1024;
+/// Bytes of a redeal's answer: up to 255 encrypted Tocs.
+const MAX_REDEAL: u64 = 36 * 1024 * 1024;
+/// How long one request may take, connecting included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an event stream may be silent. Oracles send a heartbeat far more often.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a request that changes nothing is tried.
+const ATTEMPTS: u32 = 3;
+/// The header that shows names to whoever has the invite.
+const VIEW_HEADER: &str = "quorate-invite";
+
+/// How to connect.
+#[derive(Debug, Clone, Default)]
+pub struct ClientOptions {
+    /// PEM file of certificate authorities to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether `http://` may leave this machine.
+    pub insecure_http: bool,
+}
+
+/// A connection to one oracle. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::blocking::Client,
+    url: String,
+}
+
+impl Client {
+    /// Prepares to talk to the oracle whose base URL is `url`. Nothing is sent yet.
+    pub fn new(url: &str, options: &ClientOptions) -> Result<Self, ClientError> {
+        let base = url.trim_end_matches('/');
+        let parsed = check_url(base).map_err(|_| ClientError::Url { url: escape_controls(url) })?;
+        tls::check_scheme(&parsed, options)?;
+        let builder = reqwest::blocking::Client::builder()
+            .tls_backend_preconfigured(tls::config(&parsed, options)?)
+            .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(SILENCE_TIMEOUT);
+        // A proxy from the environment would see what is sent in the clear because it should not leave the machine.
+        let builder = if parsed.scheme() == "http" { builder.no_proxy() } else { builder };
+        let http = builder.build().map_err(|error| ClientError::unreachable(base, &error))?;
+        Ok(Self { http, url: base.to_owned() })
+    }
+
+    /// What the oracle at `url` says of itself: its root key, its certificates, its clock. Nothing in it is to be trusted yet.
+    pub fn describe(url: &str, options: &ClientOptions) -> Result<OracleDescription, ClientError> {
+        let client = Self::new(url, options)?;
+        let description: OracleDescription = client.read("/.well-known/quorate", None, MAX_ANSWER)?;
+        if description.version == 1 {
+            Ok(description)
+        } else {
+            Err(client.strange(&format!("it speaks version {} of the protocol", description.version)))
+        }
+    }
+
+    /// The oracle's base URL, without a trailing slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `POST /sessions`.
+    pub fn create(&self, session: &NewSession) -> Result<SessionCredentials, ClientError> {
+        self.json(self.post("/sessions", session)?, MAX_ANSWER)
+    }
+
+    /// `GET /sessions/{id}`; with names and reason when `view` is the invite's token.
+    pub fn session(&self, id: &str, view: Option<&str>) -> Result<Session, ClientError> {
+        self.read(&format!("/sessions/{id}"), view, MAX_ANSWER)
+    }
+
+    /// `POST /sessions/{id}/tocs`.
+    pub fn add_toc(&self, id: &str, toc: &AddToc) -> Result<(), ClientError> {
+        self.post(&format!("/sessions/{id}/tocs"), toc).map(drop)
+    }
+
+    /// `POST /sessions/{id}/denials`.
+    pub fn deny(&self, id: &str, denial: &Denial) -> Result<(), ClientError> {
+        self.post(&format!("/sessions/{id}/denials"), denial).map(drop)
+    }
+
+    /// `POST /sessions/{id}/totp`: the code, when the session is quorate.
+    pub fn code(&self, id: &str, kek: &Kek) -> Result<TotpCode, ClientError> {
+        self.json(self.post(&format!("/sessions/{id}/totp"), &SessionKey { kek: kek.to_base64() })?, MAX_ANSWER)
+    }
+
+    /// `POST /sessions/{id}/redeal`: runs the approved plan, once.
+    pub fn redeal(&self, id: &str, kek: &Kek) -> Result<Redeal, ClientError> {
+        self.json(self.post(&format!("/sessions/{id}/redeal"), &SessionKey { kek: kek.to_base64() })?, MAX_REDEAL)
+    }
+
+    /// `GET /sessions/{id}/redeal`: the new group and the Tocs that are still to be fetched.
+    pub fn redealt(&self, id: &str, view: Option<&str>) -> Result<Redeal, ClientError> {
+        self.read(&format!("/sessions/{id}/redeal"), view, MAX_REDEAL)
+    }
+
+    /// `POST /sessions/{id}/receipts`.
+    pub fn receive(&self, id: &str, receipt: &Receipt) -> Result<(), ClientError> {
+        self.post(&format!("/sessions/{id}/receipts"), receipt).map(drop)
+    }
+
+    /// `DELETE /sessions/{id}`, by whoever has the KEK.
+    pub fn cancel(&self, id: &str, kek: &Kek) -> Result<(), ClientError> {
+        let token = kek.cancel_token();
+        let bearer = Zeroizing::new(format!("Bearer {}", token.as_str()));
+        let mut bearer = HeaderValue::from_str(&bearer).expect("base64url is a header value");
+        bearer.set_sensitive(true);
+        let request = self.request(Method::DELETE, &format!("/sessions/{id}")).header(AUTHORIZATION, bearer);
+        self.send(request.timeout(REQUEST_TIMEOUT)).map(drop)
+    }
+
+    /// `GET /sessions/{id}/events` behind event `after` (0: from the first), reconnecting as needed.
+    pub fn events(&self, id: &str, view: Option<&str>, after: i64) -> Events {
+        Events::new(self.clone(), id, view, after)
+    }
+
+    fn open_events(&self, id: &str, view: Option<&str>, after: i64) -> Result<Box<dyn Read + Send>, ClientError> {
+        let mut request = with_view(self.request(Method::GET, &format!("/sessions/{id}/events")), view);
+        request = request.header(ACCEPT, "text/event-stream");
+        if after > 0 {
+            request = request.header("last-event-id", after);
+        }
+        let response = self.send(request)?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !kind.starts_with("text/event-stream") {
+            return Err(self.strange("it sent no event stream"));
+        }
+        Ok(Box::new(response))
+    }
+
+    /// A GET, tried again while nothing was decided.
+    fn read<T: DeserializeOwned>(&self, path: &str, view: Option<&str>, limit: u64) -> Result<T, ClientError> {
+        let mut attempt = 1;
+        loop {
+            let request = with_view(self.request(Method::GET, path), view).timeout(REQUEST_TIMEOUT);
+            match self.send(request).and_then(|response| self.json(response, limit)) {
+                Err(error) if error.is_passing() && attempt < ATTEMPTS => {
+                    std::thread::sleep(Duration::from_millis(150) * attempt);
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<Response, ClientError> {
+        let body = serde_json::to_vec(body).expect("request bodies are plain data");
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
+        self.send(request.timeout(REQUEST_TIMEOUT))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).header(ACCEPT, "application/json")
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().map_err(|error| ClientError::unreachable(&self.url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status.is_redirection() {
+            return Err(self.strange("it redirects elsewhere, which is not followed"));
+        }
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = self.bytes(response, MAX_ANSWER).unwrap_or_default();
+        Err(ClientError::refused(status.as_u16(), retry_after, &body))
+    }
+
+    fn json<T: DeserializeOwned>(&self, response: Response, limit: u64) -> Result<T, ClientError> {
+        let body = self.bytes(response, limit)?;
+        // The reason would repeat parts of the body.
+        serde_json::from_slice(&body).map_err(|_| self.strange("its answer is unreadable"))
+    }
+
+    fn bytes(&self, response: Response, limit: u64) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        let expected = response.content_length().unwrap_or(4096).min(limit);
+        let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(4096) + 1));
+        let mut limited = response.take(limit + 1);
+        limited.read_to_end(&mut body).map_err(|error| ClientError::unreachable(&self.url, &error))?;
+        if body.len() as u64 > limit { Err(self.strange("its answer is far too large")) } else { Ok(body) }
+    }
+
+    fn strange(&self, detail: &str) -> ClientError {
+        ClientError::Answer { url: self.url.clone(), detail: detail.to_owned() }
+    }
+}
+
+fn with_view(request: RequestBuilder, view: Option<&str>) -> RequestBuilder {
+    match view {
+        Some(token) => request.header(VIEW_HEADER, token),
+        None => request,
+    }
+}
+
+#[cfg(test)]
+mod tests;

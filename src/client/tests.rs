@@ -1,0 +1,135 @@
+//! The client against canned answers on a socket: what it sends, what it tries again, what it refuses.
+
+use super::*;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+/// Answers one connection per canned answer and hands back the heads of the requests.
+fn serve(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let thread = std::thread::spawn(move || {
+        answers
+            .into_iter()
+            .map(|answer| {
+                let (stream, _) = listener.accept().expect("a connection");
+                let mut reader = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    assert_ne!(reader.read_line(&mut head).expect("a request"), 0);
+                }
+                // The client may already have hung up on an answer that is too large.
+                let _ = reader.get_mut().write_all(answer.as_bytes());
+                head.to_lowercase()
+            })
+            .collect()
+    });
+    (Client::new(&url, &ClientOptions::default()).expect("a client"), thread)
+}
+
+fn answer(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+fn session(provided: u32) -> String {
+    serde_json::json!({
+        "id": "A".repeat(32), "toc_group_id": "7GCUCI2Y", "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-01T01:00:00Z",
+        "ttl": 60, "complete": false, "tocs_in_group": 3, "tocs_threshold": 2, "tocs_provided": provided, "purpose": "code",
+        "state": "open"
+    })
+    .to_string()
+}
+
+#[test]
+fn reading_is_tried_again_and_says_who_asks() {
+    let (client, server) = serve(vec![answer("503 Service Unavailable", "{}"), answer("200 OK", &session(1))]);
+    assert_eq!(client.session("ID", Some("view")).expect("the second answer").tocs_provided, 1);
+    let heads = server.join().expect("served");
+    assert!(heads[1].starts_with("get /sessions/id http/1.1"), "{heads:?}");
+    assert!(heads[1].contains("quorate-invite: view") && heads[1].contains("user-agent: quorate/"), "{heads:?}");
+}
+
+#[test]
+fn an_act_is_never_tried_twice() {
+    let busy = r#"{"status":503,"code":"busy","message":"busy","error":"busy"}"#;
+    let (client, server) = serve(vec![answer("503 Service Unavailable", busy)]);
+    let toc = AddToc { encrypted_toc: String::new(), x: None, proof: None };
+    assert_eq!(client.add_toc("ID", &toc).expect_err("busy").code(), Some("busy"));
+    assert_eq!(server.join().expect("served").len(), 1);
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let (client, server) =
+        serve(vec!["HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".into()]);
+    assert!(matches!(client.session("ID", None), Err(ClientError::Answer { .. })));
+    server.join().expect("served");
+}
+
+#[test]
+fn an_endless_answer_is_cut_off() {
+    let (client, server) = serve(vec![answer("200 OK", &" ".repeat(2 * 1024 * 1024))]);
+    let error = client.session("ID", None).expect_err("too large");
+    assert!(error.to_string().contains("far too large"), "{error}");
+    server.join().expect("served");
+}
+
+#[test]
+fn junk_is_named_without_being_repeated() {
+    let (client, server) = serve(vec![answer("200 OK", "{\"kek\": \"hunter2\"}")]);
+    let error = client.session("ID", None).expect_err("no session");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    server.join().expect("served");
+}
+
+#[test]
+fn cancelling_shows_the_token_and_not_the_key() {
+    let kek = Kek::from_base64(&quorate_protocol::encoding::base64(&[7; 32])).expect("32 bytes");
+    let (client, server) = serve(vec![answer("204 No Content", "")]);
+    client.cancel("ID", &kek).expect("cancelled");
+    let heads = server.join().expect("served");
+    assert!(heads[0].starts_with("delete /sessions/id "), "{heads:?}");
+    assert!(heads[0].contains(&format!("bearer {}", kek.cancel_token().as_str()).to_lowercase()), "{heads:?}");
+    assert!(!heads[0].contains(&kek.to_base64().to_lowercase()));
+}
+
+#[test]
+fn events_go_on_where_they_broke_off() {
+    let event = |seq: i64, kind: &str| {
+        let data = serde_json::json!({"seq": seq, "at": "2026-01-01T00:00:00Z", "kind": kind});
+        format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n")
+    };
+    let stream = |events: &[String]| {
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: beat\n\n{}", events.concat())
+    };
+    let (client, server) = serve(vec![
+        stream(&[event(1, "created"), "data: {\"cut".into()]),
+        answer("502 Bad Gateway", ""),
+        stream(&[event(1, "created"), event(2, "joined"), event(3, "expired"), event(4, "joined")]),
+    ]);
+    let kinds: Vec<String> = client.events("ID", None, 0).map(|event| event.expect("an event").kind).collect();
+    assert_eq!(kinds, ["created", "joined", "expired"]);
+    let heads = server.join().expect("served");
+    assert!(!heads[0].contains("last-event-id") && heads[2].contains("last-event-id: 1"), "{heads:?}");
+}
+
+#[test]
+fn an_unknown_session_has_no_events() {
+    let unknown = r#"{"status":404,"code":"session_unknown","message":"no such session","error":""}"#;
+    let (client, server) = serve(vec![answer("404 Not Found", unknown)]);
+    let mut events = client.events("ID", None, 0);
+    assert_eq!(events.next().expect("an error").expect_err("refused").code(), Some("session_unknown"));
+    assert!(events.next().is_none());
+    server.join().expect("served");
+}
+
+#[test]
+fn urls_are_checked_before_anything_is_sent() {
+    let options = ClientOptions::default();
+    for bad in ["", "oracle.example", "ftp://oracle.example", "https://user:pw@oracle.example", "https://oracle.example/?q"] {
+        assert!(matches!(Client::new(bad, &options), Err(ClientError::Url { .. })), "{bad}");
+    }
+    assert!(matches!(Client::new("http://oracle.example", &options), Err(ClientError::Insecure { .. })));
+}

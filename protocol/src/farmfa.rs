@@ -91,8 +91,10 @@ pub enum Layout {
 }
 
 /// One share of a base32 text. Wiped on drop; `Debug` shows the layout only.
+#[derive(Clone)]
 pub struct Share(Body);
 
+#[derive(Clone)]
 enum Body {
     Vault(vault::Share),
     Sssa(sssa::Share),

@@ -16,6 +16,7 @@ const PRIME: U256 = U256::ZERO.wrapping_sub(&U256::from_u8(189));
 const NUMBER_CHARS: usize = 44;
 
 /// One point for each 32 bytes of the secret.
+#[derive(Clone)]
 pub(super) struct Share {
     points: Zeroizing<Vec<Point>>,
 }

@@ -13,6 +13,7 @@ use crate::gf256;
 const POLYNOMIAL: u16 = 0x11b;
 
 /// A point: x and the values there of as many polynomials as the secret has bytes.
+#[derive(Clone)]
 pub(super) struct Share {
     x: u8,
     y: Zeroizing<Vec<u8>>,

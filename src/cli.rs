@@ -1,0 +1,152 @@
+//! The command line: one definition from which parsing, help, manual pages and completions all come. Each command has a
+//! file of its own; errors become text in `error`, and `ui` alone prints. It must not know formats or devices.
+
+mod ask;
+mod completions;
+mod deal;
+mod doctor;
+mod error;
+mod join;
+mod key;
+mod man;
+mod network;
+mod oracle;
+mod paths;
+mod session;
+mod toc;
+
+use crate::ui::Ui;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) use error::CliError;
+pub(crate) use network::NetworkArgs;
+pub(crate) use paths::Paths;
+
+/// Split a second factor among people; a quorum of touches yields one code, never the secret.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not quorate, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+struct GlobalArgs {
+    /// Age identity file or soft token to open Tocs with; may be given again
+    ///
+    /// As in age: files of AGE-SECRET-KEY and AGE-PLUGIN lines, sealed with a passphrase or not, and soft tokens. Without it,
+    /// $XDG_CONFIG_HOME/quorate/identities is tried, a file or a folder of such files.
+    #[arg(short = 'i', long = "identity", value_name = "FILE", global = true)]
+    identities: Vec<PathBuf>,
+    /// Print data as JSON, one value a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Leave out messages that are neither warnings nor errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make, list and look after the keys in tokens
+    Key(key::KeyArgs),
+    /// Split a secret into Tocs, one encrypted file per player
+    Deal(deal::DealArgs),
+    /// File, list, show and check Tocs
+    Toc(toc::TocArgs),
+    /// Ask the other players for a code, or for a redeal
+    Ask(ask::AskArgs),
+    /// Answer an invite: say who asks for what, wait for the touch, send your Toc
+    Join(join::JoinArgs),
+    /// Look at, continue or end a session
+    Session(session::SessionArgs),
+    /// Decide which oracles to trust
+    Oracle(oracle::OracleArgs),
+    /// Check what quorate needs, and say the cure for what is wrong
+    Doctor(doctor::DoctorArgs),
+    /// Print the completion script of a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands to a folder
+    Man(man::ManArgs),
+}
+
+/// What every command is given besides its own arguments.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Speaks to people.
+    pub(crate) ui: Ui,
+    /// The files of `-i`, in order.
+    pub(crate) identities: Vec<PathBuf>,
+}
+
+impl Context {
+    /// Where files of this person live.
+    #[expect(clippy::unused_self, reason = "commands reach their surroundings through the context")]
+    pub(crate) fn paths(&self) -> Result<Paths, CliError> {
+        Paths::find()
+    }
+
+    /// The time, in seconds since the Unix epoch.
+    #[expect(clippy::unused_self, reason = "commands reach their surroundings through the context")]
+    pub(crate) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second()
+    }
+}
+
+/// Runs the command line `arguments`, the program's name included, and returns the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0, mistakes to stderr with 2. Who closed the pipe wants neither.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ui = Ui::new(cli.global.json, cli.global.quiet);
+    let context = Context { ui, identities: cli.global.identities };
+    match run(&context, cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Key(args) => key::run(context, args),
+        Command::Deal(args) => deal::run(context, args),
+        Command::Toc(args) => toc::run(context, args),
+        Command::Ask(args) => ask::run(context, args),
+        Command::Join(args) => join::run(context, args),
+        Command::Session(args) => session::run(context, args),
+        Command::Oracle(args) => oracle::run(context, args),
+        Command::Doctor(args) => doctor::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+    }
+}
+
+/// The definition of the command line, for completions and manual pages.
+fn definition() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_sound() {
+        super::definition().debug_assert();
+    }
+}

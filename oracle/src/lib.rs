@@ -1,1 +1,2 @@
 //! The oracle.
+pub mod store;

@@ -1,0 +1,319 @@
+//! The oracle's store: sessions, Tocs, codes, redeals and their events, durable and decided once.
+//!
+//! [`Store`] is the whole of it for the services. Back ends are named in [`Store::open_with`] and nowhere else. The store
+//! never sees HTTP or a plain secret: `sealed` fields are opaque. It has no clock and no randomness: times are Unix
+//! milliseconds that the caller gives.
+//!
+//! When a method that writes returns, what it did is durable. A caller that goes away after the first poll changes
+//! nothing: the write is done.
+
+mod codes;
+mod engine;
+mod error;
+mod events;
+mod migrations;
+mod redeals;
+mod rows;
+mod sessions;
+mod settings;
+mod sqlite;
+mod tocs;
+
+use std::{path::Path, sync::Arc};
+
+use tokio::sync::broadcast;
+
+use self::{engine::Act, sqlite::Sqlite};
+pub use self::{
+    error::{EngineError, StoreError},
+    rows::{
+        ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, NewEvent, NewRedeal, NewSession, NewToc,
+        Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
+    },
+};
+
+/// Changes that a watcher may be behind before it must look for itself.
+const NOTICES: usize = 1024;
+
+/// How the embedded engine shares its work.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Operations that share a commit at most.
+    pub max_batch: usize,
+    /// Operations that may wait for the writer, and for the readers; more are refused as [`StoreError::Busy`].
+    pub queue: usize,
+    /// Read-only connections.
+    pub readers: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { max_batch: 256, queue: 1024, readers: 4 }
+    }
+}
+
+/// What the writer has done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterCounts {
+    /// Transactions committed.
+    pub commits: u64,
+    /// Operations answered, with whatever outcome.
+    pub jobs: u64,
+}
+
+/// The store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Engine>,
+    notices: broadcast::Sender<Arc<str>>,
+}
+
+enum Engine {
+    Sqlite(Sqlite),
+}
+
+impl Store {
+    /// Opens the database that a URL names: `sqlite:PATH` makes the file in an existing folder when it is not there;
+    /// `sqlite::memory:` is gone when the store is.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, StoreOptions::default()).await
+    }
+
+    /// As [`Store::open`], with other bounds.
+    pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
+        let (notices, _) = broadcast::channel(NOTICES);
+        let engine = match scheme {
+            "sqlite" => {
+                let path = rest.strip_prefix("//").unwrap_or(rest).to_owned();
+                let notices = notices.clone();
+                let open = move || match path.as_str() {
+                    ":memory:" => Sqlite::open_in_memory(&options, notices),
+                    path => Sqlite::open(Path::new(path), &options, notices),
+                };
+                Engine::Sqlite(tokio::task::spawn_blocking(open).await.unwrap_or(Err(StoreError::Panicked))?)
+            }
+            _ => return Err(StoreError::UnknownScheme { scheme: scheme.to_owned() }),
+        };
+        Ok(Self { engine: Arc::new(engine), notices })
+    }
+
+    /// Ids of sessions in which something changed, each after the commit of the change. A receiver that lagged must
+    /// look for itself.
+    pub fn notices(&self) -> broadcast::Receiver<Arc<str>> {
+        self.notices.subscribe()
+    }
+
+    // Sessions
+
+    /// Makes a session with its first Toc and event.
+    pub async fn insert_session(&self, new: NewSession) -> Result<InsertOutcome, StoreError> {
+        self.write(new, |tx, new| Box::pin(sessions::insert(tx, new))).await
+    }
+
+    /// The session of that id, closed or not.
+    pub async fn session(&self, id: &str) -> Result<Option<SessionRow>, StoreError> {
+        self.read(id.to_owned(), |tx, id| Box::pin(sessions::read(tx, id))).await
+    }
+
+    /// The session of that id with its Tocs in order of arrival, both of the same moment.
+    pub async fn session_with_tocs(&self, id: &str) -> Result<Option<(SessionRow, Vec<TocRow>)>, StoreError> {
+        self.read(id.to_owned(), |tx, id| {
+            Box::pin(async move {
+                let Some(session) = sessions::read(tx, id).await? else { return Ok(None) };
+                Ok(Some((session, tocs::list(tx, id).await?)))
+            })
+        })
+        .await
+    }
+
+    /// The session of that id with the number of its Tocs and denials.
+    pub async fn session_overview(&self, id: &str) -> Result<Option<SessionOverview>, StoreError> {
+        self.read(id.to_owned(), |tx, id| Box::pin(sessions::overview(tx, id))).await
+    }
+
+    /// Closes a session, removes its Tocs and empties what is sealed in it. False when it was closed or is unknown.
+    pub async fn close(&self, id: &str, closed_as: ClosedAs, now: i64, event: NewEvent) -> Result<bool, StoreError> {
+        self.write((id.to_owned(), closed_as, now, event), |tx, (id, closed_as, now, event)| {
+            Box::pin(sessions::close(tx, id, *closed_as, *now, event))
+        })
+        .await
+    }
+
+    /// One round of tidying, of at most `batch` rows of each kind: closes sessions whose time is up (without an event,
+    /// but with a notice), removes those closed for `grace_ms` milliseconds, forgets proofs that expired. A redeal stays
+    /// until every new player has signed receipt.
+    pub async fn sweep(&self, now: i64, grace_ms: i64, batch: i64) -> Result<Swept, StoreError> {
+        self.write((now, grace_ms, batch), |tx, (now, grace_ms, batch)| {
+            Box::pin(sessions::sweep(tx, *now, *grace_ms, *batch))
+        })
+        .await
+    }
+
+    /// How many sessions are open; those whose time is up count until they are swept.
+    pub async fn open_sessions(&self) -> Result<i64, StoreError> {
+        self.read((), |tx, ()| Box::pin(sessions::count_open(tx))).await
+    }
+
+    /// Whether a redeal has replaced that group.
+    pub async fn group_refused(&self, group: &Digest) -> Result<bool, StoreError> {
+        self.read(*group, |tx, group| Box::pin(sessions::group_refused(tx, group))).await
+    }
+
+    /// Up to `limit` events of a session after number `seq`, in order.
+    pub async fn events_after(&self, id: &str, seq: i64, limit: i64) -> Result<Vec<EventRow>, StoreError> {
+        self.read((id.to_owned(), seq, limit), |tx, (id, seq, limit)| Box::pin(events::after(tx, id, *seq, *limit)))
+            .await
+    }
+
+    // Tocs
+
+    /// Puts an encrypted Toc into an open session. A proved one has the slot of its player and displaces an earlier one;
+    /// at most `provisional_cap` have no proof. The event is written when the Toc is.
+    pub async fn put_toc(
+        &self,
+        id: &str,
+        toc: NewToc,
+        now: i64,
+        provisional_cap: i64,
+        event: NewEvent,
+    ) -> Result<TocOutcome, StoreError> {
+        self.write((id.to_owned(), toc, now, provisional_cap, event), |tx, (id, toc, now, cap, event)| {
+            Box::pin(tocs::put(tx, id, toc, *now, *cap, event))
+        })
+        .await
+    }
+
+    /// Drops Tocs that turned out false. Gives how many were there; the event is written when any was.
+    pub async fn drop_tocs(
+        &self,
+        id: &str,
+        digests: Vec<Digest>,
+        now: i64,
+        event: NewEvent,
+    ) -> Result<u64, StoreError> {
+        self.write((id.to_owned(), digests, now, event), |tx, (id, digests, now, event)| {
+            Box::pin(tocs::drop_false(tx, id, digests, *now, event))
+        })
+        .await
+    }
+
+    /// Records that a player said no.
+    pub async fn deny(&self, id: &str, x: u8, now: i64, event: NewEvent) -> Result<DenyOutcome, StoreError> {
+        self.write((id.to_owned(), x, now, event), |tx, (id, x, now, event)| {
+            Box::pin(tocs::deny(tx, id, *x, *now, event))
+        })
+        .await
+    }
+
+    // Codes
+
+    /// Consumes the allowance for the code of a time step. The same step again is answered without a write and without
+    /// waiting for one.
+    pub async fn take_code(&self, id: &str, step: i64, now: i64, event: NewEvent) -> Result<CodeOutcome, StoreError> {
+        let again = self
+            .read((id.to_owned(), step, now), |tx, (id, step, now)| Box::pin(codes::again(tx, id, *step, *now)))
+            .await?;
+        if let Some(again) = again {
+            return Ok(again);
+        }
+        self.write((id.to_owned(), step, now, event), |tx, (id, step, now, event)| {
+            Box::pin(codes::take(tx, id, *step, *now, event))
+        })
+        .await
+    }
+
+    /// Counts a failed attempt to open Tocs, and closes the session as exhausted when it is number `cap`. Gives the
+    /// count; a closed session's does not grow, an unknown one's is 0.
+    pub async fn record_failure(&self, id: &str, cap: i64, now: i64, event: NewEvent) -> Result<i64, StoreError> {
+        self.write((id.to_owned(), cap, now, event), |tx, (id, cap, now, event)| {
+            Box::pin(codes::fail(tx, id, *cap, *now, event))
+        })
+        .await
+    }
+
+    // Redeals
+
+    /// Stores a redeal that has been done, with the new players' sealed Tocs, and closes its session. True exactly once;
+    /// false for a session that is unknown, closed, past its time, for codes, or of a refused group.
+    pub async fn finish_redeal(
+        &self,
+        id: &str,
+        redeal: NewRedeal,
+        tocs: Vec<(u8, Vec<u8>)>,
+        event: NewEvent,
+    ) -> Result<bool, StoreError> {
+        self.write((id.to_owned(), redeal, tocs, event), |tx, (id, redeal, tocs, event)| {
+            Box::pin(redeals::finish(tx, id, redeal, tocs, event))
+        })
+        .await
+    }
+
+    /// The redeal that a session did, with its Tocs in the order of players, both of the same moment.
+    pub async fn redeal(&self, id: &str) -> Result<Option<(RedealRow, Vec<RedealTocRow>)>, StoreError> {
+        self.read(id.to_owned(), |tx, id| Box::pin(redeals::read(tx, id))).await
+    }
+
+    /// Records a new player's receipt and drops the sealed Toc; with a threshold of receipts the old group is refused.
+    pub async fn receive(&self, id: &str, x: u8, at: i64, event: NewEvent) -> Result<ReceiveOutcome, StoreError> {
+        self.write((id.to_owned(), x, at, event), |tx, (id, x, at, event)| {
+            Box::pin(redeals::receive(tx, id, *x, *at, event))
+        })
+        .await
+    }
+
+    // The store itself
+
+    /// The value of a setting, if it was ever put.
+    pub async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(name.to_owned(), |tx, name| Box::pin(settings::read(tx, name))).await
+    }
+
+    /// Puts a setting unless it has a value; gives the value in force.
+    pub async fn put_setting_if_absent(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.write((name.to_owned(), value), |tx, (name, value)| Box::pin(settings::put_if_absent(tx, name, value)))
+            .await
+    }
+
+    /// Whether the store can be read and its writer answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read((), |tx, ()| Box::pin(async move { tx.first("SELECT 1", &[]).await.map(drop) })).await?;
+        self.write((), |_, ()| Box::pin(async { Ok(()) })).await
+    }
+
+    /// What the writer has done since the start.
+    pub fn counts(&self) -> WriterCounts {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.counts(),
+        }
+    }
+
+    /// Finishes what is waiting and closes the database; whatever comes later gets [`StoreError::Stopped`].
+    pub async fn shutdown(&self) {
+        let engine = Arc::clone(&self.engine);
+        let stop = move || match &*engine {
+            Engine::Sqlite(sqlite) => sqlite.shut_down(),
+        };
+        drop(tokio::task::spawn_blocking(stop).await);
+    }
+
+    async fn write<I, T>(&self, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.write(input, act).await,
+        }
+    }
+
+    async fn read<I, T>(&self, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.read(input, act).await,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Events: what happened in a session, numbered in the act's own transaction. Knows no kind of event by name.
+
+use super::{
+    engine::Tx,
+    error::StoreError,
+    rows::{EventRow, NewEvent},
+};
+
+/// Appends an event with the next number of its session and has watchers told.
+pub(super) async fn append(tx: &mut dyn Tx, id: &str, at: i64, event: &NewEvent) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO events (session_id, seq, at, kind, sealed)
+         VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE session_id = $1), $2, $3, $4)",
+        &[id.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],
+    )
+    .await?;
+    tx.notify(id).await
+}
+
+/// Up to `limit` events after number `seq`, in order.
+pub(super) async fn after(tx: &mut dyn Tx, id: &str, seq: i64, limit: i64) -> Result<Vec<EventRow>, StoreError> {
+    tx.query(
+        "SELECT seq, at, kind, sealed FROM events WHERE session_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        &[id.into(), seq.into(), limit.into()],
+    )
+    .await?
+    .into_iter()
+    .map(|mut row| {
+        Ok(EventRow { seq: row.int(0)?, at: row.int(1)?, kind: row.text(2)?.to_owned(), sealed: row.take_blob(3)? })
+    })
+    .collect()
+}

@@ -1,0 +1,109 @@
+//! The schema's history, embedded, and whether a database fits this program. Knows no engine: each engine applies what
+//! [`pending`] names, every step in a transaction with its row in `schema_migrations`.
+
+use sha2::{Digest as _, Sha256};
+
+use super::{error::StoreError, rows::Digest};
+
+/// One step of the schema.
+pub(super) struct Migration {
+    /// 1, 2, 3 without gaps.
+    pub(super) version: i64,
+    /// For people.
+    pub(super) name: &'static str,
+    /// The lowest version a program must know to work on a database after this step. Steps that only add keep it low,
+    /// so that old and new programs can share a database while they are exchanged.
+    pub(super) needs: i64,
+    /// The statements.
+    pub(super) sql: &'static str,
+}
+
+impl Migration {
+    /// SHA-256 of the statements, so that a changed step is noticed.
+    pub(super) fn checksum(&self) -> Digest {
+        Sha256::digest(self.sql.as_bytes()).into()
+    }
+}
+
+/// A step that a database has been through.
+pub(super) struct Applied {
+    pub(super) version: i64,
+    pub(super) needs: i64,
+    pub(super) checksum: Digest,
+}
+
+/// The steps for the embedded engine.
+pub(super) const SQLITE: &[Migration] = &[Migration {
+    version: 1,
+    name: "sessions",
+    needs: 1,
+    sql: include_str!("../../migrations/sqlite/0001_sessions.sql"),
+}];
+
+/// The steps that a database still needs, or why this program must not touch it.
+pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration], StoreError> {
+    let newest = known.last().map_or(0, |migration| migration.version);
+    if let Some(needed) = applied.iter().map(|step| step.needs).max().filter(|needed| *needed > newest) {
+        return Err(StoreError::NewerSchema { needed, known: newest });
+    }
+    for migration in known {
+        if let Some(step) = applied.iter().find(|step| step.version == migration.version)
+            && step.checksum != migration.checksum()
+        {
+            return Err(StoreError::MigrationChanged { version: migration.version });
+        }
+    }
+    let done = applied.iter().map(|step| step.version).max().unwrap_or(0);
+    Ok(&known[known.iter().take_while(|migration| migration.version <= done).count()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Applied, Migration, SQLITE, pending};
+    use crate::store::StoreError;
+
+    const KNOWN: &[Migration] = &[
+        Migration { version: 1, name: "one", needs: 1, sql: "SELECT 1" },
+        Migration { version: 2, name: "two", needs: 1, sql: "SELECT 2" },
+    ];
+
+    fn applied(known: &Migration) -> Applied {
+        Applied { version: known.version, needs: known.needs, checksum: known.checksum() }
+    }
+
+    fn versions(known: &[Migration], applied: &[Applied]) -> Vec<i64> {
+        pending(known, applied).unwrap().iter().map(|migration| migration.version).collect()
+    }
+
+    #[test]
+    fn only_what_is_missing_is_pending() {
+        assert_eq!(versions(KNOWN, &[]), [1, 2]);
+        assert_eq!(versions(KNOWN, &[applied(&KNOWN[0])]), [2]);
+        assert_eq!(versions(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1])]), []);
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_unless_its_steps_only_added() {
+        let step = |needs| Applied { version: 3, needs, checksum: [9; 32] };
+        let old = || KNOWN.iter().map(applied);
+        assert_eq!(versions(KNOWN, &old().chain([step(2)]).collect::<Vec<_>>()), []);
+        let error = pending(KNOWN, &old().chain([step(3)]).collect::<Vec<_>>()).err().unwrap();
+        assert!(matches!(error, StoreError::NewerSchema { needed: 3, known: 2 }));
+    }
+
+    #[test]
+    fn a_changed_step_is_refused() {
+        let mut changed = applied(&KNOWN[1]);
+        changed.checksum[0] ^= 1;
+        let error = pending(KNOWN, &[applied(&KNOWN[0]), changed]).err().unwrap();
+        assert!(matches!(error, StoreError::MigrationChanged { version: 2 }));
+    }
+
+    #[test]
+    fn the_history_has_no_gap_and_asks_for_nothing_it_does_not_bring() {
+        for (place, migration) in (1..).zip(SQLITE) {
+            assert_eq!(migration.version, place, "{}", migration.name);
+            assert!(migration.needs <= migration.version, "{}", migration.name);
+        }
+    }
+}

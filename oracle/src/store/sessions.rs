@@ -1,0 +1,234 @@
+//! Sessions: made, read, closed, swept. Everything that opens or closes one also keeps the count of its source right.
+//!
+//! Knows nothing about Tocs beyond that they are removed when their session closes.
+
+use super::{
+    engine::{Row, Tx, Value},
+    error::StoreError,
+    events,
+    rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow, Swept},
+    tocs,
+};
+
+/// Makes a session with its first Toc and event, if its group, its proof and its source allow.
+pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOutcome, StoreError> {
+    if let Some(group) = &new.group_fp
+        && group_refused(tx, group).await?
+    {
+        return Ok(InsertOutcome::GroupRefused);
+    }
+    if let Some(once) = &new.once
+        && !use_once(tx, once).await?
+    {
+        return Ok(InsertOutcome::Replayed);
+    }
+    if !count_source(tx, &new.source, new.source_cap).await? {
+        if let Some(once) = &new.once {
+            // Refused requests leave nothing behind: the same proof serves when there is room again.
+            tx.execute("DELETE FROM used WHERE digest = $1", &[(&once.digest).into()]).await?;
+        }
+        return Ok(InsertOutcome::SourceFull);
+    }
+    tx.execute(
+        "INSERT INTO sessions (id, purpose, created_at, expires_at, ends_at, ttl, source, group_fp, cancel_hash,
+                               view_hash, max_codes, sealed)
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11)",
+        &[
+            new.id.as_str().into(),
+            purpose_number(new.purpose).into(),
+            new.created_at.into(),
+            new.expires_at.into(),
+            new.ttl.into(),
+            (&new.source).into(),
+            new.group_fp.as_ref().into(),
+            (&new.cancel_hash).into(),
+            (&new.view_hash).into(),
+            new.max_codes.into(),
+            new.sealed.as_slice().into(),
+        ],
+    )
+    .await?;
+    if let Some(toc) = &new.first_toc {
+        tocs::insert(tx, &new.id, toc).await?;
+    }
+    events::append(tx, &new.id, new.created_at, &new.event).await?;
+    Ok(InsertOutcome::Inserted)
+}
+
+/// The session of that id.
+pub(super) async fn read(tx: &mut dyn Tx, id: &str) -> Result<Option<SessionRow>, StoreError> {
+    tx.first(
+        "SELECT id, purpose, created_at, expires_at, ends_at, ttl, source, group_fp, cancel_hash, view_hash, max_codes,
+                first_code_at, last_step, codes, failures, closed_at, closed_as, sealed
+         FROM sessions WHERE id = $1",
+        &[id.into()],
+    )
+    .await?
+    .map(session_row)
+    .transpose()
+}
+
+/// The session of that id with the number of its Tocs and denials.
+pub(super) async fn overview(tx: &mut dyn Tx, id: &str) -> Result<Option<SessionOverview>, StoreError> {
+    let Some(row) = read(tx, id).await? else { return Ok(None) };
+    let counts = tx
+        .first(
+            "SELECT (SELECT COUNT(*) FROM tocs WHERE session_id = $1 AND proved = 1),
+                    (SELECT COUNT(*) FROM tocs WHERE session_id = $1 AND proved = 0),
+                    (SELECT COUNT(*) FROM denials WHERE session_id = $1)",
+            &[id.into()],
+        )
+        .await?
+        .ok_or(StoreError::Row { column: 0, expected: "a count" })?;
+    let (proved, provisional, denials) = (counts.int(0)?, counts.int(1)?, counts.int(2)?);
+    Ok(Some(SessionOverview { row, proved, provisional, denials }))
+}
+
+/// Closes a session unless it is closed, and tells of it.
+pub(super) async fn close(
+    tx: &mut dyn Tx,
+    id: &str,
+    closed_as: ClosedAs,
+    now: i64,
+    event: &NewEvent,
+) -> Result<bool, StoreError> {
+    if !shut(tx, id, closed_as, now).await? {
+        return Ok(false);
+    }
+    events::append(tx, id, now, event).await?;
+    Ok(true)
+}
+
+/// Closes a session unless it is closed: only its stub is left. Writes no event, but has watchers told.
+pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i64) -> Result<bool, StoreError> {
+    let closed = tx
+        .first(
+            "UPDATE sessions SET closed_at = $1, closed_as = $2, sealed = $3 WHERE id = $4 AND closed_at IS NULL
+             RETURNING source",
+            &[now.into(), closed_as.as_str().into(), Value::Blob(Vec::new()), id.into()],
+        )
+        .await?;
+    let Some(closed) = closed else { return Ok(false) };
+    let source: Value = (&closed.digest(0)?).into();
+    tx.execute("DELETE FROM tocs WHERE session_id = $1", &[id.into()]).await?;
+    let last = tx.execute("DELETE FROM sources WHERE source = $1 AND open <= 1", std::slice::from_ref(&source)).await?;
+    if last == 0 {
+        tx.execute("UPDATE sources SET open = open - 1 WHERE source = $1", &[source]).await?;
+    }
+    tx.notify(id).await?;
+    Ok(true)
+}
+
+/// Closes sessions whose time is up, removes closed ones older than `grace_ms`, forgets proofs that expired; at most
+/// `batch` of each. A redeal stays until every new player has signed receipt.
+pub(super) async fn sweep(tx: &mut dyn Tx, now: i64, grace_ms: i64, batch: i64) -> Result<Swept, StoreError> {
+    let due = tx
+        .query(
+            "SELECT id FROM sessions WHERE closed_at IS NULL AND ends_at <= $1 ORDER BY ends_at LIMIT $2",
+            &[now.into(), batch.into()],
+        )
+        .await?;
+    for row in &due {
+        shut(tx, row.text(0)?, ClosedAs::Expired, now).await?;
+    }
+    let deleted = tx
+        .execute(
+            "DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions AS old WHERE closed_at <= $1 AND NOT EXISTS (
+                     SELECT 1 FROM redeal_tocs WHERE session_id = old.id AND received_at IS NULL)
+                 ORDER BY closed_at LIMIT $2)",
+            &[now.saturating_sub(grace_ms).into(), batch.into()],
+        )
+        .await?;
+    let forgotten = tx
+        .execute(
+            "DELETE FROM used WHERE digest IN (SELECT digest FROM used WHERE expires_at <= $1 LIMIT $2)",
+            &[now.into(), batch.into()],
+        )
+        .await?;
+    let expired = due.len() as u64;
+    let bound = u64::try_from(batch).unwrap_or(0);
+    Ok(Swept { expired, deleted, more: [expired, deleted, forgotten].contains(&bound) })
+}
+
+/// How many sessions are open, those included whose time is up but which are not swept yet.
+pub(super) async fn count_open(tx: &mut dyn Tx) -> Result<i64, StoreError> {
+    tx.first("SELECT CAST(COALESCE(SUM(open), 0) AS BIGINT) FROM sources", &[])
+        .await?
+        .ok_or(StoreError::Row { column: 0, expected: "a count" })?
+        .int(0)
+}
+
+/// Whether a redeal has replaced that group.
+pub(super) async fn group_refused(tx: &mut dyn Tx, group: &Digest) -> Result<bool, StoreError> {
+    Ok(tx.first("SELECT 1 FROM refused_groups WHERE group_fp = $1", &[group.into()]).await?.is_some())
+}
+
+/// Counts one more session of a source; false, and nothing is written, when it has as many as it may.
+async fn count_source(tx: &mut dyn Tx, source: &Digest, cap: i64) -> Result<bool, StoreError> {
+    if cap < 1 {
+        return Ok(false);
+    }
+    let counted = tx
+        .execute(
+            "INSERT INTO sources (source, open) VALUES ($1, 1)
+             ON CONFLICT (source) DO UPDATE SET open = sources.open + 1 WHERE sources.open < $2",
+            &[source.into(), cap.into()],
+        )
+        .await?;
+    Ok(counted > 0)
+}
+
+/// Uses a once-only value; false when it was used before.
+async fn use_once(tx: &mut dyn Tx, once: &Once) -> Result<bool, StoreError> {
+    let used = tx
+        .execute(
+            "INSERT INTO used (digest, expires_at) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
+            &[(&once.digest).into(), once.expires_at.into()],
+        )
+        .await?;
+    Ok(used > 0)
+}
+
+fn purpose_number(purpose: Purpose) -> i64 {
+    match purpose {
+        Purpose::Code => 0,
+        Purpose::Redeal => 1,
+    }
+}
+
+fn session_row(mut row: Row) -> Result<SessionRow, StoreError> {
+    let purpose = match row.int(1)? {
+        0 => Purpose::Code,
+        1 => Purpose::Redeal,
+        _ => return Err(StoreError::Row { column: 1, expected: "a purpose" }),
+    };
+    let closed_as = match row.optional_text(16)? {
+        None => None,
+        Some("cancelled") => Some(ClosedAs::Cancelled),
+        Some("exhausted") => Some(ClosedAs::Exhausted),
+        Some("expired") => Some(ClosedAs::Expired),
+        Some("redealt") => Some(ClosedAs::Redealt),
+        Some(_) => return Err(StoreError::Row { column: 16, expected: "a reason to close" }),
+    };
+    Ok(SessionRow {
+        id: row.text(0)?.to_owned(),
+        purpose,
+        created_at: row.int(2)?,
+        expires_at: row.int(3)?,
+        ends_at: row.int(4)?,
+        ttl: row.int(5)?,
+        source: row.digest(6)?,
+        group_fp: row.optional_digest(7)?,
+        cancel_hash: row.digest(8)?,
+        view_hash: row.digest(9)?,
+        max_codes: row.optional_int(10)?,
+        first_code_at: row.optional_int(11)?,
+        last_step: row.optional_int(12)?,
+        codes: row.int(13)?,
+        failures: row.int(14)?,
+        closed_at: row.optional_int(15)?,
+        closed_as,
+        sealed: row.take_blob(17)?,
+    })
+}

@@ -1,0 +1,145 @@
+//! The encrypted Tocs of a session and its denials. One slot per proved player; a bounded pool for Tocs without proof,
+//! which never displace a proved one.
+
+use super::{
+    engine::Tx,
+    error::StoreError,
+    events,
+    rows::{DenyOutcome, Digest, NewEvent, NewToc, TocOutcome, TocRow},
+};
+
+/// Puts a Toc into an open session.
+pub(super) async fn put(
+    tx: &mut dyn Tx,
+    id: &str,
+    toc: &NewToc,
+    now: i64,
+    provisional_cap: i64,
+    event: &NewEvent,
+) -> Result<TocOutcome, StoreError> {
+    match is_open(tx, id, now).await? {
+        None => return Ok(TocOutcome::Unknown),
+        Some(false) => return Ok(TocOutcome::Closed),
+        Some(true) => {}
+    }
+    let same = tx
+        .first("SELECT proved FROM tocs WHERE session_id = $1 AND digest = $2", &[id.into(), (&toc.digest).into()])
+        .await?;
+    match same.map(|row| row.flag(0)).transpose()? {
+        None => {}
+        // Someone posted a copy without proof first; that must not keep the player out.
+        Some(false) if toc.proved => {
+            remove(tx, id, &toc.digest).await?;
+        }
+        Some(_) => return Ok(TocOutcome::Repeated),
+    }
+    let mut outcome = TocOutcome::Stored;
+    if toc.proved {
+        let displaced = tx
+            .execute("DELETE FROM tocs WHERE session_id = $1 AND x = $2 AND proved = 1", &[id.into(), toc.x.into()])
+            .await?;
+        if displaced > 0 {
+            outcome = TocOutcome::Replaced;
+        }
+    } else if count_provisional(tx, id).await? >= provisional_cap {
+        return Ok(TocOutcome::PoolFull);
+    }
+    insert(tx, id, toc).await?;
+    events::append(tx, id, now, event).await?;
+    Ok(outcome)
+}
+
+/// Writes a Toc as the last of its session to arrive.
+pub(super) async fn insert(tx: &mut dyn Tx, id: &str, toc: &NewToc) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO tocs (session_id, digest, x, proved, at, arrival, sealed)
+         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session_id = $1), $6)",
+        &[
+            id.into(),
+            (&toc.digest).into(),
+            toc.x.into(),
+            toc.proved.into(),
+            toc.at.into(),
+            toc.sealed.as_slice().into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The Tocs of a session in order of arrival.
+pub(super) async fn list(tx: &mut dyn Tx, id: &str) -> Result<Vec<TocRow>, StoreError> {
+    tx.query("SELECT digest, x, proved, at, sealed FROM tocs WHERE session_id = $1 ORDER BY arrival", &[id.into()])
+        .await?
+        .into_iter()
+        .map(|mut row| {
+            Ok(TocRow {
+                digest: row.digest(0)?,
+                x: row.optional_x(1)?,
+                proved: row.flag(2)?,
+                at: row.int(3)?,
+                sealed: row.take_blob(4)?,
+            })
+        })
+        .collect()
+}
+
+/// Drops Tocs that turned out false; the event is written when at least one was there.
+pub(super) async fn drop_false(
+    tx: &mut dyn Tx,
+    id: &str,
+    digests: &[Digest],
+    now: i64,
+    event: &NewEvent,
+) -> Result<u64, StoreError> {
+    let mut dropped = 0;
+    for digest in digests {
+        dropped += remove(tx, id, digest).await?;
+    }
+    if dropped > 0 {
+        events::append(tx, id, now, event).await?;
+    }
+    Ok(dropped)
+}
+
+/// Records that a player said no.
+pub(super) async fn deny(
+    tx: &mut dyn Tx,
+    id: &str,
+    x: u8,
+    now: i64,
+    event: &NewEvent,
+) -> Result<DenyOutcome, StoreError> {
+    match is_open(tx, id, now).await? {
+        None => return Ok(DenyOutcome::Unknown),
+        Some(false) => return Ok(DenyOutcome::Closed),
+        Some(true) => {}
+    }
+    let denied = tx
+        .execute(
+            "INSERT INTO denials (session_id, x, at) VALUES ($1, $2, $3) ON CONFLICT (session_id, x) DO NOTHING",
+            &[id.into(), x.into(), now.into()],
+        )
+        .await?;
+    if denied == 0 {
+        return Ok(DenyOutcome::Already);
+    }
+    events::append(tx, id, now, event).await?;
+    Ok(DenyOutcome::Denied)
+}
+
+async fn is_open(tx: &mut dyn Tx, id: &str, now: i64) -> Result<Option<bool>, StoreError> {
+    let session = tx.first("SELECT closed_at, ends_at FROM sessions WHERE id = $1", &[id.into()]).await?;
+    session.map(|row| Ok(row.optional_int(0)?.is_none() && now < row.int(1)?)).transpose()
+}
+
+async fn count_provisional(tx: &mut dyn Tx, id: &str) -> Result<i64, StoreError> {
+    tx.first("SELECT COUNT(*) FROM tocs WHERE session_id = $1 AND proved = 0", &[id.into()])
+        .await?
+        .ok_or(StoreError::Row { column: 0, expected: "a count" })?
+        .int(0)
+}
+
+async fn remove(tx: &mut dyn Tx, id: &str, digest: &Digest) -> Result<u64, StoreError> {
+    tx.execute("DELETE FROM tocs WHERE session_id = $1 AND digest = $2", &[id.into(), digest.into()]).await
+}

@@ -1,0 +1,81 @@
+//! The store's contract: every outcome of every method, conditional writes raced by many tasks at once, properties.
+//!
+//! The suite knows a store only by [`Store`]. [`on_every_engine!`] names the engines that it runs on; each test gets a
+//! database of its own.
+
+mod codes;
+mod redeals;
+mod rows;
+mod sessions;
+mod sweep;
+mod tocs;
+
+use std::future::Future;
+
+use quorate_oracle::store::Store;
+
+/// Tasks that race for the same thing.
+const RACERS: usize = 64;
+
+/// Runs one part of the contract on an empty embedded store.
+async fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}", folder.path().join("quorate.db").display())).await.unwrap();
+    test(store.clone()).await;
+    store.shutdown().await;
+}
+
+/// Makes a test of each part of the contract, on each engine.
+macro_rules! on_every_engine {
+    ($($part:ident :: $test:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::on_sqlite(super::$part::$test).await;
+                }
+            )*
+        }
+    };
+}
+
+on_every_engine! {
+    sessions::a_session_comes_back_as_it_was_put,
+    sessions::an_unknown_session_is_none,
+    sessions::a_proof_of_creation_serves_once,
+    sessions::a_source_has_so_many_sessions_and_no_more,
+    sessions::a_full_source_does_not_use_up_the_proof,
+    sessions::closing_leaves_the_stub_alone,
+    sessions::events_are_numbered_without_gaps,
+    sessions::watchers_hear_of_changes_after_the_commit,
+    sessions::a_setting_keeps_its_first_value,
+    sessions::the_store_answers_a_ping,
+    tocs::proved_tocs_have_one_slot_per_player,
+    tocs::the_same_toc_again_changes_nothing,
+    tocs::a_copy_without_proof_does_not_keep_its_player_out,
+    tocs::the_pool_of_unproved_tocs_is_bounded_and_displaces_nobody,
+    tocs::a_closed_or_late_session_takes_no_tocs,
+    tocs::false_tocs_are_dropped,
+    tocs::a_player_says_no_once,
+    codes::the_first_code_sets_the_end,
+    codes::the_same_step_is_read_again_without_a_write,
+    codes::an_earlier_step_is_stale,
+    codes::the_allowance_ends_the_session,
+    codes::one_code_per_step_whoever_races,
+    codes::the_allowance_holds_whoever_races,
+    codes::a_session_for_a_redeal_gives_no_code,
+    codes::so_many_failures_end_the_session,
+    codes::random_requests_never_exceed_the_allowance,
+    redeals::a_redeal_happens_once,
+    redeals::only_an_open_session_for_a_redeal_can_be_finished,
+    redeals::a_threshold_of_receipts_refuses_the_old_group,
+    redeals::a_receipt_counts_once_whoever_races,
+    redeals::a_farmfa_group_has_nothing_to_refuse,
+    sweep::what_is_past_its_time_expires,
+    sweep::a_first_code_moves_the_end,
+    sweep::what_is_closed_is_removed_after_its_grace,
+    sweep::a_redeal_stays_until_everybody_has_received,
+    sweep::proofs_are_forgotten_when_they_have_expired,
+    sweep::a_round_is_bounded_and_says_that_there_is_more,
+    sweep::sources_count_right_whatever_happens,
+}

@@ -1,6 +1,11 @@
 //! Errors as people meet them: one sentence, a hint with something to do, an exit code. Hints live only here. It must not
 //! know how anything is done, only what can go wrong.
 
+mod session;
+
+pub(crate) use session::SessionError;
+
+use crate::client::ClientError;
 use crate::ui::{Ui, UiError};
 use quorate_protocol::deal::DealError;
 use quorate_protocol::header::HeaderError;
@@ -17,6 +22,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CliError {
+    /// A request to an oracle that failed, or that it refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A deal that cannot be made.
     #[error(transparent)]
     Deal(#[from] DealError),
@@ -60,6 +68,9 @@ pub(crate) enum CliError {
     /// A secret on the command line, where other programs and the shell's history see it.
     #[error("a secret in an argument can be read by other programs and stays in the shell's history")]
     SecretInArgument,
+    /// A session without result, or an invite that is refused.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// A Toc that is refused.
     #[error("{}: {source}", .path.display())]
     Toc {
@@ -100,6 +111,8 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::SecretInArgument | Self::Usage(_) => 2,
+            Self::Session(error) => error.exit_code(),
+            Self::Client(error) if error.code() == Some("not_quorate") => 3,
             Self::Ui(UiError::Interrupted) => 130,
             _ => 1,
         }
@@ -117,14 +130,20 @@ impl CliError {
     /// A cause that a person can check, or a command to run.
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Client(error) => return session::client_hint(error),
+            Self::Session(error) => return error.hint(),
             Self::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
             Self::NoHome => "set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME",
             Self::Recipient { reason: RecipientError::Mixed { .. }, .. } => {
                 "age cannot mix them in one file: a player's spare key must be of the same kind as the first"
             }
-            Self::SecretInArgument => "pipe it: `quorate deal … --otpauth - < FILE`, or leave it out and be asked; and get a new \
-                 secret from the account, this one has been seen",
-            Self::Ui(UiError::NoTerminal(_)) => "run this from a terminal; a PIN can also come from QUORATE_PIN_COMMAND",
+            Self::SecretInArgument => {
+                "pipe it: `quorate deal … --otpauth - < FILE`, or leave it out and be asked; and get a new \
+                 secret from the account, this one has been seen"
+            }
+            Self::Ui(UiError::NoTerminal(_)) => {
+                "run this from a terminal; a PIN can also come from QUORATE_PIN_COMMAND"
+            }
             _ => return None,
         };
         Some(hint.to_owned())

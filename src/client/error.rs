@@ -118,9 +118,13 @@ impl ClientError {
                 retry_after,
                 counts: body.tocs_provided.zip(body.tocs_threshold),
             },
-            Err(_) => {
-                Refusal { status, code: String::new(), message: format!("HTTP status {status}"), retry_after, counts: None }
-            }
+            Err(_) => Refusal {
+                status,
+                code: String::new(),
+                message: format!("HTTP status {status}"),
+                retry_after,
+                counts: None,
+            },
         };
         Self::Refused(Box::new(refusal))
     }

@@ -41,9 +41,10 @@ impl Events {
         }
         let lines = self.lines.as_mut().expect("opened above");
         match lines.next_data() {
-            Ok(Some(data)) => serde_json::from_str(&data)
-                .map(Some)
-                .map_err(|_| ClientError::Answer { url: self.client.url().to_owned(), detail: "an event is unreadable".into() }),
+            Ok(Some(data)) => serde_json::from_str(&data).map(Some).map_err(|_| ClientError::Answer {
+                url: self.client.url().to_owned(),
+                detail: "an event is unreadable".into(),
+            }),
             Ok(None) => Ok(None),
             Err(error) => Err(ClientError::unreachable(self.client.url(), &error)),
         }

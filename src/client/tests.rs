@@ -30,7 +30,9 @@ fn serve(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
 
 fn answer(status: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 fn session(provided: u32) -> String {
@@ -62,8 +64,9 @@ fn an_act_is_never_tried_twice() {
 
 #[test]
 fn redirects_are_not_followed() {
-    let (client, server) =
-        serve(vec!["HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".into()]);
+    let (client, server) = serve(vec![
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".into(),
+    ]);
     assert!(matches!(client.session("ID", None), Err(ClientError::Answer { .. })));
     server.join().expect("served");
 }
@@ -102,7 +105,10 @@ fn events_go_on_where_they_broke_off() {
         format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n")
     };
     let stream = |events: &[String]| {
-        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: beat\n\n{}", events.concat())
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: beat\n\n{}",
+            events.concat()
+        )
     };
     let (client, server) = serve(vec![
         stream(&[event(1, "created"), "data: {\"cut".into()]),
@@ -128,7 +134,9 @@ fn an_unknown_session_has_no_events() {
 #[test]
 fn urls_are_checked_before_anything_is_sent() {
     let options = ClientOptions::default();
-    for bad in ["", "oracle.example", "ftp://oracle.example", "https://user:pw@oracle.example", "https://oracle.example/?q"] {
+    for bad in
+        ["", "oracle.example", "ftp://oracle.example", "https://user:pw@oracle.example", "https://oracle.example/?q"]
+    {
         assert!(matches!(Client::new(bad, &options), Err(ClientError::Url { .. })), "{bad}");
     }
     assert!(matches!(Client::new("http://oracle.example", &options), Err(ClientError::Insecure { .. })));

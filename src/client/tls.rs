@@ -71,7 +71,13 @@ mod tests {
 
     #[test]
     fn plain_http_stays_on_this_machine() {
-        for url in ["http://127.0.0.1:80", "http://127.9.9.9", "http://[::1]:8080/x", "http://localhost:1", "https://oracle.example"] {
+        for url in [
+            "http://127.0.0.1:80",
+            "http://127.9.9.9",
+            "http://[::1]:8080/x",
+            "http://localhost:1",
+            "https://oracle.example",
+        ] {
             assert!(check(url, false), "{url}");
         }
         for url in ["http://oracle.example", "http://10.0.0.1", "http://localhost.example", "http://[2001:db8::1]"] {

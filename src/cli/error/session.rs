@@ -1,0 +1,166 @@
+//! What can go wrong between the people of a session and their oracle, with the cures: the part of `error` for asking,
+//! joining and redealing.
+
+use crate::client::ClientError;
+use quorate_protocol::header::GroupName;
+use std::path::PathBuf;
+
+/// Why a session gave no code, or why an invite was refused. Foreign text in it is escaped when it is reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum SessionError {
+    /// The person said no to what was shown.
+    #[error("you did not agree, so nothing was sent")]
+    Declined,
+    /// A denial is signed with a share key, which farMFA's Tocs have not.
+    #[error("a Toc dealt by farMFA cannot sign a denial")]
+    DenyFarmfa,
+    /// The session is over.
+    #[error("the session is over: {0}")]
+    Ended(&'static str),
+    /// A farMFA Toc says too little to choose an oracle.
+    #[error("this Toc does not say which oracle may rebuild its secret")]
+    NoOracle,
+    /// No Toc of the invite's group.
+    #[error("no Toc of the group {group_id} is filed here")]
+    NotFiled {
+        /// The group's id for people, from the invite.
+        group_id: String,
+    },
+    /// The KEK of this session is not here.
+    #[error("the key of session {0} is not kept here: only who asked has it")]
+    NotKept(String),
+    /// A redeal without a Toc for any of our keys.
+    #[error("none of the new Tocs that are still to be fetched opens with your keys")]
+    NothingToFetch,
+    /// The invite's group is not that of the Toc.
+    #[error("the invite is for another group ({invite}) than your Toc ({toc})")]
+    OtherGroup {
+        /// What the invite says.
+        invite: String,
+        /// What the Toc is of.
+        toc: String,
+    },
+    /// The invite's oracle is not the pinned one.
+    #[error("the invite is from {invite}, but your Toc is for the oracle at {pinned}")]
+    OtherOracle {
+        /// What the invite says.
+        invite: String,
+        /// What the Toc says.
+        pinned: String,
+    },
+    /// A plan file that cannot be read as one.
+    #[error("{} is no plan: {cause}", path.display())]
+    PlanFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The oracle did not do what the plan says.
+    #[error("the oracle's new deal is not the approved plan: its {0} differs")]
+    RedealMismatch(&'static str),
+    /// The wrong kind of session for this command.
+    #[error("session {0}")]
+    Purpose(&'static str),
+    /// The session ended, or the waiting did, before enough Tocs came.
+    #[error("{how}: {provided} of {threshold} Tocs came")]
+    NotQuorate {
+        /// What happened.
+        how: &'static str,
+        /// Tocs that came.
+        provided: u32,
+        /// Tocs that it takes.
+        threshold: u32,
+        /// The session, when it is still open and its key is here.
+        open: Option<String>,
+    },
+    /// The file with the session's key cannot be used.
+    #[error("{} does not hold a session", .0.display())]
+    StateFile(PathBuf),
+    /// Neither a Toc nor the trust store vouches for the invite's oracle.
+    #[error("nothing here vouches for the oracle at {url}")]
+    Untrusted {
+        /// The oracle that the invite names, unverified.
+        url: String,
+    },
+    /// Something the invite says is not what it must say.
+    #[error("the invite is refused: its {0} is not what it must be")]
+    Wrong(&'static str),
+    /// Two filed Tocs of one group.
+    #[error("more than one Toc of group {0} is filed here")]
+    Ambiguous(GroupName),
+}
+
+impl SessionError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotQuorate { .. } => 3,
+            Self::NoOracle => 2,
+            _ => 1,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Ambiguous(_) => "name the file: `quorate join INVITE FILE`",
+            Self::DenyFarmfa => "tell the one who asks, and do not send your Toc",
+            Self::NoOracle => "name it with --oracle URL, after `quorate oracle trust URL`",
+            Self::NotFiled { .. } => {
+                "name the file: `quorate join INVITE FILE`, or file it first: `quorate toc add FILE`"
+            }
+            Self::NotKept(_) => "run this where `quorate ask` ran, as the same user",
+            Self::NothingToFetch => {
+                "check with `quorate key list` that your key is connected; a Toc that was received cannot be fetched again"
+            }
+            Self::NotQuorate { open: Some(id), .. } => {
+                return Some(format!(
+                    "the session is still open: `quorate session code --wait {id}` goes on, `quorate session cancel {id}` ends it"
+                ));
+            }
+            Self::NotQuorate { .. } => "ask again; the players need `quorate join INVITE` with the invite's whole link",
+            Self::OtherGroup { .. } | Self::OtherOracle { .. } | Self::Wrong(_) => {
+                "nothing was sent; tell the one who sent you this invite, and the operator of your oracle"
+            }
+            Self::PlanFile { .. } => {
+                "it takes threshold, note if you like, and per player [[player]] with name and recipients"
+            }
+            Self::RedealMismatch(_) => "do not use the new Tocs; ask the oracle's operator",
+            Self::StateFile(_) => "remove it; the session ends by itself",
+            Self::Untrusted { url } => {
+                return Some(format!(
+                    "file the Toc that you got (`quorate toc add FILE`), or compare fingerprints with the operator: `quorate oracle trust {url}`"
+                ));
+            }
+            Self::Declined | Self::Ended(_) | Self::Purpose(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// What to do about a request that failed.
+pub(super) fn client_hint(error: &ClientError) -> Option<String> {
+    let hint = match error {
+        ClientError::CaFile { .. } => "name a PEM file of certificate authorities",
+        ClientError::Insecure { .. } => "use https://, or --insecure-http inside a closed network",
+        ClientError::NoRoots => "install ca-certificates, or name a PEM file with --ca",
+        ClientError::Unreachable { .. } => "check the address and the connection; `quorate doctor` looks closer",
+        ClientError::Refused(refusal) => match refusal.code.as_str() {
+            "bad_proof" => "check this machine's clock (`quorate doctor`), and that the Toc is of this group",
+            "cannot_open" => "the key of this session does not fit: ask again",
+            "group_refused" => {
+                "the group was redealt: fetch your new Toc with `quorate session fetch INVITE`, and use it"
+            }
+            "not_quorate" => "wait for more players: `quorate session watch` shows who has joined",
+            "pool_full" => "too many Tocs without proof were sent: the one who asks should start again",
+            "purpose_mismatch" => {
+                "a session for a code cannot redeal, nor the other way round: ask again for the right one"
+            }
+            "session_unknown" => "check that the whole invite was copied, and that it is not of long ago",
+            "too_many_sessions" => "end one of your sessions (`quorate session cancel`), or wait until one expires",
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

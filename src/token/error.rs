@@ -1,0 +1,93 @@
+//! What can go wrong with a token. Knows causes; what to do about them is said by the command line.
+
+use std::io;
+use std::path::PathBuf;
+
+use quorate_protocol::p256_stanza::StanzaError;
+
+use super::Slot;
+
+/// Why a token did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// A factory default (123456, 12345678) was offered as a new PIN or PUK.
+    #[error("the factory default is no {0}")]
+    DefaultCode(&'static str),
+    /// The file of a soft token would replace another file.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// The label cannot be written into a certificate.
+    #[error("a label has 1 to 64 bytes and no control characters")]
+    Label,
+    /// The file of a soft token cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The token's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no soft token, is damaged, or asks for more memory than any token needs.
+    #[error("{}: {cause}", .path.display())]
+    Malformed {
+        /// The token's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Every retired slot has a key.
+    #[error("no retired slot is free")]
+    NoFreeSlot,
+    /// There is no key where one was named.
+    #[error("slot {0} has no key")]
+    NoKey(Slot),
+    /// No such slot, or none that quorate uses.
+    #[error("`{0}` is no key slot")]
+    NoSuchSlot(String),
+    /// The token gave a point that is not on the curve, or another's.
+    #[error("the token gave an invalid point")]
+    Point,
+    /// The PIN is blocked; the PUK unblocks it.
+    #[error("the PIN is blocked")]
+    PinBlocked,
+    /// Nobody entered a PIN.
+    #[error("no PIN was entered")]
+    PinDeclined,
+    /// A PIN or PUK that no token could have.
+    #[error("a {0} has 6 to 8 printable ASCII characters")]
+    CodeFormat(&'static str),
+    /// The operation needs the PIN first.
+    #[error("the PIN must be verified first")]
+    PinRequired,
+    /// The PUK is blocked too: nothing opens the token's keys again.
+    #[error("the PUK is blocked")]
+    PukBlocked,
+    /// The token is gone.
+    #[error("the token was removed")]
+    Removed,
+    /// The slot has a key already.
+    #[error("slot {0} has a key already")]
+    SlotOccupied(Slot),
+    /// A stanza of the file cannot be opened.
+    #[error(transparent)]
+    Stanza(#[from] StanzaError),
+    /// The person refused.
+    #[error("the touch was refused")]
+    TouchRefused,
+    /// The person did not answer in time.
+    #[error("nobody touched the token in time")]
+    TouchTimeout,
+    /// The PIN was wrong.
+    #[error("wrong PIN, tries left: {tries_left}")]
+    WrongPin {
+        /// At least 1.
+        tries_left: u8,
+    },
+    /// The PUK was wrong.
+    #[error("wrong PUK, tries left: {tries_left}")]
+    WrongPuk {
+        /// At least 1.
+        tries_left: u8,
+    },
+}

@@ -1,0 +1,138 @@
+//! The file of a soft token on disk: read whole, replaced atomically and durably, one process at a time. Knows no
+//! keys and no codes.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+use zeroize::Zeroizing;
+
+use super::envelope::Envelope;
+use crate::token::TokenError;
+
+/// Twenty-one keys take some ten thousand bytes.
+const MAX_BYTES: u64 = 64 * 1024;
+/// Hidden, so that whoever lists a folder of identities passes over what a crash left behind.
+const TEMPORARY_PREFIX: &str = ".quorate-";
+
+/// Where a token's file is.
+pub(super) struct Store {
+    path: PathBuf,
+}
+
+/// As long as it lives, no other process changes the token.
+pub(super) struct Held {
+    /// Locked; the lock goes when the file is closed.
+    _file: File,
+}
+
+impl Store {
+    /// Writes a new token, never over an existing file.
+    pub(super) fn create(path: &Path, envelope: &Envelope) -> Result<Self, TokenError> {
+        let written = write_beside(path, envelope).map_err(|source| io_error(path, source))?;
+        written.persist_noclobber(path).map_err(|failed| match failed.error.kind() {
+            io::ErrorKind::AlreadyExists => TokenError::Exists(path.to_owned()),
+            _ => io_error(path, failed.error),
+        })?;
+        sync_folder(path).map_err(|source| io_error(path, source))?;
+        let path = path.canonicalize().map_err(|source| io_error(path, source))?;
+        Ok(Self { path })
+    }
+
+    /// Finds a token; links are followed once, here.
+    pub(super) fn open(path: &Path) -> Result<(Self, Envelope), TokenError> {
+        let path = path.canonicalize().map_err(|source| io_error(path, source))?;
+        let store = Self { path };
+        let mut file = File::open(&store.path).map_err(|source| io_error(&store.path, source))?;
+        let envelope = store.parse(&mut file)?;
+        Ok((store, envelope))
+    }
+
+    /// The token as it is now; [`TokenError::Removed`] when its file is gone.
+    pub(super) fn read(&self) -> Result<Envelope, TokenError> {
+        self.parse(&mut self.file()?)
+    }
+
+    /// Waits for other processes, then reads.
+    pub(super) fn hold(&self) -> Result<(Held, Envelope), TokenError> {
+        loop {
+            let mut file = self.file()?;
+            file.lock().map_err(|source| io_error(&self.path, source))?;
+            // While we waited, another process may have put a new file in place of the one that we locked.
+            if self.is_current(&file)? {
+                let envelope = self.parse(&mut file)?;
+                return Ok((Held { _file: file }, envelope));
+            }
+        }
+    }
+
+    /// Puts a new state in place of the old one: after a crash, one or the other is there, whole.
+    pub(super) fn replace(&self, _: &Held, envelope: &Envelope) -> Result<(), TokenError> {
+        if !self.path.exists() {
+            // A card that was pulled out does not come back because somebody writes to it.
+            return Err(TokenError::Removed);
+        }
+        let replaced = write_beside(&self.path, envelope)
+            .and_then(|written| written.persist(&self.path).map_err(|failed| failed.error))
+            .and_then(|_| sync_folder(&self.path));
+        replaced.map_err(|source| io_error(&self.path, source))
+    }
+
+    pub(super) fn malformed(&self, cause: &str) -> TokenError {
+        TokenError::Malformed { path: self.path.clone(), cause: cause.to_owned() }
+    }
+
+    fn file(&self) -> Result<File, TokenError> {
+        File::open(&self.path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => TokenError::Removed,
+            _ => io_error(&self.path, source),
+        })
+    }
+
+    fn is_current(&self, file: &File) -> Result<bool, TokenError> {
+        let held = file.metadata().map_err(|source| io_error(&self.path, source))?;
+        match fs::metadata(&self.path) {
+            Ok(current) => Ok((held.dev(), held.ino()) == (current.dev(), current.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TokenError::Removed),
+            Err(source) => Err(io_error(&self.path, source)),
+        }
+    }
+
+    fn parse(&self, file: &mut File) -> Result<Envelope, TokenError> {
+        let mut text = Zeroizing::new(String::new());
+        let length = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => self.malformed("not text"),
+            _ => io_error(&self.path, source),
+        })?;
+        if length as u64 > MAX_BYTES {
+            return Err(self.malformed("too large for a soft token"));
+        }
+        Envelope::parse(&self.path, &text)
+    }
+}
+
+/// A synced file in the same folder, for its owner only.
+fn write_beside(path: &Path, envelope: &Envelope) -> io::Result<NamedTempFile> {
+    let mut written = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder(path))?;
+    written.write_all(Zeroizing::new(envelope.to_text()).as_bytes())?;
+    written.as_file().sync_all()?;
+    Ok(written)
+}
+
+/// Makes a rename in the folder survive a loss of power.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder(path))?.sync_all()
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> TokenError {
+    TokenError::Io { path: path.to_owned(), source }
+}

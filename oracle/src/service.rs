@@ -1,0 +1,4 @@
+//! The rules of the oracle. Services know the protocol, the store and the clock; they know neither HTTP nor SQL.
+
+pub mod at_rest;
+pub mod sessions;

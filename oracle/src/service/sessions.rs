@@ -1,0 +1,180 @@
+//! Quorum sessions: one request, for a code or for a redeal, never both (SPEC, "sessions").
+//!
+//! What is secret is sealed in the store and only open in the crypto pool, for the time of one request.
+
+pub mod approve;
+pub mod code;
+pub mod create;
+pub mod error;
+mod quorum;
+mod record;
+pub mod redeal;
+pub mod show;
+
+use self::error::SessionError;
+use self::record::Record;
+use crate::clock::Clock;
+use crate::memory::pool::CryptoPool;
+use crate::service::at_rest::AtRest;
+use crate::store::{ClosedAs, Digest, SessionRow, Store};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use quorate_protocol::invite::Certificate;
+use quorate_protocol::session::is_session_id;
+use rand::rngs::StdRng;
+use sha2::Sha256;
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Failures of opening that a session may see.
+pub const MAX_FAILURES: i64 = 16;
+/// Bytes of UTF-8 in a reason.
+pub const MAX_REASON: usize = 1024;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Seconds until a session that nobody completes expires.
+    pub open_for: i64,
+    /// Distinct time steps that any session may serve; `None` for no bound but time.
+    pub max_codes: Option<i64>,
+    /// Sessions that one source may have open.
+    pub per_source: i64,
+    /// Sessions that may be open in all.
+    pub in_all: i64,
+    /// Milliseconds that a closed session is remembered, so that its id answers 'expired' and not 'unknown'.
+    pub remember: i64,
+}
+
+/// The keys and the name that invites are made with. Replaced as a whole when the certificate is renewed.
+pub struct InviteSigner {
+    /// The oracle's public base URL.
+    pub url: String,
+    /// The invite key.
+    pub key: SigningKey,
+    /// From the root key to the invite key.
+    pub certificates: Vec<Certificate>,
+    /// The root key in force.
+    pub root: VerifyingKey,
+}
+
+impl fmt::Debug for InviteSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InviteSigner").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Where randomness comes from.
+pub type Randomness = Arc<dyn Fn() -> StdRng + Send + Sync>;
+
+/// The session service.
+#[derive(Clone)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    randomness: Randomness,
+    crypto: Arc<CryptoPool>,
+    at_rest: AtRest,
+    source_key: Zeroizing<[u8; 32]>,
+    signer: Arc<dyn Fn() -> Arc<InviteSigner> + Send + Sync>,
+    limits: Limits,
+    open: std::sync::atomic::AtomicI64,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("limits", &self.inner.limits).finish_non_exhaustive()
+    }
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub randomness: Randomness,
+    /// The threads that handle secrets.
+    pub crypto: Arc<CryptoPool>,
+    /// Key for rows, derived from the root secret.
+    pub at_rest: AtRest,
+    /// Key for hashing peers' addresses, derived from the root secret.
+    pub source_key: Zeroizing<[u8; 32]>,
+    /// The signer in force.
+    pub signer: Arc<dyn Fn() -> Arc<InviteSigner> + Send + Sync>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// Puts the service together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, clock, randomness, crypto, at_rest, source_key, signer, limits } = parts;
+        let open = std::sync::atomic::AtomicI64::new(0);
+        Self { inner: Arc::new(Inner { store, clock, randomness, crypto, at_rest, source_key, signer, limits, open }) }
+    }
+
+    /// Closes what has expired and forgets what is long over; `true` when there is more to do at once.
+    pub async fn sweep(&self) -> Result<bool, SessionError> {
+        const BATCH: i64 = 500;
+        let swept = self.inner.store.sweep(self.now_ms(), self.inner.limits.remember, BATCH).await?;
+        let open = self.inner.store.open_sessions().await?;
+        self.inner.open.store(open, std::sync::atomic::Ordering::Relaxed);
+        metrics::gauge!("quorate_sessions_open").set(f64::from(i32::try_from(open).unwrap_or(i32::MAX)));
+        metrics::counter!("quorate_sessions_expired_total").increment(swept.expired);
+        Ok(swept.more)
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    fn rng(&self) -> StdRng {
+        (self.inner.randomness)()
+    }
+
+    /// The peer's address as the store may see it: HMAC-SHA256 under a key of its own.
+    fn source(&self, peer: &str) -> Digest {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.inner.source_key.as_slice()).expect("HMAC takes any key length");
+        mac.update(peer.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The session `id`, when it can still do something.
+    async fn open_session(&self, id: &str) -> Result<(SessionRow, Record), SessionError> {
+        if !is_session_id(id) {
+            return Err(SessionError::Unknown);
+        }
+        let row = self.inner.store.session(id).await?.ok_or(SessionError::Unknown)?;
+        self.open_record(row)
+    }
+
+    fn open_record(&self, row: SessionRow) -> Result<(SessionRow, Record), SessionError> {
+        if !row.is_open(self.now_ms()) {
+            return Err(SessionError::Over(row.closed_as.unwrap_or(ClosedAs::Expired)));
+        }
+        let record = Record::open(&row.id, &row.sealed, &self.inner.at_rest)?;
+        Ok((row, record))
+    }
+
+    /// What a write that found the session closed has to say about it.
+    async fn why_closed(&self, id: &str) -> SessionError {
+        match self.inner.store.session(id).await {
+            Ok(Some(row)) => SessionError::Over(row.closed_as.unwrap_or(ClosedAs::Expired)),
+            Ok(None) => SessionError::Unknown,
+            Err(error) => error.into(),
+        }
+    }
+}

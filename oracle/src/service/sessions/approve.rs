@@ -1,0 +1,71 @@
+//! Joining a session and saying no to it.
+
+use super::Sessions;
+use super::error::SessionError;
+use super::record::{EventText, Record, toc_place};
+use crate::store::{DenyOutcome, NewToc, TocOutcome};
+use quorate_protocol::api::{AddToc, Denial};
+use quorate_protocol::encoding::sha256;
+use quorate_protocol::proof::{approve_message, deny_message, verify_player};
+use quorate_protocol::sealing::is_armored;
+
+impl Sessions {
+    /// Takes an encrypted Toc. With a proof it holds the slot of its x; without one it counts provisionally, in a pool of
+    /// its own, and never displaces a proved one. The same Toc again changes nothing.
+    pub async fn approve(&self, id: &str, request: AddToc) -> Result<(), SessionError> {
+        if !is_armored(&request.encrypted_toc) {
+            return Err(SessionError::NotEncrypted);
+        }
+        let (_, record) = self.open_session(id).await?;
+        let x = check_approval(&record, &request)?;
+        let digest = sha256(&[request.encrypted_toc.as_bytes()]);
+        let mut rng = self.rng();
+        let toc = NewToc {
+            digest,
+            x,
+            proved: x.is_some(),
+            at: self.now_ms(),
+            sealed: self.inner.at_rest.seal(toc_place(&[id.as_bytes(), &digest]), request.encrypted_toc.as_bytes(), &mut rng),
+        };
+        let event = EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng);
+        let pool = 2 * i64::from(record.fields().size);
+        match self.inner.store.put_toc(id, toc, self.now_ms(), pool, event).await? {
+            TocOutcome::Stored | TocOutcome::Replaced | TocOutcome::Repeated => Ok(()),
+            TocOutcome::PoolFull => Err(SessionError::PoolFull),
+            TocOutcome::Closed => Err(self.why_closed(id).await),
+            TocOutcome::Unknown => Err(SessionError::Unknown),
+        }
+    }
+
+    /// Records a player's signed no, and tells everyone. The Tocs of others stay.
+    pub async fn deny(&self, id: &str, request: Denial) -> Result<(), SessionError> {
+        if request.reason.len() > super::MAX_REASON {
+            return Err(SessionError::Request("the reason is longer than 1,024 bytes"));
+        }
+        let (_, record) = self.open_session(id).await?;
+        let group = record.group.as_ref().ok_or(SessionError::Request("Tocs dealt by farMFA cannot sign a denial"))?;
+        let message = deny_message(&record.invite.digest(), group.name(), request.x, &request.reason);
+        verify_player(&group.header, request.x, &message, &request.proof.0).map_err(|_| SessionError::BadProof)?;
+        let text = EventText { who: Some(record.holder(Some(request.x))), reason: Some(request.reason) };
+        let event = text.seal(id, "denied", &self.inner.at_rest, &mut self.rng());
+        match self.inner.store.deny(id, request.x, self.now_ms(), event).await? {
+            DenyOutcome::Denied | DenyOutcome::Already => Ok(()),
+            DenyOutcome::Closed => Err(self.why_closed(id).await),
+            DenyOutcome::Unknown => Err(SessionError::Unknown),
+        }
+    }
+}
+
+/// The x that a verified proof stands for; `None` without a proof.
+fn check_approval(record: &Record, request: &AddToc) -> Result<Option<u8>, SessionError> {
+    match (request.x, &request.proof, &record.group) {
+        (None, None, _) => Ok(None),
+        (Some(x), Some(proof), Some(group)) => {
+            let message = approve_message(&record.invite.digest(), group.name(), x, &request.encrypted_toc);
+            verify_player(&group.header, x, &message, &proof.0).map_err(|_| SessionError::BadProof)?;
+            Ok(Some(x))
+        }
+        (Some(_), Some(_), None) => Err(SessionError::Request("Tocs dealt by farMFA carry no proof: leave out x and proof")),
+        (_, _, _) => Err(SessionError::Request("send x and proof together, or neither")),
+    }
+}

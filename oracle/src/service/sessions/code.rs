@@ -1,0 +1,151 @@
+//! One code: the quorum is opened in the crypto pool, the allowance is consumed durably, then the code is shown.
+
+use super::error::SessionError;
+use super::quorum::{Candidate, Quorum, open};
+use super::record::{EventText, Record, toc_place};
+use super::{MAX_FAILURES, Sessions};
+use crate::store::{CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
+use quorate_protocol::api::TotpCode;
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::session::{Kek, Tek, is_session_id};
+use zeroize::Zeroizing;
+
+/// A code that has been made and may not be shown yet.
+struct Made {
+    digits: Zeroizing<String>,
+    step: i64,
+    expires_at: i64,
+    dropped: Vec<Digest>,
+}
+
+impl Sessions {
+    /// Makes one code with the KEK of session `id`.
+    pub async fn code(&self, id: &str, kek: Zeroizing<String>) -> Result<TotpCode, SessionError> {
+        let (row, tocs, record) = self.load(id, RowPurpose::Code).await?;
+        let now = u64::try_from(self.now_ms().div_euclid(1000)).unwrap_or_default();
+        let ends = (row.ttl, row.id.clone());
+        let (made, record) = self.with_secret(row, tocs, record, kek, move |secret, dropped| made(&secret, now, dropped)).await?;
+        let dropped = self.drop_false(id, &record, &made.dropped).await?;
+        let event = EventText::by(record.applicant()).seal(id, "code", &self.inner.at_rest, &mut self.rng());
+        let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
+            CodeOutcome::Taken { first_code_at, .. } | CodeOutcome::Again { first_code_at, .. } => first_code_at,
+            CodeOutcome::Stale => return Err(SessionError::Stale),
+            CodeOutcome::Exhausted | CodeOutcome::Closed => return Err(self.why_closed(id).await),
+            CodeOutcome::GroupRefused => return Err(SessionError::GroupRefused),
+            CodeOutcome::Unknown => return Err(SessionError::Unknown),
+        };
+        metrics::counter!("quorate_codes_total").increment(1);
+        Ok(TotpCode {
+            totp: made.digits,
+            totp_expires_at: super::show::rfc3339(made.expires_at * 1000),
+            session_expires_at: super::show::rfc3339(first + ends.0 * 1000),
+            dropped,
+        })
+    }
+
+    /// The open session `id` with its Tocs, when it is for `purpose`.
+    pub(super) async fn load(&self, id: &str, purpose: RowPurpose) -> Result<(SessionRow, Vec<TocRow>, Record), SessionError> {
+        if !is_session_id(id) {
+            return Err(SessionError::Unknown);
+        }
+        let (row, tocs) = self.inner.store.session_with_tocs(id).await?.ok_or(SessionError::Unknown)?;
+        let (row, record) = self.open_record(row)?;
+        if row.purpose != purpose {
+            return Err(SessionError::PurposeMismatch);
+        }
+        Ok((row, tocs, record))
+    }
+
+    /// Opens the quorum in the crypto pool and hands the secret to `make` there; it never leaves.
+    pub(super) async fn with_secret<T: Send + 'static>(
+        &self,
+        row: SessionRow,
+        tocs: Vec<TocRow>,
+        record: Record,
+        kek: Zeroizing<String>,
+        make: impl FnOnce(Box<OtpSecret>, Vec<Digest>) -> T + Send + 'static,
+    ) -> Result<(T, Record), SessionError> {
+        enum Step<T> {
+            Made(T),
+            Short(u32, Vec<Digest>),
+        }
+        let this = self.clone();
+        let (step, record) = self
+            .inner
+            .crypto
+            .run(move || -> Result<_, SessionError> {
+                let kek = Kek::from_base64(&kek)?;
+                let tek = Tek::open(&record.tek_sealed, &kek, &row.id, &record.fields().tek, &record.invite.digest())?;
+                drop(kek);
+                if tocs.len() < usize::from(record.fields().threshold) {
+                    let genuine = u32::try_from(tocs.len()).unwrap_or(u32::MAX);
+                    return Ok((Step::Short(genuine, Vec::new()), record));
+                }
+                let candidates = this.candidates(&row.id, &tocs)?;
+                let step = match open(&record, &tek, candidates)? {
+                    Quorum::Reached { secret, dropped } => Step::Made(make(secret, dropped)),
+                    Quorum::Short { genuine, dropped } => Step::Short(genuine, dropped),
+                };
+                Ok((step, record))
+            })
+            .await??;
+        match step {
+            Step::Made(made) => Ok((made, record)),
+            Step::Short(genuine, dropped) => Err(self.not_quorate(record, genuine, &dropped).await?),
+        }
+    }
+
+    fn candidates(&self, id: &str, tocs: &[TocRow]) -> Result<Vec<Candidate>, SessionError> {
+        tocs.iter()
+            .map(|toc| {
+                let row: [&[u8]; 2] = [id.as_bytes(), &toc.digest];
+                let armored = self.inner.at_rest.open(toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
+                let armored = String::from_utf8(armored.to_vec()).map_err(|_| SessionError::Damaged)?;
+                Ok(Candidate {
+                    digest: toc.digest,
+                    x: toc.x.filter(|_| toc.proved),
+                    armored: Zeroizing::new(armored),
+                })
+            })
+            .collect()
+    }
+
+    /// Drops what was false, counts the failure, and says how far the session is.
+    async fn not_quorate(&self, record: Record, genuine: u32, false_tocs: &[Digest]) -> Result<SessionError, SessionError> {
+        let id = record.id().to_owned();
+        let dropped = self.drop_false(&id, &record, false_tocs).await?;
+        if !dropped.is_empty() {
+            let event = EventText::default().seal(&id, "exhausted", &self.inner.at_rest, &mut self.rng());
+            self.inner.store.record_failure(&id, MAX_FAILURES, self.now_ms(), event).await?;
+        }
+        let threshold = u32::from(record.fields().threshold);
+        Ok(SessionError::NotQuorate { provided: genuine, threshold, dropped })
+    }
+
+    /// Removes false Tocs from the session, tells everyone, and names them.
+    pub(super) async fn drop_false(&self, id: &str, record: &Record, digests: &[Digest]) -> Result<Vec<String>, SessionError> {
+        if digests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some((_, tocs)) = self.inner.store.session_with_tocs(id).await? else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        for toc in tocs.iter().filter(|toc| digests.contains(&toc.digest)) {
+            let name = record.holder(toc.x.filter(|_| toc.proved));
+            let event = EventText::by(name.clone()).seal(id, "dropped", &self.inner.at_rest, &mut self.rng());
+            if self.inner.store.drop_tocs(id, vec![toc.digest], self.now_ms(), event).await? > 0 {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn made(secret: &OtpSecret, now: u64, dropped: Vec<Digest>) -> Made {
+    let code = secret.code_at(now);
+    Made {
+        digits: code.digits,
+        step: i64::try_from(code.step).unwrap_or(i64::MAX),
+        expires_at: i64::try_from(code.expires_at).unwrap_or(i64::MAX / 1000),
+        dropped,
+    }
+}

@@ -1,0 +1,310 @@
+//! Starting a session: who asks is checked, a TEK is drawn, an invite is signed, and the KEK leaves with the answer.
+
+use super::error::SessionError;
+use super::record::{EventText, Record, toc_place};
+use super::{InviteSigner, MAX_REASON, Sessions};
+use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
+use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
+use quorate_protocol::encoding::sha256;
+use quorate_protocol::header::Header;
+use quorate_protocol::invite::{Applicant, Invite, InvitePayload, Purpose, follow_chain};
+use quorate_protocol::plan::{Plan, Replaced};
+use quorate_protocol::proof::{MAX_SKEW, Terms, create_message, verify_player};
+use quorate_protocol::sealing::age_seal;
+use quorate_protocol::session::{Kek, Tek, cancel_hash, new_session_id};
+use quorate_protocol::toc::{FarmfaToc, Group, MAX_SEALED, Toc, WholeToc, approve_farmfa};
+use rand::rngs::StdRng;
+use std::sync::atomic::Ordering;
+use zeroize::Zeroizing;
+
+/// Seconds that codes flow after the first: the least, the most.
+const TTL: std::ops::RangeInclusive<i64> = 60..=86_400;
+
+/// A request whose numbers and words are in range.
+struct Asked {
+    purpose: Purpose,
+    plan: Option<Plan>,
+    reason: String,
+    ttl: i64,
+    max_codes: Option<i64>,
+    /// As they were signed: 0 where nothing was said.
+    signed_ttl: u32,
+    signed_max_codes: u32,
+}
+
+/// Who asks, and the Toc that came along, if one did.
+struct Asker {
+    group: Option<Group>,
+    group_id: String,
+    size: u8,
+    threshold: u8,
+    note: String,
+    applicant: Applicant,
+    toc_zero: Option<TocZero>,
+    once: Option<Once>,
+}
+
+enum TocZero {
+    Whole(Box<WholeToc>),
+    /// Goes in as it came: farMFA's readers may know fields that we do not.
+    Farmfa(Zeroizing<Vec<u8>>),
+}
+
+impl Sessions {
+    /// Starts a session for `request` from `peer`.
+    pub async fn create(&self, request: NewSession, peer: &str) -> Result<SessionCredentials, SessionError> {
+        if self.inner.open.load(Ordering::Relaxed) >= self.inner.limits.in_all {
+            return Err(SessionError::TooMany);
+        }
+        let signer = (self.inner.signer)();
+        let now_ms = self.now_ms();
+        let mut rng = self.rng();
+        let source = self.source(peer);
+        let this = self.clone();
+        let (row, record, kek) = self
+            .inner
+            .crypto
+            .run(move || {
+                let asked = Asked::read(&request, this.inner.limits.max_codes)?;
+                let asker = Asker::read(&request, &asked, now_ms, &signer)?;
+                this.prepare(asked, asker, &signer, source, now_ms, &mut rng)
+            })
+            .await??;
+        let provided = u32::from(row.first_toc.is_some());
+        let (ends_at, ttl) = (row.expires_at, row.ttl);
+        match self.inner.store.insert_session(row).await? {
+            InsertOutcome::Inserted => {}
+            InsertOutcome::SourceFull => return Err(SessionError::TooMany),
+            InsertOutcome::Replayed => return Err(SessionError::Replayed),
+            InsertOutcome::GroupRefused => return Err(SessionError::GroupRefused),
+        }
+        self.inner.open.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("quorate_sessions_created_total").increment(1);
+        Ok(SessionCredentials {
+            session: super::show::describe(&record, now_ms, ends_at, ttl, provided, 0),
+            tek: record.fields().tek.clone(),
+            kek,
+            invite: record.invite.to_url(),
+        })
+    }
+
+    fn prepare(
+        &self,
+        asked: Asked,
+        asker: Asker,
+        signer: &InviteSigner,
+        source: [u8; 32],
+        now_ms: i64,
+        rng: &mut StdRng,
+    ) -> Result<(NewRow, Record, Zeroizing<String>), SessionError> {
+        let now = now_ms.div_euclid(1000);
+        let (id, tek, kek) = (new_session_id(rng), Tek::generate(rng), Kek::generate(rng));
+        let invite = Invite::issue(
+            InvitePayload {
+                version: 1,
+                session: id.clone(),
+                oracle: signer.url.clone(),
+                tek: tek.recipient(),
+                group: asker.group.as_ref().map(Group::name),
+                group_id: asker.group_id,
+                size: asker.size,
+                threshold: asker.threshold,
+                note: asker.note,
+                purpose: asked.purpose,
+                plan_digest: asked.plan.as_ref().map(|plan| plan.digest().to_vec().into()),
+                plan: asked.plan.as_ref().map(|plan| plan.bytes().to_vec().into()),
+                applicant: asker.applicant,
+                reason: asked.reason.clone(),
+                created: now,
+                expires: now + self.inner.limits.open_for,
+                certificates: signer.certificates.clone(),
+            },
+            &signer.key,
+        );
+        let digest = invite.digest();
+        let at_rest = &self.inner.at_rest;
+        let first_toc = match &asker.toc_zero {
+            Some(toc) => Some(toc.seal(&id, &digest, asked.purpose, &tek, now_ms, at_rest, rng)?),
+            None => None,
+        };
+        let record = Record { group: asker.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite };
+        let event = EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
+        let row = NewRow {
+            purpose: match asked.purpose {
+                Purpose::Code => RowPurpose::Code,
+                Purpose::Redeal => RowPurpose::Redeal,
+            },
+            created_at: now_ms,
+            expires_at: now_ms + self.inner.limits.open_for * 1000,
+            ttl: asked.ttl,
+            source,
+            group_fp: record.group.as_ref().map(super::record::group_digest),
+            cancel_hash: cancel_hash(&kek.cancel_token()),
+            view_hash: sha256(&[record.invite.view_token().as_bytes()]),
+            max_codes: asked.max_codes,
+            sealed: record.seal(at_rest, rng),
+            first_toc,
+            event,
+            once: asker.once,
+            source_cap: self.inner.limits.per_source,
+            id,
+        };
+        Ok((row, record, kek.to_base64()))
+    }
+}
+
+impl Asked {
+    fn read(request: &NewSession, operator_max: Option<i64>) -> Result<Self, SessionError> {
+        let purpose = request.purpose.unwrap_or(Purpose::Code);
+        let plan = match (purpose, &request.plan) {
+            (Purpose::Code, None) => None,
+            (Purpose::Redeal, Some(plan)) => Some(Plan::parse(&plan.0)?),
+            (Purpose::Code, Some(_)) => return Err(SessionError::Request("a plan belongs to purpose redeal")),
+            (Purpose::Redeal, None) => return Err(SessionError::Request("a redeal needs a plan")),
+        };
+        let reason = request.reason.clone().unwrap_or_default();
+        if reason.len() > MAX_REASON {
+            return Err(SessionError::Request("the reason is longer than 1,024 bytes"));
+        }
+        if request.ttl.is_some_and(|ttl| !TTL.contains(&ttl)) {
+            return Err(SessionError::Request("ttl is between 60 and 86,400 seconds"));
+        }
+        if request.max_codes.is_some_and(|max| !(1..=1_000_000).contains(&max)) {
+            return Err(SessionError::Request("max_codes is between 1 and 1,000,000"));
+        }
+        let signed = |value: Option<i64>| value.map_or(0, |value| u32::try_from(value).expect("bounded just above"));
+        Ok(Self {
+            purpose,
+            plan,
+            reason,
+            ttl: request.ttl.unwrap_or(*TTL.start()),
+            max_codes: [request.max_codes, operator_max].into_iter().flatten().min(),
+            signed_ttl: signed(request.ttl),
+            signed_max_codes: signed(request.max_codes),
+        })
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            purpose: self.purpose.as_str(),
+            plan: self.plan.as_ref().map_or(&[], Plan::bytes),
+            reason: &self.reason,
+            ttl: self.signed_ttl,
+            max_codes: self.signed_max_codes,
+        }
+    }
+}
+
+impl Asker {
+    fn read(request: &NewSession, asked: &Asked, now_ms: i64, signer: &InviteSigner) -> Result<Self, SessionError> {
+        let asker = match (&request.toc_zero, &request.header, &request.sealed, &request.applicant) {
+            (Some(toc), None, None, None) => Self::with_toc(toc.get().as_bytes())?,
+            (None, Some(header), Some(sealed), Some(proof)) => {
+                if sealed.0.len() > MAX_SEALED {
+                    return Err(SessionError::Request("the sealed part is larger than any"));
+                }
+                let group = Group { header: Header::parse(&header.0)?, sealed: sealed.0.clone() };
+                Self::with_proof(group, proof, asked, now_ms)?
+            }
+            _ => {
+                return Err(SessionError::Request("send either toc_zero, or header, sealed and applicant"));
+            }
+        };
+        if let Some(plan) = &asked.plan {
+            let replaces = match &asker.group {
+                Some(group) => Replaced::Group(group.name()),
+                None => Replaced::Farmfa(asker.group_id.clone()),
+            };
+            if plan.fields().replaces != replaces {
+                return Err(SessionError::Request("the plan replaces another group"));
+            }
+        }
+        asker.check_oracle(signer, now_ms.div_euclid(1000))?;
+        Ok(asker)
+    }
+
+    /// The applicant showed a Toc: whoever has it, has it.
+    fn with_toc(json: &[u8]) -> Result<Self, SessionError> {
+        match Toc::parse(json)? {
+            Toc::Whole(toc) => {
+                let applicant = Applicant::Proved { holder: toc.holder().to_owned(), x: toc.share().x() };
+                let group = Group { header: toc.header().clone(), sealed: toc.sealed().to_vec() };
+                Ok(Self { toc_zero: Some(TocZero::Whole(Box::new(toc))), ..Self::of_group(group, applicant, None) })
+            }
+            Toc::Farmfa(FarmfaToc { group_id, size, threshold, note, .. }) => Ok(Self {
+                group: None,
+                group_id,
+                size,
+                threshold,
+                note,
+                applicant: Applicant::Unverified,
+                toc_zero: Some(TocZero::Farmfa(Zeroizing::new(json.to_vec()))),
+                once: None,
+            }),
+            Toc::Short(_) => Err(SessionError::Request("toc_zero must be the whole Toc, with header and sealed part")),
+        }
+    }
+
+    /// The applicant signed with a share key.
+    fn with_proof(group: Group, proof: &ApplicantProof, asked: &Asked, now_ms: i64) -> Result<Self, SessionError> {
+        let now = now_ms.div_euclid(1000);
+        if now.abs_diff(proof.time) > MAX_SKEW.unsigned_abs() {
+            return Err(SessionError::ProofTime);
+        }
+        let message = create_message(group.name(), proof.x, proof.time, &asked.terms());
+        verify_player(&group.header, proof.x, &message, &proof.signature.0).map_err(|_| SessionError::BadProof)?;
+        let player = group.header.player(proof.x).ok_or(SessionError::BadProof)?;
+        let applicant = Applicant::Proved { holder: player.holder.clone(), x: proof.x };
+        // Remembered for as long as its time would be accepted, and a little longer.
+        let once = Once { digest: sha256(&[&message]), expires_at: (proof.time + 2 * MAX_SKEW) * 1000 };
+        Ok(Self::of_group(group, applicant, Some(once)))
+    }
+
+    fn of_group(group: Group, applicant: Applicant, once: Option<Once>) -> Self {
+        let fields = group.header.fields();
+        Self {
+            group_id: fields.group_id.clone(),
+            size: fields.size,
+            threshold: fields.threshold,
+            note: fields.note.clone(),
+            applicant,
+            toc_zero: None,
+            once,
+            group: Some(group),
+        }
+    }
+
+    /// No player could verify our invite under the pin of another oracle.
+    fn check_oracle(&self, signer: &InviteSigner, now: i64) -> Result<(), SessionError> {
+        let Some(pin) = self.group.as_ref().and_then(|group| group.header.fields().oracle.as_ref()) else {
+            return Ok(());
+        };
+        follow_chain(&pin.key()?, &signer.certificates, now).map(|_| ()).map_err(|_| SessionError::WrongOracle)
+    }
+}
+
+impl TocZero {
+    #[expect(clippy::too_many_arguments, reason = "everything that binds the Toc to its session")]
+    fn seal(
+        &self,
+        id: &str,
+        invite_digest: &[u8; 32],
+        purpose: Purpose,
+        tek: &Tek,
+        now_ms: i64,
+        at_rest: &crate::service::at_rest::AtRest,
+        rng: &mut StdRng,
+    ) -> Result<NewToc, SessionError> {
+        let (json, x) = match self {
+            Self::Whole(toc) => (toc.to_short_json(), Some(toc.share().x())),
+            // Whoever starts a redeal approves it.
+            Self::Farmfa(json) if purpose == Purpose::Redeal => (approve_farmfa(json, invite_digest)?, None),
+            Self::Farmfa(json) => (json.clone(), None),
+        };
+        let recipient = tek.to_public();
+        let armored = age_seal(&json, std::iter::once(&recipient as &dyn age::Recipient))?;
+        let digest = sha256(&[armored.as_bytes()]);
+        let sealed = at_rest.seal(toc_place(&[id.as_bytes(), &digest]), armored.as_bytes(), rng);
+        Ok(NewToc { digest, x, proved: x.is_some(), at: now_ms, sealed })
+    }
+}

@@ -1,0 +1,154 @@
+//! From encrypted Tocs to the secret: opens only as many as it takes, and names those that are false. Pure computation,
+//! to be run in the crypto pool.
+
+use super::error::SessionError;
+use super::record::Record;
+use crate::store::Digest;
+use quorate_protocol::deal::{DealError, rebuild};
+use quorate_protocol::farmfa;
+use quorate_protocol::invite::Purpose;
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::sealing::age_open;
+use quorate_protocol::session::Tek;
+use quorate_protocol::sharing::Share;
+use quorate_protocol::toc::{Group, Toc};
+use zeroize::Zeroizing;
+
+/// Subsets of farMFA Tocs that are tried at most when some of them are false.
+const MAX_SUBSETS: usize = 1_000;
+
+/// An encrypted Toc of the session.
+pub(super) struct Candidate {
+    pub digest: Digest,
+    /// The x that a proof stands for.
+    pub x: Option<u8>,
+    pub armored: Zeroizing<String>,
+}
+
+/// How far the Tocs go.
+pub(super) enum Quorum {
+    /// Far enough.
+    Reached { secret: Box<OtpSecret>, dropped: Vec<Digest> },
+    /// Not yet: so many are genuine.
+    Short { genuine: u32, dropped: Vec<Digest> },
+}
+
+/// Opens `candidates`, proved ones first.
+pub(super) fn open(record: &Record, tek: &Tek, mut candidates: Vec<Candidate>) -> Result<Quorum, SessionError> {
+    candidates.sort_by_key(|candidate| candidate.x.is_none());
+    match &record.group {
+        Some(group) => open_ours(group, record.fields().purpose, tek, &candidates),
+        None => open_farmfa(record, tek, &candidates),
+    }
+}
+
+fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate]) -> Result<Quorum, SessionError> {
+    let threshold = usize::from(group.header.fields().threshold);
+    let (mut shares, mut dropped): (Vec<Share>, Vec<Digest>) = (Vec::new(), Vec::new());
+    for candidate in candidates {
+        if shares.len() == threshold {
+            break;
+        }
+        // What was approved for a redeal was approved by a signature.
+        if purpose == Purpose::Redeal && candidate.x.is_none() {
+            continue;
+        }
+        match genuine_share(group, tek, candidate) {
+            Some(share) if shares.iter().all(|other| other.x() != share.x()) => shares.push(share),
+            Some(_) => {}
+            None => dropped.push(candidate.digest),
+        }
+    }
+    if shares.len() < threshold {
+        return Ok(Quorum::Short { genuine: count(shares.len()), dropped });
+    }
+    match rebuild(group, &shares) {
+        Ok(secret) => Ok(Quorum::Reached { secret: Box::new(secret), dropped }),
+        Err(error) => Err(bad_deal(error)),
+    }
+}
+
+/// The share in `candidate`, when it is one of this group, the one that was dealt, and the one that was announced.
+fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<Share> {
+    let json = age_open(&candidate.armored, tek.identity()).ok()?;
+    let (name, share) = match Toc::parse(&json).ok()? {
+        Toc::Short(toc) => (toc.group, toc.share),
+        Toc::Whole(toc) => (toc.group(), toc.share().clone()),
+        Toc::Farmfa(_) => return None,
+    };
+    let announced = candidate.x.is_none_or(|x| x == share.x());
+    (announced && name == group.name() && share.check(&group.header).is_ok()).then_some(share)
+}
+
+fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Result<Quorum, SessionError> {
+    let threshold = usize::from(record.fields().threshold);
+    let (mut shares, mut digests, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
+    for candidate in candidates {
+        match farmfa_share(record, tek, candidate) {
+            Some(share) => {
+                shares.push(share);
+                digests.push(candidate.digest);
+            }
+            None => dropped.push(candidate.digest),
+        }
+        // The first quorum is tried before anything more is opened.
+        if shares.len() == threshold
+            && let Ok(secret) = farmfa::combine(&shares, threshold)
+        {
+            return Ok(Quorum::Reached { secret: Box::new(secret), dropped });
+        }
+    }
+    match first_good_subset(&shares, threshold) {
+        Some((secret, used)) => {
+            // Everybody who does not lie on the polynomial that made sense is false.
+            let base: Vec<farmfa::Share> = used.iter().map(|&i| shares[i].clone()).collect();
+            for (i, share) in shares.iter().enumerate().filter(|(i, _)| !used.contains(i)) {
+                let with: Vec<farmfa::Share> = base.iter().cloned().chain([share.clone()]).collect();
+                if !matches!(farmfa::consistent(&with, threshold), Ok(farmfa::Consistency::Agree)) {
+                    dropped.push(digests[i]);
+                }
+            }
+            Ok(Quorum::Reached { secret: Box::new(secret), dropped })
+        }
+        None => Ok(Quorum::Short { genuine: count(shares.len().min(threshold - 1)), dropped }),
+    }
+}
+
+/// The share in `candidate`, when it says that it is of this group. farMFA's shares prove nothing of themselves.
+fn farmfa_share(record: &Record, tek: &Tek, candidate: &Candidate) -> Option<farmfa::Share> {
+    let json = age_open(&candidate.armored, tek.identity()).ok()?;
+    let Ok(Toc::Farmfa(toc)) = Toc::parse(&json) else { return None };
+    let fields = record.fields();
+    let same = toc.group_id == fields.group_id && toc.size == fields.size && toc.threshold == fields.threshold;
+    // Without the digest of this invite inside, a Toc approves a code and no redeal.
+    let approved = fields.purpose == Purpose::Code || toc.approval == Some(record.invite.digest());
+    (same && approved).then_some(toc.share)
+}
+
+fn first_good_subset(shares: &[farmfa::Share], threshold: usize) -> Option<(OtpSecret, Vec<usize>)> {
+    if shares.len() < threshold {
+        return None;
+    }
+    let mut indices: Vec<usize> = (0..threshold).collect();
+    for _ in 0..MAX_SUBSETS {
+        let subset: Vec<farmfa::Share> = indices.iter().map(|&i| shares[i].clone()).collect();
+        if let Ok(secret) = farmfa::combine(&subset, threshold) {
+            return Some((secret, indices));
+        }
+        // The next combination in lexicographic order.
+        let at = (0..threshold).rev().find(|&i| indices[i] < shares.len() - threshold + i)?;
+        indices[at] += 1;
+        for i in at + 1..threshold {
+            indices[i] = indices[i - 1] + 1;
+        }
+    }
+    None
+}
+
+fn bad_deal(error: DealError) -> SessionError {
+    SessionError::BadDeal(error)
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).expect("at most 255 shares are collected")
+}

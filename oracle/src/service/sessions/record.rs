@@ -1,0 +1,172 @@
+//! What the store keeps of a session, sealed: the group's public half, the sealed TEK, the invite. And of a redeal, of an
+//! event, of a Toc. Knows how they are laid out, and nothing of the rules.
+
+use super::error::SessionError;
+use crate::service::at_rest::{AtRest, Place};
+use quorate_protocol::encoding::Base64;
+use quorate_protocol::header::{GroupName, Header};
+use quorate_protocol::invite::{Applicant, Invite, InvitePayload};
+use quorate_protocol::toc::Group;
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// A session's record, open.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// The public half of the deal; `None` for farMFA's.
+    pub group: Option<Group>,
+    /// The TEK's private half, sealed under the KEK.
+    pub tek_sealed: Vec<u8>,
+    /// The invite, which also says purpose, TEK, threshold, reason and applicant.
+    pub invite: Invite,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecordJson {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    header: Option<Base64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<Base64>,
+    tek_sealed: Base64,
+    payload: Base64,
+    signature: Base64,
+}
+
+impl Record {
+    pub fn seal(&self, at_rest: &AtRest, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let json = RecordJson {
+            header: self.group.as_ref().map(|group| group.header.bytes().to_vec().into()),
+            sealed: self.group.as_ref().map(|group| group.sealed.clone().into()),
+            tek_sealed: self.tek_sealed.clone().into(),
+            payload: self.invite.payload().to_vec().into(),
+            signature: self.invite.signature().to_vec().into(),
+        };
+        seal_json(at_rest, session_place(&[self.id().as_bytes()]), &json, rng)
+    }
+
+    pub fn open(id: &str, sealed: &[u8], at_rest: &AtRest) -> Result<Self, SessionError> {
+        let json: RecordJson = open_json(at_rest, session_place(&[id.as_bytes()]), sealed)?;
+        let group = match (json.header, json.sealed) {
+            (Some(header), Some(sealed)) => {
+                Some(Group { header: Header::parse(&header.0).map_err(|_| SessionError::Damaged)?, sealed: sealed.0 })
+            }
+            _ => None,
+        };
+        let invite = Invite::from_parts(json.payload.0, json.signature.0).map_err(|_| SessionError::Damaged)?;
+        Ok(Self { group, tek_sealed: json.tek_sealed.0, invite })
+    }
+
+    pub fn fields(&self) -> &InvitePayload {
+        self.invite.fields()
+    }
+
+    pub fn id(&self) -> &str {
+        &self.fields().session
+    }
+
+    /// The name that a proved x stands for.
+    pub fn holder(&self, x: Option<u8>) -> String {
+        let player = self.group.as_ref().zip(x).and_then(|(group, x)| group.header.player(x));
+        player.map_or_else(|| "unproved".to_owned(), |player| player.holder.clone())
+    }
+
+    /// The applicant's name, as far as it was proved.
+    pub fn applicant(&self) -> String {
+        match &self.fields().applicant {
+            Applicant::Proved { holder, .. } => holder.clone(),
+            Applicant::Unverified => "unverified".to_owned(),
+        }
+    }
+}
+
+/// What an event says beside its kind.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct EventText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl EventText {
+    pub fn by(who: impl Into<String>) -> Self {
+        Self { who: Some(who.into()), reason: None }
+    }
+
+    pub fn seal(&self, id: &str, kind: &str, at_rest: &AtRest, rng: &mut impl CryptoRng) -> crate::store::NewEvent {
+        let sealed = seal_json(at_rest, event_place(&[id.as_bytes(), kind.as_bytes()]), self, rng);
+        crate::store::NewEvent { kind: kind.to_owned(), sealed }
+    }
+
+    /// An event whose text does not open is shown without one.
+    pub fn open(id: &str, kind: &str, sealed: &[u8], at_rest: &AtRest) -> Self {
+        open_json(at_rest, event_place(&[id.as_bytes(), kind.as_bytes()]), sealed).unwrap_or_default()
+    }
+}
+
+/// A redeal's record, open.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RedealRecord {
+    /// The new group's header.
+    pub header: Base64,
+    /// The new group's sealed secret.
+    pub sealed: Base64,
+    /// Digest of the invite that it was approved under.
+    pub invite_digest: Base64,
+}
+
+impl RedealRecord {
+    pub fn seal(&self, id: &str, at_rest: &AtRest, rng: &mut impl CryptoRng) -> Vec<u8> {
+        seal_json(at_rest, redeal_place(&[id.as_bytes()]), self, rng)
+    }
+
+    pub fn open(id: &str, sealed: &[u8], at_rest: &AtRest) -> Result<Self, SessionError> {
+        open_json(at_rest, redeal_place(&[id.as_bytes()]), sealed)
+    }
+
+    pub fn group(&self) -> Result<Group, SessionError> {
+        let header = Header::parse(&self.header.0).map_err(|_| SessionError::Damaged)?;
+        Ok(Group { header, sealed: self.sealed.0.clone() })
+    }
+
+    pub fn digest(&self) -> Result<[u8; 32], SessionError> {
+        self.invite_digest.0.as_slice().try_into().map_err(|_| SessionError::Damaged)
+    }
+}
+
+/// G as the store keeps it.
+pub(super) fn group_digest(group: &Group) -> [u8; 32] {
+    let GroupName(digest) = group.name();
+    digest
+}
+
+pub(super) fn toc_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "tocs", row, column: "sealed" }
+}
+
+pub(super) fn redeal_toc_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "redeal_tocs", row, column: "sealed" }
+}
+
+fn session_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "sessions", row, column: "sealed" }
+}
+
+fn redeal_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "redeals", row, column: "sealed" }
+}
+
+fn event_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "events", row, column: "sealed" }
+}
+
+fn seal_json(at_rest: &AtRest, place: Place<'_>, value: &impl Serialize, rng: &mut impl CryptoRng) -> Vec<u8> {
+    let json = Zeroizing::new(serde_json::to_vec(value).expect("plain data always serialises"));
+    at_rest.seal(place, &json, rng)
+}
+
+fn open_json<T: serde::de::DeserializeOwned>(at_rest: &AtRest, place: Place<'_>, sealed: &[u8]) -> Result<T, SessionError> {
+    let json = at_rest.open(place, sealed).map_err(|_| SessionError::Damaged)?;
+    serde_json::from_slice(&json).map_err(|_| SessionError::Damaged)
+}

@@ -1,0 +1,176 @@
+//! A redeal: the approved plan is run once, the new Tocs wait for their players, and a threshold of receipts ends the old
+//! group. Old Tocs can still rebuild the secret offline; only changing it at the account ends that.
+
+use super::Sessions;
+use super::error::SessionError;
+use super::record::{EventText, Record, RedealRecord, group_digest, redeal_toc_place};
+use crate::store::{ClosedAs, NewRedeal, Purpose as RowPurpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionRow};
+use quorate_protocol::api::{JsonText, Receipt, Redeal, RedealToc};
+use quorate_protocol::deal::{Deal, DealRequest, deal};
+use quorate_protocol::encoding::sha256;
+use quorate_protocol::header::OraclePin;
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::plan::{PlannedPlayer, Replaced};
+use quorate_protocol::proof::{receipt_message, verify_player};
+use quorate_protocol::sealing::age_seal;
+use quorate_protocol::session::is_session_id;
+use quorate_protocol::toc::{Group, WholeToc};
+use rand::rngs::StdRng;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+impl Sessions {
+    /// Runs the approved plan of session `id`, once.
+    pub async fn redeal(&self, id: &str, kek: Zeroizing<String>) -> Result<Redeal, SessionError> {
+        let (row, tocs, record) = self.load(id, RowPurpose::Redeal).await?;
+        let signer = (self.inner.signer)();
+        let own_pin = OraclePin { url: signer.url.clone(), root_key: signer.root.to_bytes().to_vec().into() };
+        let plan = record.invite.plan().ok().flatten().ok_or(SessionError::Damaged)?;
+        let pin = match &record.group {
+            Some(group) => group.header.fields().oracle.clone(),
+            // farMFA names no oracle; its successor group is ours to serve.
+            None => Some(own_pin),
+        };
+        let (now_ms, mut rng) = (self.now_ms(), self.rng());
+        let planned = plan.clone();
+        let run = move |secret: Box<OtpSecret>, dropped| -> Result<_, SessionError> {
+            let holders: Vec<String> = planned.fields().players.iter().map(|player| player.holder.clone()).collect();
+            let request = DealRequest {
+                secret: &secret,
+                threshold: usize::from(planned.fields().threshold),
+                holders: &holders,
+                note: &planned.fields().note,
+                dealt_at: now_ms.div_euclid(1000),
+                oracle: pin,
+                replaces: match planned.fields().replaces {
+                    Replaced::Group(name) => Some(name),
+                    Replaced::Farmfa(_) => None,
+                },
+            };
+            let Deal { group, tocs } = deal(&request, &mut rng).map_err(SessionError::BadDeal)?;
+            let sealed = tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
+            Ok((group, sealed, dropped))
+        };
+        let (dealt, record) = self.with_secret(row, tocs, record, kek, run).await?;
+        let (group, sealed, dropped) = dealt?;
+        self.drop_false(id, &record, &dropped).await?;
+        self.finish(id, &record, &group, sealed, plan.fields().threshold, now_ms).await?;
+        self.fetch_unchecked(id).await
+    }
+
+    async fn finish(
+        &self,
+        id: &str,
+        record: &Record,
+        group: &Group,
+        tocs: Vec<String>,
+        threshold: u8,
+        now_ms: i64,
+    ) -> Result<(), SessionError> {
+        let (at_rest, mut rng) = (&self.inner.at_rest, self.rng());
+        let stored = RedealRecord {
+            header: group.header.bytes().to_vec().into(),
+            sealed: group.sealed.clone().into(),
+            invite_digest: record.invite.digest().to_vec().into(),
+        };
+        let redeal = NewRedeal {
+            old_group: record.group.as_ref().map(group_digest),
+            new_group: group_digest(group),
+            threshold,
+            at: now_ms,
+            sealed: stored.seal(id, at_rest, &mut rng),
+        };
+        let tocs = (1..=u8::MAX).zip(tocs).map(|(x, toc)| (x, seal_toc(self, id, x, &toc, &mut rng))).collect();
+        let event = EventText::by(record.applicant()).seal(id, "redealt", at_rest, &mut rng);
+        if self.inner.store.finish_redeal(id, redeal, tocs, event).await? {
+            Ok(())
+        } else {
+            Err(self.why_closed(id).await)
+        }
+    }
+
+    /// The result of the redeal of session `id`, for whoever has the invite's view token.
+    pub async fn fetch(&self, id: &str, view_token: Option<&str>) -> Result<Redeal, SessionError> {
+        let row = self.known(id).await?;
+        if !may_view(&row, view_token) {
+            return Err(SessionError::InviteNeeded);
+        }
+        self.fetch_unchecked(id).await
+    }
+
+    async fn fetch_unchecked(&self, id: &str) -> Result<Redeal, SessionError> {
+        let (row, tocs) = self.stored_redeal(id).await?;
+        let group = RedealRecord::open(id, &row.sealed, &self.inner.at_rest)?.group()?;
+        let tocs = tocs.iter().map(|toc| self.show_toc(id, &group, toc)).collect::<Result<_, _>>()?;
+        let json = serde_json::value::RawValue::from_string(group.to_json()).map_err(|_| SessionError::Damaged)?;
+        Ok(Redeal {
+            group: Box::new(JsonText(json)),
+            tocs,
+            receipts_needed: u32::from(row.threshold),
+            complete: row.completed_at.is_some(),
+        })
+    }
+
+    /// Takes a new player's signed receipt. The Toc is dropped; a threshold of receipts ends the old group.
+    pub async fn receive(&self, id: &str, receipt: Receipt) -> Result<(), SessionError> {
+        self.known(id).await?;
+        let (row, _) = self.stored_redeal(id).await?;
+        let stored = RedealRecord::open(id, &row.sealed, &self.inner.at_rest)?;
+        let group = stored.group()?;
+        let message = receipt_message(&stored.digest()?, group.name(), receipt.x, &group.header);
+        verify_player(&group.header, receipt.x, &message, &receipt.proof.0).map_err(|_| SessionError::BadProof)?;
+        let holder = group.header.player(receipt.x).ok_or(SessionError::BadProof)?.holder.clone();
+        let event = EventText::by(holder).seal(id, "received", &self.inner.at_rest, &mut self.rng());
+        match self.inner.store.receive(id, receipt.x, self.now_ms(), event).await? {
+            ReceiveOutcome::Recorded { .. } | ReceiveOutcome::Already => Ok(()),
+            ReceiveOutcome::Unknown => Err(SessionError::Unknown),
+        }
+    }
+
+    /// The session `id`, over or not.
+    pub(super) async fn known(&self, id: &str) -> Result<SessionRow, SessionError> {
+        if !is_session_id(id) {
+            return Err(SessionError::Unknown);
+        }
+        self.inner.store.session(id).await?.ok_or(SessionError::Unknown)
+    }
+
+    async fn stored_redeal(&self, id: &str) -> Result<(RedealRow, Vec<RedealTocRow>), SessionError> {
+        if let Some(found) = self.inner.store.redeal(id).await? {
+            return Ok(found);
+        }
+        let row = self.known(id).await?;
+        Err(match (row.purpose, row.closed_as) {
+            (RowPurpose::Code, _) => SessionError::PurposeMismatch,
+            (RowPurpose::Redeal, Some(why)) if why != ClosedAs::Redealt => SessionError::Over(why),
+            (RowPurpose::Redeal, _) => SessionError::Request("the redeal has not been run yet"),
+        })
+    }
+
+    fn show_toc(&self, id: &str, group: &Group, toc: &RedealTocRow) -> Result<RedealToc, SessionError> {
+        let holder = group.header.player(toc.x).ok_or(SessionError::Damaged)?.holder.clone();
+        let received = toc.received_at.is_some();
+        let encrypted_toc = if received {
+            None
+        } else {
+            let row: [&[u8]; 2] = [id.as_bytes(), &[toc.x]];
+            let armored = self.inner.at_rest.open(redeal_toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
+            Some(String::from_utf8(armored.to_vec()).map_err(|_| SessionError::Damaged)?)
+        };
+        Ok(RedealToc { x: toc.x, holder, encrypted_toc, received })
+    }
+}
+
+/// Whether `token` is the one derived from the session's invite.
+pub(super) fn may_view(row: &SessionRow, token: Option<&str>) -> bool {
+    token.is_some_and(|token| bool::from(sha256(&[token.as_bytes()]).ct_eq(&row.view_hash)))
+}
+
+fn seal_to_player((toc, player): (&WholeToc, &PlannedPlayer)) -> Result<String, SessionError> {
+    let recipients = player.natives()?;
+    Ok(age_seal(&toc.to_json(), recipients.iter().map(|recipient| recipient as &dyn age::Recipient))?)
+}
+
+fn seal_toc(sessions: &Sessions, id: &str, x: u8, armored: &str, rng: &mut StdRng) -> Vec<u8> {
+    sessions.inner.at_rest.seal(redeal_toc_place(&[id.as_bytes(), &[x]]), armored.as_bytes(), rng)
+}

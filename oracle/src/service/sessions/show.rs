@@ -1,0 +1,153 @@
+//! What may be seen of a session: counts for whoever has the id, names for whoever has the invite, events as they happen.
+
+use super::Sessions;
+use super::error::SessionError;
+use super::record::{EventText, Record};
+use super::redeal::may_view;
+use crate::store::{ClosedAs, SessionOverview, SessionRow};
+use quorate_protocol::api::{Event, Session, SessionDetails};
+use quorate_protocol::session::{cancel_hash, is_session_id};
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::broadcast;
+
+/// Events that one look returns at most.
+const EVENT_BATCH: i64 = 200;
+
+/// What an invite's holder sees of a session's page.
+#[derive(Debug)]
+pub struct InviteView {
+    /// The whole link.
+    pub url: String,
+}
+
+impl Sessions {
+    /// The session `id`; with names when `view_token` is the one of its invite.
+    pub async fn show(&self, id: &str, view_token: Option<&str>) -> Result<Session, SessionError> {
+        let overview = self.overview(id).await?;
+        let (_, record) = self.open_record(overview.row.clone())?;
+        let mut session = self.summary(&overview, &record);
+        if may_view(&overview.row, view_token) {
+            session.details = Some(self.details(id, &record).await?);
+        }
+        Ok(session)
+    }
+
+    /// The invite of session `id`, for whoever has its view token.
+    pub async fn invite(&self, id: &str, view_token: Option<&str>) -> Result<InviteView, SessionError> {
+        let (row, record) = self.open_session(id).await?;
+        if may_view(&row, view_token) { Ok(InviteView { url: record.invite.to_url() }) } else { Err(SessionError::InviteNeeded) }
+    }
+
+    /// Ends session `id` for whoever has the token derived from its KEK.
+    pub async fn cancel(&self, id: &str, token: &str) -> Result<(), SessionError> {
+        let row = self.known(id).await?;
+        if !bool::from(cancel_hash(token).ct_eq(&row.cancel_hash)) {
+            return Err(SessionError::CancelRefused);
+        }
+        if !row.is_open(self.now_ms()) {
+            return Err(SessionError::Over(row.closed_as.unwrap_or(ClosedAs::Expired)));
+        }
+        let event = EventText::default().seal(id, "cancelled", &self.inner.at_rest, &mut self.rng());
+        if self.inner.store.close(id, ClosedAs::Cancelled, self.now_ms(), event).await? {
+            self.inner.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        } else {
+            Err(self.why_closed(id).await)
+        }
+    }
+
+    /// Events of session `id` after `seq`, and whether the session is over, so that none will follow.
+    pub async fn events(&self, id: &str, seq: i64, view_token: Option<&str>) -> Result<(Vec<Event>, bool), SessionError> {
+        let overview = self.overview(id).await?;
+        let rows = self.inner.store.events_after(id, seq, EVENT_BATCH).await?;
+        let named = may_view(&overview.row, view_token);
+        let session = match self.open_record(overview.row.clone()) {
+            Ok((_, record)) => Some(self.summary(&overview, &record)),
+            Err(SessionError::Over(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let over = session.is_none() && rows.len() < usize::try_from(EVENT_BATCH).expect("a small constant");
+        let events = rows
+            .into_iter()
+            .map(|row| {
+                let text = EventText::open(id, &row.kind, &row.sealed, &self.inner.at_rest);
+                let text = if named { text } else { EventText::default() };
+                Event { seq: row.seq, at: rfc3339(row.at), kind: row.kind, who: text.who, reason: text.reason, session: session.clone() }
+            })
+            .collect();
+        Ok((events, over))
+    }
+
+    /// Ids of sessions in which something has just happened.
+    pub fn notices(&self) -> broadcast::Receiver<Arc<str>> {
+        self.inner.store.notices()
+    }
+
+    async fn overview(&self, id: &str) -> Result<SessionOverview, SessionError> {
+        if !is_session_id(id) {
+            return Err(SessionError::Unknown);
+        }
+        self.inner.store.session_overview(id).await?.ok_or(SessionError::Unknown)
+    }
+
+    fn summary(&self, overview: &SessionOverview, record: &Record) -> Session {
+        let SessionRow { created_at, ends_at, ttl, .. } = overview.row;
+        let provided = u32::try_from(overview.proved + overview.provisional).unwrap_or(u32::MAX);
+        let denials = u32::try_from(overview.denials).unwrap_or(u32::MAX);
+        describe(record, created_at, ends_at, ttl, provided, denials)
+    }
+
+    async fn details(&self, id: &str, record: &Record) -> Result<SessionDetails, SessionError> {
+        let (mut joined, mut denied): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for event in self.inner.store.events_after(id, 0, EVENT_BATCH).await? {
+            let who = EventText::open(id, &event.kind, &event.sealed, &self.inner.at_rest).who.unwrap_or_default();
+            match event.kind.as_str() {
+                "joined" if who == "unproved" || !joined.contains(&who) => joined.push(who),
+                "denied" => denied.push(who),
+                "dropped" => {
+                    if let Some(at) = joined.iter().rposition(|name| *name == who) {
+                        joined.remove(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let fields = record.fields();
+        Ok(SessionDetails {
+            reason: fields.reason.clone(),
+            note: fields.note.clone(),
+            applicant: record.applicant(),
+            joined,
+            denied,
+            invite: record.invite.to_url(),
+        })
+    }
+}
+
+/// A session that is open, in farMFA's words and ours.
+pub(super) fn describe(record: &Record, created_at: i64, ends_at: i64, ttl: i64, provided: u32, denials: u32) -> Session {
+    let fields = record.fields();
+    let (size, threshold) = (u32::from(fields.size), u32::from(fields.threshold));
+    Session {
+        id: fields.session.clone(),
+        toc_group_id: fields.group_id.clone(),
+        created_at: rfc3339(created_at),
+        expires_at: rfc3339(ends_at),
+        ttl,
+        complete: provided >= threshold,
+        tocs_in_group: size,
+        tocs_threshold: threshold,
+        tocs_provided: provided,
+        denials,
+        purpose: fields.purpose,
+        state: "open".to_owned(),
+        group: fields.group,
+        details: None,
+    }
+}
+
+/// `ms` since 1970 as RFC 3339, to the millisecond.
+pub(super) fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_string()
+}

@@ -19,7 +19,7 @@ mod settings;
 mod sqlite;
 mod tocs;
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use tokio::sync::broadcast;
 
@@ -70,6 +70,14 @@ pub struct Store {
 
 enum Engine {
     Sqlite(Sqlite),
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.engine {
+            Engine::Sqlite(_) => f.write_str("Store(sqlite)"),
+        }
+    }
 }
 
 impl Store {

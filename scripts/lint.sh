@@ -24,6 +24,9 @@ shellcheck --external-sources scripts/*.sh .ci/run
 
 say "clippy"
 cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+# A workspace of its own; what the programs of libFuzzer add to the library is one line each.
+cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings ||
+    die "fuzz does not pass; if its lock file is behind: cargo check --manifest-path fuzz/Cargo.toml"
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --all-features --no-deps --quiet

@@ -1,0 +1,178 @@
+//! What is fed with damaged input: one function for each thing that quorate reads from outside. None may panic, and what is accepted must
+//! survive being written and read again. They know nothing of where the bytes come from: libFuzzer, or `tests/damage.rs`.
+
+mod seeds;
+
+use age_core::format::{FileKey, Stanza, read::age_stanza};
+use p256::SecretKey;
+use p256::ecdh::diffie_hellman;
+use quorate_protocol::api::{AddToc, Denial, NewSession, Receipt, SessionKey};
+use quorate_protocol::header::Header;
+use quorate_protocol::invite::{Certificate, Invite, follow_chain};
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::p256_stanza::P256Stanza;
+use quorate_protocol::plan::Plan;
+use quorate_protocol::recipient::NativeRecipient;
+use quorate_protocol::sealing::{age_open, is_armored};
+use quorate_protocol::toc::{Group, Toc};
+use quorate_protocol::{farmfa, strict_json};
+use serde::de::DeserializeOwned;
+
+pub use seeds::{age_identity, p256_identity, root_key, seeds};
+
+/// Reads `data` and says whether it was understood. Panics when an invariant breaks.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target by name, the same as the program's name in `fuzz_targets/`.
+pub const TARGETS: [(&str, Target); 13] = [
+    ("armored", armored),
+    ("base32", base32),
+    ("bodies", bodies),
+    ("certificate", certificate),
+    ("farmfa_share", farmfa_share),
+    ("group", group),
+    ("header", header),
+    ("invite", invite),
+    ("otpauth", otpauth),
+    ("plan", plan),
+    ("recipient", recipient),
+    ("stanza", stanza),
+    ("toc", toc),
+];
+
+/// An armored age file, opened with an X25519 key and with a P-256 key as a token would.
+pub fn armored(data: &[u8]) -> bool {
+    let Some(text) = text(data) else { return false };
+    let x25519 = age_open(text, &age_identity());
+    let p256 = age_open(text, &SoftP256(p256_identity()));
+    let opened = x25519.is_ok() || p256.is_ok();
+    assert!(!opened || is_armored(text), "what opens looks like age");
+    opened
+}
+
+/// A bare key as accounts print it.
+pub fn base32(data: &[u8]) -> bool {
+    let Some(secret) = text(data).and_then(|text| OtpSecret::from_base32(text).ok()) else { return false };
+    let again = OtpSecret::from_base32(&secret.to_base32()).expect("canonical base32 is read");
+    assert!(again == secret, "a key changed in writing");
+    true
+}
+
+/// Bodies of requests to the oracle.
+pub fn bodies(data: &[u8]) -> bool {
+    fn reads<T: DeserializeOwned>(data: &[u8]) -> bool {
+        strict_json::from_slice::<T>(data).is_ok()
+    }
+    // No short circuit: every reader sees every input.
+    [reads::<NewSession>, reads::<AddToc>, reads::<Denial>, reads::<SessionKey>, reads::<Receipt>]
+        .map(|read| read(data))
+        .contains(&true)
+}
+
+/// A certificate of an invite key.
+pub fn certificate(data: &[u8]) -> bool {
+    let Ok(certificate) = strict_json::from_slice::<Certificate>(data) else { return false };
+    let root = root_key().verifying_key();
+    let verified = certificate.verify(&root, seeds::NOW).is_ok();
+    assert!(!verified || certificate.read().is_ok(), "a verified certificate can be read");
+    let _ = follow_chain(&root, &[certificate], seeds::NOW);
+    verified
+}
+
+/// A share in one of farMFA's two layouts.
+pub fn farmfa_share(data: &[u8]) -> bool {
+    text(data).is_some_and(|text| farmfa::Share::parse(text).is_ok())
+}
+
+/// `group.json`.
+pub fn group(data: &[u8]) -> bool {
+    let Ok(group) = Group::parse(data) else { return false };
+    let again = Group::parse(group.to_json().as_bytes()).expect("a written group is read");
+    assert!(again == group, "a group changed in writing");
+    true
+}
+
+/// A dealer's header.
+pub fn header(data: &[u8]) -> bool {
+    let Ok(header) = Header::parse(data) else { return false };
+    assert_eq!(header.bytes(), data, "a header is its exact bytes");
+    assert_eq!(usize::from(header.fields().size), header.fields().players.len());
+    assert!(header.player(0).is_none() && header.player(header.fields().size).is_some());
+    true
+}
+
+/// An invite link.
+pub fn invite(data: &[u8]) -> bool {
+    let Some(invite) = text(data).and_then(|text| Invite::parse(text).ok()) else { return false };
+    let again = Invite::parse(&invite.to_url()).expect("a written invite is read");
+    assert!(again == invite, "an invite changed in writing");
+    let _ = invite.verify(&root_key().verifying_key(), seeds::NOW);
+    true
+}
+
+/// An otpauth URI.
+pub fn otpauth(data: &[u8]) -> bool {
+    let Some(secret) = text(data).and_then(|text| OtpSecret::from_uri(text).ok()) else { return false };
+    let again = OtpSecret::from_uri(&secret.to_uri()).expect("a canonical URI is read");
+    assert!(again == secret, "a secret changed in writing");
+    let _ = secret.code_at(u64::MAX);
+    true
+}
+
+/// The plan of a redeal.
+pub fn plan(data: &[u8]) -> bool {
+    let Ok(plan) = Plan::parse(data) else { return false };
+    assert_eq!(plan.bytes(), data, "a plan is its exact bytes");
+    assert!(plan.fields().players.iter().all(|player| player.natives().is_ok()), "an accepted plan can be carried out");
+    true
+}
+
+/// An age recipient.
+pub fn recipient(data: &[u8]) -> bool {
+    let Some(recipient) = text(data).and_then(|text| text.parse::<NativeRecipient>().ok()) else { return false };
+    let again: NativeRecipient = recipient.to_string().parse().expect("a written recipient is read");
+    assert!(again == recipient, "a recipient changed in writing");
+    true
+}
+
+/// One stanza of an age header, as it stands in the file.
+pub fn stanza(data: &[u8]) -> bool {
+    let Ok((_, stanza)) = age_stanza(data) else { return false };
+    matches!(SoftP256(p256_identity()).open(&stanza.into()), Some(Ok(_)))
+}
+
+/// A decrypted Toc.
+pub fn toc(data: &[u8]) -> bool {
+    match Toc::parse(data) {
+        Ok(Toc::Whole(toc)) => {
+            let Ok(Toc::Whole(again)) = Toc::parse(&toc.to_json()) else { panic!("a written Toc is read") };
+            assert!(again.group() == toc.group() && again.share().as_bytes() == toc.share().as_bytes());
+            assert!(matches!(Toc::parse(&toc.to_short_json()), Ok(Toc::Short(_))), "its short form is read");
+            true
+        }
+        Ok(Toc::Short(_) | Toc::Farmfa(_)) => true,
+        Err(_) => false,
+    }
+}
+
+fn text(data: &[u8]) -> Option<&str> {
+    std::str::from_utf8(data).ok()
+}
+
+/// What a token does with a stanza, with the key in memory.
+struct SoftP256(SecretKey);
+
+impl SoftP256 {
+    fn open(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        let stanza = P256Stanza::parse(stanza)?.ok()?;
+        let shared = diffie_hellman(self.0.to_nonzero_scalar(), stanza.ephemeral().as_affine());
+        let shared_x = (*shared.raw_secret_bytes()).into();
+        Some(stanza.finish(&shared_x, &self.0.public_key()).map_err(|_| age::DecryptError::DecryptionFailed))
+    }
+}
+
+impl age::Identity for SoftP256 {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        self.open(stanza)
+    }
+}

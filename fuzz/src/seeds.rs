@@ -1,0 +1,180 @@
+//! Good input for every target, made by the same code that makes it for people, so that damage starts from the real thing.
+
+use ed25519_dalek::SigningKey;
+use p256::SecretKey;
+use quorate_protocol::deal::{Deal, DealRequest, deal};
+use quorate_protocol::encoding::base64url;
+use quorate_protocol::header::OraclePin;
+use quorate_protocol::invite::{Applicant, Certificate, CertifiedKind, Invite, InvitePayload, Purpose};
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::plan::{Plan, PlanFields, PlannedPlayer, Replaced};
+use quorate_protocol::recipient::NativeRecipient;
+use quorate_protocol::sealing::age_seal;
+use quorate_protocol::session::new_session_id;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+/// The time at which seeds are valid, Unix seconds.
+pub const NOW: i64 = 1_800_000_000;
+
+const URI: &str =
+    "otpauth://totp/AWS:root?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=AWS&algorithm=SHA256&digits=8&period=60";
+/// The two shares printed in farMFA's README.
+const FARMFA_SHARES: [&str; 2] = [
+    "5Ovpu-PKEeYXx5ebiQhzU_AT0Z79POf8GGkskDp3its=urkBkVXr-pYjIvTt1ch2YJILCScAoRquLoX_VBxxps4=",
+    "zxRrozuUaCMgn_u6ajZStlV7RKwhp0keT9aQoXAEruI=nfx2CPJfKiFM32zLmtxHjV94OlZOgBevV1Whrx-lslU=",
+];
+const URL: &str = "https://oracle.example";
+
+/// A root key known to everybody.
+pub fn root_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// An age identity known to everybody.
+pub fn age_identity() -> age::x25519::Identity {
+    "AGE-SECRET-KEY-1KGL4CUECUSZLMNAW8408R3TGETAWT6WPK738N46U0QV498C2UZRSJMLD43".parse().expect("a constant identity")
+}
+
+/// A P-256 key known to everybody.
+pub fn p256_identity() -> SecretKey {
+    SecretKey::from_slice(&[9; 32]).expect("a constant below the group's order")
+}
+
+/// Good inputs of the target `name`. Deterministic but for age's own randomness.
+pub fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let deal = example_deal();
+    match name {
+        "armored" => recipients().iter().map(|to| sealed(to, &deal.tocs[0].to_json()).into_bytes()).collect(),
+        "base32" => vec![b"JBSWY3DPEHPK3PXP".to_vec(), b"jbsw y3dp-ehpk 3pxp jbswy3dp".to_vec()],
+        "bodies" => bodies(&deal),
+        "certificate" => vec![serde_json::to_vec(&certificate()).expect("plain data always serialises")],
+        "farmfa_share" => FARMFA_SHARES.map(|share| share.as_bytes().to_vec()).to_vec(),
+        "group" => vec![deal.group.to_json().into_bytes()],
+        "header" => vec![deal.group.header.bytes().to_vec()],
+        "invite" => {
+            vec![invite(&deal, None).to_url().into_bytes(), invite(&deal, Some(plan(&deal))).to_url().into_bytes()]
+        }
+        "otpauth" => vec![URI.as_bytes().to_vec(), b"otpauth://totp/a%20b?secret=jbswy3dpehpk3pxp".to_vec()],
+        "plan" => vec![plan(&deal).bytes().to_vec()],
+        "recipient" => recipients().iter().map(|recipient| recipient.to_string().into_bytes()).collect(),
+        "stanza" => stanzas(),
+        "toc" => tocs(&deal),
+        other => panic!("no seeds for {other}"),
+    }
+}
+
+fn example_deal() -> Deal {
+    let secret = OtpSecret::from_uri(URI).expect("a good URI");
+    let request = DealRequest {
+        secret: &secret,
+        threshold: 2,
+        holders: &["ann", "bob", "eve"].map(String::from),
+        note: "AWS root",
+        dealt_at: NOW,
+        oracle: Some(OraclePin {
+            url: URL.to_owned(),
+            root_key: root_key().verifying_key().to_bytes().to_vec().into(),
+        }),
+        replaces: None,
+    };
+    deal(&request, &mut rng()).expect("a good deal")
+}
+
+fn recipients() -> [NativeRecipient; 3] {
+    let point = p256_identity().public_key();
+    let x25519 = age_identity().to_public().to_string().parse().expect("age's own recipient");
+    [x25519, NativeRecipient::tag(&point), NativeRecipient::yubikey(&point)]
+}
+
+fn sealed(to: &NativeRecipient, plaintext: &[u8]) -> String {
+    age_seal(plaintext, std::iter::once(to as &dyn age::Recipient)).expect("age seals")
+}
+
+fn stanzas() -> Vec<Vec<u8>> {
+    let file_key = age_core::format::FileKey::new(Box::new([3; 16]));
+    recipients()[1..]
+        .iter()
+        .map(|recipient| {
+            let (stanzas, _) = age::Recipient::wrap_file_key(recipient, &file_key).expect("a point wraps");
+            let body = data_base64(&stanzas[0].body);
+            format!("-> {} {}\n{body}\n", stanzas[0].tag, stanzas[0].args.join(" ")).into_bytes()
+        })
+        .collect()
+}
+
+/// Unpadded standard base64, as age headers have it. The bodies here fit one line.
+fn data_base64(bytes: &[u8]) -> String {
+    base64url(bytes).replace('-', "+").replace('_', "/")
+}
+
+fn certificate() -> Certificate {
+    let key = SigningKey::from_bytes(&[8; 32]);
+    Certificate::issue(&root_key(), CertifiedKind::InviteKey, &key.verifying_key(), NOW - 1, NOW + 3600)
+}
+
+fn plan(deal: &Deal) -> Plan {
+    let [ann, bob, _] = recipients();
+    let player = |holder: &str, key: NativeRecipient| PlannedPlayer {
+        holder: holder.to_owned(),
+        recipients: vec![key.to_string()],
+    };
+    Plan::new(PlanFields {
+        version: 1,
+        replaces: Replaced::Group(deal.group.name()),
+        threshold: 2,
+        note: "AWS root".to_owned(),
+        players: vec![player("ann", ann), player("bob", bob)],
+    })
+    .expect("a good plan")
+}
+
+fn invite(deal: &Deal, plan: Option<Plan>) -> Invite {
+    let fields = deal.group.header.fields();
+    let payload = InvitePayload {
+        version: 1,
+        session: new_session_id(&mut rng()),
+        oracle: URL.to_owned(),
+        tek: age_identity().to_public().to_string(),
+        group: Some(deal.group.name()),
+        group_id: fields.group_id.clone(),
+        size: fields.size,
+        threshold: fields.threshold,
+        note: fields.note.clone(),
+        purpose: if plan.is_some() { Purpose::Redeal } else { Purpose::Code },
+        plan_digest: plan.as_ref().map(|plan| plan.digest().to_vec().into()),
+        plan: plan.map(|plan| plan.bytes().to_vec().into()),
+        applicant: Applicant::Proved { holder: "ann".to_owned(), x: 1 },
+        reason: "rotate the root password".to_owned(),
+        created: NOW,
+        expires: NOW + 3600,
+        certificates: vec![certificate()],
+    };
+    Invite::issue(payload, &SigningKey::from_bytes(&[8; 32]))
+}
+
+fn farmfa_toc() -> String {
+    format!(
+        r#"{{"group_id":"7GCUCI2Y","group_size":3,"group_threshold":2,"note":"mail","toc_id":"1","share":"{}"}}"#,
+        FARMFA_SHARES[0]
+    )
+}
+
+fn tocs(deal: &Deal) -> Vec<Vec<u8>> {
+    let toc = &deal.tocs[0];
+    vec![toc.to_json().to_vec(), toc.to_short_json().to_vec(), farmfa_toc().into_bytes()]
+}
+
+fn bodies(deal: &Deal) -> Vec<Vec<u8>> {
+    let toc = serde_json::to_string(&sealed(&recipients()[0], &deal.tocs[0].to_short_json())).expect("text serialises");
+    let signature = "A".repeat(86) + "==";
+    vec![
+        format!(r#"{{"toc_zero":{},"ttl":60,"reason":"r"}}"#, farmfa_toc()).into_bytes(),
+        format!(r#"{{"encrypted_toc":{toc},"x":1,"proof":"{signature}"}}"#).into_bytes(),
+        format!(r#"{{"kek":"{}="}}"#, "A".repeat(43)).into_bytes(),
+    ]
+}
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(1)
+}

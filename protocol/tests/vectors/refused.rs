@@ -107,7 +107,7 @@ fn tocs(cases: &mut Vec<Value>) {
         case("toc", edit(&second, &share(1), &share(0)), "mismatch", "another player's share under this Toc's id"),
         case("toc", edit(&good, "\"sealed\":", "\"zealed\":"), "part", "no sealed secret"),
         case("toc", edit(&good, "\"header\":", &format!("\"group\":\"{}\",\"header\":", first.group.name())), "part", "both forms at once"),
-        case("toc", edit(&good, "\"quorate\":{", "\"quorate\":[],\"q\":{"), "shape", "a quorate part that is no object"),
+        case("toc", edit(&good, "\"quorate\":{", "\"quorate\":1,\"q\":{"), "shape", "a quorate part that is no object"),
         case("toc", "[]", "shape", "no object"),
     ]);
 }

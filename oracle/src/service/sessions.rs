@@ -25,10 +25,14 @@ use rand::rngs::StdRng;
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 /// Failures of opening that a session may see.
 pub const MAX_FAILURES: i64 = 16;
+/// Connections that may follow sessions at once.
+const MAX_WATCHERS: usize = 4096;
 /// Bytes of UTF-8 in a reason.
 pub const MAX_REASON: usize = 1024;
 
@@ -83,7 +87,8 @@ struct Inner {
     source_key: Zeroizing<[u8; 32]>,
     signer: Arc<dyn Fn() -> Arc<InviteSigner> + Send + Sync>,
     limits: Limits,
-    open: std::sync::atomic::AtomicI64,
+    open: AtomicI64,
+    watchers: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Sessions {
@@ -122,8 +127,15 @@ impl Sessions {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
         let Parts { store, clock, randomness, crypto, at_rest, source_key, signer, limits } = parts;
-        let open = std::sync::atomic::AtomicI64::new(0);
-        Self { inner: Arc::new(Inner { store, clock, randomness, crypto, at_rest, source_key, signer, limits, open }) }
+        let (open, watchers) = (AtomicI64::new(0), Arc::new(Semaphore::new(MAX_WATCHERS)));
+        let inner =
+            Inner { store, clock, randomness, crypto, at_rest, source_key, signer, limits, open, watchers };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A place among those who follow a session; `None` when all are taken.
+    pub fn watch(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.watchers).try_acquire_owned().ok()
     }
 
     /// Closes what has expired and forgets what is long over; `true` when there is more to do at once.
@@ -131,7 +143,7 @@ impl Sessions {
         const BATCH: i64 = 500;
         let swept = self.inner.store.sweep(self.now_ms(), self.inner.limits.remember, BATCH).await?;
         let open = self.inner.store.open_sessions().await?;
-        self.inner.open.store(open, std::sync::atomic::Ordering::Relaxed);
+        self.inner.open.store(open, Ordering::Relaxed);
         metrics::gauge!("quorate_sessions_open").set(f64::from(i32::try_from(open).unwrap_or(i32::MAX)));
         metrics::counter!("quorate_sessions_expired_total").increment(swept.expired);
         Ok(swept.more)

@@ -1,0 +1,128 @@
+//! Routes of quorum sessions: farMFA's four, and ours beside them. HTTP only; the rules are in `service::sessions`.
+
+mod events;
+mod refusal;
+
+pub use self::events::{__path_events, events};
+
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{ClientAddr, Json, Path, SensitiveJson};
+use crate::service::sessions::Sessions;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use quorate_protocol::api::{
+    AddToc, Denial, ErrorBody, NewSession, Receipt, Redeal, Session, SessionCredentials, SessionKey, TotpCode,
+};
+
+/// The header with which a holder of the invite shows that they have it: the token derived from its payload.
+pub const INVITE_HEADER: &str = "quorate-invite";
+
+/// Start a session
+///
+/// With `toc_zero` as farMFA's clients do, or with `header`, `sealed` and an applicant's proof.
+#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = NewSession,
+    responses((status = 200, body = SessionCredentials), (status = "default", body = ErrorBody)))]
+pub async fn create(
+    State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
+    SensitiveJson(request): SensitiveJson<NewSession>,
+) -> ApiResult<Json<SessionCredentials>> {
+    Ok(Json(sessions.create(request, &peer.to_string()).await?))
+}
+
+/// Look at a session
+///
+/// Counts for whoever has the id; names too for whoever sends the invite's token in `Quorate-Invite`.
+#[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), ("quorate-invite" = Option<String>, Header)),
+    responses((status = 200, body = Session), (status = "default", body = ErrorBody)))]
+pub async fn show(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Json<Session>> {
+    Ok(Json(sessions.show(&id, view_token(&headers)).await?))
+}
+
+/// Join a session with an encrypted Toc
+#[utoipa::path(post, path = "/sessions/{id}/tocs", tag = "sessions", params(("id" = String, Path)), request_body = AddToc,
+    responses((status = 200, description = "taken; empty body"), (status = "default", body = ErrorBody)))]
+pub async fn approve(State(sessions): State<Sessions>, Path(id): Path<String>, Json(request): Json<AddToc>) -> ApiResult<StatusCode> {
+    sessions.approve(&id, request).await?;
+    Ok(StatusCode::OK)
+}
+
+/// Say no to a session
+#[utoipa::path(post, path = "/sessions/{id}/denials", tag = "sessions", params(("id" = String, Path)), request_body = Denial,
+    responses((status = 204, description = "recorded"), (status = "default", body = ErrorBody)))]
+pub async fn deny(State(sessions): State<Sessions>, Path(id): Path<String>, Json(request): Json<Denial>) -> ApiResult<StatusCode> {
+    sessions.deny(&id, request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Get one code
+#[utoipa::path(post, path = "/sessions/{id}/totp", tag = "sessions", params(("id" = String, Path)), request_body = SessionKey,
+    responses((status = 200, body = TotpCode), (status = "default", body = ErrorBody)))]
+pub async fn code(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
+) -> ApiResult<Json<TotpCode>> {
+    Ok(Json(sessions.code(&id, kek).await?))
+}
+
+/// Run the approved redeal, once
+#[utoipa::path(post, path = "/sessions/{id}/redeal", tag = "sessions", params(("id" = String, Path)), request_body = SessionKey,
+    responses((status = 200, body = Redeal), (status = "default", body = ErrorBody)))]
+pub async fn redeal(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
+) -> ApiResult<Json<Redeal>> {
+    Ok(Json(sessions.redeal(&id, kek).await?))
+}
+
+/// Fetch what a redeal made
+///
+/// The new Tocs are encrypted to their players. Needs the invite's token in `Quorate-Invite`.
+#[utoipa::path(get, path = "/sessions/{id}/redeal", tag = "sessions", params(("id" = String, Path), ("quorate-invite" = String, Header)),
+    responses((status = 200, body = Redeal), (status = "default", body = ErrorBody)))]
+pub async fn fetch(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Json<Redeal>> {
+    Ok(Json(sessions.fetch(&id, view_token(&headers)).await?))
+}
+
+/// Sign receipt of a new Toc
+#[utoipa::path(post, path = "/sessions/{id}/receipts", tag = "sessions", params(("id" = String, Path)), request_body = Receipt,
+    responses((status = 204, description = "recorded"), (status = "default", body = ErrorBody)))]
+pub async fn receive(State(sessions): State<Sessions>, Path(id): Path<String>, Json(request): Json<Receipt>) -> ApiResult<StatusCode> {
+    sessions.receive(&id, request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Cancel a session
+///
+/// With the token derived from its KEK as bearer.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), ("authorization" = String, Header)),
+    responses((status = 204, description = "cancelled"), (status = "default", body = ErrorBody)))]
+pub async fn cancel(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<StatusCode> {
+    sessions.cancel(&id, bearer(&headers).unwrap_or_default()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The invite as a QR code
+///
+/// For holders of the invite who want to show it to somebody's camera.
+#[utoipa::path(get, path = "/sessions/{id}/invite.svg", tag = "sessions", params(("id" = String, Path), ("quorate-invite" = String, Header)),
+    responses((status = 200, content_type = "image/svg+xml"), (status = "default", body = ErrorBody)))]
+pub async fn invite_picture(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+    let invite = sessions.invite(&id, view_token(&headers)).await?;
+    // Level L: an invite is long, and a screen is not scratched.
+    let code = qrcode::QrCode::with_error_correction_level(invite.url.as_bytes(), qrcode::EcLevel::L)
+        .map_err(|_| ApiError::conflict("invite_too_long", "this invite is too long for a QR code: send the link"))?;
+    let picture = code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).quiet_zone(true).build();
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "no-store")], picture).into_response())
+}
+
+fn view_token(headers: &HeaderMap) -> Option<&str> {
+    headers.get(INVITE_HEADER)?.to_str().ok()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}

@@ -1,2 +1,21 @@
-//! The oracle.
+//! The oracle: rebuilds secrets in memory for as long as one answer takes, and returns codes, never secrets.
+//!
+//! Handlers know HTTP, services know the rules, the store knows rows; each knows only the next. [`router`] is the whole
+//! table of routes, [`config`] the whole table of settings.
+
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod extract;
+pub mod handlers;
+pub mod keys;
+pub mod memory;
+pub mod observe;
+pub mod router;
+pub mod serve;
+pub mod state;
 pub mod store;
+#[doc(hidden)]
+pub mod testing;
+pub mod tls;

@@ -1,0 +1,139 @@
+//! `quorate-oracle serve`: puts the parts together, says where it listens, ends when told. It must not know any route.
+
+use super::{Outcome, SettingFlags, tell};
+use crate::config::Config;
+use crate::keys::Standing;
+use crate::serve::{Limits, serve};
+use crate::state::AppState;
+use crate::tls::Tls;
+use crate::{memory, observe, router};
+use axum::Router;
+use axum::routing::get;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often the invite certificate is looked at.
+const RENEWAL: Duration = Duration::from_secs(60 * 60);
+/// How often counters are folded together.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+pub(super) fn run(settings: &SettingFlags) -> Outcome {
+    let config = settings.load()?;
+    let hardening = memory::harden();
+    observe::start_logging(&config)?;
+    tracing::debug!(hardening.undumpable, hardening.locked, "memory");
+    if !hardening.undumpable {
+        tracing::warn!("core dumps could not be disabled");
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run_until_told(config))
+}
+
+async fn run_until_told(config: Config) -> Outcome {
+    let mut stop = StopSignals::catch()?;
+    let tls = match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
+        _ => None,
+    };
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let limits = Limits::from(&config);
+    let state = AppState::open(config, format!("{scheme}://{address}")).await?;
+    if address.ip().is_unspecified() && state.config.url.is_none() {
+        tracing::warn!("invites will name {}: set url to the address that people use", state.url);
+    }
+    warn_of_certificate(state.keys.standing(state.clock().now()));
+    serve_metrics(&state, &limits).await?;
+    tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
+
+    tell(&format!("listening on {scheme}://{address}"));
+    let stopping = state.clone();
+    serve(listener, tls, router::router(state.clone()), limits, async move {
+        stop.wait().await;
+        tracing::info!("stopping");
+        stopping.begin_shutdown();
+    })
+    .await;
+    state.store.shutdown().await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// SIGTERM and SIGINT, caught from the beginning, so that an early one is not lost.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _received = self.terminate.recv() => {}
+            _received = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Looks at the certificate each hour; on SIGHUP at once, and reads the TLS files again.
+async fn maintain(state: AppState, tls: Option<Arc<Tls>>, mut hangup: Signal) {
+    let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWAL, RENEWAL);
+    loop {
+        tokio::select! {
+            () = state.stopping() => return,
+            _tick = renewal.tick() => {}
+            _received = hangup.recv() => {
+                if let Some(tls) = &tls {
+                    match tls.reload() {
+                        Ok(()) => tracing::info!("TLS certificate read again"),
+                        Err(error) => tracing::error!(%error, "the old TLS certificate stays"),
+                    }
+                }
+            }
+        }
+        match state.renew_certificate() {
+            Ok(standing) => warn_of_certificate(standing),
+            Err(error) => tracing::error!(%error, "cannot renew the invite certificate"),
+        }
+    }
+}
+
+fn warn_of_certificate(standing: Standing) {
+    match standing {
+        Standing::Valid(_) => {}
+        Standing::Expiring(until) => {
+            tracing::warn!(until, "the invite certificate ends soon and the root key is not here: run quorate-oracle certify");
+        }
+        Standing::Invalid => {
+            tracing::error!("there is no valid invite certificate and the root key is not here: run quorate-oracle certify");
+        }
+    }
+}
+
+/// `/metrics` on a listener of its own, when one is set.
+async fn serve_metrics(state: &AppState, limits: &Limits) -> Outcome {
+    let Some(address) = state.config.metrics_listen else { return Ok(()) };
+    let listener = bind(address).await?;
+    let handle = observe::start_metrics();
+    tell(&format!("metrics on http://{}/metrics", listener.local_addr()?));
+    let render = handle.clone();
+    let router = Router::new().route("/metrics", get(async move || render.render()));
+    let stopping = state.clone();
+    tokio::spawn(serve(listener, None, router, limits.clone(), async move { stopping.stopping().await }));
+    let stopping = state.clone();
+    tokio::spawn(async move {
+        while tokio::time::timeout(UPKEEP, stopping.stopping()).await.is_err() {
+            handle.run_upkeep();
+        }
+    });
+    Ok(())
+}

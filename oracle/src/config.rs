@@ -1,0 +1,304 @@
+//! Everything that can be set, in one table: path in the file, kind, default, meaning. The file, the environment, the
+//! flags and `config show` all read it. It must not know what a setting does.
+//!
+//! A flag wins over `QUORATE_…` in the environment, that over the file, and that over the default. The root secret and
+//! the gateway key are not settings: see [`crate::keys`].
+
+mod kinds;
+
+pub use kinds::{IpRange, LogFormat};
+
+use etcetera::BaseStrategy as _;
+use kinds::Setting;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Bytes of a request's body at most.
+pub const BODY_LIMIT: usize = 128 * 1024;
+
+/// One setting.
+pub struct Key {
+    /// Path in the TOML file.
+    pub path: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// Its value when nobody sets it, as text. Empty: unset.
+    pub default: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+    show: fn(&Config) -> String,
+}
+
+impl Key {
+    /// The environment variable that overrides it.
+    pub fn env(&self) -> String {
+        format!("QUORATE_{}", self.path.to_ascii_uppercase().replace('.', "_"))
+    }
+
+    /// Its value in `config`, as it could stand in the environment. Passwords in URLs are left out.
+    pub fn show(&self, config: &Config) -> String {
+        (self.show)(config)
+    }
+}
+
+macro_rules! settings {
+    ($( $path:literal $field:ident: $kind:ty = $default:literal, $doc:literal; )*) => {
+        /// The settings in force.
+        #[derive(Debug, Clone)]
+        pub struct Config {
+            $( #[doc = $doc] pub $field: $kind, )*
+        }
+
+        /// Every setting, in the order of the manual.
+        pub static KEYS: &[Key] = &[
+            $( Key {
+                path: $path,
+                doc: $doc,
+                default: $default,
+                set: |config, text| {
+                    config.$field = Setting::parse(text)?;
+                    Ok(())
+                },
+                show: |config| config.$field.show(),
+            }, )*
+        ];
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $( $field: Setting::parse($default).expect("every default in the table is valid"), )* }
+            }
+        }
+    };
+}
+
+settings! {
+    "state" state: Option<PathBuf> = "",
+        "Folder of keys and, unless `database` says otherwise, data. Unset: $XDG_STATE_HOME/quorate.";
+    "database" database: Option<String> = "",
+        "Where data are kept, a URL. Unset: sqlite:STATE/quorate.db.";
+    "name" name: String = "quorate oracle",
+        "What this oracle calls itself on its pages.";
+    "listen" listen: SocketAddr = "127.0.0.1:8080",
+        "Address and port to serve on. Port 0 picks a free one.";
+    "url" url: Option<String> = "",
+        "The oracle's address as people and Tocs know it. Unset: the address it listens on.";
+    "base_path" base_path: String = "",
+        "A path such as /prod under which all routes answer as well, for clients that call them there.";
+    "behind_proxy" behind_proxy: bool = "false",
+        "A proxy in front terminates TLS and reports clients in X-Forwarded-For.";
+    "trusted_proxies" trusted_proxies: Vec<IpRange> = "",
+        "Addresses or ranges of the proxies whose X-Forwarded-For counts. Empty, with `behind_proxy`: whoever connects.";
+    "tls.certificate" tls_certificate: Option<PathBuf> = "",
+        "PEM file of the certificate and its chain. Read again on SIGHUP.";
+    "tls.key" tls_key: Option<PathBuf> = "",
+        "PEM file of the certificate's private key. Read again on SIGHUP.";
+    "metrics.listen" metrics_listen: Option<SocketAddr> = "",
+        "Address and port that serve /metrics, and nothing else. Unset: none.";
+    "log.level" log_level: String = "info",
+        "error, warn, info, debug or trace, or directives such as info,quorate_oracle=debug.";
+    "log.format" log_format: LogFormat = "text",
+        "text or json.";
+    "limits.connections" connections: u32 = "4096",
+        "Connections at the same time; further ones wait.";
+    "limits.header_seconds" header_seconds: u32 = "60",
+        "Seconds that a connection may take to send a request's header, or stay idle between requests.";
+    "limits.request_seconds" request_seconds: u32 = "30",
+        "Seconds from a request's header to the answer's.";
+    "limits.shutdown_seconds" shutdown_seconds: u32 = "10",
+        "Seconds that requests under way get to finish on shutdown.";
+    "crypto.threads" crypto_threads: u32 = "0",
+        "Threads for cryptography. 0: one for each processor.";
+    "crypto.queue" crypto_queue: u32 = "1024",
+        "Cryptographic jobs that may wait; further ones are answered 503.";
+    "invite.days" invite_days: u32 = "90",
+        "Days that a new certificate of the invite key is valid.";
+    "sessions.pending_seconds" session_pending_seconds: u32 = "3600",
+        "Seconds after which a session that nobody completes expires.";
+    "sessions.max_codes" session_max_codes: Option<u32> = "",
+        "Codes (distinct time steps) of one session at most. Unset: as many as its time allows.";
+    "sessions.open" session_open: u32 = "1000000",
+        "Sessions open at the same time.";
+    "sessions.open_per_source" session_open_per_source: u32 = "100000",
+        "Sessions open at the same time that one client address has started.";
+}
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that is not of its kind.
+    #[error("{key} from {origin}: {reason}")]
+    BadValue {
+        /// Its path.
+        key: &'static str,
+        /// File, variable or flag.
+        origin: String,
+        /// What it should be.
+        reason: String,
+    },
+    /// Settings that do not go together.
+    #[error("{0}")]
+    Conflict(String),
+    /// The file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{path} is not TOML: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        reason: String,
+    },
+    /// A key that does not exist.
+    #[error("{path}: there is no setting {key}; `quorate-oracle config show` lists them all")]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// Nobody says where the state is, and there is no home folder.
+    #[error("no folder for the state: set --state DIR")]
+    NoState,
+}
+
+impl Config {
+    /// Defaults, then `file`, then the environment as `env` gives it, then `flags` (path and value).
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Fn(&str) -> Option<String>,
+        flags: &[(&'static str, String)],
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        let in_file = file.map(read_file).transpose()?.unwrap_or_default();
+        for key in KEYS {
+            let variable = key.env();
+            let given = flags
+                .iter()
+                .find(|(path, _)| *path == key.path)
+                .map(|(path, value)| (value.clone(), format!("--{}", path.replace(['.', '_'], "-"))))
+                .or_else(|| env(&variable).map(|value| (value, variable)))
+                .or_else(|| {
+                    let value = in_file.get(key.path)?;
+                    Some((value.clone(), file.map(|file| file.display().to_string()).unwrap_or_default()))
+                });
+            if let Some((value, origin)) = given {
+                (key.set)(&mut config, &value).map_err(|reason| ConfigError::BadValue {
+                    key: key.path,
+                    origin,
+                    reason,
+                })?;
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What no single value can violate.
+    fn check(&self) -> Result<(), ConfigError> {
+        let conflict = |text: String| Err(ConfigError::Conflict(text));
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return conflict("tls.certificate and tls.key go together: set both or neither".to_owned());
+        }
+        if !self.listen.ip().is_loopback() && !self.tls() && !self.behind_proxy {
+            return conflict(format!(
+                "listening on {} without TLS would send codes and keys in the clear: set tls.certificate and tls.key, \
+                 or --behind-proxy if a proxy in front terminates TLS",
+                self.listen
+            ));
+        }
+        if !self.trusted_proxies.is_empty() && !self.behind_proxy {
+            return conflict("trusted_proxies is for an oracle with behind_proxy = true".to_owned());
+        }
+        if let Some(url) = &self.url
+            && quorate_protocol::header::check_url(url).is_err()
+        {
+            return conflict(format!("url: {url} must be http(s)://HOST[:PORT][/PATH], without a slash at the end"));
+        }
+        let path = &self.base_path;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/') || !path.chars().all(plain)) {
+            return conflict(format!("base_path: {path} must begin with a slash and end without one, as in /prod"));
+        }
+        let zero = [
+            ("limits.connections", self.connections),
+            ("limits.header_seconds", self.header_seconds),
+            ("limits.request_seconds", self.request_seconds),
+            ("crypto.queue", self.crypto_queue),
+            ("invite.days", self.invite_days),
+            ("sessions.pending_seconds", self.session_pending_seconds),
+        ];
+        match zero.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => conflict(format!("{key} must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the oracle itself speaks TLS.
+    pub fn tls(&self) -> bool {
+        self.tls_certificate.is_some()
+    }
+
+    /// The folder of keys and data.
+    pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(state) = &self.state {
+            return Ok(state.clone());
+        }
+        let base = etcetera::base_strategy::Xdg::new().map_err(|_| ConfigError::NoState)?;
+        Ok(base.state_dir().ok_or(ConfigError::NoState)?.join("quorate"))
+    }
+
+    /// The database's URL.
+    pub fn database_url(&self) -> Result<String, ConfigError> {
+        match &self.database {
+            Some(url) => Ok(url.clone()),
+            None => Ok(format!("sqlite:{}", self.state_dir()?.join("quorate.db").display())),
+        }
+    }
+}
+
+/// The file's values by path, as text.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| {
+        // Without the line's text: it may hold the database's password.
+        ConfigError::Syntax { path: path.to_owned(), reason: error.message().to_owned() }
+    })?;
+    let mut values = BTreeMap::new();
+    flatten("", &table, &mut values);
+    match values.keys().find(|path| !KEYS.iter().any(|key| key.path == *path)) {
+        Some(unknown) => Err(ConfigError::UnknownKey { path: path.to_owned(), key: unknown.clone() }),
+        None => Ok(values),
+    }
+}
+
+fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            // An empty table of a known name sets nothing.
+            toml::Value::Table(inner) => flatten(&path, inner, values),
+            toml::Value::Array(items) => {
+                values.insert(path, items.iter().map(scalar).collect::<Vec<_>>().join(","));
+            }
+            other => {
+                values.insert(path, scalar(other));
+            }
+        }
+    }
+}
+
+fn scalar(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,196 @@
+//! The kinds of values that settings have: read from text, shown as text. They must not know which setting they are.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// A value of one setting.
+pub(super) trait Setting: Sized {
+    /// Reads it; the error says what it should be.
+    fn parse(text: &str) -> Result<Self, String>;
+    /// The text that [`Setting::parse`] would read, except for passwords.
+    fn show(&self) -> String;
+}
+
+impl Setting for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "true" | "1" | "yes" => Ok(true),
+            "false" | "0" | "no" => Ok(false),
+            other => Err(format!("{other:?} is neither true nor false")),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for u32 {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("{text:?} is not a whole number from 0 to {}", Self::MAX))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for String {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) { Err("control characters".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    /// A password in a URL (between the first `:` of the user part and `@`) is left out.
+    fn show(&self) -> String {
+        let Some((scheme, rest)) = self.split_once("://") else { return self.clone() };
+        let authority = rest.split('/').next().unwrap_or(rest);
+        let Some((user, _)) = authority.rsplit_once('@') else { return self.clone() };
+        let Some((name, _)) = user.split_once(':') else { return self.clone() };
+        format!("{scheme}://{name}:…{}", &rest[user.len()..])
+    }
+}
+
+impl Setting for PathBuf {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self::from(text))
+    }
+
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Setting for SocketAddr {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("{text:?} is not ADDRESS:PORT, as in 127.0.0.1:8080 or [::1]:8080"))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Empty text is no value.
+impl<T: Setting> Setting for Option<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map(Setting::show).unwrap_or_default()
+    }
+}
+
+/// Separated by commas.
+impl<T: Setting> Setting for Vec<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(T::parse).collect()
+    }
+
+    fn show(&self) -> String {
+        self.iter().map(Setting::show).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object on each line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Setting for LogFormat {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            other => Err(format!("{other:?} is neither text nor json")),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Json => "json".to_owned(),
+            Self::Text => "text".to_owned(),
+        }
+    }
+}
+
+/// An address, or a range as `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IpRange {
+    first: IpAddr,
+    bits: u8,
+}
+
+impl IpRange {
+    /// Whether `address` lies within. IPv4 addresses inside IPv6 count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.first, address.to_canonical()) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                same_prefix(u128::from(first.to_bits()), u128::from(address.to_bits()), 32 - self.bits)
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                same_prefix(first.to_bits(), address.to_bits(), 128 - self.bits)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn same_prefix(one: u128, other: u128, host_bits: u8) -> bool {
+    (one ^ other).checked_shr(u32::from(host_bits)).unwrap_or(0) == 0
+}
+
+impl Setting for IpRange {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is neither an address nor a range such as 10.0.0.0/8");
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let first = address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
+        let most = if first.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+        if bits > most { Err(wrong()) } else { Ok(Self { first, bits }) }
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for IpRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_they_say() {
+        let range = IpRange::parse("10.1.0.0/16").unwrap();
+        assert!(range.contains("10.1.255.3".parse().unwrap()));
+        assert!(range.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!range.contains("10.2.0.1".parse().unwrap()));
+        assert!(!range.contains("::1".parse().unwrap()));
+        let one = IpRange::parse("2001:db8::7").unwrap();
+        assert!(one.contains("2001:db8::7".parse().unwrap()) && !one.contains("2001:db8::8".parse().unwrap()));
+        assert!(IpRange::parse("0.0.0.0/0").unwrap().contains("203.0.113.9".parse().unwrap()));
+        for wrong in ["10.0.0.0/33", "::/129", "proxy", "10.0.0.0/x", "10.0.0.0/-1"] {
+            assert!(IpRange::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        let url = "postgres://oracle:hunter2@db.example/quorate".to_owned();
+        assert_eq!(url.show(), "postgres://oracle:…@db.example/quorate");
+        for open in ["postgres://oracle@db/quorate", "sqlite:/var/lib/quorate.db", "https://example.org/a:b@c"] {
+            assert_eq!(open.to_owned().show(), open);
+        }
+    }
+}

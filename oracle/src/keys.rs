@@ -1,0 +1,309 @@
+//! The oracle's own keys, from the state folder, the environment or systemd credentials. It must not know what they
+//! protect.
+//!
+//! | name | what |
+//! |---|---|
+//! | `root.secret` | 32 random bytes, base64: everything at rest is sealed under keys derived from it; also `QUORATE_ROOT_SECRET` |
+//! | `root.key` | Ed25519 root key, base64 seed. Tocs pin its public half; it may be kept elsewhere |
+//! | `root.public` | the public half, base64 |
+//! | `invite.key` | Ed25519 key that signs invites, base64 seed |
+//! | `invite.certificate` | JSON list that leads from the root key, or from its predecessors, to the invite key |
+//! | `gateway.key` | what `x-api-key` must hold; also `QUORATE_GATEWAY_KEY` |
+//!
+//! Each is made on first start, for its owner alone, and never over an existing file. A file of the same name in
+//! `$CREDENTIALS_DIRECTORY` (systemd) takes precedence, except for what changes: the certificate.
+
+pub mod certificates;
+pub mod files;
+mod material;
+
+pub use material::{GatewayKey, RootSecret};
+
+use crate::clock::Clock;
+use crate::state::Entropy;
+use certificates::{CertificateError, Chain};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use files::FileError;
+use quorate_protocol::encoding::{base64, from_base64};
+use quorate_protocol::invite::Certificate;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use zeroize::Zeroizing;
+
+const ROOT_SECRET: &str = "root.secret";
+/// File name of the root key's private half.
+pub const ROOT_KEY: &str = "root.key";
+const ROOT_PUBLIC: &str = "root.public";
+const INVITE_KEY: &str = "invite.key";
+const INVITE_CERTIFICATE: &str = "invite.certificate";
+const GATEWAY_KEY: &str = "gateway.key";
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A certificate cannot be issued, read or used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A file cannot be read or written, or others can read it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A key that is not what it should be. Its text is not repeated.
+    #[error("{place} is not {expected}")]
+    Malformed {
+        /// File or variable.
+        place: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// There are certificates, but nothing says which root key they come from.
+    #[error("{0} is missing although there are certificates: put it back, or the root key itself")]
+    RootUnknown(PathBuf),
+    /// A new invite certificate is needed and the root key is elsewhere.
+    #[error("the root key is not at {0}: issue the certificate where it is, with `quorate-oracle certify --root FILE`")]
+    RootElsewhere(PathBuf),
+}
+
+/// Where keys may come from besides the state folder.
+#[derive(Default)]
+pub struct Sources {
+    /// `QUORATE_ROOT_SECRET`.
+    pub root_secret: Option<Zeroizing<String>>,
+    /// `QUORATE_GATEWAY_KEY`.
+    pub gateway_key: Option<Zeroizing<String>>,
+    /// `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("credentials", &self.credentials).finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// From the process's environment.
+    pub fn from_env() -> Self {
+        let secret = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(Zeroizing::new);
+        Self {
+            root_secret: secret("QUORATE_ROOT_SECRET"),
+            gateway_key: secret("QUORATE_GATEWAY_KEY"),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        }
+    }
+
+    /// The text of a file given by systemd, or else in the state folder.
+    fn read(&self, folder: &Path, name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
+        if let Some(credentials) = &self.credentials
+            && let Some(text) = files::read(&credentials.join(name))?
+        {
+            return Ok(Some(text));
+        }
+        Ok(files::read_private(&folder.join(name))?)
+    }
+
+    /// The same, made from `fresh` when there is none.
+    fn read_or_make(
+        &self,
+        folder: &Path,
+        name: &str,
+        fresh: impl FnOnce() -> Zeroizing<String>,
+    ) -> Result<Zeroizing<String>, KeyError> {
+        if let Some(text) = self.read(folder, name)? {
+            return Ok(text);
+        }
+        let path = folder.join(name);
+        match files::create_private(&path, fresh().as_bytes()) {
+            // Another process was faster: its key counts.
+            Ok(()) | Err(FileError::Exists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        files::read_private(&path)?.ok_or_else(|| FileError::vanished(&path).into())
+    }
+}
+
+/// The keys in force.
+pub struct Keys {
+    folder: PathBuf,
+    root_secret: RootSecret,
+    gateway: GatewayKey,
+    root: VerifyingKey,
+    invite: SigningKey,
+    chain: RwLock<Arc<Chain>>,
+}
+
+/// How the invite certificate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Valid, and not due yet. Unix seconds of its end.
+    Valid(i64),
+    /// Valid, in the last third of its time. Unix seconds of its end.
+    Expiring(i64),
+    /// There is none that is valid now.
+    Invalid,
+}
+
+impl Keys {
+    /// Reads the keys of `folder`, making what is missing; a new invite certificate is valid for `days`.
+    pub fn open(
+        folder: &Path,
+        sources: &Sources,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+        days: u32,
+    ) -> Result<Self, KeyError> {
+        files::prepare_folder(folder)?;
+        let fresh = || material::fresh(entropy);
+        let root_secret = match &sources.root_secret {
+            Some(text) => RootSecret::parse(text, "QUORATE_ROOT_SECRET")?,
+            None => RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, ROOT_SECRET)?,
+        };
+        let gateway = match &sources.gateway_key {
+            Some(text) => GatewayKey::new(text),
+            None => GatewayKey::new(&sources.read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))?),
+        };
+        let root = Self::open_root(folder, sources, fresh)?;
+        let invite = material::signing_key(&sources.read_or_make(folder, INVITE_KEY, fresh)?, INVITE_KEY)?;
+        let chain = RwLock::new(Arc::new(Self::read_chain(folder)?));
+        let keys = Self { folder: folder.to_owned(), root_secret, gateway, root, invite, chain };
+        keys.renew_if_due(sources, clock, days)?;
+        Ok(keys)
+    }
+
+    /// The public root key; the pair is made only in a folder that has never had one.
+    fn open_root(
+        folder: &Path,
+        sources: &Sources,
+        fresh: impl FnOnce() -> Zeroizing<String>,
+    ) -> Result<VerifyingKey, KeyError> {
+        let public = folder.join(ROOT_PUBLIC);
+        if let Some(text) = files::read(&public)? {
+            return material::verifying_key(&text, &public.display().to_string());
+        }
+        let had_one = files::read(&folder.join(INVITE_CERTIFICATE))?.is_some();
+        if had_one && sources.read(folder, ROOT_KEY)?.is_none() {
+            return Err(KeyError::RootUnknown(public));
+        }
+        let root = material::signing_key(&sources.read_or_make(folder, ROOT_KEY, fresh)?, ROOT_KEY)?.verifying_key();
+        match files::create_public(&public, format!("{}\n", base64(root.as_bytes())).as_bytes()) {
+            Ok(()) | Err(FileError::Exists(_)) => Ok(root),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn read_chain(folder: &Path) -> Result<Chain, KeyError> {
+        match files::read(&folder.join(INVITE_CERTIFICATE))? {
+            Some(text) => Ok(Chain::parse(&text)?),
+            None => Ok(Chain::default()),
+        }
+    }
+
+    /// Reads the certificates again, as `quorate-oracle certify` may have left them, and renews the invite certificate
+    /// when its time is nearly over and the root key is at hand.
+    pub fn renew_if_due(&self, sources: &Sources, clock: &dyn Clock, days: u32) -> Result<Standing, KeyError> {
+        self.replace_chain(Self::read_chain(&self.folder)?);
+        let standing = self.standing(clock.now());
+        if matches!(standing, Standing::Valid(_)) {
+            return Ok(standing);
+        }
+        let Some(text) = sources.read(&self.folder, ROOT_KEY)? else { return Ok(standing) };
+        let root = material::signing_key(&text, ROOT_KEY)?;
+        if root.verifying_key() != self.root {
+            return Ok(standing);
+        }
+        self.install(&[certificates::for_invites(&root, &self.invite.verifying_key(), clock.now(), days)], clock)?;
+        Ok(self.standing(clock.now()))
+    }
+
+    /// Checks that `new` leads from this root key to this invite key, and keeps it. A certificate of a successor root key
+    /// among them makes that one the root key in force, from the next start.
+    pub fn install(&self, new: &[Certificate], clock: &dyn Clock) -> Result<VerifyingKey, KeyError> {
+        let (chain, root) = self.chain().extended(new, &self.root, &self.invite.verifying_key(), clock.now())?;
+        // In this order: the new chain also begins at the old root, whatever happens in between.
+        files::replace(&self.folder.join(INVITE_CERTIFICATE), chain.to_text().as_bytes())?;
+        if root != self.root {
+            files::replace(&self.folder.join(ROOT_PUBLIC), format!("{}\n", base64(root.as_bytes())).as_bytes())?;
+        }
+        self.replace_chain(chain);
+        Ok(root)
+    }
+
+    fn replace_chain(&self, chain: Chain) {
+        *self.chain.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(chain);
+    }
+
+    fn chain(&self) -> Arc<Chain> {
+        Arc::clone(&self.chain.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How the invite certificate stands at `now`, Unix seconds.
+    pub fn standing(&self, now: i64) -> Standing {
+        self.chain().standing(&self.root, &self.invite.verifying_key(), now)
+    }
+
+    /// From the root key to the invite key, for invites.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.chain().certificates().to_vec()
+    }
+
+    /// The key that signs invites.
+    pub fn invite_key(&self) -> &SigningKey {
+        &self.invite
+    }
+
+    /// The public root key, which Tocs pin.
+    pub fn root(&self) -> &VerifyingKey {
+        &self.root
+    }
+
+    /// The root key's fingerprint, for comparing by eye or voice.
+    pub fn fingerprint(&self) -> String {
+        quorate_protocol::api::fingerprint(self.root.as_bytes())
+    }
+
+    /// What everything at rest hangs on.
+    pub fn root_secret(&self) -> &RootSecret {
+        &self.root_secret
+    }
+
+    /// What `x-api-key` must hold.
+    pub fn gateway(&self) -> &GatewayKey {
+        &self.gateway
+    }
+
+    /// The state folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("folder", &self.folder).field("root", &self.fingerprint()).finish_non_exhaustive()
+    }
+}
+
+/// Reads a private Ed25519 key file, readable by its owner alone.
+pub fn read_signing_key(path: &Path) -> Result<SigningKey, KeyError> {
+    let text = files::read_private(path)?.ok_or_else(|| FileError::vanished(path))?;
+    material::signing_key(&text, &path.display().to_string())
+}
+
+/// Makes a private Ed25519 key file, never over an existing one.
+pub fn create_signing_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningKey, KeyError> {
+    let text = material::fresh(entropy);
+    files::create_private(path, text.as_bytes())?;
+    material::signing_key(&text, &path.display().to_string())
+}
+
+/// Reads a public Ed25519 key: 32 bytes, base64.
+pub fn parse_public_key(text: &str) -> Result<VerifyingKey, KeyError> {
+    material::verifying_key(text, "the public key")
+}
+
+fn decode_32(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = from_base64(text.trim())?;
+    let mut array = Zeroizing::new([0; 32]);
+    (bytes.len() == 32).then(|| array.copy_from_slice(&bytes))?;
+    Some(array)
+}

@@ -1,0 +1,126 @@
+//! Key material as types: made, read from text, derived. It must not know files.
+
+use super::{KeyError, decode_32};
+use crate::state::Entropy;
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use hkdf::Hkdf;
+use quorate_protocol::encoding::{base64, base64url};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// 32 bytes from which every key for data at rest is derived.
+pub struct RootSecret(Box<Zeroizing<[u8; 32]>>);
+
+impl RootSecret {
+    /// Reads standard base64 of 32 bytes, as found at `place`.
+    pub fn parse(text: &str, place: &str) -> Result<Self, KeyError> {
+        let bytes = decode_32(text);
+        bytes.map(|bytes| Self(Box::new(bytes))).ok_or_else(|| KeyError::Malformed {
+            place: place.to_owned(),
+            expected: "standard base64 of 32 bytes; `head -c 32 /dev/urandom | base64` makes one",
+        })
+    }
+
+    /// A key for one purpose: HKDF-SHA256 (RFC 5869) of the secret with info "quorate/1 oracle\0" ‖ `label`.
+    pub fn subkey(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(None, self.0.as_slice())
+            .expand_multi_info(&[b"quorate/1 oracle\0", label.as_bytes()], key.as_mut_slice())
+            .expect("32 bytes are within HKDF-SHA256's 8,160");
+        key
+    }
+}
+
+impl fmt::Debug for RootSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootSecret(…)")
+    }
+}
+
+/// What opens the gateway; only its hash is kept.
+pub struct GatewayKey([u8; 32]);
+
+impl GatewayKey {
+    /// From its text; white space around it does not count.
+    pub fn new(text: &str) -> Self {
+        Self(Sha256::digest(text.trim().as_bytes()).into())
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, presented: &[u8]) -> bool {
+        self.0.ct_eq(&Sha256::digest(presented)).into()
+    }
+}
+
+impl fmt::Debug for GatewayKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GatewayKey(…)")
+    }
+}
+
+/// A new 32-byte secret as the text of its file.
+pub(super) fn fresh(entropy: &dyn Entropy) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    entropy.fill(bytes.as_mut_slice());
+    let mut text = base64(bytes.as_slice());
+    text.reserve_exact(1);
+    text.push('\n');
+    Zeroizing::new(text)
+}
+
+/// A new token that can stand in a header or a URL.
+pub(super) fn fresh_token(entropy: &dyn Entropy) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    entropy.fill(bytes.as_mut_slice());
+    Zeroizing::new(format!("{}\n", base64url(bytes.as_slice())))
+}
+
+/// Reads a private Ed25519 key.
+pub(super) fn signing_key(text: &str, place: &str) -> Result<SigningKey, KeyError> {
+    let expected = "standard base64 of an Ed25519 key's 32 bytes";
+    let bytes = decode_32(text).ok_or_else(|| KeyError::Malformed { place: place.to_owned(), expected })?;
+    Ok(SigningKey::from_bytes(&bytes))
+}
+
+/// Reads a public Ed25519 key.
+pub(super) fn verifying_key(text: &str, place: &str) -> Result<VerifyingKey, KeyError> {
+    let bytes = decode_32(text);
+    bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).filter(|key| !key.is_weak()).ok_or_else(|| {
+        KeyError::Malformed { place: place.to_owned(), expected: "standard base64 of an Ed25519 public key" }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::SeededEntropy;
+
+    #[test]
+    fn subkeys_differ_by_label_and_by_secret() {
+        let entropy = SeededEntropy::new(1);
+        let [one, two] = [(); 2].map(|()| RootSecret::parse(&fresh(&entropy), "test").unwrap());
+        assert_eq!(*one.subkey("sessions"), *one.subkey("sessions"));
+        assert_ne!(*one.subkey("sessions"), *one.subkey("audit"));
+        assert_ne!(*one.subkey("sessions"), *two.subkey("sessions"));
+        assert_eq!(format!("{one:?}"), "RootSecret(…)");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_without_being_repeated() {
+        for text in ["", "hunter2", "aHVudGVyMg==", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+            let error = RootSecret::parse(text, "QUORATE_ROOT_SECRET").unwrap_err().to_string();
+            assert!(error.starts_with("QUORATE_ROOT_SECRET is not") && !error.contains("hunter2"), "{error}");
+        }
+        let weak = base64(&[0; 32]);
+        assert!(verifying_key(&weak, "test").is_err(), "a key of small order signs anything");
+    }
+
+    #[test]
+    fn the_gateway_key_matches_itself_only() {
+        let key = GatewayKey::new("open sesame\n");
+        assert!(key.matches(b"open sesame"));
+        assert!(!key.matches(b"open sesame\n") && !key.matches(b"") && !key.matches(b"Open sesame"));
+    }
+}

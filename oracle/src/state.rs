@@ -1,0 +1,197 @@
+//! What every request shares: settings, time, randomness, keys, cryptography's threads, the store. It must not know any
+//! route.
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::keys::{Keys, Sources, Standing};
+use crate::memory::pool::CryptoPool;
+use crate::store::Store;
+use rand::{TryCryptoRng, TryRng};
+use std::convert::Infallible;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Where random bytes come from.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The operating system's generator. It keeps nothing in this process from which bytes could be told later.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        rand::rngs::SysRng.try_fill_bytes(bytes).expect("the kernel's generator answers once the system has booted");
+    }
+}
+
+/// The same bytes for the same seed: for tests alone.
+#[derive(Debug)]
+pub struct SeededEntropy(Mutex<rand::rngs::StdRng>);
+
+impl SeededEntropy {
+    /// A sequence named by `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(rand::SeedableRng::seed_from_u64(seed)))
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rand::Rng::fill_bytes(&mut *rng, bytes);
+    }
+}
+
+/// [`Entropy`] as a generator for `rand`'s traits. Clones draw from the same source; it may move to another thread.
+#[derive(Clone)]
+pub struct StateRng(Arc<dyn Entropy>);
+
+impl TryRng for StateRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.0.fill(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(bytes);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for StateRng {}
+
+impl fmt::Debug for StateRng {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateRng(…)")
+    }
+}
+
+/// Shared by all handlers; clones are the same state.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+/// What [`AppState`] holds.
+#[derive(Debug)]
+pub struct Shared {
+    /// The settings in force.
+    pub config: Config,
+    /// The oracle's public address, without a slash at the end.
+    pub url: String,
+    /// The keys.
+    pub keys: Keys,
+    /// Threads for everything that handles secrets.
+    pub crypto: CryptoPool,
+    /// The store.
+    pub store: Store,
+    clock: Source<dyn Clock>,
+    entropy: Source<dyn Entropy>,
+    sources: Sources,
+    shutdown: watch::Sender<bool>,
+}
+
+struct Source<T: ?Sized>(Arc<T>);
+
+impl<T: ?Sized> fmt::Debug for Source<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Why the state cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Settings.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] crate::keys::KeyError),
+    /// The store.
+    #[error("cannot open the database: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// The system gives no threads.
+    #[error("cannot start the threads for cryptography: {0}")]
+    Threads(#[source] std::io::Error),
+}
+
+impl AppState {
+    /// Opens keys and store as `config` says, making what is missing. `url` is used when no public one is set.
+    pub async fn open(config: Config, url: String) -> Result<Self, StateError> {
+        Self::open_with(config, url, Sources::from_env(), Arc::new(SystemClock), Arc::new(SystemEntropy)).await
+    }
+
+    /// The same with other sources of keys, time and randomness.
+    pub async fn open_with(
+        config: Config,
+        url: String,
+        sources: Sources,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StateError> {
+        let keys = Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?;
+        let store = Store::open(&config.database_url()?).await?;
+        let threads = match config.crypto_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads as usize,
+        };
+        let crypto = CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?;
+        let url = config.url.clone().unwrap_or(url);
+        let (clock, entropy) = (Source(clock), Source(entropy));
+        let shutdown = watch::Sender::new(false);
+        Ok(Self(Arc::new(Shared { config, url, keys, crypto, store, clock, entropy, sources, shutdown })))
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock.0
+    }
+
+    /// A generator for keys, identifiers and nonces.
+    pub fn rng(&self) -> StateRng {
+        StateRng(Arc::clone(&self.entropy.0))
+    }
+
+    /// Reads the invite certificate again and renews it if it is due and the root key is at hand.
+    pub fn renew_certificate(&self) -> Result<Standing, crate::keys::KeyError> {
+        self.keys.renew_if_due(&self.sources, self.clock(), self.config.invite_days)
+    }
+
+    /// Tells everything that waits (event streams, background work) that the oracle stops.
+    pub fn begin_shutdown(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// Resolves when the oracle stops.
+    pub async fn stopping(&self) {
+        let mut receiver = self.shutdown.subscribe();
+        // The sender lives as long as this state, so waiting cannot fail.
+        let _stopping = receiver.wait_for(|stopping| *stopping).await;
+    }
+
+    /// A receiver that turns true when the oracle stops, for streams that outlive a request.
+    pub fn shutdown(&self) -> watch::Receiver<bool> {
+        self.shutdown.subscribe()
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

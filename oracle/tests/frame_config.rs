@@ -1,0 +1,152 @@
+//! The settings: every key from every place, and what is refused.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use quorate_oracle::config::{Config, ConfigError, KEYS};
+use std::path::PathBuf;
+
+/// A value that differs from the default, for each key.
+const OTHER: [(&str, &str); 24] = [
+    ("state", "/tmp/elsewhere"),
+    ("database", "sqlite:/tmp/x.db"),
+    ("name", "oracle of Delphi"),
+    ("listen", "127.0.0.1:9999"),
+    ("url", "https://oracle.example/prod"),
+    ("base_path", "/prod"),
+    ("behind_proxy", "true"),
+    ("trusted_proxies", "10.0.0.0/8,192.0.2.1/32"),
+    ("tls.certificate", "/tmp/c.pem"),
+    ("tls.key", "/tmp/k.pem"),
+    ("metrics.listen", "127.0.0.1:9100"),
+    ("log.level", "debug"),
+    ("log.format", "json"),
+    ("limits.connections", "7"),
+    ("limits.header_seconds", "8"),
+    ("limits.request_seconds", "9"),
+    ("limits.shutdown_seconds", "0"),
+    ("crypto.threads", "3"),
+    ("crypto.queue", "17"),
+    ("invite.days", "30"),
+    ("sessions.pending_seconds", "120"),
+    ("sessions.max_codes", "4"),
+    ("sessions.open", "50"),
+    ("sessions.open_per_source", "5"),
+];
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("oracle.toml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn from_file(text: &str) -> Result<Config, ConfigError> {
+    let (_folder, path) = file(text);
+    Config::load(Some(&path), |_| None, &[])
+}
+
+fn shown(config: &Config) -> Vec<(&'static str, String)> {
+    KEYS.iter().map(|key| (key.path, key.show(config))).collect()
+}
+
+fn others() -> Vec<(&'static str, String)> {
+    OTHER.map(|(path, value)| (path, value.to_owned())).to_vec()
+}
+
+#[test]
+fn every_key_is_in_this_test_and_differs_from_its_default() {
+    let paths: Vec<_> = KEYS.iter().map(|key| key.path).collect();
+    assert_eq!(paths, OTHER.map(|(path, _)| path));
+    for ((_, default), (path, other)) in shown(&Config::default()).iter().zip(OTHER) {
+        assert_ne!(default, other, "{path}");
+    }
+}
+
+#[test]
+fn every_key_can_be_set_in_the_file() {
+    let quoted = |value: &str| {
+        if value.parse::<u32>().is_ok() || value == "true" { value.to_owned() } else { format!("{value:?}") }
+    };
+    let text: String = OTHER.iter().map(|(path, value)| format!("{path} = {}\n", quoted(value))).collect();
+    assert_eq!(shown(&from_file(&text).unwrap()), others());
+}
+
+#[test]
+fn every_key_can_be_set_in_the_environment_over_the_file() {
+    let (_folder, path) = file("name = \"from the file\"\nlog.level = \"warn\"");
+    let variables = OTHER.map(|(path, value)| (format!("QUORATE_{}", path.to_uppercase().replace('.', "_")), value));
+    let env = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| (*value).to_owned());
+    assert_eq!(shown(&Config::load(Some(&path), env, &[]).unwrap()), others());
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let env = |name: &str| (name == "QUORATE_NAME").then(|| "from the environment".to_owned());
+    let config = Config::load(None, env, &[("name", "from the flag".to_owned())]).unwrap();
+    assert_eq!(config.name, "from the flag");
+}
+
+#[test]
+fn arrays_and_tables_of_toml_are_read() {
+    let config = from_file("behind_proxy = true\ntrusted_proxies = [\"10.0.0.1\", \"10.0.0.2\"]\n[limits]\nconnections = 5");
+    let config = config.unwrap();
+    assert_eq!((config.trusted_proxies.len(), config.connections), (2, 5));
+}
+
+#[test]
+fn unknown_keys_are_refused_by_name() {
+    for (text, key) in [("listn = \"127.0.0.1:1\"", "listn"), ("[tls]\ncert = \"x\"", "tls.cert")] {
+        let error = from_file(text).unwrap_err();
+        assert!(matches!(&error, ConfigError::UnknownKey { key: found, .. } if found == key), "{error}");
+    }
+}
+
+#[test]
+fn bad_values_name_their_key_and_where_they_came_from() {
+    for (path, value) in [
+        ("listen", "8080"),
+        ("behind_proxy", "perhaps"),
+        ("limits.connections", "-1"),
+        ("limits.connections", "many"),
+        ("log.format", "xml"),
+        ("trusted_proxies", "10.0.0.0/99"),
+        ("metrics.listen", "localhost"),
+    ] {
+        let variable = format!("QUORATE_{}", path.to_uppercase().replace('.', "_"));
+        let env = |name: &str| (name == variable).then(|| value.to_owned());
+        let error = Config::load(None, env, &[]).unwrap_err().to_string();
+        assert!(error.contains(path) && error.contains(&variable), "{error}");
+    }
+}
+
+#[test]
+fn broken_files_are_refused_without_repeating_them() {
+    let error = from_file("database = \"postgres://oracle:hunter2@db\nlisten").unwrap_err();
+    assert!(matches!(error, ConfigError::Syntax { .. }));
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    let missing = Config::load(Some("/nonexistent/oracle.toml".as_ref()), |_| None, &[]).unwrap_err();
+    assert!(matches!(missing, ConfigError::Read { .. }));
+}
+
+#[test]
+fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
+    let load = |flags: &[(&'static str, &str)]| {
+        let flags: Vec<_> = flags.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+        Config::load(None, |_| None, &flags)
+    };
+    for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"] {
+        assert!(matches!(load(&[("listen", address)]), Err(ConfigError::Conflict(text)) if text.contains("--behind-proxy")));
+        assert!(load(&[("listen", address), ("behind_proxy", "true")]).is_ok());
+        assert!(load(&[("listen", address), ("tls.certificate", "c"), ("tls.key", "k")]).is_ok());
+    }
+    assert!(load(&[("listen", "[::1]:80")]).is_ok());
+    assert!(load(&[("tls.certificate", "c")]).is_err());
+    assert!(load(&[("trusted_proxies", "10.0.0.1")]).is_err());
+    for url in ["ftp://x", "https://x/", "https://x?y", "oracle.example"] {
+        assert!(load(&[("url", url)]).is_err(), "{url}");
+    }
+    for path in ["prod", "/prod/", "/p rod", "/{id}"] {
+        assert!(load(&[("base_path", path)]).is_err(), "{path}");
+    }
+    assert!(load(&[("limits.connections", "0")]).is_err());
+}

@@ -32,7 +32,7 @@ enum Command {
     Health(health::Health),
     /// Make keys and database, and show the fingerprint
     Init(init::Init),
-    /// Print the interface as an OpenAPI document
+    /// Print the description of the interface that /openapi.json serves
     Openapi,
     /// Serve; makes keys and database on first start
     Serve(SettingFlags),
@@ -44,8 +44,7 @@ struct SettingFlags {
     /// TOML file with settings; `quorate-oracle config show` writes one
     #[arg(long, value_name = "FILE", env = "QUORATE_CONFIG")]
     config: Option<PathBuf>,
-    /// Folder of keys and data [default: $XDG_STATE_HOME/quorate]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = "Folder of keys and data [default: $XDG_STATE_HOME/quorate]")]
     state: Option<String>,
     /// Where data are kept [default: sqlite:STATE/quorate.db]
     #[arg(long, value_name = "URL")]

@@ -74,7 +74,7 @@ macro_rules! settings {
 
 settings! {
     "state" state: Option<PathBuf> = "",
-        "Folder of keys and, unless `database` says otherwise, data. Unset: $XDG_STATE_HOME/quorate.";
+        "Folder of keys and, unless `database` says otherwise, data. Unset: `$XDG_STATE_HOME/quorate`.";
     "database" database: Option<String> = "",
         "Where data are kept, a URL. Unset: sqlite:STATE/quorate.db.";
     "name" name: String = "quorate oracle",
@@ -96,7 +96,7 @@ settings! {
     "metrics.listen" metrics_listen: Option<SocketAddr> = "",
         "Address and port that serve /metrics, and nothing else. Unset: none.";
     "log.level" log_level: String = "info",
-        "error, warn, info, debug or trace, or directives such as info,quorate_oracle=debug.";
+        "error, warn, info, debug or trace, or directives such as `info,quorate_oracle=debug`.";
     "log.format" log_format: LogFormat = "text",
         "text or json.";
     "limits.connections" connections: u32 = "4096",
@@ -117,9 +117,11 @@ settings! {
         "Seconds after which a session that nobody completes expires.";
     "sessions.max_codes" session_max_codes: Option<u32> = "",
         "Codes (distinct time steps) of one session at most. Unset: as many as its time allows.";
-    "sessions.open" session_open: u32 = "1000000",
+    "sessions.remember_seconds" session_remember_seconds: u32 = "3600",
+        "Seconds for which the id of a session that is over answers so, before it is unknown.";
+    "sessions.open" session_open: u32 = "200000",
         "Sessions open at the same time.";
-    "sessions.open_per_source" session_open_per_source: u32 = "100000",
+    "sessions.open_per_source" session_open_per_source: u32 = "1000",
         "Sessions open at the same time that one client address has started.";
 }
 

@@ -101,11 +101,11 @@ fn write(output: &Path, certificates: &[Certificate]) -> Outcome {
 
 fn put_in_place(keys: &Keys, new: &[Certificate]) -> Outcome {
     let root = keys.install(new, &SystemClock)?;
-    if root != *keys.root() {
+    if root == *keys.root() {
+        tell("the invite certificate is in place; a running oracle reads it on SIGHUP, and within the hour by itself");
+    } else {
         let fingerprint = quorate_protocol::api::fingerprint(root.as_bytes());
         tell(&format!("the root key is now {fingerprint}; restart the oracle, and replace its {ROOT_KEY} if it keeps one"));
-    } else {
-        tell("the invite certificate is in place; a running oracle reads it on SIGHUP, and within the hour by itself");
     }
     Ok(())
 }

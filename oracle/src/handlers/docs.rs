@@ -1,4 +1,4 @@
-//! The interface described: the OpenAPI document, and the same as a page that needs nothing else. It must not know any
+//! The interface described: the `OpenAPI` document, and the same as a page that needs nothing else. It must not know any
 //! route but through the document.
 
 use crate::extract::Json;

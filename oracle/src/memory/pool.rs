@@ -113,6 +113,7 @@ where
 }
 
 /// Frees, and so overwrites, the box before anything else happens: the job's captures were in it.
+#[expect(clippy::boxed_local, reason = "freeing the box is what it is for")]
 fn unboxed<T>(boxed: Box<T>) -> T {
     *boxed
 }

@@ -1,4 +1,4 @@
-//! The embedded engine: SQLite in WAL mode with `synchronous=FULL`, one writer thread that commits what is waiting
+//! The embedded engine: `SQLite` in WAL mode with `synchronous=FULL`, one writer thread that commits what is waiting
 //! together, and a few read-only connections on threads of their own.
 //!
 //! Knows no table but its own `schema_migrations`.
@@ -187,7 +187,7 @@ impl ToSql for Value {
     }
 }
 
-/// Makes the file, readable by its owner only, unless it is there. SQLite gives its side files the same mode.
+/// Makes the file, readable by its owner only, unless it is there. The engine gives its side files the same mode.
 fn create(path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
         return Err(StoreError::NoFolder { folder: folder.to_owned() });

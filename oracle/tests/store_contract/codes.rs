@@ -81,10 +81,9 @@ pub async fn one_code_per_step_whoever_races(store: Store) {
 
 pub async fn the_allowance_holds_whoever_races(store: Store) {
     store.insert_session(NewSession { max_codes: Some(3), ..session("a") }).await.unwrap();
-    let outcomes = race(&store, |store, number| async move {
-        take(&store, 100 + i64::try_from(number).unwrap(), NOW).await
-    })
-    .await;
+    let outcomes =
+        race(&store, |store, number| async move { take(&store, 100 + i64::try_from(number).unwrap(), NOW).await })
+            .await;
     let mut taken: Vec<_> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
@@ -106,10 +105,9 @@ pub async fn a_session_for_a_redeal_gives_no_code(store: Store) {
 
 pub async fn so_many_failures_end_the_session(store: Store) {
     store.insert_session(NewSession { first_toc: Some(proved(1, 1)), ..session("a") }).await.unwrap();
-    let mut counts = race(&store, |store, _| async move {
-        store.record_failure("a", 16, NOW + 3, event("failed")).await.unwrap()
-    })
-    .await;
+    let mut counts =
+        race(&store, |store, _| async move { store.record_failure("a", 16, NOW + 3, event("failed")).await.unwrap() })
+            .await;
     counts.sort_unstable();
     assert_eq!(counts[..16], (1..=16).collect::<Vec<_>>());
     assert!(counts[16..].iter().all(|count| *count == 16), "a closed session's count does not grow");

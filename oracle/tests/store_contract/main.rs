@@ -3,6 +3,8 @@
 //! The suite knows a store only by [`Store`]. [`on_every_engine!`] names the engines that it runs on; each test gets a
 //! database of its own.
 
+#![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
+
 mod codes;
 mod redeals;
 mod rows;

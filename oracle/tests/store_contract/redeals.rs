@@ -1,8 +1,6 @@
 //! Redeals and their receipts.
 
-use quorate_oracle::store::{
-    ClosedAs, CodeOutcome, InsertOutcome, NewRedeal, NewSession, ReceiveOutcome, Store,
-};
+use quorate_oracle::store::{ClosedAs, CodeOutcome, InsertOutcome, NewRedeal, NewSession, ReceiveOutcome, Store};
 
 use crate::rows::{HOUR, NOW, digest, event, kinds, proved, race, redeal, redeal_session, session};
 
@@ -98,10 +96,8 @@ pub async fn a_threshold_of_receipts_refuses_the_old_group(store: Store) {
 pub async fn a_receipt_counts_once_whoever_races(store: Store) {
     store.insert_session(redeal_session("a")).await.unwrap();
     assert!(finish(&store, "a", 4, 4).await);
-    let outcomes = race(&store, |store, number| async move {
-        receive(&store, u8::try_from(number % 4 + 1).unwrap()).await
-    })
-    .await;
+    let outcomes =
+        race(&store, |store, number| async move { receive(&store, u8::try_from(number % 4 + 1).unwrap()).await }).await;
     let mut recorded: Vec<_> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
@@ -125,8 +121,5 @@ pub async fn a_farmfa_group_has_nothing_to_refuse(store: Store) {
         store.insert_session(NewSession { group_fp: None, ..session("b") }).await.unwrap(),
         InsertOutcome::Inserted
     );
-    assert!(matches!(
-        store.take_code("b", 1, NOW, event("code")).await.unwrap(),
-        CodeOutcome::Taken { codes: 1, .. }
-    ));
+    assert!(matches!(store.take_code("b", 1, NOW, event("code")).await.unwrap(), CodeOutcome::Taken { codes: 1, .. }));
 }

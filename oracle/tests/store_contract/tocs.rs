@@ -102,8 +102,7 @@ pub async fn false_tocs_are_dropped(store: Store) {
     put(&store, proved(1, 1)).await;
     put(&store, proved(2, 2)).await;
     put(&store, unproved(3)).await;
-    let dropped =
-        store.drop_tocs("a", vec![digest(1), digest(3), digest(4)], NOW + 2, event("dropped")).await.unwrap();
+    let dropped = store.drop_tocs("a", vec![digest(1), digest(3), digest(4)], NOW + 2, event("dropped")).await.unwrap();
     assert_eq!(dropped, 2);
     assert_eq!(digests(&store).await, [digest(2)]);
     let again = store.drop_tocs("a", vec![digest(1), digest(3)], NOW + 2, event("dropped")).await.unwrap();

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod observe;
 pub mod router;
 pub mod serve;
+pub mod service;
 pub mod state;
 pub mod store;
 #[doc(hidden)]

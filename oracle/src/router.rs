@@ -2,23 +2,41 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{docs, system};
+use crate::handlers::{docs, sessions, system};
 use crate::observe;
 use crate::state::AppState;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use utoipa::OpenApi;
 
-/// The routes that [`Router`] serves, as an OpenAPI document. A handler with `#[utoipa::path]` is named here too.
+/// The routes that [`Router`] serves, as an `OpenAPI` document. A handler with `#[utoipa::path]` is named here too.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "quorate oracle", description = "Codes by quorum, and the multi-factor back end of an organisation."),
-    paths(system::health, system::ready, system::description),
+    paths(
+        sessions::create,
+        sessions::show,
+        sessions::cancel,
+        sessions::approve,
+        sessions::deny,
+        sessions::code,
+        sessions::redeal,
+        sessions::fetch,
+        sessions::receive,
+        sessions::events,
+        sessions::invite_picture,
+        system::health,
+        system::ready,
+        system::description,
+    ),
     components(schemas(quorate_protocol::api::ErrorBody)),
-    tags((name = "system", description = "The oracle itself"))
+    tags(
+        (name = "sessions", description = "Codes and redeals by quorum"),
+        (name = "system", description = "The oracle itself"),
+    )
 )]
 struct Document;
 
@@ -38,6 +56,15 @@ pub fn router(state: AppState) -> Router {
         .route("/healthz", get(system::health))
         .route("/openapi.json", get(docs::openapi))
         .route("/readyz", get(system::ready))
+        .route("/sessions", post(sessions::create))
+        .route("/sessions/{id}", get(sessions::show).delete(sessions::cancel))
+        .route("/sessions/{id}/denials", post(sessions::deny))
+        .route("/sessions/{id}/events", get(sessions::events))
+        .route("/sessions/{id}/invite.svg", get(sessions::invite_picture))
+        .route("/sessions/{id}/receipts", post(sessions::receive))
+        .route("/sessions/{id}/redeal", get(sessions::fetch).post(sessions::redeal))
+        .route("/sessions/{id}/tocs", post(sessions::approve))
+        .route("/sessions/{id}/totp", post(sessions::code))
         .route("/system.css", get(system::style))
         .method_not_allowed_fallback(async || not_allowed());
     finish(routes, state)

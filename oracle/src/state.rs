@@ -5,7 +5,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
+use crate::service::sessions::{self, Sessions};
 use crate::store::Store;
+use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
@@ -92,11 +94,13 @@ pub struct Shared {
     /// The oracle's public address, without a slash at the end.
     pub url: String,
     /// The keys.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// Threads for everything that handles secrets.
-    pub crypto: CryptoPool,
+    pub crypto: Arc<CryptoPool>,
     /// The store.
     pub store: Store,
+    /// Quorum sessions.
+    pub sessions: Sessions,
     clock: Source<dyn Clock>,
     entropy: Source<dyn Entropy>,
     sources: Sources,
@@ -142,17 +146,26 @@ impl AppState {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StateError> {
-        let keys = Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?;
+        let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
         let store = Store::open(&config.database_url()?).await?;
         let threads = match config.crypto_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads as usize,
         };
-        let crypto = CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?;
+        let crypto = Arc::new(CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?);
         let url = config.url.clone().unwrap_or(url);
+        let sessions = Sessions::new(sessions::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+            url: url.clone(),
+            keys: Arc::clone(&keys),
+            limits: sessions::Limits::from(&config),
+        });
         let (clock, entropy) = (Source(clock), Source(entropy));
         let shutdown = watch::Sender::new(false);
-        Ok(Self(Arc::new(Shared { config, url, keys, crypto, store, clock, entropy, sources, shutdown })))
+        Ok(Self(Arc::new(Shared { config, url, keys, crypto, store, sessions, clock, entropy, sources, shutdown })))
     }
 
     /// The clock.
@@ -185,6 +198,12 @@ impl AppState {
     /// A receiver that turns true when the oracle stops, for streams that outlive a request.
     pub fn shutdown(&self) -> watch::Receiver<bool> {
         self.shutdown.subscribe()
+    }
+}
+
+impl FromRef<AppState> for Sessions {
+    fn from_ref(state: &AppState) -> Self {
+        state.sessions.clone()
     }
 }
 

@@ -302,5 +302,9 @@ pub struct OracleDescription {
 pub fn fingerprint(key: &[u8]) -> String {
     let digest = crate::encoding::sha256(&[b"quorate/1 root\0", key]);
     let text = data_encoding::BASE32_NOPAD.encode(&digest[..20]);
-    text.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).expect("base32 is ASCII")).collect::<Vec<_>>().join("-")
+    text.as_bytes()
+        .chunks(4)
+        .map(|four| std::str::from_utf8(four).expect("base32 is ASCII"))
+        .collect::<Vec<_>>()
+        .join("-")
 }

@@ -1,7 +1,9 @@
 //! A deal: splitting a secret among players, and putting it together again.
 
 use crate::encoding::base64;
-use crate::header::{GroupName, Header, HeaderError, HeaderFields, OraclePin, PlayerEntry, check_name, check_threshold};
+use crate::header::{
+    GroupName, Header, HeaderError, HeaderFields, OraclePin, PlayerEntry, check_name, check_threshold,
+};
 use crate::otp::{OtpError, OtpSecret};
 use crate::sealing::{SealingError, open_secret, seal_secret};
 use crate::sharing::{Share, SharingError, combine, split};
@@ -127,11 +129,20 @@ mod tests {
     use rand::rngs::StdRng;
 
     fn request<'a>(secret: &'a OtpSecret, holders: &'a [String], threshold: usize) -> DealRequest<'a> {
-        DealRequest { secret, threshold, holders, note: "test account", dealt_at: 1_700_000_000, oracle: None, replaces: None }
+        DealRequest {
+            secret,
+            threshold,
+            holders,
+            note: "test account",
+            dealt_at: 1_700_000_000,
+            oracle: None,
+            replaces: None,
+        }
     }
 
     fn secret() -> OtpSecret {
-        OtpSecret::from_uri("otpauth://totp/Test:root?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Test").expect("a URI")
+        OtpSecret::from_uri("otpauth://totp/Test:root?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Test")
+            .expect("a URI")
     }
 
     fn names(n: usize) -> Vec<String> {
@@ -151,7 +162,9 @@ mod tests {
             .collect();
         let shares: Vec<Share> = [4, 0, 2].map(|i: usize| read[i].share().clone()).to_vec();
         assert_eq!(*rebuild(&dealt.group, &shares).expect("rebuilt").to_uri(), *secret().to_uri());
-        assert!(matches!(Toc::parse(&read[0].to_short_json()).expect("short"), Toc::Short(s) if s.group == dealt.group.name()));
+        assert!(
+            matches!(Toc::parse(&read[0].to_short_json()).expect("short"), Toc::Short(s) if s.group == dealt.group.name())
+        );
         assert_eq!(Group::parse(dealt.group.to_json().as_bytes()).expect("group file"), dealt.group);
     }
 
@@ -163,7 +176,8 @@ mod tests {
         let stray = split(&[9; 32], 2, 4, &mut rng).expect("split")[3].clone();
         let mut fields = dealt.group.header.fields().clone();
         let toc_id = fields.players[3].toc_id.clone();
-        fields.players[3].share_key = stray.signing_key(&fields.group_id, &toc_id).verifying_key().to_bytes().to_vec().into();
+        fields.players[3].share_key =
+            stray.signing_key(&fields.group_id, &toc_id).verifying_key().to_bytes().to_vec().into();
         let group = Group { header: Header::new(fields).expect("header"), sealed: dealt.group.sealed.clone() };
         let shares = [dealt.tocs[0].share().clone(), dealt.tocs[1].share().clone()];
         assert!(matches!(rebuild(&group, &shares), Err(DealError::Sharing(SharingError::DishonestDeal))));
@@ -179,7 +193,10 @@ mod tests {
         let lowered = Group { header: Header::new(fields).expect("header"), sealed: dealt.group.sealed.clone() };
         let two = [dealt.tocs[0].share().clone(), dealt.tocs[1].share().clone()];
         assert!(matches!(rebuild(&lowered, &two), Err(DealError::Sharing(SharingError::DishonestDeal))));
-        assert!(matches!(rebuild(&dealt.group, &two), Err(DealError::Sharing(SharingError::Count { given: 2, threshold: 3 }))));
+        assert!(matches!(
+            rebuild(&dealt.group, &two),
+            Err(DealError::Sharing(SharingError::Count { given: 2, threshold: 3 }))
+        ));
 
         let other = deal(&request(&secret(), &names(5), 3), &mut StdRng::seed_from_u64(6)).expect("dealt");
         let mixed = [two[0].clone(), two[1].clone(), other.tocs[2].share().clone()];
@@ -203,8 +220,11 @@ mod tests {
             let bad = Share::from_bytes(&bytes).expect("still a share");
             assert!(WholeToc::new(dealt.group.header.clone(), dealt.group.sealed.clone(), bad).is_err());
         }
-        let text = String::from_utf8(dealt.group.header.bytes().to_vec()).expect("JSON").replace("test account", "test akkount");
-        let renamed = Group { header: Header::parse(text.as_bytes()).expect("header"), sealed: dealt.group.sealed.clone() };
+        let text = String::from_utf8(dealt.group.header.bytes().to_vec())
+            .expect("JSON")
+            .replace("test account", "test akkount");
+        let renamed =
+            Group { header: Header::parse(text.as_bytes()).expect("header"), sealed: dealt.group.sealed.clone() };
         assert_ne!(renamed.name(), dealt.group.name());
         assert!(rebuild(&renamed, &shares).is_err());
     }
@@ -213,10 +233,16 @@ mod tests {
     fn out_of_range_deals_are_refused() {
         let mut rng = StdRng::seed_from_u64(8);
         for (players, threshold) in [(3, 0), (3, 1), (3, 4), (1, 2), (256, 2)] {
-            assert!(deal(&request(&secret(), &names(players), threshold), &mut rng).is_err(), "{threshold} of {players}");
+            assert!(
+                deal(&request(&secret(), &names(players), threshold), &mut rng).is_err(),
+                "{threshold} of {players}"
+            );
         }
         let twice = vec!["ann".to_owned(), "ann".to_owned()];
-        assert!(matches!(deal(&request(&secret(), &twice, 2), &mut rng), Err(DealError::Header(HeaderError::RepeatedPlayer))));
+        assert!(matches!(
+            deal(&request(&secret(), &twice, 2), &mut rng),
+            Err(DealError::Header(HeaderError::RepeatedPlayer))
+        ));
         assert!(deal(&request(&secret(), &names(255), 128), &mut rng).is_ok());
     }
 }

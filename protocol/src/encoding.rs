@@ -41,10 +41,7 @@ impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         // The text itself never enters the message: it may be a secret.
-        STANDARD
-            .decode(text.as_bytes())
-            .map(Self)
-            .map_err(|_| de::Error::custom("not standard padded base64"))
+        STANDARD.decode(text.as_bytes()).map(Self).map_err(|_| de::Error::custom("not standard padded base64"))
     }
 }
 

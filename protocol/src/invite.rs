@@ -90,19 +90,27 @@ impl Certificate {
 
     /// Checks signature and time.
     pub fn verify(&self, root: &VerifyingKey, now: i64) -> Result<Certified, InviteError> {
-        proof::verify(root, &certificate_message(&self.payload.0), &self.signature.0).map_err(|_| InviteError::Signature)?;
+        proof::verify(root, &certificate_message(&self.payload.0), &self.signature.0)
+            .map_err(|_| InviteError::Signature)?;
         let certified = self.read()?;
         if !(certified.not_before..certified.expires).contains(&now) {
-            return Err(InviteError::CertificateExpired { not_before: certified.not_before, expires: certified.expires });
+            return Err(InviteError::CertificateExpired {
+                not_before: certified.not_before,
+                expires: certified.expires,
+            });
         }
         Ok(certified)
     }
 
     /// What it says, unverified: for showing.
     pub fn read(&self) -> Result<Certified, InviteError> {
-        let certified: Certified =
-            strict_json::from_slice(&self.payload.0).map_err(|_| InviteError::Malformed("a certificate is unreadable"))?;
-        if certified.version == 1 { Ok(certified) } else { Err(InviteError::Malformed("a certificate of another version")) }
+        let certified: Certified = strict_json::from_slice(&self.payload.0)
+            .map_err(|_| InviteError::Malformed("a certificate is unreadable"))?;
+        if certified.version == 1 {
+            Ok(certified)
+        } else {
+            Err(InviteError::Malformed("a certificate of another version"))
+        }
     }
 }
 

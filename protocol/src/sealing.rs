@@ -68,7 +68,10 @@ fn seal_key(group_key: &[u8; 32], header: &Header) -> Zeroizing<[u8; 32]> {
 }
 
 /// Encrypts `plaintext` to all `recipients`, armored. File and ephemeral keys come from the operating system's randomness.
-pub fn age_seal<'a>(plaintext: &[u8], recipients: impl Iterator<Item = &'a dyn age::Recipient>) -> Result<String, SealingError> {
+pub fn age_seal<'a>(
+    plaintext: &[u8],
+    recipients: impl Iterator<Item = &'a dyn age::Recipient>,
+) -> Result<String, SealingError> {
     let encryptor = age::Encryptor::with_recipients(recipients)?;
     let armor = ArmoredWriter::wrap_output(Vec::with_capacity(plaintext.len() * 3 / 2 + 512), Format::AsciiArmor)?;
     let mut writer = encryptor.wrap_output(armor)?;
@@ -92,7 +95,8 @@ pub fn age_open(armored: &str, identity: &dyn age::Identity) -> Result<Zeroizing
     if armored.len() > MAX_ARMORED {
         return Err(SealingError::TooLarge);
     }
-    let decryptor = age::Decryptor::new_buffered(ArmoredReader::new(armored.as_bytes())).map_err(|_| SealingError::Open)?;
+    let decryptor =
+        age::Decryptor::new_buffered(ArmoredReader::new(armored.as_bytes())).map_err(|_| SealingError::Open)?;
     let reader = decryptor.decrypt(std::iter::once(identity)).map_err(|_| SealingError::Open)?;
     // Reserved at once: a vector that grows leaves copies of the plaintext behind.
     let mut plaintext = Zeroizing::new(Vec::with_capacity(armored.len()));

@@ -81,7 +81,8 @@ impl Tek {
         let mut secret = Zeroizing::new([0; 32]);
         rng.fill_bytes(secret.as_mut_slice());
         let text = Zeroizing::new(
-            bech32::encode_upper::<bech32::Bech32>(PREFIX, secret.as_slice()).expect("32 bytes are within bech32's limit"),
+            bech32::encode_upper::<bech32::Bech32>(PREFIX, secret.as_slice())
+                .expect("32 bytes are within bech32's limit"),
         );
         Self(age::x25519::Identity::from_str(&text).expect("any 32 bytes make an X25519 identity"))
     }
@@ -114,7 +115,13 @@ impl Tek {
     }
 
     /// Opens what [`Tek::seal`] made, for the session `id` whose public half is `recipient`.
-    pub fn open(sealed: &[u8], kek: &Kek, id: &str, recipient: &str, invite_digest: &[u8; 32]) -> Result<Self, SealingError> {
+    pub fn open(
+        sealed: &[u8],
+        kek: &Kek,
+        id: &str,
+        recipient: &str,
+        invite_digest: &[u8; 32],
+    ) -> Result<Self, SealingError> {
         let secret = aead_open(&tek_key(kek, id), &tek_context(id, recipient, invite_digest), sealed)?;
         let text = std::str::from_utf8(&secret).map_err(|_| SealingError::Open)?;
         age::x25519::Identity::from_str(text).map(Self).map_err(|_| SealingError::Open)

@@ -110,7 +110,12 @@ impl Share {
 }
 
 /// Splits `group_key` into `size` shares with x = 1 … `size`, any `threshold` of which give it back.
-pub fn split(group_key: &[u8; 32], threshold: u8, size: u8, rng: &mut impl CryptoRng) -> Result<Vec<Share>, SharingError> {
+pub fn split(
+    group_key: &[u8; 32],
+    threshold: u8,
+    size: u8,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<Share>, SharingError> {
     check_threshold(usize::from(threshold), usize::from(size))?;
     Sharks(threshold)
         .dealer_rng(group_key, rng)
@@ -152,7 +157,8 @@ fn share_at(shares: &[Share], x: u8) -> Share {
 /// the same field in constant time, checked against it below.
 fn interpolate(shares: &[Share], at: u8) -> Zeroizing<[u8; 32]> {
     let xs: Vec<u8> = shares.iter().map(Share::x).collect();
-    let coefficients = gf256::lagrange::<{ gf256::BLAHAJ }>(&xs, at).expect("the caller has checked that the x are distinct");
+    let coefficients =
+        gf256::lagrange::<{ gf256::BLAHAJ }>(&xs, at).expect("the caller has checked that the x are distinct");
     let mut value = Zeroizing::new([0u8; 32]);
     for (share, coefficient) in shares.iter().zip(coefficients) {
         for (sum, &y) in value.iter_mut().zip(&share.as_bytes()[1..]) {

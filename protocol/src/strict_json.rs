@@ -116,7 +116,10 @@ mod tests {
     fn what_follows_the_value_is_refused() {
         assert!(from_slice::<Value>(b"{} {}").is_err());
         assert!(from_slice::<Value>(b"").is_err());
-        assert_eq!(from_slice::<Value>(b" {\"a\": [1, null, true, \"x\", 1.5]} ").map(|v| v["a"][0].as_i64()), Ok(Some(1)));
+        assert_eq!(
+            from_slice::<Value>(b" {\"a\": [1, null, true, \"x\", 1.5]} ").map(|v| v["a"][0].as_i64()),
+            Ok(Some(1))
+        );
     }
 
     #[test]

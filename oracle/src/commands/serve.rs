@@ -17,6 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the invite certificate is looked at.
 const RENEWAL: Duration = Duration::from_secs(60 * 60);
+/// How often sessions are swept.
+const SWEEP: Duration = Duration::from_secs(2);
 /// How often counters are folded together.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -48,6 +50,7 @@ async fn run_until_told(config: Config) -> Outcome {
     warn_of_certificate(state.keys.standing(state.clock().now()));
     serve_metrics(&state, &limits).await?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
+    tokio::spawn(sweep(state.clone()));
 
     tell(&format!("listening on {scheme}://{address}"));
     let stopping = state.clone();
@@ -103,6 +106,23 @@ async fn maintain(state: AppState, tls: Option<Arc<Tls>>, mut hangup: Signal) {
         match state.renew_certificate() {
             Ok(standing) => warn_of_certificate(standing),
             Err(error) => tracing::error!(%error, "cannot renew the invite certificate"),
+        }
+    }
+}
+
+/// Ends sessions whose time is up and forgets those that are long over, for as long as the oracle runs.
+async fn sweep(state: AppState) {
+    loop {
+        let more = match state.sessions.sweep().await {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::error!(%error, "cannot sweep sessions");
+                false
+            }
+        };
+        let pause = if more { Duration::ZERO } else { SWEEP };
+        if tokio::time::timeout(pause, state.stopping()).await.is_ok() {
+            return;
         }
     }
 }

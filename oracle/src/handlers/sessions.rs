@@ -36,14 +36,22 @@ pub async fn create(
 /// Counts for whoever has the id; names too for whoever sends the invite's token in `Quorate-Invite`.
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), ("quorate-invite" = Option<String>, Header)),
     responses((status = 200, body = Session), (status = "default", body = ErrorBody)))]
-pub async fn show(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Json<Session>> {
+pub async fn show(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Json<Session>> {
     Ok(Json(sessions.show(&id, view_token(&headers)).await?))
 }
 
 /// Join a session with an encrypted Toc
 #[utoipa::path(post, path = "/sessions/{id}/tocs", tag = "sessions", params(("id" = String, Path)), request_body = AddToc,
     responses((status = 200, description = "taken; empty body"), (status = "default", body = ErrorBody)))]
-pub async fn approve(State(sessions): State<Sessions>, Path(id): Path<String>, Json(request): Json<AddToc>) -> ApiResult<StatusCode> {
+pub async fn approve(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    Json(request): Json<AddToc>,
+) -> ApiResult<StatusCode> {
     sessions.approve(&id, request).await?;
     Ok(StatusCode::OK)
 }
@@ -51,7 +59,11 @@ pub async fn approve(State(sessions): State<Sessions>, Path(id): Path<String>, J
 /// Say no to a session
 #[utoipa::path(post, path = "/sessions/{id}/denials", tag = "sessions", params(("id" = String, Path)), request_body = Denial,
     responses((status = 204, description = "recorded"), (status = "default", body = ErrorBody)))]
-pub async fn deny(State(sessions): State<Sessions>, Path(id): Path<String>, Json(request): Json<Denial>) -> ApiResult<StatusCode> {
+pub async fn deny(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    Json(request): Json<Denial>,
+) -> ApiResult<StatusCode> {
     sessions.deny(&id, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -83,14 +95,22 @@ pub async fn redeal(
 /// The new Tocs are encrypted to their players. Needs the invite's token in `Quorate-Invite`.
 #[utoipa::path(get, path = "/sessions/{id}/redeal", tag = "sessions", params(("id" = String, Path), ("quorate-invite" = String, Header)),
     responses((status = 200, body = Redeal), (status = "default", body = ErrorBody)))]
-pub async fn fetch(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Json<Redeal>> {
+pub async fn fetch(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Json<Redeal>> {
     Ok(Json(sessions.fetch(&id, view_token(&headers)).await?))
 }
 
 /// Sign receipt of a new Toc
 #[utoipa::path(post, path = "/sessions/{id}/receipts", tag = "sessions", params(("id" = String, Path)), request_body = Receipt,
     responses((status = 204, description = "recorded"), (status = "default", body = ErrorBody)))]
-pub async fn receive(State(sessions): State<Sessions>, Path(id): Path<String>, Json(request): Json<Receipt>) -> ApiResult<StatusCode> {
+pub async fn receive(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    Json(request): Json<Receipt>,
+) -> ApiResult<StatusCode> {
     sessions.receive(&id, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -100,7 +120,11 @@ pub async fn receive(State(sessions): State<Sessions>, Path(id): Path<String>, J
 /// With the token derived from its KEK as bearer.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "cancelled"), (status = "default", body = ErrorBody)))]
-pub async fn cancel(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<StatusCode> {
+pub async fn cancel(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<StatusCode> {
     sessions.cancel(&id, bearer(&headers).unwrap_or_default()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -110,7 +134,11 @@ pub async fn cancel(State(sessions): State<Sessions>, Path(id): Path<String>, he
 /// For holders of the invite who want to show it to somebody's camera.
 #[utoipa::path(get, path = "/sessions/{id}/invite.svg", tag = "sessions", params(("id" = String, Path), ("quorate-invite" = String, Header)),
     responses((status = 200, content_type = "image/svg+xml"), (status = "default", body = ErrorBody)))]
-pub async fn invite_picture(State(sessions): State<Sessions>, Path(id): Path<String>, headers: HeaderMap) -> ApiResult<Response> {
+pub async fn invite_picture(
+    State(sessions): State<Sessions>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     let invite = sessions.invite(&id, view_token(&headers)).await?;
     // Level L: an invite is long, and a screen is not scratched.
     let code = qrcode::QrCode::with_error_correction_level(invite.url.as_bytes(), qrcode::EcLevel::L)

@@ -14,14 +14,16 @@ pub mod show;
 use self::error::SessionError;
 use self::record::Record;
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::keys::{Keys, Standing};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
+use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::invite::Certificate;
 use quorate_protocol::session::is_session_id;
-use rand::rngs::StdRng;
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
@@ -51,26 +53,26 @@ pub struct Limits {
     pub remember: i64,
 }
 
-/// The keys and the name that invites are made with. Replaced as a whole when the certificate is renewed.
-pub struct InviteSigner {
-    /// The oracle's public base URL.
-    pub url: String,
-    /// The invite key.
-    pub key: SigningKey,
-    /// From the root key to the invite key.
-    pub certificates: Vec<Certificate>,
-    /// The root key in force.
-    pub root: VerifyingKey,
-}
-
-impl fmt::Debug for InviteSigner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InviteSigner").field("url", &self.url).finish_non_exhaustive()
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        Self {
+            open_for: config.session_pending_seconds.into(),
+            max_codes: config.session_max_codes.map(i64::from),
+            per_source: config.session_open_per_source.into(),
+            in_all: config.session_open.into(),
+            remember: i64::from(config.session_remember_seconds) * 1000,
+        }
     }
 }
 
-/// Where randomness comes from.
-pub type Randomness = Arc<dyn Fn() -> StdRng + Send + Sync>;
+/// The keys and the name that an invite is made with, as they are at the moment.
+struct InviteSigner {
+    url: String,
+    key: SigningKey,
+    /// From the root key to the invite key.
+    certificates: Vec<Certificate>,
+    root: VerifyingKey,
+}
 
 /// The session service.
 #[derive(Clone)]
@@ -81,11 +83,12 @@ pub struct Sessions {
 struct Inner {
     store: Store,
     clock: Arc<dyn Clock>,
-    randomness: Randomness,
+    rng: StateRng,
     crypto: Arc<CryptoPool>,
     at_rest: AtRest,
     source_key: Zeroizing<[u8; 32]>,
-    signer: Arc<dyn Fn() -> Arc<InviteSigner> + Send + Sync>,
+    url: String,
+    keys: Arc<Keys>,
     limits: Limits,
     open: AtomicI64,
     watchers: Arc<Semaphore>,
@@ -104,15 +107,13 @@ pub struct Parts {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The randomness.
-    pub randomness: Randomness,
+    pub rng: StateRng,
     /// The threads that handle secrets.
     pub crypto: Arc<CryptoPool>,
-    /// Key for rows, derived from the root secret.
-    pub at_rest: AtRest,
-    /// Key for hashing peers' addresses, derived from the root secret.
-    pub source_key: Zeroizing<[u8; 32]>,
-    /// The signer in force.
-    pub signer: Arc<dyn Fn() -> Arc<InviteSigner> + Send + Sync>,
+    /// The oracle's public base URL, which invites name.
+    pub url: String,
+    /// The oracle's keys.
+    pub keys: Arc<Keys>,
     /// Limits.
     pub limits: Limits,
 }
@@ -126,10 +127,11 @@ impl fmt::Debug for Parts {
 impl Sessions {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, randomness, crypto, at_rest, source_key, signer, limits } = parts;
+        let Parts { store, clock, rng, crypto, url, keys, limits } = parts;
+        let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
+        let source_key = keys.root_secret().subkey("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Semaphore::new(MAX_WATCHERS)));
-        let inner =
-            Inner { store, clock, randomness, crypto, at_rest, source_key, signer, limits, open, watchers };
+        let inner = Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, limits, open, watchers };
         Self { inner: Arc::new(inner) }
     }
 
@@ -153,13 +155,27 @@ impl Sessions {
         self.inner.clock.now_ms()
     }
 
-    fn rng(&self) -> StdRng {
-        (self.inner.randomness)()
+    fn rng(&self) -> StateRng {
+        self.inner.rng.clone()
+    }
+
+    fn signer(&self) -> Result<InviteSigner, SessionError> {
+        let keys = &self.inner.keys;
+        if keys.standing(self.now_ms().div_euclid(1000)) == Standing::Invalid {
+            return Err(SessionError::NoCertificate);
+        }
+        Ok(InviteSigner {
+            url: self.inner.url.clone(),
+            key: keys.invite_key().clone(),
+            certificates: keys.certificates(),
+            root: *keys.root(),
+        })
     }
 
     /// The peer's address as the store may see it: HMAC-SHA256 under a key of its own.
     fn source(&self, peer: &str) -> Digest {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.inner.source_key.as_slice()).expect("HMAC takes any key length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.inner.source_key.as_slice()).expect("HMAC takes any key length");
         mac.update(peer.as_bytes());
         mac.finalize().into_bytes().into()
     }

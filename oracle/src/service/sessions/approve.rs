@@ -25,7 +25,11 @@ impl Sessions {
             x,
             proved: x.is_some(),
             at: self.now_ms(),
-            sealed: self.inner.at_rest.seal(toc_place(&[id.as_bytes(), &digest]), request.encrypted_toc.as_bytes(), &mut rng),
+            sealed: self.inner.at_rest.seal(
+                toc_place(&[id.as_bytes(), &digest]),
+                request.encrypted_toc.as_bytes(),
+                &mut rng,
+            ),
         };
         let event = EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng);
         let pool = 2 * i64::from(record.fields().size);
@@ -65,7 +69,9 @@ fn check_approval(record: &Record, request: &AddToc) -> Result<Option<u8>, Sessi
             verify_player(&group.header, x, &message, &proof.0).map_err(|_| SessionError::BadProof)?;
             Ok(Some(x))
         }
-        (Some(_), Some(_), None) => Err(SessionError::Request("Tocs dealt by farMFA carry no proof: leave out x and proof")),
+        (Some(_), Some(_), None) => {
+            Err(SessionError::Request("Tocs dealt by farMFA carry no proof: leave out x and proof"))
+        }
         (_, _, _) => Err(SessionError::Request("send x and proof together, or neither")),
     }
 }

@@ -24,7 +24,8 @@ impl Sessions {
         let (row, tocs, record) = self.load(id, RowPurpose::Code).await?;
         let now = u64::try_from(self.now_ms().div_euclid(1000)).unwrap_or_default();
         let ends = (row.ttl, row.id.clone());
-        let (made, record) = self.with_secret(row, tocs, record, kek, move |secret, dropped| made(&secret, now, dropped)).await?;
+        let (made, record) =
+            self.with_secret(row, tocs, record, kek, move |secret, dropped| made(&secret, now, dropped)).await?;
         let dropped = self.drop_false(id, &record, &made.dropped).await?;
         let event = EventText::by(record.applicant()).seal(id, "code", &self.inner.at_rest, &mut self.rng());
         let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
@@ -44,7 +45,11 @@ impl Sessions {
     }
 
     /// The open session `id` with its Tocs, when it is for `purpose`.
-    pub(super) async fn load(&self, id: &str, purpose: RowPurpose) -> Result<(SessionRow, Vec<TocRow>, Record), SessionError> {
+    pub(super) async fn load(
+        &self,
+        id: &str,
+        purpose: RowPurpose,
+    ) -> Result<(SessionRow, Vec<TocRow>, Record), SessionError> {
         if !is_session_id(id) {
             return Err(SessionError::Unknown);
         }
@@ -90,7 +95,7 @@ impl Sessions {
             })
             .await??;
         match step {
-            Step::Made(made) => Ok((made, record)),
+            Step::Made(product) => Ok((product, record)),
             Step::Short(genuine, dropped) => Err(self.not_quorate(record, genuine, &dropped).await?),
         }
     }
@@ -99,19 +104,21 @@ impl Sessions {
         tocs.iter()
             .map(|toc| {
                 let row: [&[u8]; 2] = [id.as_bytes(), &toc.digest];
-                let armored = self.inner.at_rest.open(toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
+                let armored =
+                    self.inner.at_rest.open(toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
                 let armored = String::from_utf8(armored.to_vec()).map_err(|_| SessionError::Damaged)?;
-                Ok(Candidate {
-                    digest: toc.digest,
-                    x: toc.x.filter(|_| toc.proved),
-                    armored: Zeroizing::new(armored),
-                })
+                Ok(Candidate { digest: toc.digest, x: toc.x.filter(|_| toc.proved), armored: Zeroizing::new(armored) })
             })
             .collect()
     }
 
     /// Drops what was false, counts the failure, and says how far the session is.
-    async fn not_quorate(&self, record: Record, genuine: u32, false_tocs: &[Digest]) -> Result<SessionError, SessionError> {
+    async fn not_quorate(
+        &self,
+        record: Record,
+        genuine: u32,
+        false_tocs: &[Digest],
+    ) -> Result<SessionError, SessionError> {
         let id = record.id().to_owned();
         let dropped = self.drop_false(&id, &record, false_tocs).await?;
         if !dropped.is_empty() {
@@ -123,7 +130,12 @@ impl Sessions {
     }
 
     /// Removes false Tocs from the session, tells everyone, and names them.
-    pub(super) async fn drop_false(&self, id: &str, record: &Record, digests: &[Digest]) -> Result<Vec<String>, SessionError> {
+    pub(super) async fn drop_false(
+        &self,
+        id: &str,
+        record: &Record,
+        digests: &[Digest],
+    ) -> Result<Vec<String>, SessionError> {
         if digests.is_empty() {
             return Ok(Vec::new());
         }

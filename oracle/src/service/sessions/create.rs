@@ -3,6 +3,7 @@
 use super::error::SessionError;
 use super::record::{EventText, Record, toc_place};
 use super::{InviteSigner, MAX_REASON, Sessions};
+use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
 use quorate_protocol::encoding::sha256;
@@ -13,7 +14,6 @@ use quorate_protocol::proof::{MAX_SKEW, Terms, create_message, verify_player};
 use quorate_protocol::sealing::age_seal;
 use quorate_protocol::session::{Kek, Tek, cancel_hash, new_session_id};
 use quorate_protocol::toc::{FarmfaToc, Group, MAX_SEALED, Toc, WholeToc, approve_farmfa};
-use rand::rngs::StdRng;
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ struct Asked {
 }
 
 /// Who asks, and the Toc that came along, if one did.
-struct Asker {
+struct Applying {
     group: Option<Group>,
     group_id: String,
     size: u8,
@@ -56,7 +56,7 @@ impl Sessions {
         if self.inner.open.load(Ordering::Relaxed) >= self.inner.limits.in_all {
             return Err(SessionError::TooMany);
         }
-        let signer = (self.inner.signer)();
+        let signer = self.signer()?;
         let now_ms = self.now_ms();
         let mut rng = self.rng();
         let source = self.source(peer);
@@ -66,8 +66,8 @@ impl Sessions {
             .crypto
             .run(move || {
                 let asked = Asked::read(&request, this.inner.limits.max_codes)?;
-                let asker = Asker::read(&request, &asked, now_ms, &signer)?;
-                this.prepare(asked, asker, &signer, source, now_ms, &mut rng)
+                let applying = Applying::read(&request, &asked, now_ms, &signer)?;
+                this.prepare(asked, applying, &signer, source, now_ms, &mut rng)
             })
             .await??;
         let provided = u32::from(row.first_toc.is_some());
@@ -91,11 +91,11 @@ impl Sessions {
     fn prepare(
         &self,
         asked: Asked,
-        asker: Asker,
+        applying: Applying,
         signer: &InviteSigner,
         source: [u8; 32],
         now_ms: i64,
-        rng: &mut StdRng,
+        rng: &mut StateRng,
     ) -> Result<(NewRow, Record, Zeroizing<String>), SessionError> {
         let now = now_ms.div_euclid(1000);
         let (id, tek, kek) = (new_session_id(rng), Tek::generate(rng), Kek::generate(rng));
@@ -105,15 +105,15 @@ impl Sessions {
                 session: id.clone(),
                 oracle: signer.url.clone(),
                 tek: tek.recipient(),
-                group: asker.group.as_ref().map(Group::name),
-                group_id: asker.group_id,
-                size: asker.size,
-                threshold: asker.threshold,
-                note: asker.note,
+                group: applying.group.as_ref().map(Group::name),
+                group_id: applying.group_id,
+                size: applying.size,
+                threshold: applying.threshold,
+                note: applying.note,
                 purpose: asked.purpose,
                 plan_digest: asked.plan.as_ref().map(|plan| plan.digest().to_vec().into()),
                 plan: asked.plan.as_ref().map(|plan| plan.bytes().to_vec().into()),
-                applicant: asker.applicant,
+                applicant: applying.applicant,
                 reason: asked.reason.clone(),
                 created: now,
                 expires: now + self.inner.limits.open_for,
@@ -123,12 +123,13 @@ impl Sessions {
         );
         let digest = invite.digest();
         let at_rest = &self.inner.at_rest;
-        let first_toc = match &asker.toc_zero {
+        let first_toc = match &applying.toc_zero {
             Some(toc) => Some(toc.seal(&id, &digest, asked.purpose, &tek, now_ms, at_rest, rng)?),
             None => None,
         };
-        let record = Record { group: asker.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite };
-        let event = EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
+        let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite };
+        let event =
+            EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
         let row = NewRow {
             purpose: match asked.purpose {
                 Purpose::Code => RowPurpose::Code,
@@ -145,7 +146,7 @@ impl Sessions {
             sealed: record.seal(at_rest, rng),
             first_toc,
             event,
-            once: asker.once,
+            once: applying.once,
             source_cap: self.inner.limits.per_source,
             id,
         };
@@ -195,9 +196,9 @@ impl Asked {
     }
 }
 
-impl Asker {
+impl Applying {
     fn read(request: &NewSession, asked: &Asked, now_ms: i64, signer: &InviteSigner) -> Result<Self, SessionError> {
-        let asker = match (&request.toc_zero, &request.header, &request.sealed, &request.applicant) {
+        let applying = match (&request.toc_zero, &request.header, &request.sealed, &request.applicant) {
             (Some(toc), None, None, None) => Self::with_toc(toc.get().as_bytes())?,
             (None, Some(header), Some(sealed), Some(proof)) => {
                 if sealed.0.len() > MAX_SEALED {
@@ -211,16 +212,16 @@ impl Asker {
             }
         };
         if let Some(plan) = &asked.plan {
-            let replaces = match &asker.group {
+            let replaces = match &applying.group {
                 Some(group) => Replaced::Group(group.name()),
-                None => Replaced::Farmfa(asker.group_id.clone()),
+                None => Replaced::Farmfa(applying.group_id.clone()),
             };
             if plan.fields().replaces != replaces {
                 return Err(SessionError::Request("the plan replaces another group"));
             }
         }
-        asker.check_oracle(signer, now_ms.div_euclid(1000))?;
-        Ok(asker)
+        applying.check_oracle(signer, now_ms.div_euclid(1000))?;
+        Ok(applying)
     }
 
     /// The applicant showed a Toc: whoever has it, has it.
@@ -293,7 +294,7 @@ impl TocZero {
         tek: &Tek,
         now_ms: i64,
         at_rest: &crate::service::at_rest::AtRest,
-        rng: &mut StdRng,
+        rng: &mut StateRng,
     ) -> Result<NewToc, SessionError> {
         let (json, x) = match self {
             Self::Whole(toc) => (toc.to_short_json(), Some(toc.share().x())),

@@ -1,8 +1,8 @@
 //! Why a session does not do what is asked. Knows no HTTP status; never carries what was sent.
 
 use crate::memory::pool::PoolError;
-use crate::store::StoreError;
 use crate::store::ClosedAs;
+use crate::store::StoreError;
 use quorate_protocol::deal::DealError;
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::plan::PlanError;

@@ -4,7 +4,7 @@
 use super::error::SessionError;
 use super::record::Record;
 use crate::store::Digest;
-use quorate_protocol::deal::{DealError, rebuild};
+use quorate_protocol::deal::rebuild;
 use quorate_protocol::farmfa;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
@@ -38,7 +38,7 @@ pub(super) fn open(record: &Record, tek: &Tek, mut candidates: Vec<Candidate>) -
     candidates.sort_by_key(|candidate| candidate.x.is_none());
     match &record.group {
         Some(group) => open_ours(group, record.fields().purpose, tek, &candidates),
-        None => open_farmfa(record, tek, &candidates),
+        None => Ok(open_farmfa(record, tek, &candidates)),
     }
 }
 
@@ -64,7 +64,7 @@ fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate
     }
     match rebuild(group, &shares) {
         Ok(secret) => Ok(Quorum::Reached { secret: Box::new(secret), dropped }),
-        Err(error) => Err(bad_deal(error)),
+        Err(error) => Err(SessionError::BadDeal(error)),
     }
 }
 
@@ -80,7 +80,7 @@ fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<Shar
     (announced && name == group.name() && share.check(&group.header).is_ok()).then_some(share)
 }
 
-fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Result<Quorum, SessionError> {
+fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Quorum {
     let threshold = usize::from(record.fields().threshold);
     let (mut shares, mut digests, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
     for candidate in candidates {
@@ -95,7 +95,7 @@ fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Result<Q
         if shares.len() == threshold
             && let Ok(secret) = farmfa::combine(&shares, threshold)
         {
-            return Ok(Quorum::Reached { secret: Box::new(secret), dropped });
+            return Quorum::Reached { secret: Box::new(secret), dropped };
         }
     }
     match first_good_subset(&shares, threshold) {
@@ -108,9 +108,9 @@ fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Result<Q
                     dropped.push(digests[i]);
                 }
             }
-            Ok(Quorum::Reached { secret: Box::new(secret), dropped })
+            Quorum::Reached { secret: Box::new(secret), dropped }
         }
-        None => Ok(Quorum::Short { genuine: count(shares.len().min(threshold - 1)), dropped }),
+        None => Quorum::Short { genuine: count(shares.len().min(threshold - 1)), dropped },
     }
 }
 
@@ -143,10 +143,6 @@ fn first_good_subset(shares: &[farmfa::Share], threshold: usize) -> Option<(OtpS
         }
     }
     None
-}
-
-fn bad_deal(error: DealError) -> SessionError {
-    SessionError::BadDeal(error)
 }
 
 fn count(number: usize) -> u32 {

@@ -166,7 +166,11 @@ fn seal_json(at_rest: &AtRest, place: Place<'_>, value: &impl Serialize, rng: &m
     at_rest.seal(place, &json, rng)
 }
 
-fn open_json<T: serde::de::DeserializeOwned>(at_rest: &AtRest, place: Place<'_>, sealed: &[u8]) -> Result<T, SessionError> {
+fn open_json<T: serde::de::DeserializeOwned>(
+    at_rest: &AtRest,
+    place: Place<'_>,
+    sealed: &[u8],
+) -> Result<T, SessionError> {
     let json = at_rest.open(place, sealed).map_err(|_| SessionError::Damaged)?;
     serde_json::from_slice(&json).map_err(|_| SessionError::Damaged)
 }

@@ -4,6 +4,7 @@
 use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record, RedealRecord, group_digest, redeal_toc_place};
+use crate::state::StateRng;
 use crate::store::{ClosedAs, NewRedeal, Purpose as RowPurpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionRow};
 use quorate_protocol::api::{JsonText, Receipt, Redeal, RedealToc};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
@@ -15,7 +16,6 @@ use quorate_protocol::proof::{receipt_message, verify_player};
 use quorate_protocol::sealing::age_seal;
 use quorate_protocol::session::is_session_id;
 use quorate_protocol::toc::{Group, WholeToc};
-use rand::rngs::StdRng;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -23,7 +23,7 @@ impl Sessions {
     /// Runs the approved plan of session `id`, once.
     pub async fn redeal(&self, id: &str, kek: Zeroizing<String>) -> Result<Redeal, SessionError> {
         let (row, tocs, record) = self.load(id, RowPurpose::Redeal).await?;
-        let signer = (self.inner.signer)();
+        let signer = self.signer()?;
         let own_pin = OraclePin { url: signer.url.clone(), root_key: signer.root.to_bytes().to_vec().into() };
         let plan = record.invite.plan().ok().flatten().ok_or(SessionError::Damaged)?;
         let pin = match &record.group {
@@ -48,7 +48,8 @@ impl Sessions {
                 },
             };
             let Deal { group, tocs } = deal(&request, &mut rng).map_err(SessionError::BadDeal)?;
-            let sealed = tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
+            let sealed =
+                tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
             Ok((group, sealed, dropped))
         };
         let (dealt, record) = self.with_secret(row, tocs, record, kek, run).await?;
@@ -154,7 +155,8 @@ impl Sessions {
             None
         } else {
             let row: [&[u8]; 2] = [id.as_bytes(), &[toc.x]];
-            let armored = self.inner.at_rest.open(redeal_toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
+            let armored =
+                self.inner.at_rest.open(redeal_toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
             Some(String::from_utf8(armored.to_vec()).map_err(|_| SessionError::Damaged)?)
         };
         Ok(RedealToc { x: toc.x, holder, encrypted_toc, received })
@@ -171,6 +173,6 @@ fn seal_to_player((toc, player): (&WholeToc, &PlannedPlayer)) -> Result<String, 
     Ok(age_seal(&toc.to_json(), recipients.iter().map(|recipient| recipient as &dyn age::Recipient))?)
 }
 
-fn seal_toc(sessions: &Sessions, id: &str, x: u8, armored: &str, rng: &mut StdRng) -> Vec<u8> {
+fn seal_toc(sessions: &Sessions, id: &str, x: u8, armored: &str, rng: &mut StateRng) -> Vec<u8> {
     sessions.inner.at_rest.seal(redeal_toc_place(&[id.as_bytes(), &[x]]), armored.as_bytes(), rng)
 }

@@ -26,7 +26,7 @@ impl Sessions {
     pub async fn show(&self, id: &str, view_token: Option<&str>) -> Result<Session, SessionError> {
         let overview = self.overview(id).await?;
         let (_, record) = self.open_record(overview.row.clone())?;
-        let mut session = self.summary(&overview, &record);
+        let mut session = summary(&overview, &record);
         if may_view(&overview.row, view_token) {
             session.details = Some(self.details(id, &record).await?);
         }
@@ -36,7 +36,11 @@ impl Sessions {
     /// The invite of session `id`, for whoever has its view token.
     pub async fn invite(&self, id: &str, view_token: Option<&str>) -> Result<InviteView, SessionError> {
         let (row, record) = self.open_session(id).await?;
-        if may_view(&row, view_token) { Ok(InviteView { url: record.invite.to_url() }) } else { Err(SessionError::InviteNeeded) }
+        if may_view(&row, view_token) {
+            Ok(InviteView { url: record.invite.to_url() })
+        } else {
+            Err(SessionError::InviteNeeded)
+        }
     }
 
     /// Ends session `id` for whoever has the token derived from its KEK.
@@ -58,12 +62,17 @@ impl Sessions {
     }
 
     /// Events of session `id` after `seq`, and whether the session is over, so that none will follow.
-    pub async fn events(&self, id: &str, seq: i64, view_token: Option<&str>) -> Result<(Vec<Event>, bool), SessionError> {
+    pub async fn events(
+        &self,
+        id: &str,
+        seq: i64,
+        view_token: Option<&str>,
+    ) -> Result<(Vec<Event>, bool), SessionError> {
         let overview = self.overview(id).await?;
         let rows = self.inner.store.events_after(id, seq, EVENT_BATCH).await?;
         let named = may_view(&overview.row, view_token);
         let session = match self.open_record(overview.row.clone()) {
-            Ok((_, record)) => Some(self.summary(&overview, &record)),
+            Ok((_, record)) => Some(summary(&overview, &record)),
             Err(SessionError::Over(_)) => None,
             Err(error) => return Err(error),
         };
@@ -73,7 +82,14 @@ impl Sessions {
             .map(|row| {
                 let text = EventText::open(id, &row.kind, &row.sealed, &self.inner.at_rest);
                 let text = if named { text } else { EventText::default() };
-                Event { seq: row.seq, at: rfc3339(row.at), kind: row.kind, who: text.who, reason: text.reason, session: session.clone() }
+                Event {
+                    seq: row.seq,
+                    at: rfc3339(row.at),
+                    kind: row.kind,
+                    who: text.who,
+                    reason: text.reason,
+                    session: session.clone(),
+                }
             })
             .collect();
         Ok((events, over))
@@ -89,13 +105,6 @@ impl Sessions {
             return Err(SessionError::Unknown);
         }
         self.inner.store.session_overview(id).await?.ok_or(SessionError::Unknown)
-    }
-
-    fn summary(&self, overview: &SessionOverview, record: &Record) -> Session {
-        let SessionRow { created_at, ends_at, ttl, .. } = overview.row;
-        let provided = u32::try_from(overview.proved + overview.provisional).unwrap_or(u32::MAX);
-        let denials = u32::try_from(overview.denials).unwrap_or(u32::MAX);
-        describe(record, created_at, ends_at, ttl, provided, denials)
     }
 
     async fn details(&self, id: &str, record: &Record) -> Result<SessionDetails, SessionError> {
@@ -125,8 +134,23 @@ impl Sessions {
     }
 }
 
+/// An open session with its counts.
+fn summary(overview: &SessionOverview, record: &Record) -> Session {
+    let SessionRow { created_at, ends_at, ttl, .. } = overview.row;
+    let provided = u32::try_from(overview.proved + overview.provisional).unwrap_or(u32::MAX);
+    let denials = u32::try_from(overview.denials).unwrap_or(u32::MAX);
+    describe(record, created_at, ends_at, ttl, provided, denials)
+}
+
 /// A session that is open, in farMFA's words and ours.
-pub(super) fn describe(record: &Record, created_at: i64, ends_at: i64, ttl: i64, provided: u32, denials: u32) -> Session {
+pub(super) fn describe(
+    record: &Record,
+    created_at: i64,
+    ends_at: i64,
+    ttl: i64,
+    provided: u32,
+    denials: u32,
+) -> Session {
     let fields = record.fields();
     let (size, threshold) = (u32::from(fields.size), u32::from(fields.threshold));
     Session {

@@ -1,0 +1,276 @@
+//! Exports of Google Authenticator: `otpauth-migration://offline?data=…`, where the data is base64 of a protobuf
+//! message, possibly one part of several. The structs are written by hand from the app's observed format, which is
+//! published nowhere. It knows nothing of pictures.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode_str;
+use prost::Message as _;
+use quorate_protocol::otp::{Algorithm, OtpSecret, Parameters};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{ImportError, Imported, LeftOut, shown_name};
+
+/// Most parts that an export may claim. The app puts ten accounts into each.
+const MAX_PARTS: u32 = 100;
+
+/// Padding is often lost when a URI is copied.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The parts seen so far, by export and place.
+#[derive(Default)]
+pub(super) struct Parts(BTreeMap<i32, Export>);
+
+struct Export {
+    size: u32,
+    parts: BTreeMap<u32, Vec<Entry>>,
+}
+
+impl Parts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds the part in the query of an `otpauth-migration` URI. A part that is there already is ignored.
+    pub(super) fn add(&mut self, query: &str) -> Result<(), ImportError> {
+        let payload = Payload::parse(query)?;
+        // Old versions of the app leave the fields of the batch away: 0 parts are one.
+        let size = u32::try_from(payload.batch_size).map_err(|_| ImportError::DamagedExport)?.max(1);
+        let index = u32::try_from(payload.batch_index).map_err(|_| ImportError::DamagedExport)?;
+        let export = self.0.entry(payload.batch_id).or_insert(Export { size, parts: BTreeMap::new() });
+        if size > MAX_PARTS || index >= size || export.size != size {
+            return Err(ImportError::DamagedExport);
+        }
+        export.parts.entry(index).or_insert(payload.entries);
+        Ok(())
+    }
+
+    /// The entries of all exports, in the app's order.
+    pub(super) fn finish(self) -> Result<Vec<Imported>, ImportError> {
+        let mut imported = Vec::new();
+        for export in self.0.into_values() {
+            let missing: Vec<u32> =
+                (0..export.size).filter(|index| !export.parts.contains_key(index)).map(|index| index + 1).collect();
+            if !missing.is_empty() {
+                return Err(ImportError::PartsMissing { missing, of: export.size });
+            }
+            for entry in export.parts.values().flatten() {
+                imported.push(entry.import()?);
+            }
+        }
+        Ok(imported)
+    }
+}
+
+/// `MigrationPayload`: one part of an export.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct Payload {
+    #[prost(message, repeated, tag = "1")]
+    entries: Vec<Entry>,
+    #[prost(int32, tag = "3")]
+    batch_size: i32,
+    #[prost(int32, tag = "4")]
+    batch_index: i32,
+    #[prost(int32, tag = "5")]
+    batch_id: i32,
+}
+
+/// `OtpParameters`: one account. The numbers of the enumerations are kept, so that an unknown one can be named.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+struct Entry {
+    #[prost(bytes = "vec", tag = "1")]
+    secret: Vec<u8>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(string, tag = "3")]
+    issuer: String,
+    #[prost(int32, tag = "4")]
+    algorithm: i32,
+    #[prost(int32, tag = "5")]
+    digits: i32,
+    #[prost(int32, tag = "6")]
+    kind: i32,
+}
+
+impl Payload {
+    fn parse(query: &str) -> Result<Self, ImportError> {
+        let mut values = query.split('&').filter_map(|pair| pair.strip_prefix("data="));
+        let (Some(data), None) = (values.next(), values.next()) else { return Err(ImportError::DamagedExport) };
+        let mut text = Zeroizing::new(Vec::with_capacity(data.len()));
+        // In this URI a plus is itself, not a space; base64url occurs too.
+        text.extend(percent_decode_str(data).map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        }));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+        BASE64.decode_vec(&*text, &mut bytes).map_err(|_| ImportError::DamagedExport)?;
+        let payload = Self::decode(bytes.as_slice()).map_err(|_| ImportError::DamagedExport)?;
+        // No data decodes as an empty message; the app never exports nothing.
+        if payload.entries.is_empty() { Err(ImportError::DamagedExport) } else { Ok(payload) }
+    }
+}
+
+impl Entry {
+    fn import(&self) -> Result<Imported, ImportError> {
+        let account = self.name.strip_prefix(&self.issuer).and_then(|rest| rest.strip_prefix(':'));
+        let account = account.filter(|_| !self.issuer.is_empty()).unwrap_or(&self.name);
+        let name = shown_name(&self.issuer, account);
+        // 0 is "unspecified" in all three: the app means its defaults by it.
+        match self.kind {
+            1 => return Ok(Imported::LeftOut { name, reason: LeftOut::Counter }),
+            0 | 2 => {}
+            _ => return Err(ImportError::UnknownKind { name }),
+        }
+        let algorithm = match self.algorithm {
+            0 | 1 => Algorithm::Sha1,
+            2 => Algorithm::Sha256,
+            3 => Algorithm::Sha512,
+            _ => return Err(ImportError::UnknownAlgorithm { name }),
+        };
+        let digits = match self.digits {
+            0 | 1 => 6,
+            2 => 8,
+            _ => return Err(ImportError::UnknownDigits { name }),
+        };
+        let secret = OtpSecret::new(&self.secret, Parameters { algorithm, digits, period: 30 })
+            .and_then(|secret| secret.with_names(Some(&self.issuer), account));
+        Ok(match secret {
+            Ok(secret) => Imported::Secret(secret),
+            Err(error) => Imported::LeftOut { name, reason: LeftOut::Unusable(error) },
+        })
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload").field("entries", &self.entries.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+    use quorate_protocol::otp::OtpError;
+
+    use super::*;
+
+    fn entry() -> Entry {
+        let mut entry = Entry::default();
+        entry.secret = vec![7; 20];
+        entry.name = "bob".into();
+        entry
+    }
+
+    fn import(payloads: &[Payload]) -> Result<Vec<Imported>, ImportError> {
+        let mut parts = Parts::default();
+        for payload in payloads {
+            parts.add(&format!("data={}", BASE64URL_NOPAD.encode(&payload.encode_to_vec())))?;
+        }
+        parts.finish()
+    }
+
+    fn import_one(change: impl FnOnce(&mut Entry)) -> Result<Imported, ImportError> {
+        let mut entry = entry();
+        change(&mut entry);
+        import(&[part(entry, 1, 0)]).map(|mut imported| imported.remove(0))
+    }
+
+    fn part(entry: Entry, batch_size: i32, batch_index: i32) -> Payload {
+        Payload { entries: vec![entry], batch_size, batch_index, batch_id: 5 }
+    }
+
+    fn parameters(imported: &Imported) -> (Algorithm, u8) {
+        let Imported::Secret(secret) = imported else { panic!("{imported:?}") };
+        (secret.parameters().algorithm, secret.parameters().digits)
+    }
+
+    #[test]
+    fn every_known_number_means_what_the_app_means() {
+        for (number, algorithm) in
+            [(0, Algorithm::Sha1), (1, Algorithm::Sha1), (2, Algorithm::Sha256), (3, Algorithm::Sha512)]
+        {
+            assert_eq!(parameters(&import_one(|entry| entry.algorithm = number).unwrap()), (algorithm, 6));
+        }
+        for (number, digits) in [(0, 6), (1, 6), (2, 8)] {
+            assert_eq!(parameters(&import_one(|entry| entry.digits = number).unwrap()), (Algorithm::Sha1, digits));
+        }
+    }
+
+    #[test]
+    fn unknown_numbers_are_errors_that_name_the_entry() {
+        let name = || "b\\u{202e}ob".to_owned();
+        for number in [4, 5, -1] {
+            let error = import_one(|entry| (entry.algorithm, entry.name) = (number, "b\u{202e}ob".into())).unwrap_err();
+            assert_eq!(error, ImportError::UnknownAlgorithm { name: name() });
+        }
+        let error = import_one(|entry| (entry.digits, entry.name) = (3, "b\u{202e}ob".into())).unwrap_err();
+        assert_eq!(error, ImportError::UnknownDigits { name: name() });
+        let error = import_one(|entry| (entry.kind, entry.name) = (3, "b\u{202e}ob".into())).unwrap_err();
+        assert_eq!(error, ImportError::UnknownKind { name: name() });
+    }
+
+    #[test]
+    fn an_unusable_entry_is_left_out_and_named() {
+        let short = import_one(|entry| entry.secret.truncate(5)).unwrap();
+        let reason = LeftOut::Unusable(OtpError::TooShort { bits: 40 });
+        assert_eq!(short, Imported::LeftOut { name: "bob".into(), reason });
+    }
+
+    #[test]
+    fn only_the_issuer_itself_is_cut_off_the_name() {
+        for (issuer, name, expected) in [
+            ("AWS", "AWS:bob", (Some("AWS"), "bob")),
+            ("AWS", "AWSbob", (Some("AWS"), "AWSbob")),
+            ("AWS", "x:bob", (Some("AWS"), "x:bob")),
+            ("", ":bob", (None, ":bob")),
+            ("", "x:bob", (None, "x:bob")),
+        ] {
+            let imported = import_one(|entry| (entry.issuer, entry.name) = (issuer.into(), name.into())).unwrap();
+            let Imported::Secret(secret) = imported else { panic!("{imported:?}") };
+            assert_eq!((secret.issuer(), secret.account()), expected);
+        }
+    }
+
+    #[test]
+    fn impossible_batches_are_damaged() {
+        for (size, index) in [(1, 1), (2, 2), (-1, 0), (2, -1), (101, 0), (i32::MAX, 0), (0, 1)] {
+            assert_eq!(import(&[part(entry(), size, index)]), Err(ImportError::DamagedExport), "{size} {index}");
+        }
+        assert_eq!(import(&[part(entry(), 2, 0), part(entry(), 3, 1)]), Err(ImportError::DamagedExport));
+        assert_eq!(import(&[Payload::default()]), Err(ImportError::DamagedExport));
+    }
+
+    #[test]
+    fn every_missing_part_is_reported() {
+        let error = import(&[part(entry(), 5, 3), part(entry(), 5, 0)]).unwrap_err();
+        assert_eq!(error, ImportError::PartsMissing { missing: vec![2, 3, 5], of: 5 });
+    }
+
+    #[test]
+    fn debug_output_keeps_the_secret() {
+        let shown = format!("{:?} {:?}", part(entry(), 1, 0), entry());
+        assert_eq!(shown, "Payload { entries: 1, .. } Entry { name: \"bob\", .. }");
+    }
+}

@@ -1,0 +1,137 @@
+//! QR codes in pictures: PNG or JPEG bytes in, texts out. It knows nothing of secrets, except that what it reads may
+//! be one.
+
+use std::io::Cursor;
+use std::ops::{Deref, DerefMut};
+
+use image::{DynamicImage, GenericImageView as _, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Luma, Rgba};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::ImportError;
+
+/// Largest file, in bytes.
+const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
+/// Longest side, in pixels.
+const MAX_SIDE: u32 = 8192;
+/// Most pixels: a photograph of 24 megapixels fits.
+const MAX_PIXELS: u64 = 25_000_000;
+/// Most memory for the decoded picture, in bytes: 16-bit colour with transparency at a third of [`MAX_PIXELS`].
+const MAX_DECODED_BYTES: u64 = 100_000_000;
+/// Pictures up to this side, in pixels, are also tried enlarged: made by a program, one pixel to a module.
+const SMALL_SIDE: u32 = 400;
+const ENLARGEMENT: u32 = 4;
+/// Longest content of a QR code, in bytes: version 40, digits only.
+const MAX_CODE_BYTES: usize = 7089;
+
+/// The texts of all readable QR codes in a picture; at least one.
+pub(super) fn codes(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    let grey = decode(bytes)?;
+    let mut found = false;
+    for view in views(&grey) {
+        let (texts, grids) = read(view);
+        if !texts.is_empty() {
+            return Ok(texts);
+        }
+        found |= grids > 0;
+    }
+    Err(if found { ImportError::UnreadableCode } else { ImportError::NoCode })
+}
+
+/// Grey pixels that are wiped: they show the secret to whoever can scan.
+type Grey = image::ImageBuffer<Luma<u8>, Pixels>;
+
+#[derive(Clone)]
+struct Pixels(Zeroizing<Vec<u8>>);
+
+impl Deref for Pixels {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Pixels {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// Decodes a picture within the limits, which are checked on its header before a pixel is unpacked.
+fn decode(bytes: &[u8]) -> Result<Grey, ImportError> {
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(ImportError::PictureTooLarge);
+    }
+    let format = image::guess_format(bytes).ok();
+    let Some(format) = format.filter(|format| matches!(format, ImageFormat::Png | ImageFormat::Jpeg)) else {
+        return Err(ImportError::NotAPicture);
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
+    let mut decoder = reader.into_decoder().map_err(|error| refusal(&error))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED_BYTES {
+        return Err(ImportError::PictureTooLarge);
+    }
+    decoder.set_limits(limits()).map_err(|error| refusal(&error))?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| refusal(&error))?;
+    let grey = grey(width, height, |x, y| on_white(picture.get_pixel(x, y)));
+    picture.into_bytes().zeroize();
+    Ok(grey)
+}
+
+fn limits() -> image::Limits {
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(2 * MAX_DECODED_BYTES);
+    limits
+}
+
+/// The library's messages may quote bytes of the file, so only the kind is kept.
+fn refusal(error: &ImageError) -> ImportError {
+    match error {
+        ImageError::Limits(_) => ImportError::PictureTooLarge,
+        _ => ImportError::DamagedPicture,
+    }
+}
+
+fn grey(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Grey {
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| value(x, y));
+    let mut buffer = Zeroizing::new(Vec::with_capacity(width as usize * height as usize));
+    buffer.extend(pixels);
+    Grey::from_raw(width, height, Pixels(buffer)).expect("the buffer has a byte for every pixel")
+}
+
+/// Luminance (ITU-R BT.601) over white, as a page would show a transparent picture.
+fn on_white(Rgba([red, green, blue, alpha]): Rgba<u8>) -> u8 {
+    let [red, green, blue, alpha] = [red, green, blue, alpha].map(u32::from);
+    let luminance = (299 * red + 587 * green + 114 * blue) / 1000;
+    let shown = (luminance * alpha + 255 * (255 - alpha)) / 255;
+    u8::try_from(shown).expect("a mean of bytes is a byte")
+}
+
+/// The picture as it is, enlarged if it is tiny, and with dark and light exchanged, as screens in dark mode show codes.
+fn views(grey: &Grey) -> impl Iterator<Item = Grey> {
+    let small = grey.width().max(grey.height()) <= SMALL_SIDE;
+    let scales = [1, ENLARGEMENT].into_iter().take(if small { 2 } else { 1 });
+    [0, 255].into_iter().flat_map(move |flip| scales.clone().map(move |scale| (flip, scale))).map(|(flip, scale)| {
+        self::grey(grey.width() * scale, grey.height() * scale, |x, y| grey.get_pixel(x / scale, y / scale).0[0] ^ flip)
+    })
+}
+
+/// The texts that can be read, and how many codes there seem to be.
+fn read(view: Grey) -> (Vec<Zeroizing<String>>, usize) {
+    let mut prepared = rqrr::PreparedImage::prepare(view);
+    let grids = prepared.detect_grids();
+    let mut texts = Vec::new();
+    for grid in &grids {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_CODE_BYTES));
+        if grid.decode_to(&mut *bytes).is_ok() {
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                texts.push(Zeroizing::new(text.to_owned()));
+            }
+        }
+    }
+    (texts, grids.len())
+}

@@ -4,5 +4,6 @@
 
 pub mod cli;
 pub mod client;
+pub mod import;
 pub mod token;
 pub mod ui;

@@ -127,10 +127,10 @@ fn read(view: Grey) -> (Vec<Zeroizing<String>>, usize) {
     let mut texts = Vec::new();
     for grid in &grids {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_CODE_BYTES));
-        if grid.decode_to(&mut *bytes).is_ok() {
-            if let Ok(text) = std::str::from_utf8(&bytes) {
-                texts.push(Zeroizing::new(text.to_owned()));
-            }
+        if grid.decode_to(&mut *bytes).is_ok()
+            && let Ok(text) = std::str::from_utf8(&bytes)
+        {
+            texts.push(Zeroizing::new(text.to_owned()));
         }
     }
     (texts, grids.len())

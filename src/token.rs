@@ -4,6 +4,8 @@
 //! is opened; nothing here knows PC/SC, files, terminals or age files.
 
 mod error;
+pub mod identities;
+pub mod identity;
 mod pin;
 mod prompts;
 mod slot;

@@ -1,1 +1,7 @@
-//! The token contract.
+//! What every security token must do, as a library: the same contract for soft tokens, virtual cards and real keys.
+//!
+//! A ground (somewhere tokens come from) implements [`contract::Ground`] and hands it to [`contract::run`]. Nothing
+//! depends on this crate.
+
+pub mod contract;
+pub mod soft;

@@ -7,17 +7,13 @@ use secrecy::SecretString;
 
 use super::{PinRequest, TokenPrompts, Touch, TouchRequest};
 
-/// Called at every touch, before it is answered.
-type AtTouch = Box<dyn Fn() + Send + Sync>;
-
 #[derive(Default)]
 pub(crate) struct Script {
     pins: Mutex<VecDeque<String>>,
     touches: Mutex<VecDeque<Touch>>,
     passphrases: Mutex<VecDeque<String>>,
     asked: Mutex<Vec<String>>,
-    at_touch: Option<AtTouch>,
-    pub(crate) patient: bool,
+    patient: bool,
 }
 
 impl Script {
@@ -36,8 +32,9 @@ impl Script {
         self
     }
 
-    pub(crate) fn at_touch(mut self, act: impl Fn() + Send + Sync + 'static) -> Self {
-        self.at_touch = Some(Box::new(act));
+    /// Types the PIN again after a wrong one, unlike a program.
+    pub(crate) fn patient(mut self) -> Self {
+        self.patient = true;
         self
     }
 
@@ -67,9 +64,6 @@ impl TokenPrompts for Script {
 
     fn confirm_touch(&self, _: &TouchRequest<'_>) -> Touch {
         self.note("touch");
-        if let Some(act) = &self.at_touch {
-            act();
-        }
         self.touches.lock().unwrap().pop_front().unwrap_or(Touch::TimedOut)
     }
 

@@ -1,0 +1,190 @@
+//! One identity and the file or token it came from: what it costs a person to try it, and trying it.
+
+use std::io::{BufReader, Cursor};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use age::armor::ArmoredReader;
+use age::plugin::IdentityPluginV1;
+use age::{DecryptError, Identity, encrypted, plugin, x25519};
+use age_core::format::{FileKey, Stanza};
+use age_core::primitives::bech32_decode;
+use quorate_protocol::p256_stanza::{P256Stanza, PIV_P256};
+use zeroize::Zeroizing;
+
+use super::callbacks::Person;
+use super::{IdentityError, OwnRecipient};
+use crate::token::TokenPrompts;
+use crate::token::identity::PivIdentity;
+use crate::token::soft_piv::{SoftPivToken, is_soft_token};
+
+/// How an encrypted identity file begins, armored or not.
+const AGE_FILE_STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+/// The dearest passphrase check, as scrypt's work factor: a gigabyte of memory and a few seconds.
+const MAX_WORK_FACTOR: u8 = 20;
+/// The plugin whose identities say which key they are.
+const YUBIKEY_PLUGIN: &str = "yubikey";
+
+/// What trying an identity costs a person, cheapest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Cost {
+    /// Nothing: a key in a file.
+    Nothing,
+    /// A PIN and a touch, on a token that the file names.
+    Token,
+    /// A plugin run, for a token that the file names.
+    NamedPlugin,
+    /// A plugin run that may be in vain.
+    Plugin,
+    /// A passphrase, perhaps in vain.
+    Passphrase,
+}
+
+/// An identity, and where it came from in words.
+pub(super) struct Source {
+    origin: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Encrypted { path: PathBuf, identity: Box<EncryptedFile> },
+    Piv(Box<PivIdentity>),
+    Plugin { identity: plugin::Identity, key_tag: Option<[u8; 4]>, person: Person },
+    X25519(x25519::Identity),
+}
+
+/// An identity file under a passphrase; asks for it once, at the first try.
+type EncryptedFile = encrypted::Identity<ArmoredReader<BufReader<Cursor<Vec<u8>>>>, Person>;
+
+/// The identities in one file.
+pub(super) fn parse(path: &Path, bytes: &[u8], prompts: &Arc<dyn TokenPrompts>) -> Result<Vec<Source>, IdentityError> {
+    let origin = path.display().to_string();
+    if AGE_FILE_STARTS.iter().any(|start| bytes.starts_with(start)) {
+        return Ok(vec![encrypted_file(path, bytes, prompts)?]);
+    }
+    let text = str::from_utf8(bytes).map_err(|_| IdentityError::NotAnIdentity { path: path.to_owned(), line: 1 })?;
+    if is_soft_token(text) {
+        let failed = |source| IdentityError::Token { token: origin.clone(), source };
+        let token = SoftPivToken::open(path).map_err(failed)?;
+        let identity = PivIdentity::new(Box::new(token), Arc::clone(prompts)).map_err(failed)?;
+        return Ok(vec![Source::piv(origin, identity)]);
+    }
+    let lines = text.lines().map(str::trim_end).enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(at, line)| {
+            let kind = parse_line(line, prompts);
+            let kind = kind.ok_or_else(|| IdentityError::NotAnIdentity { path: path.to_owned(), line: at + 1 })?;
+            Ok(Source { origin: origin.clone(), kind })
+        })
+        .collect()
+}
+
+fn parse_line(line: &str, prompts: &Arc<dyn TokenPrompts>) -> Option<Kind> {
+    if let Ok(identity) = line.parse() {
+        return Some(Kind::X25519(identity));
+    }
+    let identity: plugin::Identity = line.parse().ok()?;
+    let key_tag = if identity.plugin() == YUBIKEY_PLUGIN { yubikey_tag(line) } else { None };
+    Some(Kind::Plugin { identity, key_tag, person: Person(Arc::clone(prompts)) })
+}
+
+/// The key's tag in an identity of age-plugin-yubikey: after a serial number of four bytes and a slot of one.
+fn yubikey_tag(line: &str) -> Option<[u8; 4]> {
+    let bytes = bech32_decode(line, |_| (), |_| Ok(()), |_, bytes| Ok(Zeroizing::new(bytes.collect::<Vec<u8>>())));
+    bytes.ok()?.get(5..9)?.try_into().ok()
+}
+
+fn encrypted_file(path: &Path, bytes: &[u8], prompts: &Arc<dyn TokenPrompts>) -> Result<Source, IdentityError> {
+    let locked = |cause: String| IdentityError::Locked { path: path.to_owned(), cause };
+    let reader = ArmoredReader::new(Cursor::new(bytes.to_vec()));
+    let origin = path.display().to_string();
+    let person = Person(Arc::clone(prompts));
+    let identity = encrypted::Identity::from_buffer(reader, Some(origin.clone()), person, Some(MAX_WORK_FACTOR))
+        .map_err(|error| locked(error.to_string()))?
+        .ok_or_else(|| locked("it is encrypted to keys; only a passphrase is supported here".to_owned()))?;
+    Ok(Source { origin, kind: Kind::Encrypted { path: path.to_owned(), identity: Box::new(identity) } })
+}
+
+impl Source {
+    pub(super) fn piv(origin: String, identity: PivIdentity) -> Self {
+        Self { origin, kind: Kind::Piv(Box::new(identity)) }
+    }
+
+    pub(super) fn token(&self) -> Option<&PivIdentity> {
+        match &self.kind {
+            Kind::Piv(identity) => Some(identity),
+            _ => None,
+        }
+    }
+
+    pub(super) fn recipients(&self) -> Vec<OwnRecipient> {
+        let own = |recipient: String| OwnRecipient { source: self.origin.clone(), recipient };
+        match &self.kind {
+            Kind::X25519(identity) => vec![own(identity.to_public().to_string())],
+            Kind::Piv(identity) => {
+                let recipients = identity.keys().iter().flat_map(crate::token::PivKey::recipients);
+                recipients.map(|recipient| own(recipient.to_string())).collect()
+            }
+            Kind::Encrypted { .. } | Kind::Plugin { .. } => Vec::new(),
+        }
+    }
+
+    /// What trying it on a file with these stanzas costs; `None` when it certainly cannot open it.
+    pub(super) fn cost(&self, stanzas: &[Stanza]) -> Option<Cost> {
+        match &self.kind {
+            Kind::X25519(_) => stanzas.iter().any(|stanza| stanza.tag == "X25519").then_some(Cost::Nothing),
+            // Malformed stanzas count, so that the person learns of them.
+            Kind::Piv(identity) => {
+                let malformed = || stanzas.iter().filter_map(P256Stanza::parse).any(|parsed| parsed.is_err());
+                (identity.is_named_in(stanzas) || malformed()).then_some(Cost::Token)
+            }
+            Kind::Plugin { key_tag: Some(key_tag), .. } => names(stanzas, *key_tag).then_some(Cost::NamedPlugin),
+            Kind::Plugin { .. } => Some(Cost::Plugin),
+            Kind::Encrypted { .. } => Some(Cost::Passphrase),
+        }
+    }
+
+    /// `None` when the file is not for this identity after all.
+    pub(super) fn open(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, IdentityError>> {
+        match &self.kind {
+            Kind::X25519(identity) => {
+                let opened = identity.unwrap_stanzas(stanzas)?;
+                Some(opened.map_err(|error| IdentityError::Damaged(error.to_string())))
+            }
+            Kind::Piv(identity) => {
+                let failed = |source| IdentityError::Token { token: identity.info().to_string(), source };
+                Some(identity.open(stanzas)?.map_err(failed))
+            }
+            Kind::Plugin { identity, person, .. } => run_plugin(identity, person, stanzas),
+            Kind::Encrypted { path, identity } => {
+                let cause = |error| match error {
+                    DecryptError::KeyDecryptionFailed => "the passphrase is wrong or was not entered".to_owned(),
+                    other => other.to_string(),
+                };
+                let locked = |error| IdentityError::Locked { path: path.clone(), cause: cause(error) };
+                Some(identity.unwrap_stanzas(stanzas)?.map_err(locked))
+            }
+        }
+    }
+}
+
+/// Whether a stanza that age-plugin-yubikey opens carries this tag.
+fn names(stanzas: &[Stanza], key_tag: [u8; 4]) -> bool {
+    let parsed = stanzas.iter().filter(|stanza| stanza.tag == PIV_P256).filter_map(P256Stanza::parse);
+    parsed.flatten().any(|stanza| stanza.is_for_tag(key_tag))
+}
+
+fn run_plugin(
+    identity: &plugin::Identity,
+    person: &Person,
+    stanzas: &[Stanza],
+) -> Option<Result<FileKey, IdentityError>> {
+    let name = identity.plugin();
+    let failed = |cause: String| IdentityError::Plugin { name: name.to_owned(), cause };
+    // The plugin runs from PATH; it is looked for only now that it may help.
+    match IdentityPluginV1::new(name, std::slice::from_ref(identity), person.clone()) {
+        Ok(plugin) => Some(plugin.unwrap_stanzas(stanzas)?.map_err(|error| failed(error.to_string()))),
+        Err(_) => Some(Err(failed("not found in PATH".to_owned()))),
+    }
+}

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A second implementation of protocol/SPEC.md, as small as it can be, that checks the vector files.
 
-It follows the text of the specification and shares no code with the Rust one: Python's standard library; Ed25519, P-256, X25519 and ChaCha20-Poly1305 come
-from PyPI's `cryptography` (pinned in tests/requirements.txt). Not constant time and wipes
-nothing: for checking only. `second_implementation.py [FOLDER]` reads the files beside it, or those of FOLDER.
+It follows the text of the specification and shares no code with the Rust one. Ed25519, P-256, X25519 and
+ChaCha20-Poly1305 come from PyPI's `cryptography` (pinned in tests/requirements.txt), all else from the standard library.
+Not constant time and wipes nothing: for checking only. `second_implementation.py [FOLDER]` reads the files beside it, or
+those of FOLDER.
 """
 
 import base64

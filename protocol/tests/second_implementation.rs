@@ -10,9 +10,11 @@ fn tests() -> PathBuf {
 }
 
 /// The interpreter, or `None` where a missing one is no failure.
+#[expect(clippy::print_stdout, reason = "what was skipped is said in the test's output")]
 fn python() -> Option<PathBuf> {
     let python = std::env::var_os("QUORATE_PYTHON").map(PathBuf::from);
-    let required = std::env::var("CI").is_ok_and(|ci| ci == "true") || std::env::var("QUORATE_TEST_ALL").is_ok_and(|all| all == "1");
+    let required = std::env::var("CI").is_ok_and(|ci| ci == "true")
+        || std::env::var("QUORATE_TEST_ALL").is_ok_and(|all| all == "1");
     if python.is_none() {
         assert!(!required, "QUORATE_PYTHON is not set: run make test");
         println!("skipped: QUORATE_PYTHON names no Python with the packages of tests/requirements.txt");

@@ -134,7 +134,10 @@ fn deals_read_back_and_rebuild() {
         assert_eq!(Header::new(header.fields().clone()).expect("good fields"), header, "the canonical writing");
         assert_eq!(header.digest(), array(deal, "h"));
         assert_eq!(header.group_name(&sealed).to_string(), text(deal, "g"));
-        assert_eq!(open_secret(&group_key, &header, &sealed).expect("opens").as_slice(), text(deal, "otpauth").as_bytes());
+        assert_eq!(
+            open_secret(&group_key, &header, &sealed).expect("opens").as_slice(),
+            text(deal, "otpauth").as_bytes()
+        );
         let again = aead_seal(
             &array(deal, "seal_key"),
             header.bytes(),
@@ -240,7 +243,8 @@ fn proofs_verify() {
         let group = text(made, "group").parse().expect("a group name");
         proved(made, &create_message(group, number(made, "x"), number(made, "time"), &terms));
     }
-    let bound = |made: &Value| (array(made, "invite_digest"), text(made, "group").parse().expect("G"), number(made, "x"));
+    let bound =
+        |made: &Value| (array(made, "invite_digest"), text(made, "group").parse().expect("G"), number(made, "x"));
     let (digest, group, x) = bound(&held["approve"]);
     proved(&held["approve"], &approve_message(&digest, group, x, text(&held["approve"], "encrypted_toc")));
     let (digest, group, x) = bound(&held["deny"]);

@@ -5,7 +5,9 @@ use super::fixed;
 use age::{DecryptError, Identity};
 use age_core::format::{FileKey, Stanza};
 use p256::SecretKey;
+use quorate_protocol::encoding::sha256;
 use quorate_protocol::p256_stanza::P256Stanza;
+use quorate_protocol::recipient::NativeRecipient;
 use quorate_protocol::sealing::{age_open, age_seal};
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 pub fn make() -> Value {
     let plaintext = super::make::two_deals()[0].tocs[1].to_short_json();
     let x25519 = fixed::x25519("ann").to_public();
-    let (tag, yubikey) = (fixed::recipient_tag("björn"), fixed::recipient_yubikey("chloé"));
+    let (tag, yubikey) = (recipient_tag("björn"), recipient_yubikey("chloé"));
     let recipients: [(&str, String, &dyn age::Recipient); 3] = [
         ("ann", x25519.to_string(), &x25519),
         ("björn", tag.to_string(), &tag),
@@ -23,7 +25,7 @@ pub fn make() -> Value {
         .into_iter()
         .map(|(name, recipient, key)| {
             let identity = if recipient.starts_with("age1tag") || recipient.starts_with("age1yubikey") {
-                hex::encode(fixed::p256(name).to_bytes())
+                hex::encode(p256(name).to_bytes())
             } else {
                 use age::secrecy::ExposeSecret as _;
                 fixed::x25519(name).to_string().expose_secret().to_owned()
@@ -67,4 +69,25 @@ impl Identity for Scalar {
         let shared = self.secret.diffie_hellman(stanza.ephemeral());
         Some(Ok(stanza.finish(&(*shared.raw_secret_bytes()).into(), &own).expect("opens")))
     }
+}
+
+/// The private half of the session's TEK as text.
+pub fn tek_identity_text() -> String {
+    use age::secrecy::ExposeSecret as _;
+    fixed::tek().identity().to_string().expose_secret().to_owned()
+}
+
+/// A P-256 key of that name.
+pub fn p256(name: &str) -> SecretKey {
+    SecretKey::from_slice(&sha256(&[b"p256", name.as_bytes()])).expect("below the order, for these names")
+}
+
+/// The `age1tag1…` recipient of that name.
+pub fn recipient_tag(name: &str) -> NativeRecipient {
+    NativeRecipient::tag(&p256(name).public_key())
+}
+
+/// The `age1yubikey1…` recipient of that name.
+pub fn recipient_yubikey(name: &str) -> NativeRecipient {
+    NativeRecipient::yubikey(&p256(name).public_key())
 }

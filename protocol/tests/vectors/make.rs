@@ -1,9 +1,11 @@
 //! What the vector files must hold, made by this implementation from fixed input: `tests/vectors.rs` compares the two,
 //! and writes the files when `QUORATE_WRITE_VECTORS` is set. All keys here are public: never guard anything with them.
 
+use super::encrypted::{recipient_tag, recipient_yubikey, tek_identity_text};
 use super::fixed::{self, NOW};
 use super::refused;
 use ed25519_dalek::SigningKey;
+use hkdf::Hkdf;
 use quorate_protocol::api::fingerprint;
 use quorate_protocol::deal::{Deal, DealRequest, deal};
 use quorate_protocol::encoding::{base64, length_prefixed, sha256};
@@ -15,8 +17,10 @@ use quorate_protocol::session::{Kek, cancel_hash, new_session_id};
 use quorate_protocol::sharing::split;
 use quorate_protocol::toc::WholeToc;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
-const COMMENT: &str = "Test vectors of protocol/SPEC.md. Every key and secret here is public: never guard anything with it.";
+const COMMENT: &str =
+    "Test vectors of protocol/SPEC.md. Every key and secret here is public: never guard anything with it.";
 
 /// Every file that is made from fixed input, by name.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -82,8 +86,8 @@ fn deals() -> Value {
 
 fn one_deal(deal: &Deal) -> Value {
     let header = &deal.group.header;
-    let group_key = fixed::group_key(deal);
-    let seal_key = fixed::hkdf(Some(&header.digest()), &group_key, b"quorate/1 seal");
+    let group_key = group_key(deal);
+    let seal_key = hkdf(Some(&header.digest()), &group_key, b"quorate/1 seal");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("JSON is text");
     let tocs: Vec<Value> = deal.tocs.iter().map(|toc| one_toc(toc, &text)).collect();
     json!({
@@ -111,7 +115,7 @@ fn one_toc(toc: &WholeToc, text: &impl Fn(&[u8]) -> String) -> Value {
         "x": toc.share().x(),
         "share": hex::encode(toc.share().as_bytes()),
         "share_key_info": hex::encode(&info),
-        "share_key_seed": hex::encode(fixed::hkdf(None, toc.share().as_bytes(), &info)),
+        "share_key_seed": hex::encode(hkdf(None, toc.share().as_bytes(), &info)),
         "share_key": hex::encode(toc.signing_key().verifying_key().to_bytes()),
         "whole": text(&toc.to_json()),
         "short": text(&toc.to_short_json()),
@@ -123,9 +127,9 @@ pub fn two_plans() -> [Plan; 2] {
     let player = |holder: &str, recipients: Vec<String>| PlannedPlayer { holder: holder.to_owned(), recipients };
     let players = vec![
         player("Ann", vec![fixed::x25519("ann").to_public().to_string()]),
-        player("Björn", vec![fixed::recipient_tag("björn").to_string(), fixed::x25519("spare").to_public().to_string()]),
-        player("Chloé", vec![fixed::recipient_yubikey("chloé").to_string()]),
-        player("Dora", vec![fixed::recipient_yubikey("dora").to_string()]),
+        player("Björn", vec![recipient_tag("björn").to_string(), fixed::x25519("spare").to_public().to_string()]),
+        player("Chloé", vec![recipient_yubikey("chloé").to_string()]),
+        player("Dora", vec![recipient_yubikey("dora").to_string()]),
     ];
     let plan = |replaces, threshold, note: &str, players: &[PlannedPlayer]| {
         let fields = PlanFields { version: 1, replaces, threshold, note: note.to_owned(), players: players.to_vec() };
@@ -156,10 +160,7 @@ pub fn chains() -> [Vec<Certificate>; 2] {
     };
     [
         vec![issue(&root, CertifiedKind::InviteKey, &invite, 90)],
-        vec![
-            issue(&root, CertifiedKind::RootKey, &next, 3_650),
-            issue(&next, CertifiedKind::InviteKey, &invite, 90),
-        ],
+        vec![issue(&root, CertifiedKind::RootKey, &next, 3_650), issue(&next, CertifiedKind::InviteKey, &invite, 90)],
     ]
 }
 
@@ -255,10 +256,10 @@ fn session() -> Value {
         "comment": COMMENT,
         "id": id,
         "kek": *kek.to_base64(),
-        "tek_identity": fixed::tek_identity_text(),
+        "tek_identity": tek_identity_text(),
         "tek": tek.recipient(),
         "invite_digest": hex::encode(invite.digest()),
-        "key": hex::encode(fixed::hkdf(None, &kek_bytes, format!("quorate/1 tek{id}").as_bytes())),
+        "key": hex::encode(hkdf(None, &kek_bytes, format!("quorate/1 tek{id}").as_bytes())),
         "associated": hex::encode(length_prefixed(&[id.as_bytes(), tek.recipient().as_bytes(), &invite.digest()])),
         "nonce": hex::encode(&sealed[..24]),
         "sealed": base64(&sealed),
@@ -314,3 +315,16 @@ fn signed(toc: &WholeToc, group: GroupName, message: Vec<u8>) -> Value {
     })
 }
 
+/// HKDF-SHA256, 32 bytes, from the `hkdf` crate alone.
+fn hkdf(salt: Option<&[u8]>, ikm: &[u8], info: &[u8]) -> [u8; 32] {
+    let mut okm = [0; 32];
+    Hkdf::<Sha256>::new(salt, ikm).expand(info, &mut okm).expect("32 bytes are few");
+    okm
+}
+
+/// The group key of a deal, from its shares.
+fn group_key(deal: &Deal) -> [u8; 32] {
+    let threshold = usize::from(deal.group.header.fields().threshold);
+    let shares: Vec<_> = deal.tocs[..threshold].iter().map(|toc| toc.share().clone()).collect();
+    *quorate_protocol::sharing::combine(&shares, &deal.group.header).expect("an honest deal")
+}

@@ -1,5 +1,6 @@
 //! Input that must be refused, with the word of the reason: made by damaging what is good. Knows no file.
 
+use super::encrypted::{recipient_tag, recipient_yubikey, tek_identity_text};
 use super::fixed::{self, NOW, ORACLE};
 use super::make::{chains, three_invites, two_deals, two_plans};
 use quorate_protocol::encoding::{base64, base64url};
@@ -103,10 +104,20 @@ fn tocs(cases: &mut Vec<Value>) {
         case("toc", edit(&good, "\"group_threshold\":2", "\"group_threshold\":3"), "mismatch", "nor the threshold"),
         case("toc", edit(&good, "\"note\":\"AWS", "\"note\":\"GCP"), "mismatch", "nor the note"),
         case("toc", edit(&good, "\"group_id\":\"", "\"group_id\":\"X"), "mismatch", "nor the group id"),
-        case("toc", edit(&good, &format!("\"toc_id\":\"{}", id(0)), &format!("\"toc_id\":\"{}", id(1))), "mismatch", "nor the Toc id"),
+        case(
+            "toc",
+            edit(&good, &format!("\"toc_id\":\"{}", id(0)), &format!("\"toc_id\":\"{}", id(1))),
+            "mismatch",
+            "nor the Toc id",
+        ),
         case("toc", edit(&second, &share(1), &share(0)), "mismatch", "another player's share under this Toc's id"),
         case("toc", edit(&good, "\"sealed\":", "\"zealed\":"), "part", "no sealed secret"),
-        case("toc", edit(&good, "\"header\":", &format!("\"group\":\"{}\",\"header\":", first.group.name())), "part", "both forms at once"),
+        case(
+            "toc",
+            edit(&good, "\"header\":", &format!("\"group\":\"{}\",\"header\":", first.group.name())),
+            "part",
+            "both forms at once",
+        ),
         case("toc", edit(&good, "\"quorate\":{", "\"quorate\":1,\"q\":{"), "shape", "a quorate part that is no object"),
         case("toc", "[]", "shape", "no object"),
     ]);
@@ -121,7 +132,12 @@ fn groups(cases: &mut Vec<Value>) {
     flipped[30] ^= 1;
     cases.extend([
         case("group", edit(&good, &first.group.name().to_string(), &other), "mismatch", "another group's name"),
-        case("group", edit(&good, &first.group.name().to_string(), &other.to_uppercase()), "shape", "a name in capitals"),
+        case(
+            "group",
+            edit(&good, &first.group.name().to_string(), &other.to_uppercase()),
+            "shape",
+            "a name in capitals",
+        ),
         case("group", edit(&good, &sealed, &base64(&flipped)), "mismatch", "one flipped bit in the sealed secret"),
         case("group", edit(&good, "\"sealed\"", "\"Sealed\""), "shape", "no sealed secret"),
     ]);
@@ -132,8 +148,8 @@ fn plans(cases: &mut Vec<Value>) {
     let good = std::str::from_utf8(plan.bytes()).expect("JSON is text");
     let ann = fixed::x25519("ann").to_public().to_string();
     let spare = fixed::x25519("spare").to_public().to_string();
-    let tagged = fixed::recipient_tag("chloé").to_string();
-    let dora = fixed::recipient_yubikey("dora").to_string();
+    let tagged = recipient_tag("chloé").to_string();
+    let dora = recipient_yubikey("dora").to_string();
     cases.extend([
         case("plan", edit(good, "\"version\":1", "\"version\":0"), "version", "another version"),
         case("plan", edit(good, "\"threshold\":3", "\"threshold\":5"), "threshold", "more Tocs than players"),
@@ -143,7 +159,7 @@ fn plans(cases: &mut Vec<Value>) {
         case("plan", edit(good, &dora, &tagged), "repeated_player", "one key of two players in two forms"),
         case("plan", edit(good, &format!("\"{ann}\""), ""), "recipients", "a player without recipients"),
         case("plan", edit(good, &ann, &edit(&ann, "age1", "age1x")), "recipient", "a damaged recipient"),
-        case("plan", edit(good, &ann, &fixed::tek_identity_text()), "recipient", "a private key"),
+        case("plan", edit(good, &ann, &tek_identity_text()), "recipient", "a private key"),
         case("plan", edit(good, "\"note\":\"\"", "\"note\":\"\",\"url\":\"\""), "shape", "an unknown field"),
         case("plan", edit(good, "\"group\":", "\"club\":"), "shape", "a replaced group of an unknown kind"),
     ]);
@@ -177,19 +193,54 @@ fn invites(cases: &mut Vec<Value>) {
         case("invite", forged(&code, &tek, &other), "signature", "another TEK"),
         case("invite", forged(&code, "month", "mouth"), "signature", "another reason"),
         case("invite", forged(&code, "\"proved\"", "\"trusted\""), "malformed", "an unknown kind of applicant"),
-        case("invite", forged(&code, "\"purpose\":\"code\"", "\"purpose\":\"redeal\""), "malformed", "another purpose, no plan"),
-        case("invite", forged(&redeal, &redeal.fields().plan.clone().expect("a plan").encode(), &plan), "malformed", "another plan"),
+        case(
+            "invite",
+            forged(&code, "\"purpose\":\"code\"", "\"purpose\":\"redeal\""),
+            "malformed",
+            "another purpose, no plan",
+        ),
+        case(
+            "invite",
+            forged(&redeal, &redeal.fields().plan.clone().expect("a plan").encode(), &plan),
+            "malformed",
+            "another plan",
+        ),
         case("invite", forged(&code, "\"note\":", "\"note\":\"\",\"note\":"), "malformed", "a key stands twice"),
         case("invite", issued(&|f| f.threshold = 1), "malformed", "a threshold of 1"),
         case("invite", issued(&|f| f.session = "../admin".into()), "malformed", "a session id of another shape"),
         case("invite", issued(&|f| f.version = 2), "malformed", "another version"),
         case("invite", issued(&|f| f.expires = NOW), "expired", "its last second is over"),
         case("invite", issued(&|f| f.certificates = vec![]), "signature", "no certificate"),
-        case("invite", issued(&|f| f.certificates = certified(&fixed::next_root(), NOW - 9, NOW + 9)), "signature", "certified by another root"),
-        case("invite", issued(&|f| f.certificates = certified(&fixed::root(), NOW - 9, NOW)), "certificate_expired", "an expired certificate"),
-        case("invite", issued(&|f| f.certificates = certified(&fixed::root(), NOW + 1, NOW + 9)), "certificate_expired", "a certificate of the future"),
-        case("invite", issued(&|f| f.certificates = behind.clone()), "malformed", "certificates behind that of the invite key"),
-        case("invite", issued(&|f| f.certificates = vec![chain[0].clone(); 9]), "malformed", "more than 8 certificates"),
+        case(
+            "invite",
+            issued(&|f| f.certificates = certified(&fixed::next_root(), NOW - 9, NOW + 9)),
+            "signature",
+            "certified by another root",
+        ),
+        case(
+            "invite",
+            issued(&|f| f.certificates = certified(&fixed::root(), NOW - 9, NOW)),
+            "certificate_expired",
+            "an expired certificate",
+        ),
+        case(
+            "invite",
+            issued(&|f| f.certificates = certified(&fixed::root(), NOW + 1, NOW + 9)),
+            "certificate_expired",
+            "a certificate of the future",
+        ),
+        case(
+            "invite",
+            issued(&|f| f.certificates.clone_from(&behind)),
+            "malformed",
+            "certificates behind that of the invite key",
+        ),
+        case(
+            "invite",
+            issued(&|f| f.certificates = vec![chain[0].clone(); 9]),
+            "malformed",
+            "more than 8 certificates",
+        ),
     ]);
 }
 

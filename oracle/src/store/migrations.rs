@@ -79,14 +79,14 @@ mod tests {
     fn only_what_is_missing_is_pending() {
         assert_eq!(versions(KNOWN, &[]), [1, 2]);
         assert_eq!(versions(KNOWN, &[applied(&KNOWN[0])]), [2]);
-        assert_eq!(versions(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1])]), []);
+        assert!(versions(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1])]).is_empty());
     }
 
     #[test]
     fn a_newer_database_is_refused_unless_its_steps_only_added() {
         let step = |needs| Applied { version: 3, needs, checksum: [9; 32] };
         let old = || KNOWN.iter().map(applied);
-        assert_eq!(versions(KNOWN, &old().chain([step(2)]).collect::<Vec<_>>()), []);
+        assert!(versions(KNOWN, &old().chain([step(2)]).collect::<Vec<_>>()).is_empty());
         let error = pending(KNOWN, &old().chain([step(3)]).collect::<Vec<_>>()).err().unwrap();
         assert!(matches!(error, StoreError::NewerSchema { needed: 3, known: 2 }));
     }

@@ -1,33 +1,157 @@
-//! `quorate ask`: the applicant's part of a session, from the request to the code.
+//! `quorate ask`: the applicant's part of a session, from the request to the code. It must not know how codes are made.
 
-use super::{CliError, Context, NetworkArgs};
+pub(crate) mod start;
+
+use self::start::Started;
+use super::drawer::{Card, Drawer};
+use super::session::code;
+use super::session::follow::Wait;
+use super::{CliError, Context, NetworkArgs, redeal};
+use crate::ui::{OnInterrupt, on_interrupt, shown};
 use clap::Args;
+use quorate_protocol::invite::Invite;
+use serde::Serialize;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Bytes of a reason, as oracles take it.
+const MAX_REASON: usize = 1024;
 
 #[derive(Debug, Args)]
 pub(crate) struct AskArgs {
-    /// Your Toc: a file, or a group whose Toc is filed
+    /// Your Toc: a file, or a group whose Toc is filed: its name, the first characters of it, or its id
     #[arg(value_name = "TOC")]
     toc: String,
     /// Why, for the people who are asked
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Seconds that codes flow after the first, 60 to 86400
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=86_400))]
     ttl: Option<u32>,
     /// Number of different codes that will be shown at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_codes: Option<u32>,
     /// Ask for a redeal after the plan in -P instead of a code
     #[arg(long, requires = "plan")]
     redeal: bool,
-    /// TOML file: threshold, note and the next players
+    /// TOML file: threshold and note if they change, and [[player]] with name and recipients
     #[arg(short = 'P', long = "plan", value_name = "FILE", requires = "redeal")]
     plan: Option<PathBuf>,
+    /// Where to write the new group's public file after a redeal
+    #[arg(short = 'o', long = "output", value_name = "FILE", requires = "redeal")]
+    output: Option<PathBuf>,
+    /// Print the invite and end; `quorate session code --wait ID` goes on
+    #[arg(long)]
+    no_wait: bool,
+    /// Wait so many seconds for the others
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
+    timeout: Option<u64>,
+    /// Show the invite as a QR code too
+    #[arg(long)]
+    qr: bool,
+    /// The oracle to ask, for a Toc that names none; it must be trusted
+    #[arg(long, value_name = "URL")]
+    oracle: Option<String>,
     #[command(flatten)]
     network: NetworkArgs,
 }
 
-pub(crate) fn run(_: &Context, _: AskArgs) -> Result<(), CliError> {
-    Err(CliError::Usage("this command is not there yet".to_owned()))
+#[derive(Serialize)]
+struct Asked<'a> {
+    session: &'a str,
+    invite: String,
+    group_id: &'a str,
+    threshold: u8,
+    expires_at: &'a str,
+}
+
+pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
+    if args.reason.trim().is_empty() || args.reason.len() > MAX_REASON {
+        return Err(CliError::Usage(format!("a reason has between 1 and {MAX_REASON} bytes")));
+    }
+    let plan_file = args.plan.as_deref().map(redeal::read).transpose()?;
+    // What the card knows is checked before anybody touches a key.
+    let (_, card) = Drawer::new(&context.paths()?).path_of(&args.toc)?;
+    if let Some(card) = &card {
+        start::choose_oracle(context, args, card.oracle.as_ref())?;
+    }
+    let (own, _) = context.open_toc(&args.toc)?;
+    let card = Card::of(&own.toc).ok_or_else(|| super::drawer::DrawerError::Short(own.path.clone()))?;
+    let pin = start::choose_oracle(context, args, card.oracle.as_ref())?;
+    let plan = plan_file.map(|file| redeal::plan(file, &card)).transpose()?;
+    if let Some(plan) = &plan {
+        context.ui.say(redeal::in_words(plan, Some(&card)));
+    }
+    let Started { client, kept, expires_at } = start::start(context, args, &own, plan.as_ref(), &pin)?;
+    // Nothing further needs the share.
+    drop(own);
+
+    let _on_interrupt = say_how_to_go_on(context, kept.id(), plan.is_some());
+    announce(context, args, &kept.invite, &expires_at)?;
+    if args.no_wait {
+        context.ui.say(format_args!("goes on with: {}", go_on(kept.id(), plan.is_some())));
+        return Ok(());
+    }
+    let wait = args.timeout.map_or(Wait::Forever, |seconds| Wait::AtMost(Duration::from_secs(seconds)));
+    if plan.is_some() {
+        return redeal::run(context, &client, &kept, wait, args.output.as_deref());
+    }
+    let shown_code = code::fetch(context, &client, &kept, wait)?;
+    code::show(context, &kept, &shown_code)
+}
+
+fn announce(context: &Context, args: &AskArgs, invite: &Invite, expires_at: &str) -> Result<(), CliError> {
+    let fields = invite.fields();
+    let link = invite.to_url();
+    context.ui.say(format_args!(
+        "send this invite to the other players of {} ({} of {} needed, until {}):",
+        shown(&fields.group_id),
+        fields.threshold,
+        fields.size,
+        shown(expires_at),
+    ));
+    let value = Asked {
+        session: &fields.session,
+        invite: link.clone(),
+        group_id: &fields.group_id,
+        threshold: fields.threshold,
+        expires_at,
+    };
+    context.ui.print(&value, || link.as_str())?;
+    if args.qr {
+        match picture(&link) {
+            Some(picture) => context.ui.say(picture),
+            None => context.ui.warn("this invite is too long for a QR code: send the link"),
+        }
+    }
+    Ok(())
+}
+
+fn picture(link: &str) -> Option<String> {
+    // Level L: an invite is long, and a screen is not scratched.
+    let code = qrcode::QrCode::with_error_correction_level(link, qrcode::EcLevel::L).ok()?;
+    Some(code.render::<qrcode::render::unicode::Dense1x2>().quiet_zone(true).build())
+}
+
+fn say_how_to_go_on(context: &Context, id: &str, redeal: bool) -> OnInterrupt {
+    let (ui, go_on, id) = (context.ui, go_on(id, redeal), id.to_owned());
+    on_interrupt(move || {
+        ui.say(format_args!("\nthe session stays open: `{go_on}` goes on, `quorate session cancel {id}` ends it"));
+    })
+}
+
+fn go_on(id: &str, redeal: bool) -> String {
+    if redeal { format!("quorate session redeal --wait {id}") } else { format!("quorate session code --wait {id}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_becomes_a_picture_unless_it_is_too_long() {
+        let picture_of_short = picture("https://oracle.example/s/A#b.c").expect("fits");
+        assert!(picture_of_short.lines().count() > 10);
+        assert!(picture(&"x".repeat(5000)).is_none());
+    }
 }

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
 /// Bytes of one event at most: an event holds one session with its names and its invite.
-const MAX_EVENT: u64 = 1024 * 1024;
+const MAX_EVENT: usize = 1024 * 1024;
 /// Connections in a row without a single event before the stream gives up.
 const MAX_FAILURES: u32 = 8;
 
@@ -19,6 +19,8 @@ pub struct Events {
     last: i64,
     failures: u32,
     lines: Option<SseReader<Box<dyn Read + Send>>>,
+    /// The last event stood without its session: when the stream ends now, nothing follows.
+    closing: bool,
     over: bool,
 }
 
@@ -31,7 +33,7 @@ impl std::fmt::Debug for Events {
 impl Events {
     pub(super) fn new(client: Client, session: &str, view: Option<&str>, after: i64) -> Self {
         let (session, view) = (session.to_owned(), view.map(str::to_owned));
-        Self { client, session, view, last: after, failures: 0, lines: None, over: false }
+        Self { client, session, view, last: after, failures: 0, lines: None, closing: false, over: false }
     }
 
     fn read(&mut self) -> Result<Option<Event>, ClientError> {
@@ -72,9 +74,15 @@ impl Iterator for Events {
                 Ok(Some(event)) => {
                     (self.last, self.failures) = (event.seq, 0);
                     self.over = ends(&event);
+                    self.closing = event.session.is_none();
                     return Some(Ok(event));
                 }
-                Ok(None) => self.over = !self.rest(),
+                Ok(None) if self.closing => self.over = true,
+                Ok(None) if self.rest() => {}
+                Ok(None) => {
+                    self.over = true;
+                    return Some(Err(self.client.strange("its event stream keeps ending")));
+                }
                 Err(error) if error.is_passing() && self.rest() => {}
                 Err(error) => {
                     self.over = true;
@@ -86,7 +94,7 @@ impl Iterator for Events {
     }
 }
 
-/// Whether nothing can follow `event`. Receipts follow a redeal.
+/// Whether nothing can follow `event`. After a redeal come receipts.
 fn ends(event: &Event) -> bool {
     matches!(event.kind.as_str(), "cancelled" | "expired" | "exhausted")
 }
@@ -106,14 +114,14 @@ impl<R: Read> SseReader<R> {
         let mut data: Option<String> = None;
         loop {
             let mut line = Vec::new();
-            (&mut self.input).take(MAX_EVENT).read_until(b'\n', &mut line)?;
+            (&mut self.input).take(MAX_EVENT as u64).read_until(b'\n', &mut line)?;
             if line.is_empty() {
                 return Ok(None);
             }
-            let long = line.last() != Some(&b'\n') && line.len() as u64 == MAX_EVENT;
+            let long = line.last() != Some(&b'\n') && line.len() == MAX_EVENT;
             let line = String::from_utf8(line).map_err(|_| invalid("an event is not UTF-8"))?;
             let line = line.trim_end_matches(['\n', '\r']);
-            if long || data.as_ref().map_or(0, String::len) + line.len() > MAX_EVENT as usize {
+            if long || data.as_ref().map_or(0, String::len) + line.len() > MAX_EVENT {
                 return Err(invalid("an event is too large"));
             }
             if line.is_empty() {

@@ -101,7 +101,8 @@ fn cancelling_shows_the_token_and_not_the_key() {
 #[test]
 fn events_go_on_where_they_broke_off() {
     let event = |seq: i64, kind: &str| {
-        let data = serde_json::json!({"seq": seq, "at": "2026-01-01T00:00:00Z", "kind": kind});
+        let session: serde_json::Value = serde_json::from_str(&session(1)).expect("JSON");
+        let data = serde_json::json!({"seq": seq, "at": "2026-01-01T00:00:00Z", "kind": kind, "session": session});
         format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n")
     };
     let stream = |events: &[String]| {
@@ -119,6 +120,15 @@ fn events_go_on_where_they_broke_off() {
     assert_eq!(kinds, ["created", "joined", "expired"]);
     let heads = server.join().expect("served");
     assert!(!heads[0].contains("last-event-id") && heads[2].contains("last-event-id: 1"), "{heads:?}");
+}
+
+#[test]
+fn the_stream_of_a_session_that_is_over_ends() {
+    let data = serde_json::json!({"seq": 1, "at": "2026-01-01T00:00:00Z", "kind": "redealt"});
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let (client, server) = serve(vec![format!("{head}data: {data}\n\n")]);
+    assert_eq!(client.events("ID", None, 0).count(), 1);
+    server.join().expect("served");
 }
 
 #[test]

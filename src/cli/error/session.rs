@@ -2,7 +2,7 @@
 //! joining and redealing.
 
 use crate::client::ClientError;
-use quorate_protocol::header::GroupName;
+use quorate_protocol::invite::InviteError;
 use std::path::PathBuf;
 
 /// Why a session gave no code, or why an invite was refused. Foreign text in it is escaped when it is reported.
@@ -15,9 +15,6 @@ pub(crate) enum SessionError {
     /// A denial is signed with a share key, which farMFA's Tocs have not.
     #[error("a Toc dealt by farMFA cannot sign a denial")]
     DenyFarmfa,
-    /// The session is over.
-    #[error("the session is over: {0}")]
-    Ended(&'static str),
     /// A farMFA Toc says too little to choose an oracle.
     #[error("this Toc does not say which oracle may rebuild its secret")]
     NoOracle,
@@ -33,6 +30,9 @@ pub(crate) enum SessionError {
     /// A redeal without a Toc for any of our keys.
     #[error("none of the new Tocs that are still to be fetched opens with your keys")]
     NothingToFetch,
+    /// Only an id, of a session that was not started here.
+    #[error("an id alone does not say which oracle to ask")]
+    OnlyId,
     /// The invite's group is not that of the Toc.
     #[error("the invite is for another group ({invite}) than your Toc ({toc})")]
     OtherGroup {
@@ -89,14 +89,14 @@ pub(crate) enum SessionError {
     Wrong(&'static str),
     /// Two filed Tocs of one group.
     #[error("more than one Toc of group {0} is filed here")]
-    Ambiguous(GroupName),
+    Ambiguous(String),
 }
 
 impl SessionError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::NotQuorate { .. } => 3,
-            Self::NoOracle => 2,
+            Self::NoOracle | Self::OnlyId => 2,
             _ => 1,
         }
     }
@@ -119,6 +119,7 @@ impl SessionError {
                 ));
             }
             Self::NotQuorate { .. } => "ask again; the players need `quorate join INVITE` with the invite's whole link",
+            Self::OnlyId => "give the whole invite, or name a trusted oracle with --oracle URL",
             Self::OtherGroup { .. } | Self::OtherOracle { .. } | Self::Wrong(_) => {
                 "nothing was sent; tell the one who sent you this invite, and the operator of your oracle"
             }
@@ -132,10 +133,26 @@ impl SessionError {
                     "file the Toc that you got (`quorate toc add FILE`), or compare fingerprints with the operator: `quorate oracle trust {url}`"
                 ));
             }
-            Self::Declined | Self::Ended(_) | Self::Purpose(_) => return None,
+            Self::Declined | Self::Purpose(_) => return None,
         };
         Some(hint.to_owned())
     }
+}
+
+/// What to do about an invite that is refused.
+pub(super) fn invite_hint(error: &InviteError) -> Option<String> {
+    let hint = match error {
+        InviteError::CertificateExpired { .. } => {
+            "check this machine's clock (`quorate doctor`); if it is right, the oracle's operator must renew the certificate"
+        }
+        InviteError::Expired => "ask for a new one: the session was open for a limited time",
+        InviteError::Malformed(_) => "copy the whole link, in quotes: the part behind # belongs to it",
+        InviteError::Signature => {
+            "nothing was sent; it was changed on the way or comes from somebody else: tell the one who sent it to you"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// What to do about a request that failed.
@@ -146,7 +163,8 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::NoRoots => "install ca-certificates, or name a PEM file with --ca",
         ClientError::Unreachable { .. } => "check the address and the connection; `quorate doctor` looks closer",
         ClientError::Refused(refusal) => match refusal.code.as_str() {
-            "bad_proof" => "check this machine's clock (`quorate doctor`), and that the Toc is of this group",
+            "bad_proof" => "check that the Toc is of this group",
+            "proof_time" => "set this machine's clock: `quorate doctor` compares it with the oracle's",
             "cannot_open" => "the key of this session does not fit: ask again",
             "group_refused" => {
                 "the group was redealt: fetch your new Toc with `quorate session fetch INVITE`, and use it"

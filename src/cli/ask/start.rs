@@ -1,0 +1,159 @@
+//! Starting a session: the applicant's proof, the check of what the oracle signed, and the applicant's own Toc. It must not
+//! know how the session goes on.
+
+use super::AskArgs;
+use crate::cli::drawer::Card;
+use crate::cli::error::SessionError;
+use crate::cli::opening::OpenedToc;
+use crate::cli::session::kept::Kept;
+use crate::cli::trust::TrustStore;
+use crate::cli::{CliError, Context};
+use crate::client::Client;
+use quorate_protocol::api::{AddToc, ApplicantProof, NewSession, SessionCredentials};
+use quorate_protocol::header::OraclePin;
+use quorate_protocol::invite::{Applicant, Invite, Purpose};
+use quorate_protocol::plan::Plan;
+use quorate_protocol::proof::{Terms, approve_message, create_message, sign};
+use quorate_protocol::sealing::age_seal;
+use quorate_protocol::session::Kek;
+use quorate_protocol::toc::{Toc, WholeToc};
+use serde_json::value::RawValue;
+
+/// A session that has been started, verified and kept.
+pub(super) struct Started {
+    pub(super) client: Client,
+    pub(super) kept: Kept,
+    pub(super) expires_at: String,
+}
+
+/// The oracle that the Toc names, or the trusted one of `--oracle` when it names none.
+pub(super) fn choose_oracle(context: &Context, args: &AskArgs, pin: Option<&OraclePin>) -> Result<OraclePin, CliError> {
+    let wanted = args.oracle.as_deref().map(|url| url.trim_end_matches('/'));
+    match (pin, wanted) {
+        (Some(pin), Some(url)) if pin.url != url => {
+            Err(CliError::Usage(format!("this Toc is for the oracle at {}, not for {url}", pin.url)))
+        }
+        (Some(pin), _) => Ok(pin.clone()),
+        (None, Some(url)) => Ok(TrustStore::load(&context.paths()?)?.find(url)?.pin()),
+        (None, None) => Err(SessionError::NoOracle.into()),
+    }
+}
+
+/// Starts the session at the oracle of `pin`.
+pub(super) fn start(
+    context: &Context,
+    args: &AskArgs,
+    own: &OpenedToc,
+    plan: Option<&Plan>,
+    pin: &OraclePin,
+) -> Result<Started, CliError> {
+    let client = Client::new(&pin.url, &args.network.options())?;
+    let now = context.now();
+    let credentials = client.create(&request(args, own, plan, now)?)?;
+    let kek = Kek::from_base64(&credentials.kek)?;
+    let invite = match verify(args, own, plan, pin, &credentials, now) {
+        Ok(invite) => invite,
+        Err(error) => {
+            // An oracle that signs other words than ours gets nothing more; that it forgets the session is a courtesy.
+            let _ = client.cancel(&credentials.session.id, &kek);
+            return Err(error);
+        }
+    };
+    let over_at = invite.fields().expires + credentials.session.ttl;
+    let kept = Kept { oracle: pin.url.clone(), invite, kek, over_at, counted: args.max_codes.is_some() };
+    kept.save(&context.paths()?.sessions(), now)?;
+    if let Toc::Whole(whole) = &own.toc {
+        client.add_toc(kept.id(), &approval(whole, &kept.invite)?)?;
+    }
+    Ok(Started { client, kept, expires_at: credentials.session.expires_at })
+}
+
+fn request(args: &AskArgs, own: &OpenedToc, plan: Option<&Plan>, now: i64) -> Result<NewSession, CliError> {
+    let mut session = NewSession {
+        purpose: Some(purpose(plan)),
+        plan: plan.map(|plan| plan.bytes().to_vec().into()),
+        reason: Some(args.reason.clone()),
+        ttl: args.ttl.map(i64::from),
+        max_codes: args.max_codes.map(i64::from),
+        ..NewSession::default()
+    };
+    match &own.toc {
+        Toc::Whole(whole) => {
+            let terms = Terms {
+                purpose: purpose(plan).as_str(),
+                plan: plan.map_or(&[], Plan::bytes),
+                reason: &args.reason,
+                ttl: args.ttl.unwrap_or(0),
+                max_codes: args.max_codes.unwrap_or(0),
+            };
+            let x = whole.share().x();
+            let signature = sign(&whole.signing_key(), &create_message(whole.group(), x, now, &terms));
+            session.header = Some(whole.header().bytes().to_vec().into());
+            session.sealed = Some(whole.sealed().to_vec().into());
+            session.applicant = Some(ApplicantProof { x, time: now, signature: signature.into() });
+        }
+        // farMFA's way: the clear Toc, which the oracle encrypts at once. There is no key to prove anything with.
+        Toc::Farmfa(_) => {
+            let text = std::str::from_utf8(&own.json).expect("it was parsed as JSON, which is UTF-8");
+            let raw = RawValue::from_string(text.to_owned()).expect("it was parsed as JSON");
+            session.toc_zero = Some(raw);
+        }
+        Toc::Short(_) => return Err(SessionError::Wrong("Toc").into()),
+    }
+    Ok(session)
+}
+
+fn purpose(plan: Option<&Plan>) -> Purpose {
+    if plan.is_some() { Purpose::Redeal } else { Purpose::Code }
+}
+
+/// Checks that the oracle signed what was asked and nothing else: others will only see the invite.
+fn verify(
+    args: &AskArgs,
+    own: &OpenedToc,
+    plan: Option<&Plan>,
+    pin: &OraclePin,
+    credentials: &SessionCredentials,
+    now: i64,
+) -> Result<Invite, CliError> {
+    let invite = Invite::parse(&credentials.invite)?;
+    invite.verify(&pin.key()?, now)?;
+    let fields = invite.fields();
+    let card = Card::of(&own.toc).ok_or(SessionError::Wrong("Toc"))?;
+    let applicant = match &own.toc {
+        Toc::Whole(whole) => Applicant::Proved { holder: whole.holder().to_owned(), x: whole.share().x() },
+        _ => Applicant::Unverified,
+    };
+    let checks = [
+        ("session", fields.session == credentials.session.id),
+        ("oracle", fields.oracle == pin.url),
+        ("TEK", fields.tek == credentials.tek),
+        ("group", fields.group == card.group && fields.group_id == card.group_id),
+        ("number of players", fields.size == card.size),
+        ("threshold", fields.threshold == card.threshold),
+        ("note", fields.note == card.note),
+        ("purpose", fields.purpose == purpose(plan)),
+        ("plan", fields.plan.as_ref().map(|plan| plan.0.as_slice()) == plan.map(Plan::bytes)),
+        ("applicant", fields.applicant == applicant),
+        ("reason", fields.reason == args.reason),
+    ];
+    match checks.iter().find(|(_, same)| !same) {
+        Some((what, _)) => Err(SessionError::Wrong(what).into()),
+        None => Ok(invite),
+    }
+}
+
+/// A player's Toc for a session: encrypted to its TEK, with the proof that binds it to this invite.
+pub(crate) fn approval(toc: &WholeToc, invite: &Invite) -> Result<AddToc, CliError> {
+    let encrypted_toc = seal_to_tek(&toc.to_short_json(), invite)?;
+    let x = toc.share().x();
+    let message = approve_message(&invite.digest(), toc.group(), x, &encrypted_toc);
+    let proof = sign(&toc.signing_key(), &message);
+    Ok(AddToc { encrypted_toc, x: Some(x), proof: Some(proof.into()) })
+}
+
+/// Encrypts a Toc's JSON to the session.
+pub(crate) fn seal_to_tek(json: &[u8], invite: &Invite) -> Result<String, CliError> {
+    let tek: age::x25519::Recipient = invite.fields().tek.parse().map_err(|_| SessionError::Wrong("TEK"))?;
+    Ok(age_seal(json, std::iter::once(&tek as &dyn age::Recipient))?)
+}

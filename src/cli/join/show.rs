@@ -1,0 +1,150 @@
+//! What a constituent reads before touching a key: who asks, for what, why, and what the oracle's signature does and does
+//! not prove. It must not know how an invite is verified.
+
+use crate::cli::drawer::Card;
+use crate::cli::{CliError, redeal};
+use crate::ui::shown;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use quorate_protocol::invite::{Applicant, Invite, Purpose};
+
+/// The request in words. `card` is what is known of one's own Toc; `by_toc` says whether the Toc itself names the oracle.
+pub(super) fn request(invite: &Invite, card: Option<&Card>, by_toc: bool) -> Result<String, CliError> {
+    let fields = invite.fields();
+    let asked_for = match fields.purpose {
+        Purpose::Code => format!("one-time codes of {}", quoted(&fields.note)),
+        Purpose::Redeal => format!("a REDEAL of {}: new Tocs, and the old ones refused", quoted(&fields.note)),
+    };
+    let mut lines = vec![
+        format!("who asks   {}", applicant(&fields.applicant)),
+        format!("for        {asked_for}"),
+        format!("why        {}", quoted(&fields.reason)),
+        format!("group      {} ({} of {} Tocs)", shown(&fields.group_id), fields.threshold, fields.size),
+        format!("oracle     {}", shown(&fields.oracle)),
+        format!("asked at   {}, until {}", time(fields.created), time(fields.expires)),
+    ];
+    if let Some(plan) = invite.plan()? {
+        let text = redeal::in_words(&plan, card);
+        lines.push(text);
+    }
+    lines.push(String::new());
+    lines.push(proves(by_toc, &fields.applicant));
+    Ok(lines.join("\n"))
+}
+
+fn applicant(applicant: &Applicant) -> String {
+    match applicant {
+        Applicant::Proved { holder, x } => format!("{} (proved: signed with the key of Toc {x})", shown(holder)),
+        Applicant::Unverified => "unverified: nothing proves who it is".to_owned(),
+    }
+}
+
+fn proves(by_toc: bool, applicant: &Applicant) -> String {
+    let oracle = if by_toc {
+        "The oracle that your Toc names signed exactly this request."
+    } else {
+        "An oracle that you trust signed exactly this request; your Toc itself names none."
+    };
+    let words = match applicant {
+        Applicant::Proved { .. } => {
+            "That proves which Toc asks and that the key to encrypt to is the oracle's. It does not prove that the reason is \
+             true, or who sits at that keyboard: when in doubt, call."
+        }
+        Applicant::Unverified => {
+            "That proves that the key to encrypt to is the oracle's. It proves neither who asks nor that the reason is true: \
+             call them before you agree."
+        }
+    };
+    format!("{oracle}\n{words}")
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() { "(nothing said)".to_owned() } else { format!("\"{}\"", shown(text)) }
+}
+
+fn time(unix: i64) -> String {
+    match Timestamp::from_second(unix) {
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        Err(_) => unix.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_protocol::encoding::base64;
+    use serde_json::json;
+
+    fn invite(applicant: &serde_json::Value, reason: &str, plan: Option<&str>) -> Invite {
+        let mut payload = json!({
+            "version": 1, "session": "A".repeat(32), "oracle": "https://oracle.example", "tek": "age1x",
+            "group_id": "7GCUCI2Y", "size": 3, "threshold": 2, "note": "AWS root", "purpose": "code",
+            "applicant": applicant, "reason": reason, "created": 1_700_000_000, "expires": 1_700_003_600, "certificates": []
+        });
+        if let Some(plan) = plan {
+            let parsed = quorate_protocol::plan::Plan::parse(plan.as_bytes()).expect("a plan");
+            payload["purpose"] = json!("redeal");
+            payload["plan"] = json!(base64(plan.as_bytes()));
+            payload["plan_digest"] = json!(base64(&parsed.digest()));
+        }
+        Invite::from_parts(payload.to_string().into_bytes(), vec![0; 64]).expect("an invite")
+    }
+
+    #[test]
+    fn a_proved_applicant_is_named_and_the_reason_is_not_vouched_for() {
+        let proved = json!({"status": "proved", "holder": "ann", "x": 1});
+        let text = request(&invite(&proved, "close the month", None), None, true).expect("shown");
+        assert!(text.contains("ann (proved") && text.contains("\"close the month\""), "{text}");
+        assert!(text.contains("your Toc names signed") && text.contains("does not prove that the reason is"), "{text}");
+    }
+
+    #[test]
+    fn an_unverified_applicant_is_said_to_be_one() {
+        let text = request(&invite(&json!({"status": "unverified"}), "", None), None, false).expect("shown");
+        assert!(
+            text.contains("unverified")
+                && text.contains("(nothing said)")
+                && text.contains("your Toc itself names none")
+        );
+    }
+
+    #[test]
+    fn what_the_applicant_wrote_cannot_rewrite_the_screen() {
+        let evil = json!({"status": "proved", "holder": "a\u{202e}nn", "x": 1});
+        let text = request(&invite(&evil, "\u{1b}[2K\rwho asks   root\n", None), None, true).expect("shown");
+        assert!(!text.contains('\u{1b}') && !text.contains('\r') && !text.contains('\u{202e}'));
+        assert_eq!(text.lines().filter(|line| line.starts_with("who asks")).count(), 1);
+    }
+
+    #[test]
+    fn a_redeal_shows_its_whole_plan_and_what_changes() {
+        let key = || age::x25519::Identity::generate().to_public().to_string();
+        let (ann, dan) = (key(), key());
+        let plan = json!({
+            "version": 1, "replaces": {"farmfa": "7GCUCI2Y"}, "threshold": 2, "note": "AWS root",
+            "players": [{"holder": "ann", "recipients": [ann]}, {"holder": "dan", "recipients": [dan]}]
+        });
+        let card = Card {
+            version: 1,
+            group: None,
+            group_id: "7GCUCI2Y".into(),
+            size: 3,
+            threshold: 2,
+            note: "AWS root".into(),
+            toc_id: "1".into(),
+            holder: None,
+            players: vec!["ann".into(), "bob".into()],
+            oracle: None,
+            dealt_at: None,
+            replaces: None,
+        };
+        let invite = invite(&json!({"status": "unverified"}), "bob left", Some(&plan.to_string()));
+        let text = request(&invite, Some(&card), true).expect("shown");
+        for expected in ["REDEAL", "2 of 2 players (now 2 of 3)", &ann[..20], &dan[..20], "removed  bob", "NEW"] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(text.lines().any(|line| line.contains("dan") && line.contains("NEW")), "{text}");
+        let bare = request(&invite, None, true).expect("shown");
+        assert!(bare.contains("player   dan") && !bare.contains("NEW"), "{bare}");
+    }
+}

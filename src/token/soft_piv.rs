@@ -126,7 +126,8 @@ impl SoftPivToken {
         match lock.open(serial, code.label(), code.text()) {
             Some(key) => {
                 lock.tries_left = Tries::ALL;
-                self.store.replace(held, envelope)?;
+                // Losing this write would cost the owner a try, which the next right code gives back.
+                self.store.replace_soon(held, envelope)?;
                 Ok(key)
             }
             None if lock.tries_left == Tries::NONE => Err(code.blocked()),

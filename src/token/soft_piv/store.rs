@@ -68,16 +68,21 @@ impl Store {
         }
     }
 
-    /// Puts a new state in place of the old one: after a crash, one or the other is there, whole.
-    pub(super) fn replace(&self, _: &Held, envelope: &Envelope) -> Result<(), TokenError> {
+    /// Puts a new state in place of the old one, for good: once this returns, no loss of power brings the old back.
+    pub(super) fn replace(&self, held: &Held, envelope: &Envelope) -> Result<(), TokenError> {
+        self.replace_soon(held, envelope)?;
+        sync_folder(&self.path).map_err(|source| io_error(&self.path, source))
+    }
+
+    /// Puts a new state in place of the old one: after a loss of power, one or the other is there, whole.
+    pub(super) fn replace_soon(&self, _: &Held, envelope: &Envelope) -> Result<(), TokenError> {
         if !self.path.exists() {
             // A card that was pulled out does not come back because somebody writes to it.
             return Err(TokenError::Removed);
         }
         let replaced = write_beside(&self.path, envelope)
-            .and_then(|written| written.persist(&self.path).map_err(|failed| failed.error))
-            .and_then(|_| sync_folder(&self.path));
-        replaced.map_err(|source| io_error(&self.path, source))
+            .and_then(|written| written.persist(&self.path).map_err(|failed| failed.error));
+        replaced.map(drop).map_err(|source| io_error(&self.path, source))
     }
 
     pub(super) fn malformed(&self, cause: &str) -> TokenError {
@@ -117,7 +122,7 @@ impl Store {
 fn write_beside(path: &Path, envelope: &Envelope) -> io::Result<NamedTempFile> {
     let mut written = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder(path))?;
     written.write_all(Zeroizing::new(envelope.to_text()).as_bytes())?;
-    written.as_file().sync_all()?;
+    written.as_file().sync_data()?;
     Ok(written)
 }
 

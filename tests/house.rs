@@ -66,7 +66,7 @@ fn the_built_oracle_loads_no_reader_and_no_system_tls() {
 #[test]
 fn the_protocol_reads_no_file_socket_or_clock_and_prints_nothing() {
     nowhere(
-        &rust_files("protocol/src"),
+        &code_files("protocol/src"),
         &[
             "std::fs",
             "std::net",
@@ -83,11 +83,11 @@ fn the_protocol_reads_no_file_socket_or_clock_and_prints_nothing() {
 
 #[test]
 fn the_store_knows_no_http_and_handlers_know_no_sql() {
-    let mut store = rust_files("oracle/src/store");
+    let mut store = code_files("oracle/src/store");
     store.extend(existing("oracle/src/store.rs"));
     nowhere(&store, &["axum", "hyper", "http::", "StatusCode"]);
 
-    let mut handlers = rust_files("oracle/src/handlers");
+    let mut handlers = code_files("oracle/src/handlers");
     handlers.extend(existing("oracle/src/handlers.rs"));
     nowhere(
         &handlers,
@@ -106,7 +106,7 @@ fn the_store_knows_no_http_and_handlers_know_no_sql() {
 
 #[test]
 fn back_ends_are_named_by_the_store_alone() {
-    let elsewhere: Vec<_> = rust_files("oracle/src")
+    let elsewhere: Vec<_> = code_files("oracle/src")
         .into_iter()
         .filter(|file| !file.starts_with(in_root("oracle/src/store")) && *file != in_root("oracle/src/store.rs"))
         .collect();
@@ -115,7 +115,7 @@ fn back_ends_are_named_by_the_store_alone() {
     nowhere(&elsewhere, &back_ends);
 
     // Within the store, siblings of the back ends speak through the trait.
-    let siblings: Vec<_> = rust_files("oracle/src/store")
+    let siblings: Vec<_> = code_files("oracle/src/store")
         .into_iter()
         .filter(|file| !file.components().any(|part| part.as_os_str().to_string_lossy().contains("sqlite")))
         .filter(|file| !file.components().any(|part| part.as_os_str().to_string_lossy().contains("postgres")))
@@ -127,7 +127,7 @@ fn back_ends_are_named_by_the_store_alone() {
 fn card_types_stay_in_their_module() {
     let outside: Vec<_> = ["src", "hw-tests/src", "oracle/src", "protocol/src"]
         .into_iter()
-        .flat_map(rust_files)
+        .flat_map(code_files)
         .filter(|file| *file != in_root("src/token/yubikey.rs") && !file.starts_with(in_root("src/token/yubikey")))
         .collect();
     nowhere(&outside, &["pcsc::", "yubikey::"]);
@@ -214,6 +214,17 @@ fn existing(path: &str) -> Option<PathBuf> {
 
 fn read(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// What [`rust_files`] finds, without files of unit tests, which may reach for what the code beside them must not.
+fn code_files(folder: &str) -> Vec<PathBuf> {
+    let unit_test = |file: &PathBuf| {
+        let inside = file.strip_prefix(ROOT).expect("it was found there");
+        inside.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
+    };
+    let mut files = rust_files(folder);
+    files.retain(|file| !unit_test(file));
+    files
 }
 
 /// Every Rust file under `folder` of the repository, build output left out.

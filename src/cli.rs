@@ -5,15 +5,22 @@ mod ask;
 mod completions;
 mod deal;
 mod doctor;
+mod drawer;
 mod error;
+mod files;
 mod join;
 mod key;
 mod man;
 mod network;
+mod opening;
 mod oracle;
 mod paths;
+mod players;
+mod redeal;
+mod secret;
 mod session;
 mod toc;
+mod trust;
 
 use crate::ui::Ui;
 use clap::{Parser, Subcommand};
@@ -44,7 +51,7 @@ struct GlobalArgs {
     /// Age identity file or soft token to open Tocs with; may be given again
     ///
     /// As in age: files of AGE-SECRET-KEY and AGE-PLUGIN lines, sealed with a passphrase or not, and soft tokens. Without it,
-    /// $XDG_CONFIG_HOME/quorate/identities is tried, a file or a folder of such files.
+    /// `$XDG_CONFIG_HOME/quorate/identities` is tried, a file or a folder of such files.
     #[arg(short = 'i', long = "identity", value_name = "FILE", global = true)]
     identities: Vec<PathBuf>,
     /// Print data as JSON, one value a line
@@ -125,12 +132,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(context: &Context, command: Command) -> Result<(), CliError> {
     match command {
-        Command::Key(args) => key::run(context, args),
-        Command::Deal(args) => deal::run(context, args),
-        Command::Toc(args) => toc::run(context, args),
-        Command::Ask(args) => ask::run(context, args),
-        Command::Join(args) => join::run(context, args),
-        Command::Session(args) => session::run(context, args),
+        Command::Key(args) => key::run(context, &args),
+        Command::Deal(args) => deal::run(context, &args),
+        Command::Toc(args) => toc::run(context, &args),
+        Command::Ask(args) => ask::run(context, &args),
+        Command::Join(args) => join::run(context, &args),
+        Command::Session(args) => session::run(context, &args),
         Command::Oracle(args) => oracle::run(context, args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UiError {
+    /// What was typed twice was not the same. Holds what was asked for.
+    #[error("the two entries for {0} differ")]
+    Different(String),
     /// Ctrl-C or Ctrl-D at a prompt.
     #[error("interrupted")]
     Interrupted,
@@ -127,6 +130,11 @@ impl Ui {
 /// Foreign text made safe to show: see [`quorate_protocol::display`].
 pub fn shown(text: &str) -> String {
     quorate_protocol::display::escape_controls(text)
+}
+
+/// Says something on stderr that a person has to act upon, `--quiet` or not.
+fn urge(message: impl Display) {
+    to_stderr(&message);
 }
 
 /// Messages are best effort: who closed stderr does not want them.

@@ -1,11 +1,18 @@
 //! Errors as people meet them: one sentence, a hint with something to do, an exit code. Hints live only here. It must not
 //! know how anything is done, only what can go wrong.
 
+mod hints;
 mod session;
 
 pub(crate) use session::SessionError;
 
+use super::drawer::DrawerError;
+use super::players::PlayersError;
+use super::trust::TrustError;
 use crate::client::ClientError;
+use crate::import::ImportError;
+use crate::token::TokenError;
+use crate::token::identities::IdentityError;
 use crate::ui::{Ui, UiError};
 use quorate_protocol::deal::DealError;
 use quorate_protocol::header::HeaderError;
@@ -28,24 +35,82 @@ pub(crate) enum CliError {
     /// A deal that cannot be made.
     #[error(transparent)]
     Deal(#[from] DealError),
+    /// A Toc that is not where it was looked for.
+    #[error(transparent)]
+    Drawer(#[from] DrawerError),
+    /// A Toc that cannot be encrypted to a player.
+    #[error("the Toc of {holder} cannot be encrypted: {source}")]
+    Encrypt {
+        /// The player.
+        holder: String,
+        /// Why; boxed, because it is larger than everything else here.
+        source: Box<SealingError>,
+    },
     /// A file that is there already, and stays as it is.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
+    /// Some of several things failed, each of which was reported.
+    #[error("{failed} of {of} {what} failed")]
+    Failed {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+        /// What they are.
+        what: &'static str,
+    },
     /// Names, note or threshold out of range.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// Identities that cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No secret in what was given.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// An invite that is refused.
     #[error(transparent)]
     Invite(#[from] InviteError),
     /// No folder of one's own.
     #[error("there is no home folder to keep files in")]
     NoHome,
+    /// A key was wanted in hardware, and there is none.
+    #[error("no hardware token is connected that a key could be made in")]
+    NoHardware,
+    /// A plugin that is not installed.
+    #[error("the recipient of {holder} needs age-plugin-{name}, which is not installed")]
+    NoPlugin {
+        /// The plugin's name.
+        name: String,
+        /// The player.
+        holder: String,
+    },
+    /// None of the accounts given has the name that was asked for.
+    #[error("no account of that name was given; there are: {}", names.join(", "))]
+    NoSuchAccount {
+        /// The names, safe to show.
+        names: Vec<String>,
+    },
+    /// Several tokens, or none, when one was meant.
+    #[error("{0} tokens were found, so one must be named")]
+    NotOneToken(usize),
+    /// A Toc that does not open.
+    #[error("{}: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: IdentityError,
+    },
     /// A secret that cannot be used.
     #[error(transparent)]
     Otp(#[from] OtpError),
     /// A plan that is refused.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Players that are refused.
+    #[error(transparent)]
+    Players(#[from] PlayersError),
     /// A file that cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
     Read {
@@ -79,6 +144,12 @@ pub(crate) enum CliError {
         /// Why.
         source: TocError,
     },
+    /// A token that did not do what it was asked.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// An oracle that is not trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// Nobody could be told or asked.
     #[error(transparent)]
     Ui(#[from] UiError),
@@ -110,7 +181,7 @@ impl CliError {
     /// 1 failed, 2 wrong usage, 3 not quorate, 130 interrupted.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::SecretInArgument | Self::Usage(_) => 2,
+            Self::Players(PlayersError::None | PlayersError::Player(_)) | Self::SecretInArgument | Self::Usage(_) => 2,
             Self::Session(error) => error.exit_code(),
             Self::Client(error) if error.code() == Some("not_quorate") => 3,
             Self::Ui(UiError::Interrupted) => 130,
@@ -128,24 +199,12 @@ impl CliError {
     }
 
     /// A cause that a person can check, or a command to run.
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Client(error) => return session::client_hint(error),
-            Self::Session(error) => return error.hint(),
-            Self::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
-            Self::NoHome => "set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME",
-            Self::Recipient { reason: RecipientError::Mixed { .. }, .. } => {
-                "age cannot mix them in one file: a player's spare key must be of the same kind as the first"
-            }
-            Self::SecretInArgument => {
-                "pipe it: `quorate deal … --otpauth - < FILE`, or leave it out and be asked; and get a new \
-                 secret from the account, this one has been seen"
-            }
-            Self::Ui(UiError::NoTerminal(_)) => {
-                "run this from a terminal; a PIN can also come from QUORATE_PIN_COMMAND"
-            }
-            _ => return None,
-        };
-        Some(hint.to_owned())
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => session::client_hint(error),
+            Self::Invite(error) => session::invite_hint(error),
+            Self::Session(error) => error.hint(),
+            _ => hints::hint(self),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Options of the commands that speak with an oracle. It must not know how that is done.
 
+use crate::client::ClientOptions;
 use std::path::PathBuf;
 
 /// How to reach an oracle.
@@ -12,4 +13,11 @@ pub(crate) struct NetworkArgs {
     /// Allow http:// to another machine, for tests inside a closed network
     #[arg(long)]
     pub(crate) insecure_http: bool,
+}
+
+impl NetworkArgs {
+    /// The same, as the client takes them.
+    pub(crate) fn options(&self) -> ClientOptions {
+        ClientOptions { ca: self.ca.clone(), insecure_http: self.insecure_http }
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::CliError;
 use etcetera::BaseStrategy as _;
-use quorate_protocol::header::GroupName;
 use std::path::PathBuf;
 
 /// The folders of this program; none of them need exist.
@@ -40,11 +39,6 @@ impl Paths {
     /// `$XDG_DATA_HOME/quorate/tocs`: filed Tocs, a folder per group.
     pub(crate) fn tocs(&self) -> PathBuf {
         self.data.join("tocs")
-    }
-
-    /// `$XDG_DATA_HOME/quorate/tocs/G`.
-    pub(crate) fn group(&self, group: GroupName) -> PathBuf {
-        self.tocs().join(group.to_string())
     }
 
     /// `$XDG_RUNTIME_DIR/quorate/sessions`, gone when the person logs out; `$XDG_STATE_HOME/quorate/sessions` without one.

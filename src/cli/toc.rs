@@ -1,8 +1,16 @@
 //! `quorate toc`: file, list, show and check Tocs.
 
+mod report;
+mod verify;
+
+use self::report::Report;
+use super::drawer::{Card, Drawer, DrawerError};
+use super::opening::open;
 use super::{CliError, Context};
+use crate::ui::shown;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct TocArgs {
@@ -31,21 +39,81 @@ struct AddArgs {
 
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// Toc file, or the name (or the first characters of it) or id of a group whose Toc is filed
+    /// Toc file, or a group whose Toc is filed: its name, the first characters of it, or its id
     #[arg(value_name = "FILE|G")]
     toc: String,
-    /// Show the share too; who reads it has your part of the secret
+    /// Show the share too; whoever sees it has this player's part of the secret
     #[arg(long)]
     with_share: bool,
 }
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// Toc files or groups; every filed Toc when left out
+    /// Toc files, or groups whose Tocs are filed; every filed Toc when left out
     #[arg(value_name = "FILE|G")]
     tocs: Vec<String>,
 }
 
-pub(crate) fn run(_: &Context, _: TocArgs) -> Result<(), CliError> {
-    Err(CliError::Usage("this command is not there yet".to_owned()))
+#[derive(Serialize)]
+struct Listed<'a> {
+    file: &'a Path,
+    #[serde(flatten)]
+    card: &'a Card,
+}
+
+pub(crate) fn run(context: &Context, args: &TocArgs) -> Result<(), CliError> {
+    match &args.command {
+        TocCommand::Add(args) => add(context, &args.file),
+        TocCommand::List => list(context),
+        TocCommand::Show(args) => show(context, args),
+        TocCommand::Verify(args) => verify::run(context, &args.tocs),
+    }
+}
+
+fn add(context: &Context, file: &Path) -> Result<(), CliError> {
+    let opened = open(&context.load_identities()?, file)?;
+    let filed = Drawer::new(&context.paths()?).file(&opened.toc, &opened.encrypted, file)?;
+    let holder = filed.card.holder.as_deref().unwrap_or("a player of farMFA");
+    context.ui.say(format_args!("filed the Toc of {}", shown(holder)));
+    context.ui.print(&Listed { file: &filed.path, card: &filed.card }, || filed.path.display().to_string())?;
+    Ok(())
+}
+
+fn list(context: &Context) -> Result<(), CliError> {
+    let filed = Drawer::new(&context.paths()?).list()?;
+    if filed.is_empty() {
+        context.ui.say("no Toc is filed yet: `quorate toc add FILE`");
+    }
+    for filed in &filed {
+        let card = &filed.card;
+        context.ui.print(&Listed { file: &filed.path, card }, || {
+            let group = card.group.map_or_else(|| "farMFA".to_owned(), |group| group.to_string()[..8].to_owned());
+            let holder = card.holder.as_deref().unwrap_or(&card.toc_id);
+            format!(
+                "{group:8}  {:8}  {} of {}  {}  {}",
+                shown(&card.group_id),
+                card.threshold,
+                card.size,
+                shown(holder),
+                shown(&card.note)
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
+    let (opened, _) = context.open_toc(&args.toc)?;
+    let report = Report::of(&opened, args.with_share).ok_or_else(|| DrawerError::Short(opened.path.clone()))?;
+    if args.with_share {
+        context
+            .ui
+            .warn("the share is shown: enough of them together are the secret, so keep it out of sight and of logs");
+    }
+    if context.ui.json() {
+        context.ui.json_data(&report)?;
+    } else {
+        context.ui.data(report.lines().as_str())?;
+    }
+    Ok(())
 }

@@ -1,6 +1,10 @@
-//! PINs and passphrases: from the program in `QUORATE_PIN_COMMAND`, or from the terminal. Never from an argument.
+//! PINs, passphrases and touches: answered by the program in `QUORATE_PIN_COMMAND`, or on the terminal. Never by an argument.
+//! It must not know what a PIN opens.
 
-use super::{Ui, UiError};
+use super::{Ui, UiError, shown, tty, urge};
+use crate::token::{PinRequest, TokenPrompts, Touch, TouchRequest};
+use secrecy::SecretString;
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
@@ -29,11 +33,106 @@ impl Ui {
     /// A PIN or passphrase for `what`: the first line that the program in `QUORATE_PIN_COMMAND` prints (run by `sh`,
     /// with `QUORATE_PIN_PROMPT` saying what is asked), or what is typed on the terminal.
     pub fn pin(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
-        match std::env::var_os(PIN_COMMAND).filter(|command| !command.is_empty()) {
+        match pin_command() {
             Some(command) => Ok(pin_from(&command, what)?),
             None => self.ask_hidden(what),
         }
     }
+
+    /// A new PIN or PUK; typed twice when a person types it.
+    pub fn new_pin(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
+        let first = self.pin(what)?;
+        if pin_command().is_none() && *self.ask_hidden(&format!("{what}, again"))? != *first {
+            return Err(UiError::Different(what.to_owned()));
+        }
+        Ok(first)
+    }
+
+    /// What was typed or printed, for those who only want to know whether there is something. Says why there is not.
+    fn answer(self, asked: Result<Zeroizing<String>, UiError>) -> Option<SecretString> {
+        match asked {
+            Ok(answer) => Some(SecretString::from(answer.as_str())),
+            Err(error) => {
+                self.warn(shown(&error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+impl TokenPrompts for Ui {
+    fn pin(&self, request: &PinRequest<'_>) -> Option<SecretString> {
+        let again = if request.again { "wrong PIN. " } else { "" };
+        let tries = match request.tries_left {
+            1 => " (the last try)".to_owned(),
+            2 => " (2 tries left)".to_owned(),
+            _ => String::new(),
+        };
+        let token = shown(&request.token.to_string());
+        self.answer(Ui::pin(self, &format!("{again}PIN of {token}{tries}")))
+    }
+
+    fn may_ask_again(&self) -> bool {
+        pin_command().is_none()
+    }
+
+    fn touch(&self, request: &TouchRequest<'_>) {
+        urge(format_args!("touch your key now: {}", shown(&request.token.to_string())));
+    }
+
+    fn confirm_touch(&self, request: &TouchRequest<'_>) -> Touch {
+        let question = format!(
+            "touch your key now: {}, key {}. Enter is a touch, n a refusal: ",
+            shown(&request.token.to_string()),
+            shown(request.key)
+        );
+        match tty::ask(&question, "a touch") {
+            Ok(answer) if answer.trim().is_empty() => Touch::Given,
+            Ok(_) | Err(UiError::Interrupted) => Touch::Refused,
+            Err(_) => Touch::TimedOut,
+        }
+    }
+
+    fn message(&self, text: &str) {
+        urge(shown(text));
+    }
+
+    fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        let choice = format!("{} [y: {}, n: {}] ", shown(question), shown(yes), shown(no.unwrap_or("no")));
+        let answer = tty::ask(&choice, "a confirmation").ok()?;
+        Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    fn text(&self, question: &str) -> Option<String> {
+        tty::ask(&format!("{}: ", shown(question)), "an answer").ok()
+    }
+
+    fn passphrase(&self, question: &str) -> Option<SecretString> {
+        self.answer(Ui::pin(self, &shown(question)))
+    }
+}
+
+/// A plugin speaks to people in the same way as a token.
+impl age::Callbacks for Ui {
+    fn display_message(&self, message: &str) {
+        self.message(message);
+    }
+
+    fn confirm(&self, message: &str, yes_string: &str, no_string: Option<&str>) -> Option<bool> {
+        TokenPrompts::confirm(self, message, yes_string, no_string)
+    }
+
+    fn request_public_string(&self, description: &str) -> Option<String> {
+        self.text(description)
+    }
+
+    fn request_passphrase(&self, description: &str) -> Option<SecretString> {
+        self.passphrase(description)
+    }
+}
+
+fn pin_command() -> Option<OsString> {
+    std::env::var_os(PIN_COMMAND).filter(|command| !command.is_empty())
 }
 
 fn pin_from(command: &std::ffi::OsStr, what: &str) -> Result<Zeroizing<String>, PinCommandError> {
@@ -73,6 +172,9 @@ mod tests {
         assert!(matches!(pin("exit 3"), Err(PinCommandError::Failed(_))));
         assert!(matches!(pin("true"), Err(PinCommandError::Output)));
         assert!(matches!(pin("printf '\\377'"), Err(PinCommandError::Output)));
-        assert!(matches!(pin("head -c 9000 /dev/zero | tr '\\0' a"), Err(PinCommandError::Output | PinCommandError::Failed(_))));
+        assert!(matches!(
+            pin("head -c 9000 /dev/zero | tr '\\0' a"),
+            Err(PinCommandError::Output | PinCommandError::Failed(_))
+        ));
     }
 }

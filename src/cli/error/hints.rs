@@ -1,0 +1,187 @@
+//! What to do about an error: a cause that a person can check, or a command to run. It must not know how anything is done.
+
+use super::CliError;
+use crate::cli::drawer::DrawerError;
+use crate::cli::players::PlayersError;
+use crate::cli::trust::TrustError;
+use crate::import::ImportError;
+use crate::token::TokenError;
+use crate::token::identities::IdentityError;
+use crate::ui::{UiError, shown};
+use quorate_protocol::header::HeaderError;
+use quorate_protocol::recipient::RecipientError;
+use quorate_protocol::sealing::SealingError;
+use std::io::ErrorKind;
+
+const ONE_KIND: &str = "age cannot mix them in one file: a player's spare key must be of the same kind as the first";
+
+/// The hint of `error`, where there is one.
+pub(super) fn hint(error: &CliError) -> Option<String> {
+    let hint = match error {
+        CliError::Drawer(error) => return Some(drawer(error)),
+        CliError::Encrypt { source, .. } => match &**source {
+            SealingError::Encrypt(age::EncryptError::IncompatibleRecipients { .. }) => ONE_KIND,
+            _ => "check the recipient, and that its plugin works",
+        },
+        CliError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
+        CliError::Header(error) => return header(error),
+        CliError::Identity(error) | CliError::Open { source: error, .. } => return identity(error),
+        CliError::Import(ImportError::Several { .. }) => "choose one with --account NAME",
+        CliError::NoHardware => "`--soft FILE` makes a key in a file, for trying out and for low stakes",
+        CliError::NoHome => "set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME",
+        CliError::NoPlugin { name, .. } => return Some(format!("install age-plugin-{name} where PATH finds it")),
+        CliError::NoSuchAccount { .. } => "write the name as it stands there, in quotes",
+        CliError::NotOneToken(_) => "`--soft FILE` names the token",
+        CliError::Players(error) => players(error),
+        CliError::Read { source, .. } if source.kind() == ErrorKind::NotFound => "check the name",
+        CliError::Recipient { reason, .. } => return recipient(reason),
+        CliError::SecretInArgument => {
+            "pipe it in (`quorate deal … --otpauth - < FILE`), or leave it out and be asked; and renew it at the account, \
+             since this one may have been seen"
+        }
+        CliError::Toc { .. } => "ask the dealer, or whoever sent the file, for the file again",
+        CliError::Token(error) => return token(error),
+        CliError::Trust(error) => return Some(trust(error)),
+        CliError::Ui(UiError::Different(_)) => "nothing was changed: try again",
+        CliError::Ui(UiError::NoTerminal(_)) => {
+            "run it from a terminal; without one, PINs come from the program in QUORATE_PIN_COMMAND"
+        }
+        CliError::Write { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            "make room and try again: nothing was left behind"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn drawer(error: &DrawerError) -> String {
+    let hint = match error {
+        DrawerError::Ambiguous { .. } => "name the file itself, or more of the group's name: `quorate toc list --json`",
+        DrawerError::Card(path) => {
+            let toc = path.with_extension("").with_extension("toc.age");
+            return format!(
+                "`quorate toc add {}` opens the Toc and describes it anew",
+                shown(&toc.to_string_lossy())
+            );
+        }
+        DrawerError::NotFiled(_) => "`quorate toc list` shows what is filed, `quorate toc add FILE` files a Toc",
+        DrawerError::Short(_) => "file the one that the dealer gave you",
+    };
+    hint.to_owned()
+}
+
+fn header(error: &HeaderError) -> Option<String> {
+    let hint = match error {
+        HeaderError::Note => "say what the secret opens in fewer words",
+        HeaderError::Threshold { threshold: 0 | 1, .. } => {
+            "with 1, a single person could open the account: -t 2 is the least"
+        }
+        HeaderError::Threshold { size: 0..=255, .. } => "lower it with -t, or name more players",
+        HeaderError::Threshold { .. } => "a group has 255 players at most",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+pub(super) fn identity(error: &IdentityError) -> Option<String> {
+    let hint = match error {
+        IdentityError::Damaged(_) => "is it the whole file that `quorate deal` wrote? get it again from the dealer",
+        IdentityError::Locked { .. } => "try again with the passphrase of that file",
+        IdentityError::NoneMatches(_) => {
+            "name the identity that opens it with -i FILE; `quorate key list` shows what you have"
+        }
+        IdentityError::NotAnIdentity { .. } => {
+            "an identity file is a soft token, or has lines that begin with AGE-SECRET-KEY-1 or AGE-PLUGIN-"
+        }
+        IdentityError::Nothing(_) => "name one with -i FILE, or make one: `quorate key generate --soft FILE`",
+        IdentityError::Passphrase => "Tocs are encrypted to keys: is it the right file?",
+        IdentityError::Plugin { name, .. } => {
+            return Some(format!("check that age-plugin-{} is installed and works", shown(name)));
+        }
+        IdentityError::Read { source, .. } if source.kind() == ErrorKind::NotFound => "check the name",
+        IdentityError::Token { source, .. } => return token(source),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn players(error: &PlayersError) -> &'static str {
+    match error {
+        PlayersError::File { .. } => "each player is a table: [[player]], name = \"ann\", recipients = [\"age1…\"]",
+        PlayersError::Name(_) => "choose a shorter, plain name",
+        PlayersError::None => "name every player with -p NAME=RECIPIENT, or all of them in a file with -P FILE",
+        PlayersError::Player(_) => "write NAME=RECIPIENT, spare keys behind commas: -p ann=age1…,age1…",
+        PlayersError::Recipients(_) => "`quorate key list` shows players what to send you",
+        PlayersError::RepeatedName(_) => "give each of them a name of their own",
+        PlayersError::SameKey(_) => "name it once: age1yubikey1… and age1tag1… can be two spellings of one key",
+        PlayersError::SharedKey { .. } => {
+            "give every player a key of their own; age1yubikey1… and age1tag1… can be two spellings of one key"
+        }
+    }
+}
+
+fn recipient(error: &RecipientError) -> Option<String> {
+    let hint = match error {
+        RecipientError::Bech32 { .. } | RecipientError::Key { .. } => "copy it again, whole",
+        RecipientError::Identity => {
+            "give the public half; who made this identity should make a new one, it has been seen"
+        }
+        RecipientError::Mixed { .. } => ONE_KIND,
+        RecipientError::Unknown(_) => "recipients begin with age1: `quorate key list` shows a player's own",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn token(error: &TokenError) -> Option<String> {
+    let hint = match error {
+        TokenError::CodeFormat(_) | TokenError::DefaultCode(_) => "choose 6 to 8 characters that others will not guess",
+        TokenError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
+        TokenError::NoFreeSlot => "use another token, or slot 9d if nothing else uses it: --slot 9d",
+        TokenError::NoKey(_) | TokenError::NoSuchSlot(_) => {
+            "`quorate key list` shows the keys; slots are 82 to 95 and 9d"
+        }
+        TokenError::PinBlocked => "unblock it with the PUK: `quorate key pin --unblock`",
+        TokenError::PinDeclined => "enter it on the terminal, or name a program that prints it in QUORATE_PIN_COMMAND",
+        TokenError::PukBlocked => "its keys are lost: use a spare key, or ask the others for a redeal",
+        TokenError::Removed => "put it back and try again",
+        TokenError::SlotOccupied(_) => "a key is never replaced: choose another slot with --slot",
+        TokenError::TouchTimeout => "try again, and touch the key when you are asked to",
+        TokenError::WrongPin { .. } => "check whose PIN it is: when no try is left, only the PUK helps",
+        TokenError::WrongPuk { .. } => "check whose PUK it is: when no try is left, the keys are lost",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn trust(error: &TrustError) -> String {
+    let hint = match error {
+        TrustError::Address { own, .. } => {
+            return format!("trust it under its own address: `quorate oracle trust {}`", shown(own));
+        }
+        TrustError::Changed { url, .. } => {
+            return format!(
+                "somebody may be in between: ask the operator by another way. If they say that it changed: \
+                 `quorate oracle forget {0}`, then `quorate oracle trust {0}`",
+                shown(url)
+            );
+        }
+        TrustError::Declined(_) => "get the fingerprint from the operator by another way, and compare again",
+        TrustError::File { path, .. } => {
+            return format!("move {} away, and trust each oracle again", shown(&path.to_string_lossy()));
+        }
+        TrustError::Fingerprint { .. } => "do not trust it: ask the operator for the fingerprint by another way",
+        TrustError::Key { .. } => "is it an oracle of quorate, and the right address?",
+        TrustError::NotNamed(0) => "`quorate oracle trust URL` comes first",
+        TrustError::NotNamed(_) => "`quorate oracle list` shows them",
+        TrustError::Unknown(url) => {
+            return format!("get its fingerprint from the operator, then `quorate oracle trust {}`", shown(url));
+        }
+        TrustError::Writable(path) => {
+            return format!("chmod 600 {}, and check every entry", shown(&path.to_string_lossy()));
+        }
+    };
+    hint.to_owned()
+}

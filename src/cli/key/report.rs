@@ -1,0 +1,78 @@
+//! What is said of a key: on a line, in full, and as JSON. It must not know where the key is.
+
+use crate::token::identities::OwnRecipient;
+use crate::token::{PivKey, TokenInfo};
+use crate::ui::shown;
+use serde::Serialize;
+
+/// A key in a token.
+#[derive(Serialize)]
+pub(super) struct KeyReport {
+    token: String,
+    serial: u32,
+    slot: String,
+    label: String,
+    /// `age1yubikey1…` and `age1tag1…`: the same key.
+    recipients: [String; 2],
+    pin_policy: Option<String>,
+    touch_policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    origin: String,
+}
+
+impl KeyReport {
+    pub(super) fn new(token: &TokenInfo, key: &PivKey) -> Self {
+        Self {
+            token: token.to_string(),
+            serial: token.serial,
+            slot: key.slot.to_string(),
+            label: key.label.clone(),
+            recipients: key.recipients().map(|recipient| recipient.to_string()),
+            pin_policy: key.pin_policy.map(|policy| policy.to_string()),
+            touch_policy: key.touch_policy.map(|policy| policy.to_string()),
+            created: key.created.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            origin: key.origin.to_string(),
+        }
+    }
+
+    pub(super) fn line(&self) -> String {
+        let [_, tag] = &self.recipients;
+        format!("{tag}  slot {}  {}  {}", self.slot, shown(&self.label), shown(&self.token))
+    }
+
+    pub(super) fn lines(&self) -> String {
+        let [yubikey, tag] = &self.recipients;
+        let unknown = || "unknown".to_owned();
+        [
+            ("token", shown(&self.token)),
+            ("slot", self.slot.clone()),
+            ("label", shown(&self.label)),
+            ("recipient", yubikey.clone()),
+            ("or", tag.clone()),
+            ("PIN", self.pin_policy.clone().unwrap_or_else(unknown)),
+            ("touch", self.touch_policy.clone().unwrap_or_else(unknown)),
+            ("created", self.created.clone().unwrap_or_else(unknown)),
+            ("origin", self.origin.clone()),
+        ]
+        .map(|(word, value)| format!("{word:10} {value}"))
+        .join("\n")
+    }
+}
+
+/// A key in an age identity file.
+#[derive(Serialize)]
+pub(super) struct PlainReport {
+    identity: String,
+    recipients: [String; 1],
+}
+
+impl PlainReport {
+    pub(super) fn new(own: OwnRecipient) -> Self {
+        Self { identity: own.source, recipients: [own.recipient] }
+    }
+
+    pub(super) fn line(&self) -> String {
+        format!("{}  {}", self.recipients[0], shown(&self.identity))
+    }
+}

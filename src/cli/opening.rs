@@ -1,0 +1,47 @@
+//! Opening Tocs with the identities of this run: named by `-i`, or kept in the configuration folder. It must not know what a
+//! command then does with a Toc.
+
+use super::drawer::{Card, Drawer, MAX_TOC_FILE};
+use super::{CliError, Context, files};
+use crate::token::identities::Identities;
+use quorate_protocol::toc::Toc;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// An opened Toc, with the file that it came from.
+#[derive(Debug)]
+pub(crate) struct OpenedToc {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The file's bytes.
+    pub(crate) encrypted: Zeroizing<Vec<u8>>,
+    /// What was in it: holds the share.
+    pub(crate) json: Zeroizing<Vec<u8>>,
+    /// What it says, checked as far as it can be by itself.
+    pub(crate) toc: Toc,
+}
+
+impl Context {
+    /// The identities of `-i`, or those in the configuration folder. Asks nobody for anything.
+    pub(crate) fn load_identities(&self) -> Result<Identities, CliError> {
+        let default = self.paths()?.identities();
+        Ok(Identities::load(&self.identities, &default, Arc::new(self.ui))?)
+    }
+
+    /// Opens the Toc that `wanted` means: a file, or a group whose Toc is filed. Takes a PIN and a touch as the key wants.
+    /// The card is there when the Toc is filed.
+    pub(crate) fn open_toc(&self, wanted: &str) -> Result<(OpenedToc, Option<Card>), CliError> {
+        let (path, card) = Drawer::new(&self.paths()?).path_of(wanted)?;
+        Ok((open(&self.load_identities()?, &path)?, card))
+    }
+}
+
+/// Opens the Toc in the file `path`.
+pub(crate) fn open(identities: &Identities, path: &Path) -> Result<OpenedToc, CliError> {
+    let encrypted = files::read(path, MAX_TOC_FILE)?;
+    let failed = |source| CliError::Open { path: path.to_owned(), source };
+    let json = identities.decrypt(&encrypted).map_err(failed)?;
+    let toc = Toc::parse(&json).map_err(|source| CliError::Toc { path: path.to_owned(), source })?;
+    Ok(OpenedToc { path: path.to_owned(), encrypted, json, toc })
+}

@@ -35,7 +35,7 @@ as() {
         esac
         line+=" $word"
     done
-    printf '%s$ %s\n' "$name" "$line" >/dev/stderr
+    printf '%s$ %s\n' "$name" "$line" >&2
     quietly_as "$name" "$@"
 }
 quietly_as() {

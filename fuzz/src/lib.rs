@@ -6,6 +6,7 @@ mod seeds;
 use age_core::format::{FileKey, Stanza, read::age_stanza};
 use p256::SecretKey;
 use p256::ecdh::diffie_hellman;
+use quorate::import::{from_image, parse_any};
 use quorate_protocol::api::{AddToc, Denial, NewSession, Receipt, SessionKey};
 use quorate_protocol::header::Header;
 use quorate_protocol::invite::{Certificate, Invite, follow_chain};
@@ -24,7 +25,7 @@ pub use seeds::{age_identity, p256_identity, root_key, seeds};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, the same as the program's name in `fuzz_targets/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("armored", armored),
     ("base32", base32),
     ("bodies", bodies),
@@ -32,8 +33,10 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("farmfa_share", farmfa_share),
     ("group", group),
     ("header", header),
+    ("import", import),
     ("invite", invite),
     ("otpauth", otpauth),
+    ("picture", picture),
     ("plan", plan),
     ("recipient", recipient),
     ("stanza", stanza),
@@ -101,6 +104,11 @@ pub fn header(data: &[u8]) -> bool {
     true
 }
 
+/// Text that a person hands in as a secret: a key, an otpauth URI, an export of Google Authenticator, Aegis or 2FAS.
+pub fn import(data: &[u8]) -> bool {
+    text(data).is_some_and(|text| parse_any(text).is_ok())
+}
+
 /// An invite link.
 pub fn invite(data: &[u8]) -> bool {
     let Some(invite) = text(data).and_then(|text| Invite::parse(text).ok()) else { return false };
@@ -117,6 +125,11 @@ pub fn otpauth(data: &[u8]) -> bool {
     assert!(again == secret, "a secret changed in writing");
     let _ = secret.code_at(u64::MAX);
     true
+}
+
+/// A picture with QR codes.
+pub fn picture(data: &[u8]) -> bool {
+    from_image(data).is_ok()
 }
 
 /// The plan of a redeal.

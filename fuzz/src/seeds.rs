@@ -1,9 +1,11 @@
 //! Good input for every target, made by the same code that makes it for people, so that damage starts from the real thing.
 
 use ed25519_dalek::SigningKey;
+use image::{GrayImage, ImageFormat, Luma};
 use p256::SecretKey;
+use qrcode::{Color, QrCode};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
-use quorate_protocol::encoding::base64url;
+use quorate_protocol::encoding::{base64, base64url};
 use quorate_protocol::header::OraclePin;
 use quorate_protocol::invite::{Applicant, Certificate, CertifiedKind, Invite, InvitePayload, Purpose};
 use quorate_protocol::otp::OtpSecret;
@@ -13,6 +15,7 @@ use quorate_protocol::sealing::age_seal;
 use quorate_protocol::session::new_session_id;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use std::io::Cursor;
 
 /// The time at which seeds are valid, Unix seconds.
 pub const NOW: i64 = 1_800_000_000;
@@ -52,10 +55,12 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "farmfa_share" => FARMFA_SHARES.map(|share| share.as_bytes().to_vec()).to_vec(),
         "group" => vec![deal.group.to_json().into_bytes()],
         "header" => vec![deal.group.header.bytes().to_vec()],
+        "import" => vec![URI.as_bytes().to_vec(), migration().into_bytes()],
         "invite" => {
             vec![invite(&deal, None).to_url().into_bytes(), invite(&deal, Some(plan(&deal))).to_url().into_bytes()]
         }
         "otpauth" => vec![URI.as_bytes().to_vec(), b"otpauth://totp/a%20b?secret=jbswy3dpehpk3pxp".to_vec()],
+        "picture" => vec![qr_png(URI)],
         "plan" => vec![plan(&deal).bytes().to_vec()],
         "recipient" => recipients().iter().map(|recipient| recipient.to_string().into_bytes()).collect(),
         "stanza" => stanzas(),
@@ -106,6 +111,30 @@ fn stanzas() -> Vec<Vec<u8>> {
 /// Unpadded standard base64, as age headers have it. The bodies here fit one line.
 fn data_base64(bytes: &[u8]) -> String {
     base64url(bytes).replace('-', "+").replace('_', "/")
+}
+
+/// An export of Google Authenticator with one account.
+fn migration() -> String {
+    // Field 1 (entries) of 21 bytes: secret (1) of 10 bytes, name (2), algorithm (4) SHA-1, digits (5) six, type (6) TOTP.
+    let mut message = vec![0x0a, 21, 0x0a, 10];
+    message.extend_from_slice(b"0123456789");
+    message.extend_from_slice(&[0x12, 1, b'a', 0x20, 1, 0x28, 1, 0x30, 2]);
+    // Version (2) 1, one part (3), the first (4, left out), of batch (5) 7.
+    message.extend_from_slice(&[0x10, 1, 0x18, 1, 0x28, 7]);
+    format!("otpauth-migration://offline?data={}", base64(&message).replace('+', "%2B").replace('=', "%3D"))
+}
+
+fn qr_png(text: &str) -> Vec<u8> {
+    let code = QrCode::new(text).expect("a short text fits a QR code");
+    let side = u32::try_from(code.width()).expect("a QR code has few modules");
+    let dark = |x, y| code[(x as usize, y as usize)] == Color::Dark;
+    let picture = GrayImage::from_fn((side + 8) * 4, (side + 8) * 4, |x, y| {
+        let (x, y) = ((x / 4).wrapping_sub(4), (y / 4).wrapping_sub(4));
+        Luma([if x < side && y < side && dark(x, y) { 0 } else { 255 }])
+    });
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).expect("memory takes a PNG");
+    png.into_inner()
 }
 
 fn certificate() -> Certificate {

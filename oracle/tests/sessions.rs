@@ -569,6 +569,30 @@ async fn a_stranger_with_junk_does_not_keep_an_honest_quorum_out() {
     court.assert_code(&asked).await;
 }
 
+/// Failures of opening are counted where they could be used to probe a share; a stranger's junk ends nothing.
+#[tokio::test]
+async fn sixteen_failures_end_a_session_but_not_a_strangers() {
+    let court = Court::of(2, 3).await;
+    let asked = court.ask(1).await;
+    court.join(&asked, 1).await;
+    for round in 0..20 {
+        let junk = Asked::unproved(asked.encrypt(format!("junk {round}").as_bytes()));
+        assert_eq!(court.post(&asked.path("tocs"), &junk).await.status, StatusCode::OK);
+        assert_eq!(court.code(&asked).await.refusal(), (409, "not_quorate"), "round {round}");
+    }
+    court.join(&asked, 2).await;
+    court.assert_code(&asked).await;
+
+    let asked = court.ask(1).await;
+    court.join(&asked, 1).await;
+    for round in 0..16 {
+        let lie = asked.proved(&court.deal.tocs[1], asked.encrypt(format!("lie {round}").as_bytes()));
+        assert_eq!(court.post(&asked.path("tocs"), &lie).await.status, StatusCode::OK, "round {round}");
+        assert_eq!(court.code(&asked).await.refusal(), (409, "not_quorate"), "round {round}");
+    }
+    assert_eq!(court.code(&asked).await.refusal(), (410, "session_exhausted"));
+}
+
 #[tokio::test]
 async fn events_are_told_in_order_and_resumed() {
     let court = Court::of(2, 3).await;

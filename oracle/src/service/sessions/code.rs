@@ -121,7 +121,9 @@ impl Sessions {
     ) -> Result<SessionError, SessionError> {
         let id = record.id().to_owned();
         let dropped = self.drop_false(&id, &record, false_tocs).await?;
-        if !dropped.is_empty() {
+        // A stranger's junk in a group of ours says nothing about its shares, and must not end a session.
+        let probing = record.group.is_none() || dropped.iter().any(|name| name != "unproved");
+        if !dropped.is_empty() && probing {
             let event = EventText::default().seal(&id, "exhausted", &self.inner.at_rest, &mut self.rng());
             self.inner.store.record_failure(&id, MAX_FAILURES, self.now_ms(), event).await?;
         }

@@ -11,7 +11,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/quorate-demo.XXXXXX")
 oracle_pid=
 cleanup() {
     if [[ -n $oracle_pid ]]; then
-        kill "$oracle_pid" 2>/dev/null && wait "$oracle_pid" 2>/dev/null || true
+        kill "$oracle_pid" 2>/dev/null || true
+        wait "$oracle_pid" 2>/dev/null || true
     fi
     rm -rf -- "$work"
 }

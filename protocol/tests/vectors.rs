@@ -291,3 +291,34 @@ fn encrypted_tocs_open() {
         assert_eq!(opened, text(&file, "plaintext").as_bytes(), "{}", case["recipient"]);
     }
 }
+
+#[test]
+fn the_specification_names_every_file_and_every_label() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let spec = std::fs::read_to_string(root.join("SPEC.md")).expect("the specification");
+    let files: Vec<String> = std::fs::read_dir(path(""))
+        .expect("the folder of vectors")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|file| file.extension().is_some_and(|extension| extension == "json"))
+        .map(|file| file.file_name().expect("a name").to_string_lossy().into_owned())
+        .collect();
+    assert!(files.len() >= 10, "{files:?}");
+    for name in files {
+        assert!(spec.contains(&format!("`{name}`")), "SPEC.md does not name {name}");
+    }
+    let mut labels = 0;
+    for entry in std::fs::read_dir(root.join("src")).expect("the sources") {
+        let file = entry.expect("an entry").path();
+        if file.is_dir() {
+            continue;
+        }
+        let source = std::fs::read_to_string(&file).expect("a source");
+        for rest in source.split("b\"quorate/1 ").skip(1) {
+            let word = rest.split(['"', '\\']).next().expect("split yields at least one");
+            labels += 1;
+            let known = spec.contains(&format!("quorate/1 {word}")) || spec.contains(&format!("`… {word}\\0`"));
+            assert!(known, "SPEC.md does not name the label quorate/1 {word} of {}", file.display());
+        }
+    }
+    assert!(labels >= 14, "only {labels} labels found: the sources write them differently now");
+}

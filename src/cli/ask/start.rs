@@ -19,6 +19,9 @@ use quorate_protocol::session::Kek;
 use quorate_protocol::toc::{Toc, WholeToc};
 use serde_json::value::RawValue;
 
+/// Equal requests that may be made in one second.
+const MAX_EQUAL: i64 = 10;
+
 /// A session that has been started, verified and kept.
 pub(super) struct Started {
     pub(super) client: Client,
@@ -49,7 +52,7 @@ pub(super) fn start(
 ) -> Result<Started, CliError> {
     let client = Client::new(&pin.url, &args.network.options())?;
     let now = context.now();
-    let credentials = client.create(&request(args, own, plan, now)?)?;
+    let credentials = create(&client, args, own, plan, now)?;
     let kek = Kek::from_base64(&credentials.kek)?;
     let invite = match verify(args, own, plan, pin, &credentials, now) {
         Ok(invite) => invite,
@@ -66,6 +69,24 @@ pub(super) fn start(
         client.add_toc(kept.id(), &approval(whole, &kept.invite)?)?;
     }
     Ok(Started { client, kept, expires_at: credentials.session.expires_at })
+}
+
+/// Asks for the session. Two equal requests in one second make one and the same proof, which an oracle takes once: the
+/// second is then signed for the next second.
+fn create(
+    client: &Client,
+    args: &AskArgs,
+    own: &OpenedToc,
+    plan: Option<&Plan>,
+    now: i64,
+) -> Result<SessionCredentials, CliError> {
+    let mut time = now;
+    loop {
+        match client.create(&request(args, own, plan, time)?) {
+            Err(error) if error.code() == Some("proof_used") && time - now < MAX_EQUAL => time += 1,
+            result => return Ok(result?),
+        }
+    }
 }
 
 fn request(args: &AskArgs, own: &OpenedToc, plan: Option<&Plan>, now: i64) -> Result<NewSession, CliError> {

@@ -24,7 +24,7 @@ pub(crate) enum Wait {
 /// An event as people read it.
 pub(crate) fn in_words(event: &Event) -> String {
     let who = event.who.as_deref().map_or_else(|| "somebody".to_owned(), shown);
-    let progress = event.session.as_ref().map(|session| format!(" ({})", counts(session))).unwrap_or_default();
+    let progress = event.session.as_ref().map(|session| format!(" (now {})", counts(session))).unwrap_or_default();
     match event.kind.as_str() {
         "created" => format!("{} asked", named(event)),
         "joined" => format!("{who} has joined{progress}"),

@@ -65,13 +65,13 @@ pub fn router(state: AppState) -> Router {
         .route("/sessions/{id}/redeal", get(sessions::fetch).post(sessions::redeal))
         .route("/sessions/{id}/tocs", post(sessions::approve))
         .route("/sessions/{id}/totp", post(sessions::code))
-        .route("/system.css", get(system::style))
-        .method_not_allowed_fallback(async || not_allowed());
+        .route("/system.css", get(system::style));
     finish(routes, state)
 }
 
-/// What surrounds every set of routes: base path, unknown routes, body limit, observation.
+/// What surrounds every set of routes: base path, unknown routes and methods, body limit, observation.
 pub(crate) fn finish(routes: Router<AppState>, state: AppState) -> Router {
+    let routes = routes.method_not_allowed_fallback(async || not_allowed());
     let routes = match state.config.base_path.as_str() {
         "" => routes,
         base => Router::new().nest(base, routes.clone()).merge(routes),

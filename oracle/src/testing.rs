@@ -66,7 +66,9 @@ impl TestSetup {
         flags.extend(self.flags);
         let config = Config::load(None, |_| None, &flags).expect("the test's settings are valid");
         let tls = match (&config.tls_certificate, &config.tls_key) {
-            (Some(certificate), Some(key)) => Some(Tls::load(certificate, key).expect("the test's TLS files are valid")),
+            (Some(certificate), Some(key)) => {
+                Some(Tls::load(certificate, key).expect("the test's TLS files are valid"))
+            }
             _ => None,
         };
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -69,7 +69,8 @@ impl fmt::Debug for Tls {
 /// The certificates of a PEM file, the server's own first.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |error: pem::Error| file_error(path, "certificate", &error);
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
     if chain.is_empty() { Err(failed(pem::Error::NoItemsFound)) } else { Ok(chain) }
 }
 

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 24] = [
+const OTHER: [(&str, &str); 25] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("name", "oracle of Delphi"),
@@ -29,6 +29,7 @@ const OTHER: [(&str, &str); 24] = [
     ("invite.days", "30"),
     ("sessions.pending_seconds", "120"),
     ("sessions.max_codes", "4"),
+    ("sessions.remember_seconds", "60"),
     ("sessions.open", "50"),
     ("sessions.open_per_source", "5"),
 ];
@@ -67,8 +68,8 @@ fn every_key_can_be_set_in_the_file() {
     let quoted = |value: &str| {
         if value.parse::<u32>().is_ok() || value == "true" { value.to_owned() } else { format!("{value:?}") }
     };
-    let text: String = OTHER.iter().map(|(path, value)| format!("{path} = {}\n", quoted(value))).collect();
-    assert_eq!(shown(&from_file(&text).unwrap()), others());
+    let lines = OTHER.map(|(path, value)| format!("{path} = {}", quoted(value)));
+    assert_eq!(shown(&from_file(&lines.join("\n")).unwrap()), others());
 }
 
 #[test]
@@ -88,7 +89,8 @@ fn a_flag_wins_over_the_environment() {
 
 #[test]
 fn arrays_and_tables_of_toml_are_read() {
-    let config = from_file("behind_proxy = true\ntrusted_proxies = [\"10.0.0.1\", \"10.0.0.2\"]\n[limits]\nconnections = 5");
+    let config =
+        from_file("behind_proxy = true\ntrusted_proxies = [\"10.0.0.1\", \"10.0.0.2\"]\n[limits]\nconnections = 5");
     let config = config.unwrap();
     assert_eq!((config.trusted_proxies.len(), config.connections), (2, 5));
 }
@@ -135,7 +137,9 @@ fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
         Config::load(None, |_| None, &flags)
     };
     for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"] {
-        assert!(matches!(load(&[("listen", address)]), Err(ConfigError::Conflict(text)) if text.contains("--behind-proxy")));
+        assert!(
+            matches!(load(&[("listen", address)]), Err(ConfigError::Conflict(text)) if text.contains("--behind-proxy"))
+        );
         assert!(load(&[("listen", address), ("behind_proxy", "true")]).is_ok());
         assert!(load(&[("listen", address), ("tls.certificate", "c"), ("tls.key", "k")]).is_ok());
     }

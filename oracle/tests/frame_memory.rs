@@ -36,7 +36,10 @@ struct Secret {
 }
 
 /// Handles a secret as services do: on the pool, with copies on the stack. Answers with it reversed: a new secret.
-async fn sensitive(State(state): State<AppState>, SensitiveJson(body): SensitiveJson<Secret>) -> ApiResult<Json<Secret>> {
+async fn sensitive(
+    State(state): State<AppState>,
+    SensitiveJson(body): SensitiveJson<Secret>,
+) -> ApiResult<Json<Secret>> {
     let kek = state.crypto.run(move || deep(&body.kek, 8)).await?;
     Ok(Json(Secret { kek }))
 }
@@ -62,10 +65,8 @@ async fn keep(SensitiveJson(body): SensitiveJson<Secret>) -> StatusCode {
 }
 
 fn routes(state: AppState) -> Router {
-    let routes = Router::new()
-        .route("/header", post(header))
-        .route("/keep", post(keep))
-        .route("/sensitive", post(sensitive));
+    let routes =
+        Router::new().route("/header", post(header)).route("/keep", post(keep)).route("/sensitive", post(sensitive));
     surrounded(routes, state)
 }
 

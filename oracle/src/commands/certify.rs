@@ -83,11 +83,8 @@ impl Certify {
     fn issue(&self, root: &SigningKey, invite: &VerifyingKey, days: u32) -> Result<Vec<Certificate>, KeyError> {
         let now = SystemClock.now();
         let Some(file) = &self.successor else { return Ok(vec![for_invites(root, invite, now, days)]) };
-        let successor = if file.exists() {
-            keys::read_signing_key(file)?
-        } else {
-            keys::create_signing_key(file, &SystemEntropy)?
-        };
+        let successor =
+            if file.exists() { keys::read_signing_key(file)? } else { keys::create_signing_key(file, &SystemEntropy)? };
         let succession = for_successor(root, &successor.verifying_key(), now, SUCCESSOR_DAYS);
         Ok(vec![succession, for_invites(&successor, invite, now, days)])
     }
@@ -105,7 +102,9 @@ fn put_in_place(keys: &Keys, new: &[Certificate]) -> Outcome {
         tell("the invite certificate is in place; a running oracle reads it on SIGHUP, and within the hour by itself");
     } else {
         let fingerprint = quorate_protocol::api::fingerprint(root.as_bytes());
-        tell(&format!("the root key is now {fingerprint}; restart the oracle, and replace its {ROOT_KEY} if it keeps one"));
+        tell(&format!(
+            "the root key is now {fingerprint}; restart the oracle, and replace its {ROOT_KEY} if it keeps one"
+        ));
     }
     Ok(())
 }

@@ -131,10 +131,15 @@ fn warn_of_certificate(standing: Standing) {
     match standing {
         Standing::Valid(_) => {}
         Standing::Expiring(until) => {
-            tracing::warn!(until, "the invite certificate ends soon and the root key is not here: run quorate-oracle certify");
+            tracing::warn!(
+                until,
+                "the invite certificate ends soon and the root key is not here: run quorate-oracle certify"
+            );
         }
         Standing::Invalid => {
-            tracing::error!("there is no valid invite certificate and the root key is not here: run quorate-oracle certify");
+            tracing::error!(
+                "there is no valid invite certificate and the root key is not here: run quorate-oracle certify"
+            );
         }
     }
 }

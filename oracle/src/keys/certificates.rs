@@ -142,8 +142,7 @@ mod tests {
     fn a_successor_takes_over_and_old_pins_still_lead_to_the_invite_key() {
         let (old, new, invite) = (key(1), key(2), key(3).verifying_key());
         let chain = Chain(vec![for_invites(&old, &invite, NOW, 90)]);
-        let ceremony =
-            [for_successor(&old, &new.verifying_key(), NOW, 3650), for_invites(&new, &invite, NOW, 90)];
+        let ceremony = [for_successor(&old, &new.verifying_key(), NOW, 3650), for_invites(&new, &invite, NOW, 90)];
         let (chain, root) = chain.extended(&ceremony, &old.verifying_key(), &invite, NOW).unwrap();
         assert_eq!(root, new.verifying_key());
         assert_eq!(chain.certificates().len(), 2);
@@ -161,9 +160,18 @@ mod tests {
         let (root, invite) = (key(1), key(3).verifying_key());
         let extend = |new: &[Certificate]| Chain::default().extended(new, &root.verifying_key(), &invite, NOW);
         assert!(matches!(extend(&[for_invites(&key(9), &invite, NOW, 90)]), Err(CertificateError::Astray(_))));
-        assert!(matches!(extend(&[for_invites(&root, &key(9).verifying_key(), NOW, 90)]), Err(CertificateError::OtherKey)));
-        assert!(matches!(extend(&[for_invites(&root, &invite, NOW - 100 * DAY, 90)]), Err(CertificateError::Astray(_))));
-        assert!(matches!(extend(&[for_successor(&root, &key(2).verifying_key(), NOW, 9)]), Err(CertificateError::Astray(_))));
+        assert!(matches!(
+            extend(&[for_invites(&root, &key(9).verifying_key(), NOW, 90)]),
+            Err(CertificateError::OtherKey)
+        ));
+        assert!(matches!(
+            extend(&[for_invites(&root, &invite, NOW - 100 * DAY, 90)]),
+            Err(CertificateError::Astray(_))
+        ));
+        assert!(matches!(
+            extend(&[for_successor(&root, &key(2).verifying_key(), NOW, 9)]),
+            Err(CertificateError::Astray(_))
+        ));
         assert!(extend(&[]).is_err());
         assert!(Chain::parse("{}").is_err() && Chain::parse("").is_err());
     }

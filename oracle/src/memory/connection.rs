@@ -81,7 +81,11 @@ impl<S> Wiping<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wiping<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Some(held) = &self.held
             && !held.settle()
         {

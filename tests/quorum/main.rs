@@ -8,6 +8,7 @@ mod farmfa;
 mod forgeries;
 mod redeals;
 mod terminal;
+mod trouble;
 
 use std::fs;
 use support::{Key, Oracle, Person, Program, otpauth};

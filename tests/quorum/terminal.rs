@@ -1,7 +1,7 @@
-//! What only happens on a terminal: the question before a Toc is sent, and the answer no.
+//! What only happens on a terminal: the question before a Toc is sent, the answer no, a code's countdown.
 
-use super::Table;
 use super::support::Key;
+use super::{Table, session_of};
 use rexpect::session::spawn_command;
 
 /// How long a line may take, in milliseconds.
@@ -26,5 +26,20 @@ fn a_constituent_reads_first_and_may_decline() {
     terminal.exp_string("Send your Toc for this? [y/N]").expect("the question");
     terminal.send_line("y").expect("typed");
     terminal.exp_string("your Toc has been sent").expect("sent");
+    terminal.exp_eof().expect("ended");
+}
+
+#[test]
+fn a_code_counts_down_where_somebody_watches() {
+    let table = Table::deal(&["ann", "bob"], 2, Key::Plain);
+    let (asking, invite) = table.ask("ann", &["--no-wait", "--ttl", "600"]);
+    asking.end().ok();
+    table.person("bob").quorate(&["join", &invite, "--yes"]).ok();
+    let ann = table.person("ann");
+    let mut terminal =
+        spawn_command(ann.command(&["session", "code", session_of(&invite)]), Some(LIMIT_MS)).expect("a terminal");
+    terminal.exp_regex("[0-9]{6}\r\n").expect("the code");
+    terminal.exp_string("this code ends in").expect("the countdown");
+    terminal.send_control('c').expect("typed");
     terminal.exp_eof().expect("ended");
 }

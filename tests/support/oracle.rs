@@ -1,6 +1,9 @@
 //! A real oracle: the program itself, on a port that the system picks, with a state of its own.
 
 use super::Program;
+use quorate::client::{Client, ClientOptions};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -8,8 +11,8 @@ use tempfile::TempDir;
 /// A running oracle; ends when dropped.
 #[derive(Debug)]
 pub struct Oracle {
-    _program: Program,
-    _state: TempDir,
+    program: Option<Program>,
+    state: TempDir,
     /// Base URL.
     pub url: String,
     /// The root key's fingerprint, as the operator would publish it.
@@ -17,18 +20,48 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// Starts one.
+    /// Starts one on plain HTTP.
     pub fn start() -> Self {
         let state = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(state.path());
-        let mut program = Program::start(&mut command);
-        let line = program.says("listening on http");
-        let url = line.split_whitespace().find(|word| word.starts_with("http")).expect("its address").to_owned();
-        let description = quorate::client::Client::describe(&url, &quorate::client::ClientOptions::default());
-        let fingerprint = description.expect("it describes itself").fingerprint;
-        Self { _program: program, _state: state, url, fingerprint }
+        Self::serve(state, &[], &ClientOptions::default())
     }
+
+    /// Starts one with a certificate for 127.0.0.1, which is its own authority; gives the PEM file of that.
+    pub fn start_tls() -> (Self, PathBuf) {
+        let state = tempfile::tempdir().expect("a folder");
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let (certificate, key) = (state.path().join("tls.pem"), state.path().join("tls.key"));
+        std::fs::write(&certificate, made.cert.pem()).expect("written");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("set");
+        let options = ClientOptions { ca: Some(certificate.clone()), ..ClientOptions::default() };
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        let arguments = ["--tls-certificate", &text(&certificate), "--tls-key", &text(&key)];
+        (Self::serve(state, &arguments, &options), certificate)
+    }
+
+    fn serve(state: TempDir, arguments: &[&str], options: &ClientOptions) -> Self {
+        let (program, url) = serve(state.path(), "127.0.0.1:0", arguments);
+        let fingerprint = Client::describe(&url, options).expect("it describes itself").fingerprint;
+        Self { program: Some(program), state, url, fingerprint }
+    }
+
+    /// Kills it without warning, and starts it again on the same port and state.
+    pub fn kill_and_restart(&mut self) {
+        // Dropping kills with SIGKILL and waits for the end.
+        drop(self.program.take());
+        let address = self.url.strip_prefix("http://").expect("plain HTTP").to_owned();
+        self.program = Some(serve(self.state.path(), &address, &[]).0);
+    }
+}
+
+fn serve(state: &Path, address: &str, arguments: &[&str]) -> (Program, String) {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", address, "--state"]).arg(state).args(arguments);
+    let mut program = Program::start(&mut command);
+    let line = program.says("listening on http");
+    let url = line.split_whitespace().find(|word| word.starts_with("http")).expect("its address").to_owned();
+    (program, url)
 }
 
 /// The oracle's program, built beside ours.

@@ -64,11 +64,22 @@ pub(super) fn start(
     };
     let over_at = invite.fields().expires + credentials.session.ttl;
     let kept = Kept { oracle: pin.url.clone(), invite, kek, over_at, counted: args.max_codes.is_some() };
-    kept.save(&context.paths()?.sessions(), now)?;
+    let folder = context.paths()?.sessions();
+    if let Err(error) = kept.save(&folder, now).and_then(|()| join(&client, own, &kept)) {
+        // Nobody has seen the invite yet: a session without its applicant serves no one.
+        let _ = client.cancel(kept.id(), &kept.kek);
+        Kept::forget(&folder, kept.id());
+        return Err(error);
+    }
+    Ok(Started { client, kept, expires_at: credentials.session.expires_at })
+}
+
+/// The applicant's own Toc, like everybody else's. farMFA's has come with the request.
+fn join(client: &Client, own: &OpenedToc, kept: &Kept) -> Result<(), CliError> {
     if let Toc::Whole(whole) = &own.toc {
         client.add_toc(kept.id(), &approval(whole, &kept.invite)?)?;
     }
-    Ok(Started { client, kept, expires_at: credentials.session.expires_at })
+    Ok(())
 }
 
 /// Asks for the session. Two equal requests in one second make one and the same proof, which an oracle takes once: the

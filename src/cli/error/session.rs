@@ -161,7 +161,9 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::CaFile { .. } => "name a PEM file of certificate authorities",
         ClientError::Insecure { .. } => "use https://, or --insecure-http inside a closed network",
         ClientError::NoRoots => "install ca-certificates, or name a PEM file with --ca",
-        ClientError::Unreachable { .. } => "check the address and the connection; `quorate doctor` looks closer",
+        ClientError::Unreachable { .. } => {
+            "check the address and the connection; a private certificate authority is named with --ca FILE"
+        }
         ClientError::Refused(refusal) => match refusal.code.as_str() {
             "bad_proof" => "check that the Toc is of this group",
             "proof_time" => "set this machine's clock: `quorate doctor` compares it with the oracle's",

@@ -32,11 +32,25 @@ pub(crate) use error::CliError;
 pub(crate) use network::NetworkArgs;
 pub(crate) use paths::Paths;
 
+const ENVIRONMENT: &str = "\
+Identities:
+  -i names files of AGE-SECRET-KEY and AGE-PLUGIN lines, sealed with a passphrase or not, and soft
+  tokens. Without -i, $XDG_CONFIG_HOME/quorate/identities is tried, a file or a folder of such files.
+  Only a key that can open a Toc is asked for its PIN.
+
+Environment:
+  QUORATE_PIN_COMMAND  Program (run by sh) whose first line of output is the PIN; QUORATE_PIN_PROMPT
+                       tells it what is asked for
+  QUORATE_SOFT_TOUCH   yes, no or timeout: answers the touches of soft tokens, and of nothing else
+  SSL_CERT_FILE        Certificate authorities to trust instead of the system's
+  XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XDG_STATE_HOME
+                       Where identities and trusted oracles, filed Tocs, and sessions are kept";
+
 /// Split a second factor among people; a quorum of touches yields one code, never the secret.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not quorate, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "quorate", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "quorate", version, disable_help_subcommand = true, max_term_width = 100, after_long_help = ENVIRONMENT)]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -49,9 +63,6 @@ struct Cli {
 #[command(next_help_heading = "Options of every command")]
 struct GlobalArgs {
     /// Age identity file or soft token to open Tocs with; may be given again
-    ///
-    /// As in age: files of AGE-SECRET-KEY and AGE-PLUGIN lines, sealed with a passphrase or not, and soft tokens. Without it,
-    /// `$XDG_CONFIG_HOME/quorate/identities` is tried, a file or a folder of such files.
     #[arg(short = 'i', long = "identity", value_name = "FILE", global = true)]
     identities: Vec<PathBuf>,
     /// Print data as JSON, one value a line

@@ -87,6 +87,8 @@ pub(crate) fn run(context: &Context, args: &DealArgs) -> Result<(), CliError> {
     };
     let seats = seat(context, players)?;
     check_output(&args.output, &seats)?;
+    // The folder first: a place where nothing can be written is found before the secret is asked for.
+    let batch = Batch::new(&args.output)?;
     warn(context, args, &seats);
 
     let secret = args.secret.read(context.ui)?;
@@ -103,7 +105,7 @@ pub(crate) fn run(context: &Context, args: &DealArgs) -> Result<(), CliError> {
     };
     let dealt = deal(&request, &mut rand::rng())?;
     drop(secret);
-    let paths = write(&args.output, &dealt, &seats)?;
+    let paths = write(batch, &dealt, &seats)?;
     print(context, &dealt, &paths)?;
     advise(context, &dealt);
     Ok(())
@@ -140,7 +142,7 @@ fn warn(context: &Context, args: &DealArgs, seats: &[Seat]) {
     let without_spare = seats.iter().filter(|seat| seat.player.recipients.len() == 1).count();
     if args.threshold == seats.len() && without_spare > 0 {
         ui.warn(format_args!(
-            "all {} Tocs will be needed: whoever loses a key without a spare loses the account for everyone",
+            "every one of the {} Tocs will be needed: whoever loses a key without a spare loses the account for everyone",
             seats.len()
         ));
     }
@@ -161,7 +163,7 @@ fn describe(secret: &OtpSecret) -> String {
 }
 
 /// Encrypts every Toc, then writes all files.
-fn write(folder: &Path, dealt: &Deal, seats: &[Seat]) -> Result<Vec<PathBuf>, CliError> {
+fn write(mut batch: Batch, dealt: &Deal, seats: &[Seat]) -> Result<Vec<PathBuf>, CliError> {
     let mut encrypted = Vec::new();
     for (toc, seat) in dealt.tocs.iter().zip(seats) {
         let recipients = seat.recipients.iter().map(|recipient| &**recipient);
@@ -169,7 +171,6 @@ fn write(folder: &Path, dealt: &Deal, seats: &[Seat]) -> Result<Vec<PathBuf>, Cl
             .map_err(|source| CliError::Encrypt { holder: seat.player.holder.clone(), source: Box::new(source) })?;
         encrypted.push(armored);
     }
-    let mut batch = Batch::new(folder)?;
     for (armored, seat) in encrypted.iter().zip(seats) {
         batch.stage(&seat.file, armored.as_bytes())?;
     }

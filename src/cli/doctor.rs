@@ -63,7 +63,7 @@ fn identities(context: &Context) -> Finding {
                     what: what.to_owned(),
                     state: State::Warning,
                     found: "none whose recipient is known without a passphrase".to_owned(),
-                    cure: Some("make a key with `quorate key generate`, or name a file with -i".to_owned()),
+                    cure: Some("make a key with `quorate key generate --soft FILE`, or name a file with -i".to_owned()),
                 },
                 recipients => ok(what, format!("{tokens} tokens, {recipients} recipients")),
             }

@@ -92,7 +92,7 @@ pub(crate) enum CliError {
         names: Vec<String>,
     },
     /// Several tokens, or none, when one was meant.
-    #[error("{0} tokens were found, so one must be named")]
+    #[error("{}", if *.0 == 0 { "no token was named" } else { "several tokens were named, and one is wanted" })]
     NotOneToken(usize),
     /// A Toc that does not open.
     #[error("{}: {source}", .path.display())]
@@ -193,7 +193,8 @@ impl CliError {
     pub(crate) fn report(&self) {
         // Whoever closed the pipe has what they wanted.
         let closed = matches!(self, Self::Ui(UiError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe);
-        if !closed {
+        // And whoever pressed Ctrl-C knows.
+        if !closed && !matches!(self, Self::Ui(UiError::Interrupted)) {
             Ui::failure(self, self.hint().as_deref());
         }
     }

@@ -17,8 +17,8 @@ const MAX_PICTURE: u64 = 32 * 1024 * 1024;
 #[command(next_help_heading = "The secret")]
 pub(crate) struct SecretArgs {
     /// `-` reads an otpauth URI, a base32 key or an otpauth-migration URI from stdin
-    #[arg(long, value_name = "-", alias = "secret", allow_hyphen_values = true, num_args = 0..)]
-    otpauth: Option<Vec<String>>,
+    #[arg(long, value_name = "-", alias = "secret")]
+    otpauth: Option<String>,
     /// Picture (PNG or JPEG) of the account's QR code; again for each part of an export
     #[arg(long, value_name = "IMAGE")]
     qr: Vec<PathBuf>,
@@ -26,14 +26,14 @@ pub(crate) struct SecretArgs {
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// `-` reads the secret from stdin, as does a stdin that is no terminal; otherwise you are asked
-    #[arg(value_name = "-", allow_hyphen_values = true)]
+    #[arg(value_name = "-")]
     stdin: Vec<String>,
 }
 
 impl SecretArgs {
     /// Refuses a secret that was put into an argument, without repeating it.
     pub(crate) fn check(&self) -> Result<(), CliError> {
-        let mut words = self.otpauth.iter().flatten().chain(&self.stdin);
+        let mut words = self.otpauth.iter().chain(&self.stdin);
         if words.any(|word| word != "-") {
             return Err(CliError::SecretInArgument);
         }

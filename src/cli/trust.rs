@@ -68,7 +68,7 @@ pub(crate) enum TrustError {
         cause: &'static str,
     },
     /// No oracle is trusted, or none was named among several.
-    #[error("{0} oracles are trusted, so one must be named")]
+    #[error("{}", if *.0 == 0 { "no oracle is trusted yet" } else { "several oracles are trusted, so one must be named" })]
     NotNamed(usize),
     /// Nobody has said that this oracle is to be trusted.
     #[error("{0} is not among the oracles that you trust")]

@@ -61,10 +61,7 @@ fn drawer(error: &DrawerError) -> String {
         DrawerError::Ambiguous { .. } => "name the file itself, or more of the group's name: `quorate toc list --json`",
         DrawerError::Card(path) => {
             let toc = path.with_extension("").with_extension("toc.age");
-            return format!(
-                "`quorate toc add {}` opens the Toc and describes it anew",
-                shown(&toc.to_string_lossy())
-            );
+            return format!("`quorate toc add {}` opens the Toc and describes it anew", shown(&toc.to_string_lossy()));
         }
         DrawerError::NotFiled(_) => "`quorate toc list` shows what is filed, `quorate toc add FILE` files a Toc",
         DrawerError::Short(_) => "file the one that the dealer gave you",
@@ -139,6 +136,7 @@ fn token(error: &TokenError) -> Option<String> {
     let hint = match error {
         TokenError::CodeFormat(_) | TokenError::DefaultCode(_) => "choose 6 to 8 characters that others will not guess",
         TokenError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
+        TokenError::Malformed { .. } => "name a soft token, or a new file to make one in",
         TokenError::NoFreeSlot => "use another token, or slot 9d if nothing else uses it: --slot 9d",
         TokenError::NoKey(_) | TokenError::NoSuchSlot(_) => {
             "`quorate key list` shows the keys; slots are 82 to 95 and 9d"

@@ -77,9 +77,10 @@ fn good(path: &Path, card: Card, opened: &OpenedToc, trust: &TrustStore) -> Verd
         warnings.push("a Toc of farMFA holds nothing to check its share against; it could only be read".to_owned());
     }
     match &card.oracle {
-        None => {
+        None if trust.oracles().is_empty() => {
             warnings.push("no oracle is named in it: `quorate oracle trust URL` says which one you mean".to_owned());
         }
+        None => {}
         Some(pin) => match trust.find(&pin.url) {
             Ok(known) if known.root_key != pin.root_key => {
                 warnings.push(format!("it names another root key for {} than the one that you trust", shown(&pin.url)));
@@ -108,7 +109,7 @@ fn bad(path: &Path, error: &CliError) -> Verdict {
 fn line(verdict: &Verdict) -> String {
     let file = verdict.file.display();
     if let Some(error) = &verdict.error {
-        return format!("FAILED  {file}: {error}");
+        return format!("FAILED  {error}");
     }
     let holder = verdict.holder.as_deref().map_or_else(|| "a player of farMFA".to_owned(), shown);
     format!("ok      {file}: a Toc of {holder}")

@@ -1,0 +1,21 @@
+//! The command line as people meet it: transcripts of what it says and returns, and what no transcript can show. It knows
+//! nothing of the insides; sessions have tests of their own, with a real oracle.
+
+mod deal;
+mod home;
+mod oracle;
+mod terminal;
+
+/// Each transcript runs in a folder of its own, which is also the home: `./.config` and `./.local` are in it.
+#[test]
+fn transcripts() {
+    trycmd::TestCases::new()
+        .env("HOME", ".")
+        .env("XDG_CONFIG_HOME", "")
+        .env("XDG_DATA_HOME", "")
+        .env("XDG_RUNTIME_DIR", "")
+        .env("XDG_STATE_HOME", "")
+        .env("QUORATE_PIN_COMMAND", "echo 493027")
+        .env("QUORATE_SOFT_TOUCH", "yes")
+        .case("tests/cli/transcripts/*.trycmd");
+}

@@ -26,7 +26,7 @@ pub(crate) fn in_words(event: &Event) -> String {
     let who = event.who.as_deref().map_or_else(|| "somebody".to_owned(), shown);
     let progress = event.session.as_ref().map(|session| format!(" (now {})", counts(session))).unwrap_or_default();
     match event.kind.as_str() {
-        "created" => format!("{} asked", named(event)),
+        "created" => format!("{who} asked"),
         "joined" => format!("{who} has joined{progress}"),
         "denied" => match event.reason.as_deref().filter(|reason| !reason.is_empty()) {
             Some(reason) => format!("{who} says no: {}", shown(reason)),
@@ -47,10 +47,6 @@ pub(crate) fn in_words(event: &Event) -> String {
 /// `2 of 3 needed`.
 pub(crate) fn counts(session: &Session) -> String {
     format!("{} of {} needed", session.tocs_provided, session.tocs_threshold)
-}
-
-fn named(event: &Event) -> String {
-    event.who.as_deref().map_or_else(|| "somebody".to_owned(), shown)
 }
 
 /// How a session ended, from the stable word of a refusal.

@@ -231,8 +231,8 @@ impl Store {
         .await
     }
 
-    /// Counts a failed attempt to open Tocs, and closes the session as exhausted when it is number `cap`. Gives the
-    /// count; a closed session's does not grow, an unknown one's is 0.
+    /// Counts a failed attempt to open Tocs. Number `cap` closes the session as exhausted, with the event; no other
+    /// writes one. Gives the count; a closed session's does not grow, an unknown one's is 0.
     pub async fn record_failure(&self, id: &str, cap: i64, now: i64, event: NewEvent) -> Result<i64, StoreError> {
         self.write((id.to_owned(), cap, now, event), |tx, (id, cap, now, event)| {
             Box::pin(codes::fail(tx, id, *cap, *now, event))

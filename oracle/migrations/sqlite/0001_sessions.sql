@@ -1,7 +1,11 @@
 -- Sessions and what belongs to them. Every `sealed` column is sealed by the service; times are Unix milliseconds.
+--
+-- A session's id is random, so that rows kept in its order would each dirty a page of their own. What belongs to a session
+-- is therefore kept in the order of its number, which never leaves the store.
 
 CREATE TABLE sessions (
-    id            TEXT    PRIMARY KEY NOT NULL,
+    number        INTEGER PRIMARY KEY,
+    id            TEXT    NOT NULL UNIQUE,
     purpose       INTEGER NOT NULL CHECK (purpose IN (0, 1)),       -- 0 code, 1 redeal
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL,
@@ -26,33 +30,33 @@ CREATE INDEX sessions_to_expire ON sessions (ends_at) WHERE closed_at IS NULL;
 CREATE INDEX sessions_to_delete ON sessions (closed_at) WHERE closed_at IS NOT NULL;
 
 CREATE TABLE tocs (
-    session_id TEXT    NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    session    INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
     digest     BLOB    NOT NULL,
     x          INTEGER CHECK (x BETWEEN 1 AND 255),
     proved     INTEGER NOT NULL CHECK (proved IN (0, 1)),
     at         INTEGER NOT NULL,
     arrival    INTEGER NOT NULL,                                    -- order within the session
     sealed     BLOB    NOT NULL,
-    PRIMARY KEY (session_id, digest),
+    PRIMARY KEY (session, digest),
     CHECK (proved = 0 OR x IS NOT NULL)
 ) STRICT;
 
-CREATE UNIQUE INDEX tocs_slot ON tocs (session_id, x) WHERE proved = 1;
+CREATE UNIQUE INDEX tocs_slot ON tocs (session, x) WHERE proved = 1;
 
 CREATE TABLE denials (
-    session_id TEXT    NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    x          INTEGER NOT NULL CHECK (x BETWEEN 1 AND 255),
-    at         INTEGER NOT NULL,
-    PRIMARY KEY (session_id, x)
+    session INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
+    x       INTEGER NOT NULL CHECK (x BETWEEN 1 AND 255),
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (session, x)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
-    session_id TEXT    NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    seq        INTEGER NOT NULL,
-    at         INTEGER NOT NULL,
-    kind       TEXT    NOT NULL,
-    sealed     BLOB    NOT NULL,
-    PRIMARY KEY (session_id, seq)
+    session INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
+    seq     INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    kind    TEXT    NOT NULL,
+    sealed  BLOB    NOT NULL,
+    PRIMARY KEY (session, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE used (
@@ -63,7 +67,7 @@ CREATE TABLE used (
 CREATE INDEX used_to_forget ON used (expires_at);
 
 CREATE TABLE redeals (
-    session_id   TEXT    PRIMARY KEY NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    session      INTEGER PRIMARY KEY REFERENCES sessions (number) ON DELETE CASCADE,
     old_group    BLOB,
     new_group    BLOB    NOT NULL,
     threshold    INTEGER NOT NULL CHECK (threshold BETWEEN 1 AND 255),
@@ -73,11 +77,11 @@ CREATE TABLE redeals (
 ) STRICT;
 
 CREATE TABLE redeal_tocs (
-    session_id  TEXT    NOT NULL REFERENCES redeals (session_id) ON DELETE CASCADE,
+    session     INTEGER NOT NULL REFERENCES redeals (session) ON DELETE CASCADE,
     x           INTEGER NOT NULL CHECK (x BETWEEN 1 AND 255),
     sealed      BLOB    NOT NULL,
     received_at INTEGER,
-    PRIMARY KEY (session_id, x)
+    PRIMARY KEY (session, x)
 ) STRICT;
 
 -- Outlives the session that refused the group.

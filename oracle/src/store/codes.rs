@@ -27,13 +27,13 @@ pub(super) async fn take(
                AND (max_codes IS NULL OR codes < max_codes)
                AND (last_step IS NULL OR last_step < $1)
                AND NOT EXISTS (SELECT 1 FROM refused_groups WHERE refused_groups.group_fp = sessions.group_fp)
-             RETURNING first_code_at, codes",
+             RETURNING number, first_code_at, codes",
             &[step.into(), now.into(), id.into()],
         )
         .await?;
     if let Some(row) = taken {
-        events::append(tx, id, now, event).await?;
-        return Ok(CodeOutcome::Taken { first_code_at: row.int(0)?, codes: row.int(1)? });
+        events::append(tx, id, row.int(0)?, now, event).await?;
+        return Ok(CodeOutcome::Taken { first_code_at: row.int(1)?, codes: row.int(2)? });
     }
     let outcome = judge(tx, id, step, now).await?;
     if outcome == CodeOutcome::Exhausted {
@@ -47,20 +47,21 @@ pub(super) async fn again(tx: &mut dyn Tx, id: &str, step: i64, now: i64) -> Res
     Ok(Some(judge(tx, id, step, now).await?).filter(|outcome| matches!(outcome, CodeOutcome::Again { .. })))
 }
 
-/// Counts a failed attempt to open Tocs; the one that reaches `cap` closes the session. Gives the count.
+/// Counts a failed attempt to open Tocs; the one that reaches `cap` closes the session and tells of it.
 pub(super) async fn fail(tx: &mut dyn Tx, id: &str, cap: i64, now: i64, event: &NewEvent) -> Result<i64, StoreError> {
     let counted = tx
         .first(
-            "UPDATE sessions SET failures = failures + 1 WHERE id = $1 AND closed_at IS NULL RETURNING failures",
+            "UPDATE sessions SET failures = failures + 1 WHERE id = $1 AND closed_at IS NULL
+             RETURNING number, failures",
             &[id.into()],
         )
         .await?;
     let Some(row) = counted else {
         return Ok(sessions::read(tx, id).await?.map_or(0, |session| session.failures));
     };
-    let failures = row.int(0)?;
-    events::append(tx, id, now, event).await?;
+    let failures = row.int(1)?;
     if failures >= cap {
+        events::append(tx, id, row.int(0)?, now, event).await?;
         sessions::shut(tx, id, ClosedAs::Exhausted, now).await?;
     }
     Ok(failures)

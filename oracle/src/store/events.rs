@@ -7,11 +7,17 @@ use super::{
 };
 
 /// Appends an event with the next number of its session and has watchers told.
-pub(super) async fn append(tx: &mut dyn Tx, id: &str, at: i64, event: &NewEvent) -> Result<(), StoreError> {
+pub(super) async fn append(
+    tx: &mut dyn Tx,
+    id: &str,
+    number: i64,
+    at: i64,
+    event: &NewEvent,
+) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO events (session_id, seq, at, kind, sealed)
-         VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE session_id = $1), $2, $3, $4)",
-        &[id.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],
+        "INSERT INTO events (session, seq, at, kind, sealed)
+         VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE session = $1), $2, $3, $4)",
+        &[number.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],
     )
     .await?;
     tx.notify(id).await
@@ -20,7 +26,8 @@ pub(super) async fn append(tx: &mut dyn Tx, id: &str, at: i64, event: &NewEvent)
 /// Up to `limit` events after number `seq`, in order.
 pub(super) async fn after(tx: &mut dyn Tx, id: &str, seq: i64, limit: i64) -> Result<Vec<EventRow>, StoreError> {
     tx.query(
-        "SELECT seq, at, kind, sealed FROM events WHERE session_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        "SELECT seq, at, kind, events.sealed FROM events JOIN sessions ON session = number
+         WHERE id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         &[id.into(), seq.into(), limit.into()],
     )
     .await?

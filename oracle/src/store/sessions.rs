@@ -29,29 +29,31 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
         }
         return Ok(InsertOutcome::SourceFull);
     }
-    tx.execute(
-        "INSERT INTO sessions (id, purpose, created_at, expires_at, ends_at, ttl, source, group_fp, cancel_hash,
+    let inserted = tx
+        .first(
+            "INSERT INTO sessions (id, purpose, created_at, expires_at, ends_at, ttl, source, group_fp, cancel_hash,
                                view_hash, max_codes, sealed)
-         VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11)",
-        &[
-            new.id.as_str().into(),
-            purpose_number(new.purpose).into(),
-            new.created_at.into(),
-            new.expires_at.into(),
-            new.ttl.into(),
-            (&new.source).into(),
-            new.group_fp.as_ref().into(),
-            (&new.cancel_hash).into(),
-            (&new.view_hash).into(),
-            new.max_codes.into(),
-            new.sealed.as_slice().into(),
-        ],
-    )
-    .await?;
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING number",
+            &[
+                new.id.as_str().into(),
+                purpose_number(new.purpose).into(),
+                new.created_at.into(),
+                new.expires_at.into(),
+                new.ttl.into(),
+                (&new.source).into(),
+                new.group_fp.as_ref().into(),
+                (&new.cancel_hash).into(),
+                (&new.view_hash).into(),
+                new.max_codes.into(),
+                new.sealed.as_slice().into(),
+            ],
+        )
+        .await?;
+    let number = inserted.ok_or(StoreError::Row { column: 0, expected: "a number" })?.int(0)?;
     if let Some(toc) = &new.first_toc {
-        tocs::insert(tx, &new.id, toc).await?;
+        tocs::insert(tx, number, toc).await?;
     }
-    events::append(tx, &new.id, new.created_at, &new.event).await?;
+    events::append(tx, &new.id, number, new.created_at, &new.event).await?;
     Ok(InsertOutcome::Inserted)
 }
 
@@ -73,9 +75,10 @@ pub(super) async fn overview(tx: &mut dyn Tx, id: &str) -> Result<Option<Session
     let Some(row) = read(tx, id).await? else { return Ok(None) };
     let counts = tx
         .first(
-            "SELECT (SELECT COUNT(*) FROM tocs WHERE session_id = $1 AND proved = 1),
-                    (SELECT COUNT(*) FROM tocs WHERE session_id = $1 AND proved = 0),
-                    (SELECT COUNT(*) FROM denials WHERE session_id = $1)",
+            "SELECT (SELECT COUNT(*) FROM tocs WHERE session = number AND proved = 1),
+                    (SELECT COUNT(*) FROM tocs WHERE session = number AND proved = 0),
+                    (SELECT COUNT(*) FROM denials WHERE session = number)
+             FROM sessions WHERE id = $1",
             &[id.into()],
         )
         .await?
@@ -92,31 +95,30 @@ pub(super) async fn close(
     now: i64,
     event: &NewEvent,
 ) -> Result<bool, StoreError> {
-    if !shut(tx, id, closed_as, now).await? {
-        return Ok(false);
-    }
-    events::append(tx, id, now, event).await?;
+    let Some(number) = shut(tx, id, closed_as, now).await? else { return Ok(false) };
+    events::append(tx, id, number, now, event).await?;
     Ok(true)
 }
 
-/// Closes a session unless it is closed: only its stub is left. Writes no event, but has watchers told.
-pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i64) -> Result<bool, StoreError> {
+/// Closes a session unless it is closed: only its stub is left. Writes no event, but has watchers told. Gives its
+/// number, or `None` when there was nothing to close.
+pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i64) -> Result<Option<i64>, StoreError> {
     let closed = tx
         .first(
             "UPDATE sessions SET closed_at = $1, closed_as = $2, sealed = $3 WHERE id = $4 AND closed_at IS NULL
-             RETURNING source",
+             RETURNING number, source",
             &[now.into(), closed_as.as_str().into(), Value::Blob(Vec::new()), id.into()],
         )
         .await?;
-    let Some(closed) = closed else { return Ok(false) };
-    let source: Value = (&closed.digest(0)?).into();
-    tx.execute("DELETE FROM tocs WHERE session_id = $1", &[id.into()]).await?;
+    let Some(closed) = closed else { return Ok(None) };
+    let (number, source): (i64, Value) = (closed.int(0)?, (&closed.digest(1)?).into());
+    tx.execute("DELETE FROM tocs WHERE session = $1", &[number.into()]).await?;
     let last = tx.execute("DELETE FROM sources WHERE source = $1 AND open <= 1", std::slice::from_ref(&source)).await?;
     if last == 0 {
         tx.execute("UPDATE sources SET open = open - 1 WHERE source = $1", &[source]).await?;
     }
     tx.notify(id).await?;
-    Ok(true)
+    Ok(Some(number))
 }
 
 /// Closes sessions whose time is up, removes closed ones older than `grace_ms`, forgets proofs that expired; at most
@@ -133,9 +135,9 @@ pub(super) async fn sweep(tx: &mut dyn Tx, now: i64, grace_ms: i64, batch: i64) 
     }
     let deleted = tx
         .execute(
-            "DELETE FROM sessions WHERE id IN (
-                 SELECT id FROM sessions AS old WHERE closed_at <= $1 AND NOT EXISTS (
-                     SELECT 1 FROM redeal_tocs WHERE session_id = old.id AND received_at IS NULL)
+            "DELETE FROM sessions WHERE number IN (
+                 SELECT number FROM sessions AS old WHERE closed_at <= $1 AND NOT EXISTS (
+                     SELECT 1 FROM redeal_tocs WHERE session = old.number AND received_at IS NULL)
                  ORDER BY closed_at LIMIT $2)",
             &[now.saturating_sub(grace_ms).into(), batch.into()],
         )

@@ -17,45 +17,45 @@ pub(super) async fn put(
     provisional_cap: i64,
     event: &NewEvent,
 ) -> Result<TocOutcome, StoreError> {
-    match is_open(tx, id, now).await? {
-        None => return Ok(TocOutcome::Unknown),
-        Some(false) => return Ok(TocOutcome::Closed),
-        Some(true) => {}
-    }
+    let number = match standing(tx, id, now).await? {
+        Standing::Unknown => return Ok(TocOutcome::Unknown),
+        Standing::Closed => return Ok(TocOutcome::Closed),
+        Standing::Open(number) => number,
+    };
     let same = tx
-        .first("SELECT proved FROM tocs WHERE session_id = $1 AND digest = $2", &[id.into(), (&toc.digest).into()])
+        .first("SELECT proved FROM tocs WHERE session = $1 AND digest = $2", &[number.into(), (&toc.digest).into()])
         .await?;
     match same.map(|row| row.flag(0)).transpose()? {
         None => {}
         // Someone posted a copy without proof first; that must not keep the player out.
         Some(false) if toc.proved => {
-            remove(tx, id, &toc.digest).await?;
+            remove(tx, number, &toc.digest).await?;
         }
         Some(_) => return Ok(TocOutcome::Repeated),
     }
     let mut outcome = TocOutcome::Stored;
     if toc.proved {
         let displaced = tx
-            .execute("DELETE FROM tocs WHERE session_id = $1 AND x = $2 AND proved = 1", &[id.into(), toc.x.into()])
+            .execute("DELETE FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), toc.x.into()])
             .await?;
         if displaced > 0 {
             outcome = TocOutcome::Replaced;
         }
-    } else if count_provisional(tx, id).await? >= provisional_cap {
+    } else if count_provisional(tx, number).await? >= provisional_cap {
         return Ok(TocOutcome::PoolFull);
     }
-    insert(tx, id, toc).await?;
-    events::append(tx, id, now, event).await?;
+    insert(tx, number, toc).await?;
+    events::append(tx, id, number, now, event).await?;
     Ok(outcome)
 }
 
 /// Writes a Toc as the last of its session to arrive.
-pub(super) async fn insert(tx: &mut dyn Tx, id: &str, toc: &NewToc) -> Result<(), StoreError> {
+pub(super) async fn insert(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO tocs (session_id, digest, x, proved, at, arrival, sealed)
-         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session_id = $1), $6)",
+        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed)
+         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6)",
         &[
-            id.into(),
+            number.into(),
             (&toc.digest).into(),
             toc.x.into(),
             toc.proved.into(),
@@ -69,19 +69,23 @@ pub(super) async fn insert(tx: &mut dyn Tx, id: &str, toc: &NewToc) -> Result<()
 
 /// The Tocs of a session in order of arrival.
 pub(super) async fn list(tx: &mut dyn Tx, id: &str) -> Result<Vec<TocRow>, StoreError> {
-    tx.query("SELECT digest, x, proved, at, sealed FROM tocs WHERE session_id = $1 ORDER BY arrival", &[id.into()])
-        .await?
-        .into_iter()
-        .map(|mut row| {
-            Ok(TocRow {
-                digest: row.digest(0)?,
-                x: row.optional_x(1)?,
-                proved: row.flag(2)?,
-                at: row.int(3)?,
-                sealed: row.take_blob(4)?,
-            })
+    tx.query(
+        "SELECT digest, x, proved, at, tocs.sealed FROM tocs JOIN sessions ON session = number
+         WHERE id = $1 ORDER BY arrival",
+        &[id.into()],
+    )
+    .await?
+    .into_iter()
+    .map(|mut row| {
+        Ok(TocRow {
+            digest: row.digest(0)?,
+            x: row.optional_x(1)?,
+            proved: row.flag(2)?,
+            at: row.int(3)?,
+            sealed: row.take_blob(4)?,
         })
-        .collect()
+    })
+    .collect()
 }
 
 /// Drops Tocs that turned out false; the event is written when at least one was there.
@@ -92,12 +96,15 @@ pub(super) async fn drop_false(
     now: i64,
     event: &NewEvent,
 ) -> Result<u64, StoreError> {
+    let session = tx.first("SELECT number FROM sessions WHERE id = $1", &[id.into()]).await?;
+    let Some(session) = session else { return Ok(0) };
+    let number = session.int(0)?;
     let mut dropped = 0;
     for digest in digests {
-        dropped += remove(tx, id, digest).await?;
+        dropped += remove(tx, number, digest).await?;
     }
     if dropped > 0 {
-        events::append(tx, id, now, event).await?;
+        events::append(tx, id, number, now, event).await?;
     }
     Ok(dropped)
 }
@@ -110,36 +117,46 @@ pub(super) async fn deny(
     now: i64,
     event: &NewEvent,
 ) -> Result<DenyOutcome, StoreError> {
-    match is_open(tx, id, now).await? {
-        None => return Ok(DenyOutcome::Unknown),
-        Some(false) => return Ok(DenyOutcome::Closed),
-        Some(true) => {}
-    }
+    let number = match standing(tx, id, now).await? {
+        Standing::Unknown => return Ok(DenyOutcome::Unknown),
+        Standing::Closed => return Ok(DenyOutcome::Closed),
+        Standing::Open(number) => number,
+    };
     let denied = tx
         .execute(
-            "INSERT INTO denials (session_id, x, at) VALUES ($1, $2, $3) ON CONFLICT (session_id, x) DO NOTHING",
-            &[id.into(), x.into(), now.into()],
+            "INSERT INTO denials (session, x, at) VALUES ($1, $2, $3) ON CONFLICT (session, x) DO NOTHING",
+            &[number.into(), x.into(), now.into()],
         )
         .await?;
     if denied == 0 {
         return Ok(DenyOutcome::Already);
     }
-    events::append(tx, id, now, event).await?;
+    events::append(tx, id, number, now, event).await?;
     Ok(DenyOutcome::Denied)
 }
 
-async fn is_open(tx: &mut dyn Tx, id: &str, now: i64) -> Result<Option<bool>, StoreError> {
-    let session = tx.first("SELECT closed_at, ends_at FROM sessions WHERE id = $1", &[id.into()]).await?;
-    session.map(|row| Ok(row.optional_int(0)?.is_none() && now < row.int(1)?)).transpose()
+/// Whether a session takes anything.
+enum Standing {
+    Unknown,
+    Closed,
+    /// With its number.
+    Open(i64),
 }
 
-async fn count_provisional(tx: &mut dyn Tx, id: &str) -> Result<i64, StoreError> {
-    tx.first("SELECT COUNT(*) FROM tocs WHERE session_id = $1 AND proved = 0", &[id.into()])
+async fn standing(tx: &mut dyn Tx, id: &str, now: i64) -> Result<Standing, StoreError> {
+    let session = tx.first("SELECT number, closed_at, ends_at FROM sessions WHERE id = $1", &[id.into()]).await?;
+    let Some(session) = session else { return Ok(Standing::Unknown) };
+    let open = session.optional_int(1)?.is_none() && now < session.int(2)?;
+    Ok(if open { Standing::Open(session.int(0)?) } else { Standing::Closed })
+}
+
+async fn count_provisional(tx: &mut dyn Tx, number: i64) -> Result<i64, StoreError> {
+    tx.first("SELECT COUNT(*) FROM tocs WHERE session = $1 AND proved = 0", &[number.into()])
         .await?
         .ok_or(StoreError::Row { column: 0, expected: "a count" })?
         .int(0)
 }
 
-async fn remove(tx: &mut dyn Tx, id: &str, digest: &Digest) -> Result<u64, StoreError> {
-    tx.execute("DELETE FROM tocs WHERE session_id = $1 AND digest = $2", &[id.into(), digest.into()]).await
+async fn remove(tx: &mut dyn Tx, number: i64, digest: &Digest) -> Result<u64, StoreError> {
+    tx.execute("DELETE FROM tocs WHERE session = $1 AND digest = $2", &[number.into(), digest.into()]).await
 }

@@ -186,7 +186,7 @@ async fn a_commit_that_fails_is_nobodys_success() {
     /// Breaks a rule that the engine checks at the commit and not before.
     async fn orphan(tx: &mut dyn Tx) -> Result<InsertOutcome, StoreError> {
         tx.query("PRAGMA defer_foreign_keys = ON", &[]).await?;
-        tx.execute("INSERT INTO denials (session_id, x, at) VALUES ('nobody', 1, 1)", &[]).await?;
+        tx.execute("INSERT INTO denials (session, x, at) VALUES (-1, 1, 1)", &[]).await?;
         Ok(InsertOutcome::Inserted)
     }
     let ground = boundless().await;

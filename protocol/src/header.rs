@@ -13,8 +13,9 @@ use url::Url;
 
 /// The largest number of players: x is one byte and never 0.
 pub const MAX_PLAYERS: usize = 255;
-/// Headers larger than this are not read: 255 players with the longest names fit.
-pub const MAX_HEADER: usize = 80 * 1024;
+/// Headers larger than this are not read: 255 players with the longest names fit, and header, sealed part and plan
+/// together in one request of 128 KiB.
+pub const MAX_HEADER: usize = 48 * 1024;
 /// Bytes of UTF-8 in a holder's name.
 pub const MAX_HOLDER: usize = 64;
 /// Bytes of UTF-8 in a note.

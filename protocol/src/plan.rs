@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 /// A plan larger than this is not read.
-pub const MAX_PLAN: usize = 96 * 1024;
+pub const MAX_PLAN: usize = 36 * 1024;
 /// Recipients of one player: a key and its spares.
 pub const MAX_RECIPIENTS: usize = 8;
 

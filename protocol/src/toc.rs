@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// Bytes of the sealed secret that a Toc may carry: an otpauth URI is far shorter.
-pub const MAX_SEALED: usize = 16 * 1024;
+pub const MAX_SEALED: usize = 5 * 1024;
 
 /// A Toc of either kind, read and checked as far as it can be by itself.
 #[derive(Debug)]

@@ -193,7 +193,7 @@ impl Sessions {
         if !row.is_open(self.now_ms()) {
             return Err(SessionError::Over(row.closed_as.unwrap_or(ClosedAs::Expired)));
         }
-        let record = Record::open(&row.id, &row.sealed, &self.inner.at_rest)?;
+        let record = Record::open(&row, &self.inner.at_rest)?;
         Ok((row, record))
     }
 

@@ -2,7 +2,7 @@
 
 use super::Sessions;
 use super::error::SessionError;
-use super::record::{EventText, Record, toc_place};
+use super::record::{EventText, Record, TocRowName, toc_place};
 use crate::store::{DenyOutcome, NewToc, TocOutcome};
 use quorate_protocol::api::{AddToc, Denial};
 use quorate_protocol::encoding::sha256;
@@ -26,7 +26,7 @@ impl Sessions {
             proved: x.is_some(),
             at: self.now_ms(),
             sealed: self.inner.at_rest.seal(
-                toc_place(&[id.as_bytes(), &digest]),
+                toc_place(&TocRowName::new(id, &digest, x).parts()),
                 request.encrypted_toc.as_bytes(),
                 &mut rng,
             ),

@@ -2,10 +2,11 @@
 
 use super::error::SessionError;
 use super::quorum::{Candidate, Quorum, open};
-use super::record::{EventText, Record, toc_place};
+use super::record::{EventText, Record, TocRowName, toc_place};
 use super::{MAX_FAILURES, Sessions};
 use crate::store::{CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
 use quorate_protocol::api::TotpCode;
+use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
 use quorate_protocol::session::{Kek, Tek, is_session_id};
 use zeroize::Zeroizing;
@@ -55,7 +56,12 @@ impl Sessions {
         }
         let (row, tocs) = self.inner.store.session_with_tocs(id).await?.ok_or(SessionError::Unknown)?;
         let (row, record) = self.open_record(row)?;
-        if row.purpose != purpose {
+        // What was signed decides, not a column that a database writer could change.
+        let signed = match record.fields().purpose {
+            Purpose::Code => RowPurpose::Code,
+            Purpose::Redeal => RowPurpose::Redeal,
+        };
+        if signed != purpose || row.purpose != purpose {
             return Err(SessionError::PurposeMismatch);
         }
         Ok((row, tocs, record))
@@ -103,9 +109,9 @@ impl Sessions {
     fn candidates(&self, id: &str, tocs: &[TocRow]) -> Result<Vec<Candidate>, SessionError> {
         tocs.iter()
             .map(|toc| {
-                let row: [&[u8]; 2] = [id.as_bytes(), &toc.digest];
-                let armored =
-                    self.inner.at_rest.open(toc_place(&row), &toc.sealed).map_err(|_| SessionError::Damaged)?;
+                let row = TocRowName::new(id, &toc.digest, toc.x.filter(|_| toc.proved));
+                let opened = self.inner.at_rest.open(toc_place(&row.parts()), &toc.sealed);
+                let armored = opened.map_err(|_| SessionError::Damaged)?;
                 let armored = String::from_utf8(armored.to_vec()).map_err(|_| SessionError::Damaged)?;
                 Ok(Candidate { digest: toc.digest, x: toc.x.filter(|_| toc.proved), armored: Zeroizing::new(armored) })
             })

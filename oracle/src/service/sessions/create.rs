@@ -1,7 +1,7 @@
 //! Starting a session: who asks is checked, a TEK is drawn, an invite is signed, and the KEK leaves with the answer.
 
 use super::error::SessionError;
-use super::record::{EventText, Record, toc_place};
+use super::record::{Bound, EventText, Record, TocRowName, toc_place};
 use super::{InviteSigner, MAX_REASON, Sessions};
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
@@ -130,7 +130,7 @@ impl Sessions {
         let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite };
         let event =
             EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
-        let row = NewRow {
+        let mut row = NewRow {
             purpose: match asked.purpose {
                 Purpose::Code => RowPurpose::Code,
                 Purpose::Redeal => RowPurpose::Redeal,
@@ -141,15 +141,16 @@ impl Sessions {
             source,
             group_fp: record.group.as_ref().map(super::record::group_digest),
             cancel_hash: cancel_hash(&kek.cancel_token()),
-            view_hash: sha256(&[record.invite.view_token().as_bytes()]),
+            view_hash: super::redeal::view_hash(&record.invite.view_token()),
             max_codes: asked.max_codes,
-            sealed: record.seal(at_rest, rng),
+            sealed: Vec::new(),
             first_toc,
             event,
             once: applying.once,
             source_cap: self.inner.limits.per_source,
             id,
         };
+        row.sealed = record.seal(&Bound::of_new(&row), at_rest, rng);
         Ok((row, record, kek.to_base64()))
     }
 }
@@ -305,7 +306,7 @@ impl TocZero {
         let recipient = tek.to_public();
         let armored = age_seal(&json, std::iter::once(&recipient as &dyn age::Recipient))?;
         let digest = sha256(&[armored.as_bytes()]);
-        let sealed = at_rest.seal(toc_place(&[id.as_bytes(), &digest]), armored.as_bytes(), rng);
+        let sealed = at_rest.seal(toc_place(&TocRowName::new(id, &digest, x).parts()), armored.as_bytes(), rng);
         Ok(NewToc { digest, x, proved: x.is_some(), at: now_ms, sealed })
     }
 }

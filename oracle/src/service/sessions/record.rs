@@ -3,7 +3,8 @@
 
 use super::error::SessionError;
 use crate::service::at_rest::{AtRest, Place};
-use quorate_protocol::encoding::Base64;
+use crate::store::{Digest, NewSession, Purpose, SessionRow};
+use quorate_protocol::encoding::{Base64, length_prefixed};
 use quorate_protocol::header::{GroupName, Header};
 use quorate_protocol::invite::{Applicant, Invite, InvitePayload};
 use quorate_protocol::toc::Group;
@@ -34,7 +35,7 @@ struct RecordJson {
 }
 
 impl Record {
-    pub fn seal(&self, at_rest: &AtRest, rng: &mut impl CryptoRng) -> Vec<u8> {
+    pub fn seal(&self, bound: &Bound, at_rest: &AtRest, rng: &mut impl CryptoRng) -> Vec<u8> {
         let json = RecordJson {
             header: self.group.as_ref().map(|group| group.header.bytes().to_vec().into()),
             sealed: self.group.as_ref().map(|group| group.sealed.clone().into()),
@@ -42,11 +43,12 @@ impl Record {
             payload: self.invite.payload().to_vec().into(),
             signature: self.invite.signature().to_vec().into(),
         };
-        seal_json(at_rest, session_place(&[self.id().as_bytes()]), &json, rng)
+        seal_json(at_rest, session_place(&[self.id().as_bytes(), &bound.0]), &json, rng)
     }
 
-    pub fn open(id: &str, sealed: &[u8], at_rest: &AtRest) -> Result<Self, SessionError> {
-        let json: RecordJson = open_json(at_rest, session_place(&[id.as_bytes()]), sealed)?;
+    pub fn open(row: &SessionRow, at_rest: &AtRest) -> Result<Self, SessionError> {
+        let place = [row.id.as_bytes(), &Bound::of(row).0];
+        let json: RecordJson = open_json(at_rest, session_place(&place), &row.sealed)?;
         let group = match (json.header, json.sealed) {
             (Some(header), Some(sealed)) => {
                 Some(Group { header: Header::parse(&header.0).map_err(|_| SessionError::Damaged)?, sealed: sealed.0 })
@@ -77,6 +79,49 @@ impl Record {
             Applicant::Proved { holder, .. } => holder.clone(),
             Applicant::Unverified => "unverified".to_owned(),
         }
+    }
+}
+
+/// The columns of a session that never change: sealed with it as associated data, so that whoever can write to the
+/// database cannot give it another end, allowance, group or bearer.
+pub(super) struct Bound(Vec<u8>);
+
+impl Bound {
+    pub fn of(row: &SessionRow) -> Self {
+        let times = [row.created_at, row.expires_at, row.ttl, row.max_codes.unwrap_or(0)];
+        Self::new(row.purpose, times, row.group_fp.as_ref(), [&row.cancel_hash, &row.view_hash])
+    }
+
+    pub fn of_new(row: &NewSession) -> Self {
+        let times = [row.created_at, row.expires_at, row.ttl, row.max_codes.unwrap_or(0)];
+        Self::new(row.purpose, times, row.group_fp.as_ref(), [&row.cancel_hash, &row.view_hash])
+    }
+
+    fn new(purpose: Purpose, times: [i64; 4], group: Option<&Digest>, hashes: [&Digest; 2]) -> Self {
+        let purpose = match purpose {
+            Purpose::Code => b"code".as_slice(),
+            Purpose::Redeal => b"redeal",
+        };
+        let times: Vec<u8> = times.iter().flat_map(|time| time.to_be_bytes()).collect();
+        let group = group.map_or(&[][..], |group| group.as_slice());
+        Self(length_prefixed(&[purpose, &times, group, hashes[0], hashes[1]]))
+    }
+}
+
+/// A Toc's row: its session, its digest, and the x that a proof stands for, so that none can be claimed afterwards.
+pub(super) struct TocRowName<'a> {
+    id: &'a str,
+    digest: &'a Digest,
+    proved: Vec<u8>,
+}
+
+impl<'a> TocRowName<'a> {
+    pub fn new(id: &'a str, digest: &'a Digest, proved: Option<u8>) -> Self {
+        Self { id, digest, proved: proved.into_iter().collect() }
+    }
+
+    pub fn parts(&self) -> [&[u8]; 3] {
+        [self.id.as_bytes(), self.digest, &self.proved]
     }
 }
 
@@ -114,6 +159,8 @@ pub(super) struct RedealRecord {
     pub sealed: Base64,
     /// Digest of the invite that it was approved under.
     pub invite_digest: Base64,
+    /// Hash of the invite's view token: the session's own is no longer bound to anything.
+    pub view_hash: Base64,
 }
 
 impl RedealRecord {

@@ -73,6 +73,7 @@ impl Sessions {
             header: group.header.bytes().to_vec().into(),
             sealed: group.sealed.clone().into(),
             invite_digest: record.invite.digest().to_vec().into(),
+            view_hash: view_hash(&record.invite.view_token()).to_vec().into(),
         };
         let redeal = NewRedeal {
             old_group: record.group.as_ref().map(group_digest),
@@ -92,8 +93,10 @@ impl Sessions {
 
     /// The result of the redeal of session `id`, for whoever has the invite's view token.
     pub async fn fetch(&self, id: &str, view_token: Option<&str>) -> Result<Redeal, SessionError> {
-        let row = self.known(id).await?;
-        if !may_view(&row, view_token) {
+        self.known(id).await?;
+        let (row, _) = self.stored_redeal(id).await?;
+        let stored = RedealRecord::open(id, &row.sealed, &self.inner.at_rest)?;
+        if !is_token(view_token, &stored.view_hash.0) {
             return Err(SessionError::InviteNeeded);
         }
         self.fetch_unchecked(id).await
@@ -165,7 +168,16 @@ impl Sessions {
 
 /// Whether `token` is the one derived from the session's invite.
 pub(super) fn may_view(row: &SessionRow, token: Option<&str>) -> bool {
-    token.is_some_and(|token| bool::from(sha256(&[token.as_bytes()]).ct_eq(&row.view_hash)))
+    is_token(token, &row.view_hash)
+}
+
+/// What is kept of a view token.
+pub(super) fn view_hash(token: &str) -> [u8; 32] {
+    sha256(&[token.as_bytes()])
+}
+
+fn is_token(token: Option<&str>, hash: &[u8]) -> bool {
+    token.is_some_and(|token| bool::from(view_hash(token).as_slice().ct_eq(hash)))
 }
 
 fn seal_to_player((toc, player): (&WholeToc, &PlannedPlayer)) -> Result<String, SessionError> {

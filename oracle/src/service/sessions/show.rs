@@ -49,9 +49,8 @@ impl Sessions {
         if !bool::from(cancel_hash(token).ct_eq(&row.cancel_hash)) {
             return Err(SessionError::CancelRefused);
         }
-        if !row.is_open(self.now_ms()) {
-            return Err(SessionError::Over(row.closed_as.unwrap_or(ClosedAs::Expired)));
-        }
+        // Opened to see that the hash is the one that the session was made with.
+        self.open_record(row)?;
         let event = EventText::default().seal(id, "cancelled", &self.inner.at_rest, &mut self.rng());
         if self.inner.store.close(id, ClosedAs::Cancelled, self.now_ms(), event).await? {
             self.inner.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);

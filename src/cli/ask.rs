@@ -34,7 +34,7 @@ pub(crate) struct AskArgs {
     /// Ask for a redeal after the plan in -P instead of a code
     #[arg(long, requires = "plan")]
     redeal: bool,
-    /// TOML file: threshold and note if they change, and [[player]] with name and recipients
+    /// TOML file: threshold and note if they change, and a `[[player]]` with name and recipients for each
     #[arg(short = 'P', long = "plan", value_name = "FILE", requires = "redeal")]
     plan: Option<PathBuf>,
     /// Where to write the new group's public file after a redeal

@@ -20,3 +20,4 @@ pub mod store;
 #[doc(hidden)]
 pub mod testing;
 pub mod tls;
+mod web;

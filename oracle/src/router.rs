@@ -2,7 +2,7 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{docs, sessions, system};
+use crate::handlers::{docs, pages, sessions, system};
 use crate::observe;
 use crate::state::AppState;
 use axum::Router;
@@ -50,12 +50,14 @@ pub fn document(url: Option<&str>) -> utoipa::openapi::OpenApi {
 /// Every route, at the root and under the base path.
 pub fn router(state: AppState) -> Router {
     let routes = Router::new()
-        .route("/", get(system::index))
+        .route("/", get(pages::home))
         .route("/.well-known/quorate", get(system::description))
+        .route("/assets/{name}", get(pages::asset))
         .route("/docs", get(docs::page))
         .route("/healthz", get(system::health))
         .route("/openapi.json", get(docs::openapi))
         .route("/readyz", get(system::ready))
+        .route("/s/{id}", get(pages::session))
         .route("/sessions", post(sessions::create))
         .route("/sessions/{id}", get(sessions::show).delete(sessions::cancel))
         .route("/sessions/{id}/denials", post(sessions::deny))
@@ -64,8 +66,7 @@ pub fn router(state: AppState) -> Router {
         .route("/sessions/{id}/receipts", post(sessions::receive))
         .route("/sessions/{id}/redeal", get(sessions::fetch).post(sessions::redeal))
         .route("/sessions/{id}/tocs", post(sessions::approve))
-        .route("/sessions/{id}/totp", post(sessions::code))
-        .route("/system.css", get(system::style));
+        .route("/sessions/{id}/totp", post(sessions::code));
     finish(routes, state)
 }
 
@@ -74,7 +75,10 @@ pub(crate) fn finish(routes: Router<AppState>, state: AppState) -> Router {
     let routes = routes.method_not_allowed_fallback(async || not_allowed());
     let routes = match state.config.base_path.as_str() {
         "" => routes,
-        base => Router::new().nest(base, routes.clone()).merge(routes),
+        base => {
+            let root = format!("{base}/");
+            Router::new().nest(base, routes.clone()).route(&root, get(pages::home)).merge(routes)
+        }
     };
     routes
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "there is no such route"))

@@ -211,7 +211,7 @@ async fn pages_and_document_need_nothing_from_elsewhere() {
     }
     let index = http.get(oracle.url("/")).send().await.unwrap().text().await.unwrap();
     assert!(index.contains(&oracle.state().keys.fingerprint()));
-    let style = http.get(oracle.url("/system.css")).send().await.unwrap();
+    let style = http.get(oracle.url("/assets/quorate.css")).send().await.unwrap();
     assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
     let document: Value = http.get(oracle.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
     assert!(document["paths"]["/readyz"]["get"].is_object());

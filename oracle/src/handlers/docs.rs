@@ -2,10 +2,11 @@
 //! route but through the document.
 
 use crate::extract::Json;
-use crate::handlers::system;
 use crate::router;
 use crate::state::AppState;
+use crate::web::Frame;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -18,7 +19,8 @@ pub async fn openapi(State(state): State<AppState>) -> Json<utoipa::openapi::Ope
 /// `GET /docs`.
 pub async fn page(State(state): State<AppState>) -> Response {
     let document = serde_json::to_value(router::document(Some(&state.url))).expect("plain data always serialises");
-    system::page("Interface", &render(&document))
+    let frame = Frame { title: "Interface", oracle: &state.config.name, root: "", live: false };
+    frame.page(StatusCode::OK, &html! { div.docs { (render(&document)) } })
 }
 
 fn render(document: &Value) -> Markup {

@@ -5,11 +5,8 @@ use crate::extract::Json;
 use crate::keys::Standing;
 use crate::state::AppState;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use axum::http::StatusCode;
 use quorate_protocol::api::{ErrorBody, OracleDescription};
-use quorate_protocol::display::escape_controls;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,51 +60,4 @@ pub async fn description(State(state): State<AppState>) -> Json<OracleDescriptio
         certificates: state.keys.certificates(),
         time: state.clock().now(),
     })
-}
-
-/// What this oracle is, for people.
-pub async fn index(State(state): State<AppState>) -> Response {
-    let name = escape_controls(&state.config.name);
-    page(
-        &name,
-        &html! {
-            h1 { (name) }
-            p { "An oracle of " strong { "quorate" } ": with enough members present it shows one code, never the secret." }
-            dl {
-                dt { "Address" }
-                dd { code { (state.url) } }
-                dt { "Fingerprint of its root key" }
-                dd { code { (state.keys.fingerprint()) } }
-            }
-            p { "Compare the fingerprint with what the operator tells you, then:" }
-            pre { code { "quorate oracle trust " (state.url) } }
-            p { a href="docs" { "Interface" } }
-        },
-    )
-}
-
-/// The style of the pages above.
-pub async fn style() -> impl IntoResponse {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
-    (headers, include_str!("system.css"))
-}
-
-/// A page without scripts, and with no style but ours.
-pub(crate) fn page(title: &str, content: &Markup) -> Response {
-    let policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let markup = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                link rel="stylesheet" href="system.css";
-            }
-            body { main { (content) } }
-        }
-    };
-    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    (headers, markup.into_string()).into_response()
 }

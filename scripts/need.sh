@@ -4,7 +4,8 @@
 # shellcheck disable=SC2034  # read by the scripts that source this
 {
     # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file, else a command.
-    need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+    need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
+        pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev)
     need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux)
     # Later grounds add their line here and to `test.sh`: the virtual card (pcscd), the shared store (postgresql), the browser (chromium).
     need_shell_lint=(shellcheck:shellcheck)

@@ -5,6 +5,7 @@ mod deal;
 mod home;
 mod oracle;
 mod terminal;
+mod toc;
 
 /// Each transcript runs in a folder of its own, which is also the home: `./.config` and `./.local` are in it.
 #[test]

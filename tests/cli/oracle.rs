@@ -4,10 +4,14 @@ use crate::home::{Home, SECRET};
 use ed25519_dalek::SigningKey;
 use quorate_protocol::api::{OracleDescription, fingerprint};
 use quorate_protocol::invite::{Certificate, CertifiedKind};
+use rexpect::session::spawn_command;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+
+/// How long a line on a terminal may take, in milliseconds.
+const LIMIT_MS: u64 = 60_000;
 
 /// Answers every request with one description, on a port of its own, until the test ends.
 struct Oracle {
@@ -111,6 +115,25 @@ fn without_the_right_fingerprint_nothing_is_trusted() {
         assert!(said.contains("`quorate oracle trust https://oracle.example`"), "{said}");
     });
     assert!(!home.path(".config/quorate/oracles.toml").exists());
+}
+
+#[test]
+fn without_a_fingerprint_a_person_compares() {
+    let (home, oracle) = (Home::new(), Oracle::new());
+    let description = oracle.describe(&key(1));
+    let trusted = home.path(".config/quorate/oracles.toml");
+    for (answer, trusts) in [("", false), ("yes", true)] {
+        oracle.saying(&description, || {
+            let command = home.command(&["oracle", "trust", &oracle.url]);
+            let mut terminal = spawn_command(command, Some(LIMIT_MS)).expect("a terminal");
+            terminal.exp_string(&description.fingerprint).expect("the fingerprint");
+            terminal.exp_string("Is it the same? [y/N]").expect("the question");
+            terminal.send_line(answer).expect("typed");
+            let said = terminal.exp_eof().expect("ended");
+            assert_eq!(said.contains("is trusted from now on"), trusts, "{said}");
+        });
+        assert_eq!(trusted.exists(), trusts);
+    }
 }
 
 #[test]

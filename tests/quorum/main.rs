@@ -6,6 +6,7 @@ mod support;
 mod codes;
 mod farmfa;
 mod forgeries;
+mod readme;
 mod redeals;
 mod terminal;
 mod trouble;

@@ -116,11 +116,6 @@ impl Ui {
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// Asks for a line of text on the terminal. `what` names it when there is no terminal.
-    pub fn ask(&self, question: &str, what: &str) -> Result<String, UiError> {
-        tty::ask(question, what)
-    }
-
     /// A line on stderr that counts down to the end of a code; nothing when nobody watches.
     pub fn countdown(&self, label: &str, seconds: u64) -> Countdown {
         Countdown::new(self.watched(), label, seconds)

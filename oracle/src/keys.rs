@@ -29,6 +29,7 @@ use quorate_protocol::invite::Certificate;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::ScopedJoinHandle;
 use zeroize::Zeroizing;
 
 const ROOT_SECRET: &str = "root.secret";
@@ -154,16 +155,23 @@ impl Keys {
     ) -> Result<Self, KeyError> {
         files::prepare_folder(folder)?;
         let fresh = || material::fresh(entropy);
-        let root_secret = match &sources.root_secret {
-            Some(text) => RootSecret::parse(text, "QUORATE_ROOT_SECRET")?,
-            None => RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, ROOT_SECRET)?,
+        let root_secret = || match &sources.root_secret {
+            Some(text) => RootSecret::parse(text, "QUORATE_ROOT_SECRET"),
+            None => RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, ROOT_SECRET),
         };
-        let gateway = match &sources.gateway_key {
-            Some(text) => GatewayKey::new(text),
-            None => GatewayKey::new(&sources.read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))?),
+        let gateway = || match &sources.gateway_key {
+            Some(text) => Ok(GatewayKey::new(text)),
+            None => sources
+                .read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))
+                .map(|text| GatewayKey::new(&text)),
         };
-        let root = Self::open_root(folder, sources, fresh)?;
-        let invite = material::signing_key(&sources.read_or_make(folder, INVITE_KEY, fresh)?, INVITE_KEY)?;
+        let invite = || material::signing_key(&sources.read_or_make(folder, INVITE_KEY, fresh)?, INVITE_KEY);
+        // On a first start each file waits for the disk; side by side they wait once.
+        let (root, root_secret, gateway, invite) = std::thread::scope(|scope| {
+            let (root_secret, gateway, invite) = (scope.spawn(root_secret), scope.spawn(gateway), scope.spawn(invite));
+            let root = Self::open_root(folder, sources, fresh)?;
+            Ok::<_, KeyError>((root, joined(root_secret)?, joined(gateway)?, joined(invite)?))
+        })?;
         let chain = RwLock::new(Arc::new(Self::read_chain(folder)?));
         let keys = Self { folder: folder.to_owned(), root_secret, gateway, root, invite, chain };
         keys.renew_if_due(sources, clock, days)?;
@@ -299,6 +307,10 @@ pub fn create_signing_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningK
 /// Reads a public Ed25519 key: 32 bytes, base64.
 pub fn parse_public_key(text: &str) -> Result<VerifyingKey, KeyError> {
     material::verifying_key(text, "the public key")
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().expect("reading and making a key does not panic")
 }
 
 fn decode_32(text: &str) -> Option<Zeroizing<[u8; 32]>> {

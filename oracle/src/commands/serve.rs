@@ -12,13 +12,15 @@ use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the invite certificate is looked at.
 const RENEWAL: Duration = Duration::from_secs(60 * 60);
 /// How often sessions are swept.
 const SWEEP: Duration = Duration::from_secs(2);
+/// Connections that the system keeps waiting.
+const BACKLOG: u32 = 1024;
 /// How often counters are folded together.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -39,7 +41,7 @@ async fn run_until_told(config: Config) -> Outcome {
         (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
         _ => None,
     };
-    let listener = bind(config.listen).await?;
+    let listener = bind(config.listen)?;
     let address = listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let limits = Limits::from(&config);
@@ -48,7 +50,7 @@ async fn run_until_told(config: Config) -> Outcome {
         tracing::warn!("invites will name {}: set url to the address that people use", state.url);
     }
     warn_of_certificate(state.keys.standing(state.clock().now()));
-    serve_metrics(&state, &limits).await?;
+    serve_metrics(&state, &limits)?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(sweep(state.clone()));
 
@@ -64,8 +66,14 @@ async fn run_until_told(config: Config) -> Outcome {
     Ok(())
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error: std::io::Error| format!("cannot listen on {address}: {error}"))
 }
 
 /// SIGTERM and SIGINT, caught from the beginning, so that an early one is not lost.
@@ -145,9 +153,9 @@ fn warn_of_certificate(standing: Standing) {
 }
 
 /// `/metrics` on a listener of its own, when one is set.
-async fn serve_metrics(state: &AppState, limits: &Limits) -> Outcome {
+fn serve_metrics(state: &AppState, limits: &Limits) -> Outcome {
     let Some(address) = state.config.metrics_listen else { return Ok(()) };
-    let listener = bind(address).await?;
+    let listener = bind(address)?;
     let handle = observe::start_metrics();
     tell(&format!("metrics on http://{}/metrics", listener.local_addr()?));
     let render = handle.clone();

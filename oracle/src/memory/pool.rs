@@ -240,4 +240,23 @@ mod tests {
         drop(sender);
         assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..32).collect::<Vec<_>>());
     }
+
+    /// `cargo test -p quorate-oracle --lib -- --ignored --nocapture what_a_job_costs`
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "a measurement"]
+    async fn what_a_job_costs() {
+        const JOBS: u32 = 20_000;
+        let pool = Arc::new(CryptoPool::start(2, 1024).unwrap());
+        let begun = std::time::Instant::now();
+        let clients = (0..16).map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move {
+                for number in 0..JOBS / 16 {
+                    assert_eq!(pool.run(move || number).await, Ok(number));
+                }
+            })
+        });
+        futures_util::future::try_join_all(clients).await.unwrap();
+        println!("{:.0} empty jobs a second", f64::from(JOBS) / begun.elapsed().as_secs_f64());
+    }
 }

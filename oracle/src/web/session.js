@@ -188,13 +188,16 @@
     try {
       const response = await ask("/invite.svg");
       if (response.ok) {
-        at("picture").src = URL.createObjectURL(await response.blob());
+        // An image: whatever an SVG may hold, there it runs nothing.
+        const picture = URL.createObjectURL(await response.blob());
+        at("picture").src = picture;
+        at("large-picture").src = picture;
         return;
       }
     } catch {
       // Said below: the link can be copied all the same.
     }
-    at("picture").hidden = true;
+    document.querySelector("[data-large]").hidden = true;
     at("picture-says").textContent = "This invite is too long for a QR code: send the link.";
   }
 
@@ -350,6 +353,8 @@
     document.querySelectorAll("button[data-copy]").forEach((button) => {
       button.addEventListener("click", () => copy(button));
     });
+    document.querySelector("[data-large]")?.addEventListener("click", () => at("large").showModal());
+    document.querySelector("[data-close]")?.addEventListener("click", () => at("large").close());
     invite = await readInvite();
     if (page.dataset.state === "open") {
       await refresh();

@@ -233,8 +233,14 @@ fn join(purpose: Purpose) -> Markup {
                 " before you touch your key. Believe it, not a page. To say no, add " code { "--deny" } "."
             }
             figure.code data-when="confirmed" {
-                img #picture width="300" height="300" alt="QR code of the invite";
-                figcaption #picture-says { "The invite, for another screen’s camera" }
+                button.bare type="button" data-large aria-label="Show the QR code large" {
+                    img #picture width="300" height="300" alt="QR code of the invite";
+                }
+                figcaption #picture-says { "The invite, for a camera. Press it to make it large." }
+            }
+            dialog #large aria-label="QR code of the invite" {
+                img #large-picture width="300" height="300" alt="QR code of the invite";
+                button type="button" data-close { "Close" }
             }
         }
     }

@@ -1,0 +1,139 @@
+//! The oracle's program on a port of its own, and a group whose players ask, join and refuse in real time.
+
+use crate::support::{Answer, Asked, URI, signed_request};
+use quorate_protocol::deal::{Deal, DealRequest, deal};
+use quorate_protocol::invite::Purpose;
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::plan::Plan;
+use quorate_protocol::session::Kek;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use reqwest::{Client, Method};
+use serde::Serialize;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Where every route answers as well.
+pub const BASE: &str = "/prod";
+/// The third player's name tries to turn the reading order.
+pub const PLAYERS: [&str; 3] = ["ann", "bob", "carol \u{202e}eve"];
+
+/// A running oracle and a deal, 2 of 3.
+pub struct Stage {
+    process: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+    http: Client,
+    pub deal: Deal,
+}
+
+impl Stage {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (process, address) = serve(folder.path(), "127.0.0.1:0");
+        // A second installation, by another test of this process, is refused and changes nothing.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+        let holders = PLAYERS.map(str::to_owned);
+        let secret = OtpSecret::from_uri(URI).expect("a URI");
+        let (note, dealt_at) = ("AWS root <b>", now());
+        let request = DealRequest {
+            secret: &secret,
+            threshold: 2,
+            holders: &holders,
+            note,
+            dealt_at,
+            oracle: None,
+            replaces: None,
+        };
+        let deal = deal(&request, &mut StdRng::seed_from_u64(7)).expect("dealt");
+        Self { process, address, folder, http, deal }
+    }
+
+    /// SIGKILL, and the same oracle again.
+    pub fn restart(&mut self) {
+        self.kill();
+        (self.process, _) = serve(self.folder.path(), &self.address.to_string());
+    }
+
+    fn kill(&mut self) {
+        let _ended_already = self.process.kill();
+        self.process.wait().expect("a child can be waited for");
+    }
+
+    /// An address of the oracle, as `host` and under the base path.
+    pub fn url(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{BASE}{path}", self.address.port())
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Answer {
+        let request = self.http.request(method, self.url("127.0.0.1", path)).json(body);
+        Answer::read(request.send().await.expect("the oracle answers")).await
+    }
+
+    pub async fn post(&self, path: &str, body: &impl Serialize) {
+        let answer = self.send(Method::POST, path, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+    }
+
+    /// Ann asks for a code, or for the redeal of `plan`.
+    pub async fn ask(&self, reason: &str, plan: Option<&Plan>) -> Asked {
+        let purpose = if plan.is_some() { Purpose::Redeal } else { Purpose::Code };
+        let request = signed_request(&self.deal.tocs[0], purpose, plan, reason, now());
+        self.send(Method::POST, "/sessions", &request).await.asked()
+    }
+
+    pub async fn join(&self, asked: &Asked, x: usize) {
+        self.post(&asked.path("tocs"), &asked.approval(&self.deal.tocs[x - 1])).await;
+    }
+
+    pub async fn cancel(&self, asked: &Asked) {
+        let token = Kek::from_base64(&asked.credentials.kek).expect("a KEK").cancel_token();
+        let url = self.url("127.0.0.1", &format!("/sessions/{}", asked.id()));
+        let answer = self.http.delete(url).bearer_auth(token.as_str()).send().await.expect("the oracle answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// Where this browser finds the page of `asked`: the whole link, under the base path.
+    pub fn link(&self, asked: &Asked) -> String {
+        let whole = asked.invite.to_url();
+        let (_, fragment) = whole.split_once('#').expect("a fragment");
+        format!("{}#{fragment}", self.page(asked))
+    }
+
+    pub fn page(&self, asked: &Asked) -> String {
+        self.url("127.0.0.1", &format!("/s/{}", asked.id()))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_secs()).expect("before the end of time")
+}
+
+/// Starts the program; returns once it listens.
+fn serve(state: &Path, listen: &str) -> (Child, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
+    command.env_clear().arg("serve").stderr(Stdio::piped());
+    command.env("QUORATE_STATE", state).env("QUORATE_LISTEN", listen).env("QUORATE_LOG_LEVEL", "error");
+    command.env("QUORATE_BASE_PATH", BASE).env("QUORATE_NAME", "oracle of Delphi");
+    let mut process = command.spawn().expect("the oracle starts");
+    let mut said = BufReader::new(process.stderr.take().expect("it was piped")).lines();
+    let address = loop {
+        let line = said.next().expect("the oracle says where it listens").expect("UTF-8");
+        if let Some(address) = line.strip_prefix("listening on http://") {
+            break address.parse().expect("an address");
+        }
+    };
+    std::thread::spawn(move || said.for_each(drop));
+    (process, address)
+}

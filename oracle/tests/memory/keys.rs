@@ -33,7 +33,8 @@ impl Operator {
         let id = &invite.fields().session;
         let query = "SELECT purpose, created_at, expires_at, ttl, max_codes, group_fp, cancel_hash, view_hash, sealed
                      FROM sessions WHERE id = $1";
-        let (fixed, sealed) = self.database.query_row(query, [id], |row| Ok((fixed(row)?, row.get(8)?))).expect("a row");
+        let (fixed, sealed) =
+            self.database.query_row(query, [id], |row| Ok((fixed(row)?, row.get(8)?))).expect("a row");
         let sealed: Vec<u8> = sealed;
         let place = Place { table: "sessions", row: &[id.as_bytes(), &fixed], column: "sealed" };
         let record = self.at_rest.open(place, &sealed).expect("the record opens under the root secret");

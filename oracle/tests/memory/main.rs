@@ -89,7 +89,9 @@ fn run_sessions(oracle: &Oracle, state: &Path) -> (Vec<Connection>, Secrets) {
 
 /// The positive control: keys that the oracle needs for as long as it lives.
 fn assert_finds_what_is_held(oracle: &Oracle, state: &Path) {
-    for (what, key) in [("the root secret", keys::root_secret(state)), ("the key of rows", keys::at_rest_key(state).to_vec())] {
+    for (what, key) in
+        [("the root secret", keys::root_secret(state)), ("the key of rows", keys::at_rest_key(state).to_vec())]
+    {
         let mut held = Secrets::default();
         held.bytes(what, &key);
         let found = held.in_memory_of(oracle.id());
@@ -106,10 +108,16 @@ fn half_a_request(oracle: &Oracle, secrets: &mut Secrets) -> Connection {
         secrets.bytes("another KEK in half a request", &two);
     }
     let identity = Secrets::identity(&two);
-    let body = format!(r#"{{"kek":"{}","a":"{}","b":"{}","c":"{identity}","#, base64(&one), base64url(&two), identity.to_lowercase());
+    let body = format!(
+        r#"{{"kek":"{}","a":"{}","b":"{}","c":"{identity}","#,
+        base64(&one),
+        base64url(&two),
+        identity.to_lowercase()
+    );
     let mut connection = oracle.connect();
-    let head = format!("POST /sessions/{}/totp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", "A".repeat(32));
-    connection.write([head.as_bytes(), body.as_bytes()].concat().as_slice()).expect("the oracle reads");
+    let start =
+        format!("POST /sessions/{}/totp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", "A".repeat(32));
+    connection.write([start.as_bytes(), body.as_bytes()].concat().as_slice()).expect("the oracle reads");
     let wanted = [
         "a KEK in half a request, base64",
         "another KEK in half a request, base64url",
@@ -139,6 +147,7 @@ fn assert_forgets(oracle: &Oracle, secrets: &Secrets, when: &str) {
 }
 
 /// Whether this process may read another's memory. If not, a second run of the test `name` has done it all.
+#[expect(clippy::print_stdout, reason = "who runs the tests should know which did not run")]
 fn may_look(name: &str) -> bool {
     if rustix::process::geteuid().is_root() {
         return true;

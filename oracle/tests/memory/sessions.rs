@@ -12,9 +12,9 @@ use quorate_protocol::invite::{Invite, Purpose};
 use quorate_protocol::otp::{OtpSecret, Parameters};
 use quorate_protocol::plan::{Plan, PlanFields, Replaced};
 use quorate_protocol::sealing::age_open;
+use quorate_protocol::session::Kek;
 use quorate_protocol::sharing::combine;
 use quorate_protocol::toc::{Toc, WholeToc, approve_farmfa};
-use quorate_protocol::session::Kek;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -110,8 +110,7 @@ impl Client<'_> {
         let replaces = Replaced::Farmfa(id.clone());
         let plan = Plan::new(PlanFields { version: 1, replaces, threshold: 2, note: "month".to_owned(), players });
         let plan = base64(plan.expect("a plan").bytes());
-        let asked =
-            self.create(&json!({ "toc_zero": farmfa_toc(&id, &shares[0]), "purpose": "redeal", "plan": plan }));
+        let asked = self.create(&json!({ "toc_zero": farmfa_toc(&id, &shares[0]), "purpose": "redeal", "plan": plan }));
         let toc = farmfa_toc(&id, &shares[1]).to_string();
         let approved = approve_farmfa(toc.as_bytes(), &asked.invite.digest()).expect("a Toc");
         self.post(&asked.path("tocs"), &Asked::unproved(asked.encrypt(&approved)), 200);
@@ -241,7 +240,8 @@ impl Client<'_> {
 
     fn note_deal(&mut self, tocs: &[WholeToc]) {
         let header = tocs[0].header();
-        let some: Vec<_> = tocs[..usize::from(header.fields().threshold)].iter().map(|toc| toc.share().clone()).collect();
+        let some: Vec<_> =
+            tocs[..usize::from(header.fields().threshold)].iter().map(|toc| toc.share().clone()).collect();
         self.secrets.bytes("a group key", combine(&some, header).expect("an honest deal").as_slice());
         for toc in tocs {
             self.secrets.bytes("a share", &toc.share().as_bytes()[1..]);
@@ -274,11 +274,11 @@ impl Client<'_> {
         let answer = self.post("/sessions", request, 200);
         let credentials: SessionCredentials = serde_json::from_str(&answer).expect("credentials");
         let invite = Invite::parse(&credentials.invite).expect("an invite");
-        let raw_kek = quorate_protocol::encoding::from_base64(&credentials.kek).expect("base64");
-        self.secrets.bytes("a KEK", &raw_kek);
-        let (raw_tek, tek) = self.operator.tek(&invite, &credentials.kek);
-        self.secrets.bytes("a TEK", &raw_tek);
-        self.secrets.bytes("a TEK as age writes it", &tek.as_bytes()["AGE-SECRET-KEY-1".len()..]);
+        let bytes = quorate_protocol::encoding::from_base64(&credentials.kek).expect("base64");
+        self.secrets.bytes("a KEK", &bytes);
+        let (raw, written) = self.operator.tek(&invite, &credentials.kek);
+        self.secrets.bytes("a TEK", &raw);
+        self.secrets.bytes("a TEK as age writes it", &written.as_bytes()["AGE-SECRET-KEY-1".len()..]);
         Asked { credentials, invite }
     }
 

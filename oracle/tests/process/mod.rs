@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// No answer takes as long; a test that waits for one has failed.
@@ -52,9 +52,9 @@ impl Oracle {
         Connection::to(self.address)
     }
 
-    /// Its standard input, if it was piped.
-    pub fn stdin(&mut self) -> &mut std::process::ChildStdin {
-        self.process.stdin.as_mut().expect("it was piped")
+    /// Its standard input and output, when they were piped.
+    pub fn pipes(&mut self) -> (ChildStdin, ChildStdout) {
+        (self.process.stdin.take().expect("it was piped"), self.process.stdout.take().expect("it was piped"))
     }
 
     /// SIGKILL: nothing is finished, nothing is said.

@@ -7,7 +7,7 @@ source "$here/env.sh"
 # shellcheck source=scripts/need.sh
 source "$here/need.sh"
 
-need "${need_build[@]}" "${need_peers[@]}"
+need "${need_build[@]}" "${need_peers[@]}" "${need_browser[@]}"
 # shellcheck source=scripts/python-peers.sh
 source "$here/python-peers.sh"
 

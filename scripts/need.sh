@@ -6,7 +6,7 @@
     # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file, else a command.
     need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
         pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev)
-    need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux)
+    need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux /usr/bin/kill:procps)
     need_browser=(chromium:chromium chromedriver:chromium-driver)
     # Later grounds add their line here and to `test.sh`: the virtual card (pcscd), the shared store (postgresql).
     need_shell_lint=(shellcheck:shellcheck)

@@ -32,15 +32,14 @@ async fn a_session_is_followed_to_its_end() {
     let picture = "const [done] = arguments; const image = document.getElementById('picture'); \
                    image.decode().then(() => done(image.naturalWidth))";
     assert!(browser.wait_for(picture).await.as_u64() > Some(200), "the QR code is a picture");
+    let moved = browser.wait_for(SHIFTS).await;
+    assert!(moved.as_f64().is_some_and(|moved| moved < 0.1), "what was on the page moved by {moved}");
     browser.run("document.querySelector('[data-large]').focus()").await;
     browser.press(Key::Enter).await;
     assert_eq!(browser.run("return document.getElementById('large').open").await, true);
     browser.picture("session-picture").await;
     browser.press(Key::Escape).await;
     assert_eq!(browser.run("return document.getElementById('large').open").await, false);
-    let moved = browser.wait_for(SHIFTS).await;
-    assert!(moved.as_f64().is_some_and(|moved| moved < 0.1), "what was on the page moved by {moved}");
-
     stage.join(&asked, 2).await;
     browser.see("1 of 2 joined").await;
     browser.see("✓ bob joined").await;

@@ -10,9 +10,12 @@ mod quorum;
 mod record;
 pub mod redeal;
 pub mod show;
+mod watchers;
 
 use self::error::SessionError;
 use self::record::Record;
+pub use self::watchers::Place;
+use self::watchers::Watchers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys::{Keys, Standing};
@@ -28,13 +31,10 @@ use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 /// Failures of opening that a session may see.
 pub const MAX_FAILURES: i64 = 16;
-/// Connections that may follow sessions at once.
-const MAX_WATCHERS: usize = 4096;
 /// Bytes of UTF-8 in a reason.
 pub const MAX_REASON: usize = 1024;
 
@@ -91,7 +91,7 @@ struct Inner {
     keys: Arc<Keys>,
     limits: Limits,
     open: AtomicI64,
-    watchers: Arc<Semaphore>,
+    watchers: Arc<Watchers>,
 }
 
 impl fmt::Debug for Sessions {
@@ -130,14 +130,14 @@ impl Sessions {
         let Parts { store, clock, rng, crypto, url, keys, limits } = parts;
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let source_key = keys.root_secret().subkey("sources");
-        let (open, watchers) = (AtomicI64::new(0), Arc::new(Semaphore::new(MAX_WATCHERS)));
+        let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
         let inner = Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, limits, open, watchers };
         Self { inner: Arc::new(inner) }
     }
 
-    /// A place among those who follow a session; `None` when all are taken.
-    pub fn watch(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.inner.watchers).try_acquire_owned().ok()
+    /// A place among those who follow a session; `None` when there is none for `peer`.
+    pub fn watch(&self, peer: &str) -> Option<Place> {
+        self.inner.watchers.take(self.source(peer))
     }
 
     /// Closes what has expired and forgets what is long over; `true` when there is more to do at once.

@@ -178,3 +178,16 @@ async fn a_no_is_signed_and_seen() {
     assert_eq!(named.json["details"]["denied"], json!(["player 2"]));
     assert_eq!(named.json["details"]["reason"], "close the month");
 }
+
+/// A stream that waits does not keep the oracle from stopping.
+#[tokio::test]
+async fn who_follows_is_let_go_when_the_oracle_stops() {
+    let court = Court::of(2, 3).await;
+    let asked = court.ask(1).await;
+    let mut live = court.http.get(court.oracle.url(&asked.path("events"))).send().await.expect("an answer");
+    live.chunk().await.expect("alive").expect("the first event");
+    let Court { oracle, .. } = court;
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(8), oracle.stop());
+    stopped.await.expect("sooner than the bound for requests under way");
+    while live.chunk().await.expect("ended in order").is_some() {}
+}

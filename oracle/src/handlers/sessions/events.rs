@@ -2,8 +2,9 @@
 
 use super::view_token;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::Path;
-use crate::service::sessions::Sessions;
+use crate::extract::{ClientAddr, Path};
+use crate::service::sessions::{Place, Sessions};
+use crate::state::AppState;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
@@ -13,11 +14,14 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long to wait at most before looking again: an end by time sends no notice of its own until it is swept.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long one stream lasts at most.
+const LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// Follow a session
 ///
@@ -26,18 +30,31 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
     params(("id" = String, Path), ("quorate-invite" = Option<String>, Header), ("last-event-id" = Option<i64>, Header)),
     responses((status = 200, content_type = "text/event-stream", body = Event), (status = "default", body = ErrorBody)))]
 pub async fn events(
-    State(sessions): State<Sessions>,
+    State(state): State<AppState>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<Sse<impl Stream<Item = Result<Sent, Infallible>>>> {
-    let permit = sessions.watch().ok_or_else(ApiError::overloaded)?;
+    let sessions = state.sessions.clone();
+    let place = sessions.watch(&peer.to_string()).ok_or_else(ApiError::overloaded)?;
     let after = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
     // Subscribed before the first look, so that nothing falls in between.
     let notices = sessions.notices();
     let token = view_token(&headers).map(str::to_owned);
     let (first, over) = sessions.events(&id, after, token.as_deref()).await?;
     let seq = first.last().map_or(after, |event| event.seq);
-    let watch = Watch { sessions, id, token, seq, waiting: first.into(), over, notices, _permit: permit };
+    let watch = Watch {
+        sessions,
+        id,
+        token,
+        seq,
+        waiting: first.into(),
+        over,
+        notices,
+        ends: Instant::now() + LIFE,
+        stop: state.shutdown(),
+        _place: place,
+    };
     Ok(Sse::new(stream::unfold(watch, Watch::next)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
@@ -49,7 +66,9 @@ struct Watch {
     waiting: VecDeque<Event>,
     over: bool,
     notices: broadcast::Receiver<Arc<str>>,
-    _permit: OwnedSemaphorePermit,
+    ends: Instant,
+    stop: watch::Receiver<bool>,
+    _place: Place,
 }
 
 impl Watch {
@@ -59,7 +78,8 @@ impl Watch {
                 let data = serde_json::to_string(&event).expect("plain data always serialises");
                 return Some((Ok(Sent::default().id(event.seq.to_string()).event(event.kind).data(data)), self));
             }
-            if self.over {
+            // Whoever still follows comes back behind their last event.
+            if self.over || Instant::now() >= self.ends {
                 return None;
             }
             self.wait().await?;
@@ -78,6 +98,7 @@ impl Watch {
         loop {
             tokio::select! {
                 () = &mut deadline => return Some(()),
+                _stopping = self.stop.wait_for(|stopping| *stopping) => return None,
                 notice = self.notices.recv() => match notice {
                     Ok(id) if *id == *self.id => return Some(()),
                     Ok(_) => {}

@@ -8,8 +8,11 @@ pub mod identities;
 pub mod identity;
 mod pin;
 mod prompts;
+pub mod readers;
 mod slot;
 pub mod soft_piv;
+#[cfg(feature = "piv")]
+pub mod yubikey;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +21,7 @@ use p256::PublicKey;
 use quorate_protocol::recipient::NativeRecipient;
 use zeroize::Zeroizing;
 
-pub use self::error::TokenError;
+pub use self::error::{ServiceFault, TokenError};
 pub use self::pin::{Pin, Puk};
 pub use self::prompts::{NoPrompts, PinRequest, TokenPrompts, Touch, TouchRequest};
 pub use self::slot::Slot;
@@ -48,8 +51,13 @@ pub trait PivToken: Send {
     /// How many wrong PINs the token will still bear; 0 is blocked.
     fn pin_tries(&mut self) -> Result<u8, TokenError>;
 
-    /// How many wrong PUKs the token will still bear; 0 is blocked for ever.
-    fn puk_tries(&mut self) -> Result<u8, TokenError>;
+    /// How many wrong PUKs the token will still bear; 0 is blocked for ever. `None` when the token does not tell.
+    fn puk_tries(&mut self) -> Result<Option<u8>, TokenError>;
+
+    /// Which codes are still those that everybody knows.
+    fn factory_codes(&mut self) -> Result<FactoryCodes, TokenError> {
+        Ok(FactoryCodes { pin: Some(false), puk: Some(false) })
+    }
 
     /// Whether keys with PIN policy "once" work without asking again.
     fn pin_verified(&mut self) -> Result<bool, TokenError>;
@@ -72,6 +80,22 @@ pub trait PivToken: Send {
     /// [`TokenError::PinRequired`] when the policy wants a PIN first: verified since the token was inserted ("once")
     /// or for this very operation ("always").
     fn ecdh(&mut self, slot: Slot, peer: &PublicKey, prompts: &dyn TokenPrompts) -> Result<SharedX, TokenError>;
+
+    /// Where the private key in `slot` comes from, with the token's proof where it can give one.
+    /// [`TokenError::Attestation`] when the proof says otherwise.
+    fn origin(&mut self, slot: Slot) -> Result<KeyOrigin, TokenError> {
+        let key = self.keys()?.into_iter().find(|key| key.slot == slot);
+        key.map(|key| key.origin).ok_or(TokenError::NoKey(slot))
+    }
+}
+
+/// Which codes of a token are still as they came from the factory; `None` where the token does not tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FactoryCodes {
+    /// The PIN is 123456.
+    pub pin: Option<bool>,
+    /// The PUK is 12345678.
+    pub puk: Option<bool>,
 }
 
 /// What a token says of itself.
@@ -135,9 +159,11 @@ impl PivKey {
 /// Where a private key comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyOrigin {
+    /// Made on hardware, as the hardware has signed with the key that its maker gave it.
+    Attested,
     /// Made outside and put in: copies may exist.
     Imported,
-    /// Made on hardware that never lets it out.
+    /// Made on hardware that never lets it out, as the hardware says without proof.
     OnDevice,
     /// Lives in a file; whoever has file and PIN has the key.
     Software,
@@ -148,6 +174,7 @@ pub enum KeyOrigin {
 impl fmt::Display for KeyOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Attested => "on-device, attested",
             Self::Imported => "imported",
             Self::OnDevice => "on-device",
             Self::Software => "software",

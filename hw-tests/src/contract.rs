@@ -189,13 +189,35 @@ fn puk(text: &str) -> Puk {
     Puk::parse(text.into()).expect("the contract's PUKs are well-formed")
 }
 
-/// A fresh token with one key in its first slot, its PIN verified.
+/// A fresh token with one key in its first slot, its PIN verified; making the key may have taken a touch.
 fn with_key(ground: &mut dyn Ground, pin_policy: PinPolicy, touch_policy: TouchPolicy) -> (Box<dyn PivToken>, PivKey) {
     let mut token = ground.fresh();
     token.verify_pin(&pin(PIN)).expect("a fresh token has the contract's PIN");
     let new = NewKey { slot: None, label: "contract".to_owned(), pin_policy, touch_policy };
     let key = token.generate(&new, &*ground.person()).expect("an empty token makes a key");
     (token, key)
+}
+
+/// The same, taken out and put back since: no touch is remembered, and nothing was asked yet.
+fn with_rested_key(
+    ground: &mut dyn Ground,
+    pin_policy: PinPolicy,
+    touch_policy: TouchPolicy,
+) -> (Box<dyn PivToken>, PivKey) {
+    let (token, key) = with_key(ground, pin_policy, touch_policy);
+    drop(token);
+    ground.remove();
+    ground.insert();
+    let mut token = ground.reopen();
+    token.verify_pin(&pin(PIN)).expect("the contract's PIN");
+    ground.person().forget();
+    (token, key)
+}
+
+/// Asserts how many tries the PUK has left, on a token that tells.
+fn assert_puk_tries(token: &mut dyn PivToken, expected: u8) {
+    let told = token.puk_tries().expect("counting needs nothing");
+    assert!(told.is_none_or(|tries| tries == expected), "{told:?}");
 }
 
 /// Asserts that a result is an error of a shape, and says what came instead.

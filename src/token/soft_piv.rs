@@ -209,8 +209,8 @@ impl PivToken for SoftPivToken {
         Ok(self.read()?.pin.tries_left.count())
     }
 
-    fn puk_tries(&mut self) -> Result<u8, TokenError> {
-        Ok(self.read()?.puk.tries_left.count())
+    fn puk_tries(&mut self) -> Result<Option<u8>, TokenError> {
+        Ok(Some(self.read()?.puk.tries_left.count()))
     }
 
     fn pin_verified(&mut self) -> Result<bool, TokenError> {

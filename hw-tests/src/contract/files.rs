@@ -36,11 +36,13 @@ fn identity(ground: &mut dyn Ground) -> PivIdentity {
     ground.remove();
     ground.insert();
     let person = ground.person();
+    person.forget();
     PivIdentity::new(ground.reopen(), Arc::clone(&person) as _).expect("listing needs nothing")
 }
 
 pub(super) fn both_recipients_of_a_key_open(ground: &mut dyn Ground) {
-    let (_, key) = with_key(ground, PinPolicy::Once, TouchPolicy::Always);
+    let (token, key) = with_key(ground, PinPolicy::Once, TouchPolicy::Always);
+    drop(token);
     let identity = identity(ground);
     ground.person().knows(PIN);
     for recipient in key.recipients() {

@@ -1,0 +1,342 @@
+//! The certificate beside a key: what age-plugin-yubikey writes there and reads from there (name, policies, date), so that
+//! both programs see each other's keys; and the certificates by which a card attests where a key was made.
+//! It must not know cards.
+
+use jiff::Timestamp;
+use p256::PublicKey;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use ring::signature;
+use x509_cert::Certificate;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::oid::db::{rfc5912, rfc8410};
+use x509_cert::der::{Decode, Encode};
+
+use super::apdu::tlv;
+use crate::token::{PinPolicy, TouchPolicy};
+
+/// The organisation by which age-plugin-yubikey knows the certificates of age identities.
+const AGE_ORGANISATION: &str = "age-plugin-yubikey";
+/// Yubico's extension that holds both policies, a byte each; the same in attestations.
+const POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.8");
+/// Yubico's extension that holds the serial number, in attestations.
+const SERIAL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.41482.3.7");
+
+/// `ecdsa-with-SHA256` as an algorithm identifier, in DER.
+const ECDSA_SHA256: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+/// `id-ecPublicKey` on P-256 as an algorithm identifier, in DER.
+const P256_KEY: [u8; 21] = [
+    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
+    0x01, 0x07,
+];
+const NEVER_ENDS: &[u8] = b"99991231235959Z";
+
+/// What a certificate says of its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Described {
+    pub(super) public: PublicKey,
+    /// The name of an age identity; the whole subject of any other certificate.
+    pub(super) label: String,
+    /// Only believed in certificates of age identities.
+    pub(super) pin_policy: Option<PinPolicy>,
+    pub(super) touch_policy: Option<TouchPolicy>,
+    pub(super) created: Option<Timestamp>,
+}
+
+/// Reads a certificate of a P-256 key. `None` for any other key, for garbage, and where a critical extension is unknown: some
+/// programs keep parts of a key there, so that using the key alone would be wrong.
+pub(super) fn describe(der: &[u8]) -> Option<Described> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let tbs = certificate.tbs_certificate();
+    let extensions = tbs.extensions().map_or(&[][..], Vec::as_slice);
+    if extensions.iter().any(|extension| extension.critical && extension.extn_id != POLICIES) {
+        return None;
+    }
+    let organisation = tbs.subject().organization().ok().flatten();
+    let ours = organisation.is_some_and(|name| name.value() == AGE_ORGANISATION);
+    let label = match tbs.subject().common_name() {
+        Ok(Some(name)) if ours => name.value().into_owned(),
+        _ => tbs.subject().to_string(),
+    };
+    let (pin_policy, touch_policy) = if ours { policies(&certificate) } else { (None, None) };
+    let created = i64::try_from(tbs.validity().not_before.to_unix_duration().as_secs()).ok();
+    Some(Described {
+        public: p256_key(&certificate)?,
+        label,
+        pin_policy,
+        touch_policy,
+        created: created.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+    })
+}
+
+/// The policies in a certificate or attestation; unknown when the extension is missing, repeated or short.
+fn policies(certificate: &Certificate) -> (Option<PinPolicy>, Option<TouchPolicy>) {
+    let extensions = certificate.tbs_certificate().extensions().map_or(&[][..], Vec::as_slice);
+    let mut found = extensions.iter().filter(|extension| extension.extn_id == POLICIES);
+    match (found.next(), found.next()) {
+        (Some(one), None) => match one.extn_value.as_bytes() {
+            [pin, touch, ..] => (pin_policy(*pin), touch_policy(*touch)),
+            _ => (None, None),
+        },
+        _ => (None, None),
+    }
+}
+
+pub(super) fn pin_policy(byte: u8) -> Option<PinPolicy> {
+    [PinPolicy::Never, PinPolicy::Once, PinPolicy::Always].get(usize::from(byte).checked_sub(1)?).copied()
+}
+
+pub(super) fn touch_policy(byte: u8) -> Option<TouchPolicy> {
+    [TouchPolicy::Never, TouchPolicy::Always, TouchPolicy::Cached].get(usize::from(byte).checked_sub(1)?).copied()
+}
+
+fn policy_bytes(pin: PinPolicy, touch: TouchPolicy) -> [u8; 2] {
+    let pin = match pin {
+        PinPolicy::Never => 1,
+        PinPolicy::Once => 2,
+        PinPolicy::Always => 3,
+    };
+    let touch = match touch {
+        TouchPolicy::Never => 1,
+        TouchPolicy::Always => 2,
+        TouchPolicy::Cached => 3,
+    };
+    [pin, touch]
+}
+
+fn p256_key(certificate: &Certificate) -> Option<PublicKey> {
+    let info = certificate.tbs_certificate().subject_public_key_info();
+    let curve: ObjectIdentifier = info.algorithm.parameters.as_ref()?.decode_as().ok()?;
+    let is_p256 = info.algorithm.oid == rfc5912::ID_EC_PUBLIC_KEY && curve == rfc5912::SECP_256_R_1;
+    is_p256.then(|| PublicKey::from_sec1_bytes(info.subject_public_key.raw_bytes()).ok()).flatten()
+}
+
+/// What a new certificate says.
+pub(super) struct Draft<'a> {
+    pub(super) public: &'a PublicKey,
+    pub(super) label: &'a str,
+    pub(super) pin_policy: PinPolicy,
+    pub(super) touch_policy: TouchPolicy,
+    pub(super) created: Timestamp,
+    /// Random, so that no two certificates are alike.
+    pub(super) serial: [u8; 16],
+}
+
+impl Draft<'_> {
+    /// The part that is signed (RFC 5280 §4.1): self-issued, never ending, with the policies in Yubico's extension.
+    pub(super) fn to_be_signed(&self) -> Vec<u8> {
+        let name = self.name();
+        let mut serial = self.serial;
+        // Positive, and as long as it looks.
+        serial[0] = serial[0] & 0x7f | 0x40;
+        let not_before = self.created.strftime("%y%m%d%H%M%SZ").to_string();
+        let validity = [tlv(&[0x17], not_before.as_bytes()), tlv(&[0x18], NEVER_ENDS)].concat();
+        let point = [&[0][..], self.public.to_sec1_point(false).as_bytes()].concat();
+        let key = [P256_KEY.to_vec(), tlv(&[0x03], &point)].concat();
+        let policies = policy_bytes(self.pin_policy, self.touch_policy);
+        let extension = [tlv(&[0x06], POLICIES.as_bytes()), tlv(&[0x04], &policies)].concat();
+        let extensions = tlv(&[0xa3], &sequence(&sequence(&extension)));
+        let version_3 = [0xa0, 3, 2, 1, 2];
+        sequence(
+            &[
+                &version_3[..],
+                &tlv(&[0x02], &serial),
+                &ECDSA_SHA256,
+                &name,
+                &sequence(&validity),
+                &name,
+                &sequence(&key),
+                &extensions,
+            ]
+            .concat(),
+        )
+    }
+
+    /// Organisation, organisational unit (the program that wrote it), common name: as age-plugin-yubikey has them.
+    fn name(&self) -> Vec<u8> {
+        let program = concat!("quorate ", env!("CARGO_PKG_VERSION"));
+        let part = |kind: u8, text: &str| {
+            let oid = tlv(&[0x06], &[0x55, 0x04, kind]);
+            tlv(&[0x31], &sequence(&[oid, tlv(&[0x0c], text.as_bytes())].concat()))
+        };
+        sequence(&[part(10, AGE_ORGANISATION), part(11, program), part(3, self.label)].concat())
+    }
+}
+
+/// A whole certificate. `signature` is the key's own, in DER (RFC 3279 §2.2.3).
+pub(super) fn signed(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
+    let signature = tlv(&[0x03], &[&[0], signature].concat());
+    sequence(&[to_be_signed, &ECDSA_SHA256, &signature].concat())
+}
+
+fn sequence(content: &[u8]) -> Vec<u8> {
+    tlv(&[0x30], content)
+}
+
+/// What an attestation says, once its signature has been checked with the card's own attestation certificate. That one's
+/// issuer is not checked: the maker's root is not part of quorate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Attested {
+    pub(super) pin_policy: Option<PinPolicy>,
+    pub(super) touch_policy: Option<TouchPolicy>,
+}
+
+/// Why an attestation proves nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AttestationFault {
+    /// It speaks of something else, or its signature is false.
+    False(&'static str),
+    /// It, or the card's attestation certificate, is missing or of a kind that is not known here.
+    Unreadable,
+}
+
+/// Checks that the card whose attestation certificate is `issuer` made the key `public` and has the serial number `serial`.
+pub(super) fn check_attestation(
+    attestation: &[u8],
+    issuer: &[u8],
+    public: &PublicKey,
+    serial: u32,
+) -> Result<Attested, AttestationFault> {
+    let parse = |der| Certificate::from_der(der).map_err(|_| AttestationFault::Unreadable);
+    let (attestation, issuer) = (parse(attestation)?, parse(issuer)?);
+    let signed = attestation.tbs_certificate().to_der().map_err(|_| AttestationFault::Unreadable)?;
+    let algorithm = algorithm(&attestation, &issuer).ok_or(AttestationFault::Unreadable)?;
+    let key = issuer.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes();
+    signature::UnparsedPublicKey::new(algorithm, key)
+        .verify(&signed, attestation.signature().raw_bytes())
+        .map_err(|_| AttestationFault::False("the signature is not by the token's attestation key"))?;
+    if p256_key(&attestation).as_ref() != Some(public) {
+        return Err(AttestationFault::False("it is about another key"));
+    }
+    if attested_serial(&attestation).is_some_and(|attested| attested != serial) {
+        return Err(AttestationFault::False("it is about another token"));
+    }
+    let (pin_policy, touch_policy) = policies(&attestation);
+    Ok(Attested { pin_policy, touch_policy })
+}
+
+fn algorithm(attestation: &Certificate, issuer: &Certificate) -> Option<&'static dyn signature::VerificationAlgorithm> {
+    let key = &issuer.tbs_certificate().subject_public_key_info().algorithm;
+    let curve = key.parameters.as_ref().and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
+    match (attestation.signature_algorithm().oid, curve) {
+        (rfc5912::SHA_256_WITH_RSA_ENCRYPTION, _) => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
+        (rfc5912::ECDSA_WITH_SHA_256, Some(rfc5912::SECP_256_R_1)) => Some(&signature::ECDSA_P256_SHA256_ASN1),
+        (rfc5912::ECDSA_WITH_SHA_256, Some(rfc5912::SECP_384_R_1)) => Some(&signature::ECDSA_P384_SHA256_ASN1),
+        (rfc5912::ECDSA_WITH_SHA_384, Some(rfc5912::SECP_384_R_1)) => Some(&signature::ECDSA_P384_SHA384_ASN1),
+        (rfc8410::ID_ED_25519, _) => Some(&signature::ED25519),
+        _ => None,
+    }
+}
+
+fn attested_serial(attestation: &Certificate) -> Option<u32> {
+    let extensions = attestation.tbs_certificate().extensions()?;
+    let serial = extensions.iter().find(|extension| extension.extn_id == SERIAL)?;
+    u32::from_der(serial.extn_value.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p256::SecretKey;
+    use p256::elliptic_curve::Generate;
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, CustomExtension, DnType, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm};
+
+    /// A public key without its private half.
+    struct Point(Vec<u8>);
+
+    impl PublicKeyData for Point {
+        fn der_bytes(&self) -> &[u8] {
+            &self.0
+        }
+
+        fn algorithm(&self) -> &'static SignatureAlgorithm {
+            &rcgen::PKCS_ECDSA_P256_SHA256
+        }
+    }
+
+    fn draft<'a>(public: &'a PublicKey, label: &'a str) -> Draft<'a> {
+        Draft {
+            public,
+            label,
+            pin_policy: PinPolicy::Once,
+            touch_policy: TouchPolicy::Cached,
+            created: "2026-11-21T10:00:00Z".parse().unwrap(),
+            serial: [0xff; 16],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_a_strict_parser() {
+        let public = SecretKey::generate().public_key();
+        for label in ["alice", "ü", &"x".repeat(64)] {
+            let draft = draft(&public, label);
+            let der = signed(&draft.to_be_signed(), &[0x30, 0]);
+            let expected = Described {
+                public,
+                label: label.to_owned(),
+                pin_policy: Some(PinPolicy::Once),
+                touch_policy: Some(TouchPolicy::Cached),
+                created: Some(draft.created),
+            };
+            assert_eq!(describe(&der), Some(expected));
+        }
+    }
+
+    #[test]
+    fn policies_of_strangers_are_not_believed_and_unknown_critical_extensions_refused() {
+        let key = KeyPair::generate().unwrap();
+        let with = |organisation: &str, oid: &[u64], critical: bool| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::OrganizationName, organisation);
+            params.distinguished_name.push(DnType::CommonName, "bob");
+            let mut extension = CustomExtension::from_oid_content(oid, vec![1, 2]);
+            extension.set_criticality(critical);
+            params.custom_extensions.push(extension);
+            describe(params.self_signed(&key).unwrap().der())
+        };
+        let policies = [1, 3, 6, 1, 4, 1, 41482, 3, 8];
+        let ours = with(AGE_ORGANISATION, &policies, true).unwrap();
+        assert_eq!((ours.label.as_str(), ours.pin_policy), ("bob", Some(PinPolicy::Never)));
+        assert_eq!(ours.touch_policy, Some(TouchPolicy::Always));
+        let other = with("ACME", &policies, false).unwrap();
+        assert_eq!((other.pin_policy, other.touch_policy), (None, None));
+        assert!(other.label.contains("O=ACME"), "{}", other.label);
+        assert_eq!(with(AGE_ORGANISATION, &[1, 2, 3, 4], true), None);
+        assert!(with(AGE_ORGANISATION, &[1, 2, 3, 4], false).is_some());
+    }
+
+    #[test]
+    fn an_attestation_must_be_of_this_key_this_token_and_this_issuer() {
+        let (issuer_key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let issuer = Issuer::new(CertificateParams::default(), &issuer_key);
+        let issuer_certificate = CertificateParams::default().self_signed(&issuer_key).unwrap();
+        let other_certificate = CertificateParams::default().self_signed(&other_key).unwrap();
+        let secret = SecretKey::generate();
+        let public = secret.public_key();
+        let mut params = CertificateParams::default();
+        let serial = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, 7], vec![2, 2, 0x11, 0x22]);
+        let policies = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, 8], vec![3, 1]);
+        params.custom_extensions = vec![serial, policies];
+        let attestation = params.signed_by(&Point(public.to_sec1_point(false).as_bytes().to_vec()), &issuer).unwrap();
+        let check = |issuer: &[u8], public, serial| check_attestation(attestation.der(), issuer, public, serial);
+
+        let attested = check(issuer_certificate.der(), &public, 0x1122).unwrap();
+        assert_eq!((attested.pin_policy, attested.touch_policy), (Some(PinPolicy::Always), Some(TouchPolicy::Never)));
+        let stranger = SecretKey::generate().public_key();
+        let fault = |result: Result<Attested, AttestationFault>| match result {
+            Err(AttestationFault::False(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(fault(check(other_certificate.der(), &public, 0x1122)).contains("signature"));
+        assert!(fault(check(issuer_certificate.der(), &stranger, 0x1122)).contains("another key"));
+        assert!(fault(check(issuer_certificate.der(), &public, 0x1123)).contains("another token"));
+        assert_eq!(check(b"garbage", &public, 0x1122), Err(AttestationFault::Unreadable));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_describes_nothing(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert_eq!(describe(&bytes), None);
+        }
+    }
+}

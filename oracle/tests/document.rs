@@ -1,0 +1,82 @@
+//! The document that describes the oracle's routes, the routes themselves, and the snapshots of their answers: none may know
+//! something that the others do not.
+
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod support;
+
+use insta::assert_json_snapshot;
+use quorate_oracle::testing::TestSetup;
+use std::collections::BTreeSet;
+use support::{Answer, Court};
+
+#[tokio::test]
+async fn routes_and_document_are_the_same() {
+    let court = Court::with(TestSetup::default().set("url", "https://oracle.test"), 2, 3).await;
+    let send = async |method: &str, path: &str| {
+        let url = format!("http://{}{path}", court.oracle.address());
+        let response = court.http.request(method.parse().expect("a method"), url).send().await.expect("an answer");
+        Answer::read(response).await
+    };
+    let document = send("GET", "/openapi.json").await.json;
+    assert_json_snapshot!("openapi", document, { ".info.version" => "[version]" });
+
+    // What is described is there, with that method and no other words than its own.
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods");
+            methods.keys().map(move |method| (path.clone(), method.to_ascii_uppercase()))
+        })
+        .collect();
+    for (path, method) in &described {
+        let path = path.replace("{id}", &"A".repeat(32));
+        let answer = send(method, &path).await;
+        assert!(!["unknown_route", "method_not_allowed"].contains(&answer.refusal().1), "{method} {path}");
+    }
+    // What is there is described, but for pages and their parts.
+    for (path, methods) in routes() {
+        let page = ["/", "/assets/{name}", "/docs", "/openapi.json", "/s/{id}"].contains(&path.as_str());
+        for method in methods {
+            assert!(page != described.contains(&(path.clone(), method.clone())), "{method} {path}");
+        }
+    }
+}
+
+/// Paths and methods in the table of routes, read from its source: a router does not tell.
+fn routes() -> Vec<(String, Vec<String>)> {
+    let source = include_str!("../src/router.rs");
+    let table = source.split("pub fn router(").nth(1).and_then(|rest| rest.split("finish(routes").next());
+    let lines = table.expect("the table").split(".route(\"").skip(1);
+    let routes: Vec<_> = lines
+        .map(|line| {
+            let (path, handlers) = line.split_once('"').expect("a path ends");
+            let methods = ["get", "post", "put", "patch", "delete"];
+            let named = methods.iter().filter(|method| handlers.contains(&format!("{method}(")));
+            (path.to_owned(), named.map(|method| method.to_ascii_uppercase()).collect())
+        })
+        .collect();
+    assert!(routes.len() >= 15 && routes.iter().all(|(_, methods): &(_, Vec<_>)| !methods.is_empty()), "{routes:?}");
+    routes
+}
+
+/// Every word that a session's refusal can have, and every word of the frame, stands in a snapshot.
+#[test]
+fn no_refusal_is_left_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots");
+    let answers: String = std::fs::read_dir(folder)
+        .expect("the snapshots")
+        .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a text"))
+        .collect();
+    let words = include_str!("../src/handlers/sessions/refusal.rs").split('"').skip(1).step_by(2);
+    // A word is a whole literal; sentences hold spaces, doc comments no quotes.
+    let words: BTreeSet<&str> = words
+        .filter(|text| text.len() > 3 && !text.contains(|c: char| !"_".contains(c) && !c.is_ascii_lowercase()))
+        .collect();
+    assert!(words.len() >= 20, "{words:?}");
+    for word in words {
+        // The word "errors" names the specification's section.
+        assert!(word == "errors" || answers.contains(&format!("\"code\": \"{word}\"")), "{word}");
+    }
+}

@@ -26,7 +26,7 @@ pub async fn page(State(state): State<AppState>) -> Response {
 fn render(document: &Value) -> Markup {
     html! {
         h1 { (text(&document["info"]["title"])) " " small { (text(&document["info"]["version"])) } }
-        p { (text(&document["info"]["description"])) }
+        p { (prose(&document["info"]["description"])) }
         p { a href="openapi.json" { "openapi.json" } }
         @for (path, methods) in fields(&document["paths"]) {
             @for (method, operation) in fields(methods) {
@@ -43,8 +43,8 @@ fn render(document: &Value) -> Markup {
 fn render_operation(path: &str, method: &str, operation: &Value) -> Markup {
     html! {
         h2 { code { (method.to_uppercase()) " " (path) } }
-        p { (text(&operation["summary"])) }
-        @if operation["description"] != operation["summary"] { p { (text(&operation["description"])) } }
+        p { (prose(&operation["summary"])) }
+        @if operation["description"] != operation["summary"] { p { (prose(&operation["description"])) } }
         @let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
         @if !parameters.is_empty() {
             table {
@@ -53,7 +53,7 @@ fn render_operation(path: &str, method: &str, operation: &Value) -> Markup {
                     tr {
                         td { code { (text(&parameter["name"])) } }
                         td { (text(&parameter["in"])) }
-                        td { (text(&parameter["description"])) }
+                        td { (prose(&parameter["description"])) }
                     }
                 }
             }
@@ -66,7 +66,7 @@ fn render_operation(path: &str, method: &str, operation: &Value) -> Markup {
             @for (status, response) in fields(&operation["responses"]) {
                 tr {
                     td { (status) }
-                    td { (text(&response["description"])) }
+                    td { (prose(&response["description"])) }
                     td { @for (_, content) in fields(&response["content"]) { (render_type(&content["schema"])) } }
                 }
             }
@@ -78,7 +78,7 @@ fn render_schema(name: &str, schema: &Value) -> Markup {
     let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
     html! {
         h3 id=(name) { code { (name) } }
-        p { (text(&schema["description"])) }
+        p { (prose(&schema["description"])) }
         @for value in schema["enum"].as_array().map(Vec::as_slice).unwrap_or_default() { code { (text(value)) } " " }
         @let parts = schema["allOf"].as_array().map(Vec::as_slice).unwrap_or_default();
         @for part in parts.iter().filter(|part| !part["$ref"].is_null()) { p { "All of " (render_type(part)) ", and:" } }
@@ -89,7 +89,7 @@ fn render_schema(name: &str, schema: &Value) -> Markup {
                     tr {
                         td { code { (field) } @if !required.iter().any(|name| name == field) { " (optional)" } }
                         td { (render_type(kind)) }
-                        td { (text(&kind["description"])) }
+                        td { (prose(&kind["description"])) }
                     }
                 }
             }
@@ -111,6 +111,15 @@ fn render_type(schema: &Value) -> Markup {
             @for (number, one) in alternatives.iter().enumerate() { @if number > 0 { " or " } (render_type(one)) }
         }
         @else { (text(&schema["type"])) }
+    }
+}
+
+/// A sentence, with what stands between back ticks as code.
+fn prose(value: &Value) -> Markup {
+    html! {
+        @for (number, part) in text(value).split('`').enumerate() {
+            @if number % 2 == 1 { code { (part) } } @else { (part) }
+        }
     }
 }
 
@@ -141,7 +150,8 @@ mod tests {
 
     #[test]
     fn what_the_document_says_is_escaped() {
-        let hostile = serde_json::json!({ "info": { "title": "<script>alert(1)</script>" } });
-        assert!(!render(&hostile).into_string().contains("<script>"));
+        let info = serde_json::json!({ "title": "<script>alert(1)</script>", "description": "a `<b>` c" });
+        let page = render(&serde_json::json!({ "info": info })).into_string();
+        assert!(!page.contains("<script>") && page.contains("a <code>&lt;b&gt;</code> c"), "{page}");
     }
 }

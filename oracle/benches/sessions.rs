@@ -1,0 +1,215 @@
+//! The whole oracle under load on loopback: starting sessions, joining them, codes. Each rate stands beside that of
+//! `GET /healthz` of the same server in the same run, for what a machine does in a second changes from day to day.
+//!
+//! `cargo bench -p quorate-oracle --bench sessions`; `QUORATE_BENCH_SECONDS` sets how long each row runs.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod load;
+#[path = "../tests/process/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod process;
+
+use load::{Figures, Load, request};
+use process::Oracle;
+use quorate_protocol::api::{AddToc, ApplicantProof, NewSession, SessionCredentials, SessionKey};
+use quorate_protocol::deal::{Deal, DealRequest, deal};
+use quorate_protocol::invite::{Invite, Purpose};
+use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::proof::{Terms, approve_message, create_message, sign};
+use quorate_protocol::sealing::age_seal;
+use quorate_protocol::toc::WholeToc;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Clients at the same time.
+const CLIENTS: usize = 64;
+/// Sessions that are brought to a quorum.
+const SESSIONS: usize = 3_000;
+/// Starts of which the median is told.
+const STARTS: usize = 11;
+
+fn main() {
+    let seconds = std::env::var("QUORATE_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
+    let time = Duration::from_secs_f64(seconds.unwrap_or(4.0));
+    // Beside the build, because /tmp may be memory, where a commit costs nothing.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's folder can be written to");
+    let (first, again) = starts(folder.path());
+    println!("ready after exec: {first:.1} ms the first time, {again:.1} ms later (target: below 50)");
+
+    let bench = Bench { oracle: start(folder.path()), time, healthz: 0.0 };
+    let idle = bench.resident();
+    println!("resident when idle: {idle:.1} MB (target: below 20)");
+    let bench = Bench { healthz: bench.row("GET /healthz", 200, vec![request("GET", "/healthz", b"")]).rate, ..bench };
+    bench.sessions();
+    let after = bench.resident();
+    println!("resident after the load: {after:.1} MB, {:+.1} MB", after - idle);
+}
+
+fn start(state: &Path) -> Oracle {
+    let settings = [("SESSIONS_OPEN_PER_SOURCE", "10000000"), ("SESSIONS_OPEN", "10000000"), ("LOG_LEVEL", "info")];
+    Oracle::start(Path::new(env!("CARGO_BIN_EXE_quorate-oracle")), state, &settings)
+}
+
+/// Milliseconds from exec to `listening on`: with keys and database to be made, and without.
+fn starts(state: &Path) -> (f64, f64) {
+    let timed = || {
+        let begun = Instant::now();
+        drop(start(state));
+        begun.elapsed().as_secs_f64() * 1e3
+    };
+    let first = timed();
+    let mut later: Vec<f64> = (0..STARTS).map(|_| timed()).collect();
+    later.sort_unstable_by(f64::total_cmp);
+    (first, later[STARTS / 2])
+}
+
+struct Bench {
+    oracle: Oracle,
+    time: Duration,
+    /// Rate of `GET /healthz`.
+    healthz: f64,
+}
+
+impl Bench {
+    fn sessions(&self) {
+        let deal = dealt();
+        let toc: Box<serde_json::value::RawValue> =
+            serde_json::from_slice(&deal.tocs[0].to_json()).expect("a Toc is JSON");
+        let farmfa = NewSession { toc_zero: Some(toc), ..NewSession::default() };
+        self.row("POST /sessions, farMFA's toc_zero", 200, vec![request("POST", "/sessions", &json(&farmfa))]);
+
+        // Each proof serves once: as many requests as are sent.
+        let ours = (0..40_000).map(|number| request("POST", "/sessions", &json(&signed(&deal.tocs[0], number))));
+        self.once("POST /sessions, with a proof", ours.collect());
+
+        let asked = (0..SESSIONS).map(|i| request("POST", "/sessions", &json(&signed(&deal.tocs[0], 1_000_000 + i))));
+        let answers = self.load(200).each(asked.collect()).bodies;
+        let sessions: Vec<SessionCredentials> =
+            answers.iter().map(|body| serde_json::from_slice(body).expect("credentials")).collect();
+        self.once("POST …/tocs, with a proof", joins(&sessions, &deal));
+
+        let codes: Vec<_> = sessions
+            .into_iter()
+            .map(|session| {
+                let path = format!("/sessions/{}/totp", session.session.id);
+                request("POST", &path, &json(&SessionKey { kek: session.kek }))
+            })
+            .collect();
+        self.once("POST …/totp, 3 of 5, first code", codes.clone());
+        self.row("POST …/totp, 3 of 5, again in the step", 200, codes);
+        self.row("GET /healthz, once more", 200, vec![request("GET", "/healthz", b"")]);
+    }
+
+    fn load(&self, status: u16) -> Load {
+        Load { address: self.oracle.address(), clients: CLIENTS, status }
+    }
+
+    /// A row of `requests`, round and round.
+    fn row(&self, name: &str, status: u16, requests: Vec<Vec<u8>>) -> Figures {
+        let before = self.processor_time();
+        let figures = self.load(status).for_a_time(requests, self.time);
+        self.print(name, &figures, before);
+        figures
+    }
+
+    /// A row in which each request is sent once.
+    fn once(&self, name: &str, requests: Vec<Vec<u8>>) {
+        let before = self.processor_time();
+        let figures = self.load(200).each(requests);
+        self.print(name, &figures, before);
+    }
+
+    fn print(&self, name: &str, figures: &Figures, before: f64) {
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let each = (self.processor_time() - before) * 1e6 / figures.count as f64;
+        let ratio = if self.healthz > 0.0 { figures.rate / self.healthz } else { 1.0 };
+        let [p50, p99] = [figures.p50, figures.p99].map(|time| time.as_secs_f64() * 1e3);
+        println!(
+            "{name:<40} {:>7.0}/s  {ratio:>5.2} of healthz  p50 {p50:>6.2} ms  p99 {p99:>6.2} ms  {each:>5.0} µs of processor",
+            figures.rate
+        );
+    }
+
+    /// Seconds that the oracle has run on any processor, to 10 ms.
+    fn processor_time(&self) -> f64 {
+        let stat = self.proc("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_ascii_whitespace().collect();
+        // User and system time, in hundredths of a second (proc(5): fields 14 and 15).
+        let ticks: u32 = fields[11..13].iter().map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
+        f64::from(ticks) / 100.0
+    }
+
+    /// Megabytes that are resident.
+    fn resident(&self) -> f64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a running process has it");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.oracle.id())).expect("the oracle runs")
+    }
+}
+
+/// What players 1, 3 and 5 send to join each session.
+fn joins(sessions: &[SessionCredentials], deal: &Deal) -> Vec<Vec<u8>> {
+    let join = |session: &SessionCredentials, toc: &WholeToc| {
+        let tek: age::x25519::Recipient = session.tek.parse().expect("a recipient");
+        let invite = Invite::parse(&session.invite).expect("an invite");
+        let sealed = age_seal(&toc.to_short_json(), std::iter::once(&tek as &dyn age::Recipient)).expect("sealed");
+        let x = toc.share().x();
+        let message = approve_message(&invite.digest(), toc.group(), x, &sealed);
+        let proof = sign(&toc.signing_key(), &message).into();
+        let body = AddToc { encrypted_toc: sealed, x: Some(x), proof: Some(proof) };
+        request("POST", &format!("/sessions/{}/tocs", session.session.id), &json(&body))
+    };
+    let half = |half: &[SessionCredentials]| -> Vec<Vec<u8>> {
+        half.iter().flat_map(|session| [0, 2, 4].map(|i: usize| join(session, &deal.tocs[i]))).collect()
+    };
+    let (one, two) = sessions.split_at(sessions.len() / 2);
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| half(one));
+        let two = half(two);
+        [one.join().expect("every Toc seals"), two].concat()
+    })
+}
+
+fn dealt() -> Deal {
+    let secret = OtpSecret::from_uri("otpauth://totp/Test:root?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Test");
+    let holders: Vec<String> = (1..=5).map(|x| format!("player {x}")).collect();
+    let request = DealRequest {
+        secret: &secret.expect("a URI"),
+        threshold: 3,
+        holders: &holders,
+        note: "test bank",
+        dealt_at: 1_800_000_000,
+        oracle: None,
+        replaces: None,
+    };
+    deal(&request, &mut rand::rng()).expect("in range")
+}
+
+/// A request of its own by the holder of `toc`.
+fn signed(toc: &WholeToc, number: usize) -> NewSession {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let time = i64::try_from(now).expect("this century");
+    let reason = format!("close the month, {number}");
+    // Codes flow for as long as the rows take.
+    let terms = Terms { purpose: "code", plan: b"", reason: &reason, ttl: 600, max_codes: 0 };
+    let x = toc.share().x();
+    let signature = sign(&toc.signing_key(), &create_message(toc.group(), x, time, &terms)).into();
+    NewSession {
+        header: Some(toc.header().bytes().to_vec().into()),
+        sealed: Some(toc.sealed().to_vec().into()),
+        applicant: Some(ApplicantProof { x, time, signature }),
+        purpose: Some(Purpose::Code),
+        reason: Some(reason),
+        ttl: Some(600),
+        ..NewSession::default()
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data always serialises")
+}

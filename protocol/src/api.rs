@@ -129,6 +129,9 @@ pub struct SessionDetails {
     pub joined: Vec<String>,
     /// Who said no.
     pub denied: Vec<String>,
+    /// All players of the group, in the order of their shares; empty for a group dealt by farMFA.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub players: Vec<String>,
     /// The invite link.
     pub invite: String,
 }
@@ -265,7 +268,7 @@ pub struct Event {
     pub seq: i64,
     /// When, RFC 3339.
     pub at: String,
-    /// `created`, `joined`, `denied`, `quorate`, `dropped`, `code`, `redealt`, `received`, `cancelled`, `expired` or `exhausted`.
+    /// `created`, `joined`, `denied`, `dropped`, `code`, `redealt`, `received`, `cancelled`, `expired` or `exhausted`.
     pub kind: String,
     /// Whose act it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]

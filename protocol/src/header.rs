@@ -149,7 +149,9 @@ pub enum HeaderError {
     #[error("the oracle's URL must be http or https, without credentials, query or fragment")]
     OracleUrl,
     /// A name, group id or Toc id that is empty or too long.
-    #[error("a name in the header is empty, too long or holds control characters")]
+    #[error(
+        "a name is empty, longer than {MAX_HOLDER} bytes, holds control characters, or says unproved or unverified"
+    )]
     Name,
     /// A holder, a Toc id or a share key that stands twice.
     #[error("a player stands twice in the header")]
@@ -272,9 +274,13 @@ pub(crate) fn check_threshold(threshold: usize, size: usize) -> Result<(), Heade
     Ok(())
 }
 
+/// What an oracle shows in place of a name that was not proved; nobody may be called so.
+const NO_NAMES: [&str; 2] = ["unproved", "unverified"];
+
 /// Names are shown to people and sorted by machines: not empty, bounded, no control characters.
 pub(crate) fn check_name(name: &str) -> Result<(), HeaderError> {
-    let fits = !name.trim().is_empty() && name.len() <= MAX_HOLDER && !name.chars().any(char::is_control);
+    let taken = NO_NAMES.iter().any(|word| name.trim().eq_ignore_ascii_case(word));
+    let fits = !name.trim().is_empty() && name.len() <= MAX_HOLDER && !name.chars().any(char::is_control) && !taken;
     if fits { Ok(()) } else { Err(HeaderError::Name) }
 }
 

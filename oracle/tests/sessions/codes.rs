@@ -191,3 +191,23 @@ async fn who_follows_is_let_go_when_the_oracle_stops() {
     stopped.await.expect("sooner than the bound for requests under way");
     while live.chunk().await.expect("ended in order").is_some() {}
 }
+
+/// An end by time is told like any other, once.
+#[tokio::test]
+async fn who_follows_hears_of_an_end_by_time() {
+    let court = Court::of(2, 3).await;
+    let asked = court.ask(1).await;
+    court.clock.advance(3_600_000);
+    for _ in 0..2 {
+        let follow = |after: &'static str| {
+            court.http.get(court.oracle.url(&asked.path("events"))).header("last-event-id", after)
+        };
+        let all = follow("0").send().await.expect("an answer").text().await.expect("a stream that ends");
+        assert_eq!((all.matches("event: created").count(), all.matches("event: expired").count()), (1, 1), "{all}");
+        let rest = follow("1").send().await.expect("an answer").text().await.expect("a stream that ends");
+        assert_eq!((rest.matches("event: ").count(), rest.matches("event: expired").count()), (1, 1), "{rest}");
+        let none = follow("2").send().await.expect("an answer").text().await.expect("a stream that ends");
+        assert!(!none.contains("event: "), "{none}");
+        court.oracle.state().sessions.sweep().await.expect("swept");
+    }
+}

@@ -73,6 +73,12 @@ impl Record {
         player.map_or_else(|| "unproved".to_owned(), |player| player.holder.clone())
     }
 
+    /// All holders, in the order of their shares.
+    pub fn players(&self) -> Vec<String> {
+        let players = self.group.as_ref().map(|group| group.header.fields().players.as_slice()).unwrap_or_default();
+        players.iter().map(|player| player.holder.clone()).collect()
+    }
+
     /// The applicant's name, as far as it was proved.
     pub fn applicant(&self) -> String {
         match &self.fields().applicant {

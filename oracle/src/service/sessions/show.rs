@@ -4,7 +4,7 @@ use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record};
 use super::redeal::may_view;
-use crate::store::{ClosedAs, SessionOverview, SessionRow};
+use crate::store::{ClosedAs, EventRow, SessionOverview, SessionRow};
 use quorate_protocol::api::{Event, Session, SessionDetails};
 use quorate_protocol::session::{cancel_hash, is_session_id};
 use std::sync::Arc;
@@ -76,6 +76,7 @@ impl Sessions {
             Err(error) => return Err(error),
         };
         let over = session.is_none() && rows.len() < usize::try_from(EVENT_BATCH).expect("a small constant");
+        let end = if over { self.unwritten_end(&overview.row, seq, rows.last()).await? } else { None };
         let events = rows
             .into_iter()
             .map(|row| {
@@ -90,8 +91,30 @@ impl Sessions {
                     session: session.clone(),
                 }
             })
+            .chain(end)
             .collect();
         Ok((events, over))
+    }
+
+    /// The event of an end that nobody caused: time and used-up codes end a session without writing one.
+    async fn unwritten_end(
+        &self,
+        row: &SessionRow,
+        seq: i64,
+        last: Option<&EventRow>,
+    ) -> Result<Option<Event>, SessionError> {
+        let before = match last {
+            Some(last) => Some(last.clone()),
+            None => self.inner.store.events_after(&row.id, seq - 1, 1).await?.into_iter().next(),
+        };
+        // Without an event of that number the caller has had the end already.
+        let Some(before) = before else { return Ok(None) };
+        let kind = row.closed_as.unwrap_or(ClosedAs::Expired).as_str();
+        if row.closed_as == Some(ClosedAs::Redealt) || before.kind == kind {
+            return Ok(None);
+        }
+        let at = rfc3339(row.closed_at.unwrap_or(row.ends_at).min(row.ends_at));
+        Ok(Some(Event { seq: before.seq + 1, at, kind: kind.to_owned(), who: None, reason: None, session: None }))
     }
 
     /// Ids of sessions in which something has just happened.
@@ -128,6 +151,7 @@ impl Sessions {
             applicant: record.applicant(),
             joined,
             denied,
+            players: record.players(),
             invite: record.invite.to_url(),
         })
     }

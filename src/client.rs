@@ -110,9 +110,18 @@ impl Client {
         self.post(&format!("/sessions/{id}/denials"), denial).map(drop)
     }
 
-    /// `POST /sessions/{id}/totp`: the code, when the session is quorate.
+    /// `POST /sessions/{id}/totp`: the code, when the session is quorate. Callers print it as it is: nothing but digits
+    /// and times passes.
     pub fn code(&self, id: &str, kek: &Kek) -> Result<TotpCode, ClientError> {
-        self.json(self.post(&format!("/sessions/{id}/totp"), &SessionKey { kek: kek.to_base64() })?, MAX_ANSWER)
+        let answer = self.post(&format!("/sessions/{id}/totp"), &SessionKey { kek: kek.to_base64() })?;
+        let code: TotpCode = self.json(answer, MAX_ANSWER)?;
+        if !is_code(&code.totp) {
+            return Err(self.strange("its code is not 6 to 8 digits"));
+        }
+        if !(is_time(&code.totp_expires_at) && is_time(&code.session_expires_at)) {
+            return Err(self.strange("its times are unreadable"));
+        }
+        Ok(code)
     }
 
     /// `POST /sessions/{id}/redeal`: runs the approved plan, once.
@@ -222,6 +231,14 @@ fn with_view(request: RequestBuilder, view: Option<&str>) -> RequestBuilder {
         Some(token) => request.header(VIEW_HEADER, token),
         None => request,
     }
+}
+
+fn is_code(text: &str) -> bool {
+    (6..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_time(text: &str) -> bool {
+    text.parse::<jiff::Timestamp>().is_ok()
 }
 
 #[cfg(test)]

@@ -88,6 +88,29 @@ fn junk_is_named_without_being_repeated() {
 }
 
 #[test]
+fn only_digits_and_times_pass_for_a_code() {
+    let time = "2026-01-01T00:00:00Z";
+    let code = |totp: &str, until: &str, end: &str| {
+        serde_json::json!({"totp": totp, "totp_expires_at": until, "session_expires_at": end}).to_string()
+    };
+    let good = ["123456", "1234567", "12345678"];
+    let bad = ["12345", "123456789", "", "12345\u{1b}", "\u{1b}[2J123456", "12 456", "١٢٣", "123456\n"];
+    let mut bodies: Vec<String> = good.iter().chain(&bad).map(|totp| code(totp, time, time)).collect();
+    bodies.extend([code("123456", "\u{1b}[2J", time), code("123456", time, "soon")]);
+    let (client, server) = serve(bodies.iter().map(|body| answer("200 OK", body)).collect());
+    let kek = Kek::from_base64(&quorate_protocol::encoding::base64(&[7; 32])).expect("32 bytes");
+    for totp in good {
+        assert_eq!(client.code("ID", &kek).expect("a code").totp.as_str(), totp);
+    }
+    for body in &bodies[good.len()..] {
+        let error = client.code("ID", &kek).err().expect(body);
+        assert!(matches!(error, ClientError::Answer { .. }), "{body}: {error}");
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+    }
+    server.join().expect("served");
+}
+
+#[test]
 fn cancelling_shows_the_token_and_not_the_key() {
     let kek = Kek::from_base64(&quorate_protocol::encoding::base64(&[7; 32])).expect("32 bytes");
     let (client, server) = serve(vec![answer("204 No Content", "")]);

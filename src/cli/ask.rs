@@ -80,7 +80,7 @@ pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
     let pin = start::choose_oracle(context, args, card.oracle.as_ref())?;
     let plan = plan_file.map(|file| redeal::plan(file, &card)).transpose()?;
     if let Some(plan) = &plan {
-        context.ui.say(redeal::in_words(plan, Some(&card)));
+        context.ui.say(redeal::in_words(plan, Some(&card), None));
     }
     let Started { client, kept, expires_at } = start::start(context, args, &own, plan.as_ref(), &pin)?;
     // Nothing further needs the share.

@@ -7,6 +7,7 @@ use super::ask::start::{approval, seal_to_tek};
 use super::drawer::{Card, Drawer};
 use super::error::SessionError;
 use super::opening::{self, OpenedToc};
+use super::redeal::{self, OwnKeys};
 use super::session::{follow, vouch};
 use super::{CliError, Context, NetworkArgs};
 use crate::client::Client;
@@ -58,11 +59,21 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     }
     let pin = card.as_ref().and_then(|card| card.oracle.as_ref());
     let vouched = vouch::vouch(context, &invite, pin, context.now())?;
-    confirm(context, args, &invite, &show::request(&invite, card.as_ref(), vouched.by_toc)?)?;
+    let identities = context.load_identities()?;
+    let own_keys = OwnKeys::of(&identities);
+    let noted = card.as_ref().map(|card| lost_place(args, &invite, card, &own_keys)).transpose()?.flatten();
+    confirm(context, args, &invite, &show::request(&invite, card.as_ref(), &own_keys, vouched.by_toc)?)?;
 
-    let own = opening::open(&context.load_identities()?, &path)?;
+    let own = opening::open(&identities, &path)?;
     // Then by the Toc itself, which a card only notes down.
     let vouched = vouch::check_toc(context, &invite, &own.toc, context.now())?;
+    let true_card = Card::of(&own.toc).ok_or_else(|| short(&own.path))?;
+    match lost_place(args, &invite, &true_card, &own_keys)? {
+        Some(holder) if noted.as_ref() != Some(&holder) => {
+            confirm(context, args, &invite, &show::lost_place(&holder))?;
+        }
+        _ => {}
+    }
     let client = Client::new(&vouched.pin.url, &args.network.options())?;
     let id = &invite.fields().session;
     if args.deny {
@@ -93,6 +104,17 @@ fn own_toc(context: &Context, invite: &Invite, wanted: Option<&str>) -> Result<(
         (Some(only), 0) => Ok((only.path, Some(only.card))),
         (None, _) => Err(SessionError::NotFiled { group_id: fields.group_id.clone() }.into()),
         (Some(_), _) => Err(SessionError::Ambiguous(fields.group_id.clone()).into()),
+    }
+}
+
+/// The holder of `card` whose place the plan gives to unknown keys, for a person to decide; without one it is refused.
+fn lost_place(args: &JoinArgs, invite: &Invite, card: &Card, own_keys: &OwnKeys) -> Result<Option<String>, CliError> {
+    let plan = invite.plan()?;
+    let holder = plan.and_then(|plan| redeal::lost_place(&plan, card, own_keys).map(str::to_owned));
+    match holder {
+        Some(_) if args.deny => Ok(None),
+        Some(holder) if args.yes => Err(SessionError::LostPlace(holder).into()),
+        holder => Ok(holder),
     }
 }
 

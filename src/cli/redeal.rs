@@ -7,19 +7,19 @@ use super::session::follow::{Wait, until_quorate};
 use super::session::kept::Kept;
 use super::{CliError, Context, files};
 use crate::client::Client;
+use crate::token::identities::Identities;
 use crate::ui::shown;
 use quorate_protocol::api::Redeal;
 use quorate_protocol::invite::{Invite, Purpose};
 use quorate_protocol::plan::{Plan, PlanFields, PlannedPlayer, Replaced};
 use quorate_protocol::toc::Group;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 /// Bytes of a plan file that are read at most.
 const MAX_FILE: u64 = 1024 * 1024;
-/// Characters of a recipient that are shown: enough to compare, too few to fill the screen.
-const SHOWN_RECIPIENT: usize = 28;
 
 /// A plan as people write it.
 #[derive(Debug, Deserialize)]
@@ -70,32 +70,72 @@ pub(crate) fn plan(file: PlanFile, card: &Card) -> Result<Plan, CliError> {
     })?)
 }
 
-/// The plan, and what it changes against the group of `card` when that is known.
-pub(crate) fn in_words(plan: &Plan, card: Option<&Card>) -> String {
+/// The recipients that are known to be one's own. Those of plugins and of files that are still locked are not among them.
+#[derive(Debug, Default)]
+pub(crate) struct OwnKeys(HashSet<String>);
+
+impl OwnKeys {
+    /// What `identities` can say without asking anybody for anything.
+    pub(crate) fn of(identities: &Identities) -> Self {
+        identities.recipients().into_iter().map(|own| own.recipient).collect()
+    }
+
+    /// Whether one of the recipients of `player` is one's own.
+    pub(crate) fn include_one_of(&self, player: &PlannedPlayer) -> bool {
+        player.recipients.iter().any(|recipient| self.include(recipient))
+    }
+
+    fn include(&self, recipient: &str) -> bool {
+        self.0.contains(&recipient.to_lowercase())
+    }
+}
+
+impl FromIterator<String> for OwnKeys {
+    fn from_iter<I: IntoIterator<Item = String>>(recipients: I) -> Self {
+        Self(recipients.into_iter().collect())
+    }
+}
+
+/// The holder of `card`, when `plan` keeps that name and gives it no key of `own`: somebody may be taking the place.
+pub(crate) fn lost_place<'a>(plan: &Plan, card: &'a Card, own: &OwnKeys) -> Option<&'a str> {
+    let holder = card.holder.as_deref()?;
+    let player = plan.fields().players.iter().find(|player| player.holder == holder)?;
+    (!own.include_one_of(player)).then_some(holder)
+}
+
+/// The plan, and what it changes against the group of `card` when that is known. With `own`, says which keys are one's
+/// own, and which key of one's own name is not. Recipients are shown whole: the start of a key proves nothing.
+pub(crate) fn in_words(plan: &Plan, card: Option<&Card>, own: Option<&OwnKeys>) -> String {
     let fields = plan.fields();
     let mut text = format!("redeal     {} of {} players", fields.threshold, fields.players.len());
     if let Some(card) = card {
         let _ = write!(text, " (now {} of {})", card.threshold, card.size);
+        if fields.players.len() < usize::from(card.size) {
+            text.push_str(": FEWER PLAYERS");
+        }
     }
     if card.is_none_or(|card| fields.note != card.note) {
         let _ = write!(text, "\n  note     {}", shown(&fields.note));
     }
     let present = card.map_or(&[][..], |card| card.players.as_slice());
+    let myself = card.and_then(|card| card.holder.as_deref());
     for player in &fields.players {
-        let keys: Vec<String> = player.recipients.iter().map(|recipient| brief(recipient)).collect();
         let new = if !present.is_empty() && !present.contains(&player.holder) { "  NEW" } else { "" };
-        let _ = write!(text, "\n  player   {}  {}{new}", shown(&player.holder), keys.join(", "));
+        let _ = write!(text, "\n  player   {}{new}", shown(&player.holder));
+        for recipient in &player.recipients {
+            let whose = match own {
+                Some(own) if own.include(recipient) => "  your key",
+                Some(_) if myself == Some(player.holder.as_str()) => "  NOT YOUR KEY",
+                _ => "",
+            };
+            let _ = write!(text, "\n    key    {}{whose}", shown(recipient));
+        }
     }
     let stays = |name: &String| fields.players.iter().any(|player| player.holder == *name);
     for name in present.iter().filter(|name| !stays(name)) {
         let _ = write!(text, "\n  removed  {}", shown(name));
     }
     text
-}
-
-fn brief(recipient: &str) -> String {
-    let start: String = recipient.chars().take(SHOWN_RECIPIENT).collect();
-    if start.len() < recipient.len() { format!("{}…", shown(&start)) } else { shown(&start) }
 }
 
 /// Runs the approved plan, waiting for the quorum as `wait` says, and says what comes next.

@@ -35,7 +35,7 @@ fn after_a_loss_a_fourth_player_takes_the_place_and_the_old_group_ends() {
     let id = session_of(&invite);
     assert!(ann.quorate(&["session", "code", id]).fails(1).contains("for a redeal"));
     let joined = bob.quorate(&["join", &invite, "--yes"]);
-    for expected in ["REDEAL", "removed  carol", &dan.recipient[..20], "2 of 3 players (now 2 of 3)"] {
+    for expected in ["REDEAL", "removed  carol", dan.recipient.as_str(), "your key", "2 of 3 players (now 2 of 3)"] {
         assert!(joined.stderr.contains(expected), "{expected}: {}", joined.stderr);
     }
     assert!(joined.stderr.lines().any(|line| line.contains("dan") && line.ends_with("NEW")), "{}", joined.stderr);
@@ -110,4 +110,24 @@ fn plans_that_cannot_be_are_refused_before_anybody_is_asked() {
     assert!(!fs::exists(ann.path("run/quorate/sessions")).expect("readable"), "no session was started");
     ann.quorate(&["ask", &table.group, "--reason", "r", "--redeal"]).fails(2);
     ann.quorate(&["ask", &table.group, "--reason", ""]).fails(2);
+}
+
+#[test]
+fn a_plan_that_gives_a_players_name_to_another_key_is_refused_unless_that_player_agrees() {
+    let table = Table::deal(&["ann", "ben", "cho"], 2, Key::Soft);
+    let (ann, ben) = (table.person("ann"), table.person("ben"));
+    let puppet = Person::new("ben", Key::Soft);
+    fs::write(ann.path("plan.toml"), plan(&[ann, &puppet, table.person("cho")], 2)).expect("written");
+    let mut asking =
+        ann.start(&["ask", &table.group, "--reason", "tidying", "--redeal", "-P", "plan.toml", "--no-wait"]);
+    let invite = asking.line();
+    asking.end().ok();
+    let refused = ben.quorate(&["join", &invite, "--yes"]).fails(1);
+    assert!(refused.contains("none of its keys is known here as yours"), "{refused}");
+    assert!(refused.contains("nothing was sent"), "{refused}");
+    // Whose key is in the plan as it was is not stopped, and no is always possible.
+    table.person("cho").quorate(&["join", &invite, "--yes"]).ok();
+    let denied = ben.quorate(&["join", &invite, "--deny", "--yes"]);
+    assert!(denied.stderr.contains("NOT YOUR KEY") && denied.stderr.contains("WARNING"), "{}", denied.stderr);
+    denied.ok();
 }

@@ -15,6 +15,9 @@ pub(crate) enum SessionError {
     /// A denial is signed with a share key, which farMFA's Tocs have not.
     #[error("a Toc dealt by farMFA cannot sign a denial")]
     DenyFarmfa,
+    /// The plan of a redeal keeps the player's name and gives it other keys, and nobody is asked.
+    #[error("the plan keeps the name {0}, but none of its keys is known here as yours")]
+    LostPlace(String),
     /// A farMFA Toc says too little to choose an oracle.
     #[error("this Toc does not say which oracle may rebuild its secret")]
     NoOracle,
@@ -105,6 +108,9 @@ impl SessionError {
         let hint = match self {
             Self::Ambiguous(_) => "name the file: `quorate join INVITE FILE`",
             Self::DenyFarmfa => "tell the one who asks, and do not send your Toc",
+            Self::LostPlace(_) => {
+                "nothing was sent; compare the key, and if you gave it to the one who asks, join without --yes"
+            }
             Self::NoOracle => "name it with --oracle URL, after `quorate oracle trust URL`",
             Self::NotFiled { .. } => {
                 "name the file: `quorate join INVITE FILE`, or file it first: `quorate toc add FILE`"

@@ -2,14 +2,16 @@
 //! not prove. It must not know how an invite is verified.
 
 use crate::cli::drawer::Card;
+use crate::cli::redeal::OwnKeys;
 use crate::cli::{CliError, redeal};
 use crate::ui::shown;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use quorate_protocol::invite::{Applicant, Invite, Purpose};
 
-/// The request in words. `card` is what is known of one's own Toc; `by_toc` says whether the Toc itself names the oracle.
-pub(super) fn request(invite: &Invite, card: Option<&Card>, by_toc: bool) -> Result<String, CliError> {
+/// The request in words. `card` is what is known of one's own Toc, `own` are one's own keys; `by_toc` says whether the Toc
+/// itself names the oracle.
+pub(super) fn request(invite: &Invite, card: Option<&Card>, own: &OwnKeys, by_toc: bool) -> Result<String, CliError> {
     let fields = invite.fields();
     let asked_for = match fields.purpose {
         Purpose::Code => format!("one-time codes of {}", quoted(&fields.note)),
@@ -24,12 +26,25 @@ pub(super) fn request(invite: &Invite, card: Option<&Card>, by_toc: bool) -> Res
         format!("asked at   {}, until {}", time(fields.created), time(fields.expires)),
     ];
     if let Some(plan) = invite.plan()? {
-        let text = redeal::in_words(&plan, card);
-        lines.push(text);
+        lines.push(redeal::in_words(&plan, card, Some(own)));
+        lines.push("Names and keys are the applicant's words: ask each player whether the key is theirs.".to_owned());
+        if let Some(holder) = card.and_then(|card| redeal::lost_place(&plan, card, own)) {
+            lines.push(String::new());
+            lines.push(lost_place(holder));
+        }
     }
     lines.push(String::new());
     lines.push(proves(by_toc, &fields.applicant));
     Ok(lines.join("\n"))
+}
+
+/// The warning for the player `holder` whose name goes on with other keys.
+pub(super) fn lost_place(holder: &str) -> String {
+    format!(
+        "WARNING: THE PLAN KEEPS YOUR NAME, {}, BUT NONE OF ITS KEYS IS KNOWN HERE AS YOURS.\n\
+         Unless you gave that key to the one who asks, somebody is taking your place: say no.",
+        shown(holder)
+    )
 }
 
 fn applicant(applicant: &Applicant) -> String {
@@ -93,14 +108,15 @@ mod tests {
     #[test]
     fn a_proved_applicant_is_named_and_the_reason_is_not_vouched_for() {
         let proved = json!({"status": "proved", "holder": "ann", "x": 1});
-        let text = request(&invite(&proved, "close the month", None), None, true).expect("shown");
+        let text = request(&invite(&proved, "close the month", None), None, &OwnKeys::default(), true).expect("shown");
         assert!(text.contains("ann (proved") && text.contains("\"close the month\""), "{text}");
         assert!(text.contains("your Toc names signed") && text.contains("does not prove that the reason is"), "{text}");
     }
 
     #[test]
     fn an_unverified_applicant_is_said_to_be_one() {
-        let text = request(&invite(&json!({"status": "unverified"}), "", None), None, false).expect("shown");
+        let text = request(&invite(&json!({"status": "unverified"}), "", None), None, &OwnKeys::default(), false)
+            .expect("shown");
         assert!(
             text.contains("unverified")
                 && text.contains("(nothing said)")
@@ -111,7 +127,8 @@ mod tests {
     #[test]
     fn what_the_applicant_wrote_cannot_rewrite_the_screen() {
         let evil = json!({"status": "proved", "holder": "a\u{202e}nn", "x": 1});
-        let text = request(&invite(&evil, "\u{1b}[2K\rwho asks   root\n", None), None, true).expect("shown");
+        let text = request(&invite(&evil, "\u{1b}[2K\rwho asks   root\n", None), None, &OwnKeys::default(), true)
+            .expect("shown");
         assert!(!text.contains('\u{1b}') && !text.contains('\r') && !text.contains('\u{202e}'));
         assert_eq!(text.lines().filter(|line| line.starts_with("who asks")).count(), 1);
     }
@@ -139,12 +156,57 @@ mod tests {
             replaces: None,
         };
         let invite = invite(&json!({"status": "unverified"}), "bob left", Some(&plan.to_string()));
-        let text = request(&invite, Some(&card), true).expect("shown");
-        for expected in ["REDEAL", "2 of 2 players (now 2 of 3)", &ann[..20], &dan[..20], "removed  bob", "NEW"] {
+        let text = request(&invite, Some(&card), &OwnKeys::default(), true).expect("shown");
+        for expected in
+            ["REDEAL", "2 of 2 players (now 2 of 3)", ann.as_str(), &dan, "FEWER PLAYERS", "removed  bob", "NEW"]
+        {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         assert!(text.lines().any(|line| line.contains("dan") && line.contains("NEW")), "{text}");
-        let bare = request(&invite, None, true).expect("shown");
+        let bare = request(&invite, None, &OwnKeys::default(), true).expect("shown");
         assert!(bare.contains("player   dan") && !bare.contains("NEW"), "{bare}");
+    }
+
+    #[test]
+    fn a_player_whose_name_goes_on_with_another_key_is_warned() {
+        let key = || age::x25519::Identity::generate().to_public().to_string();
+        let (mine, theirs) = (key(), key());
+        let plan = json!({
+            "version": 1, "replaces": {"farmfa": "7GCUCI2Y"}, "threshold": 2, "note": "AWS root",
+            "players": [{"holder": "ann", "recipients": [key()]}, {"holder": "ben", "recipients": [theirs]}]
+        });
+        let invite = invite(&json!({"status": "unverified"}), "spring cleaning", Some(&plan.to_string()));
+        let mut card = Card {
+            version: 1,
+            group: None,
+            group_id: "7GCUCI2Y".into(),
+            size: 2,
+            threshold: 2,
+            note: "AWS root".into(),
+            toc_id: "1".into(),
+            holder: Some("ben".into()),
+            players: vec!["ann".into(), "ben".into()],
+            oracle: None,
+            dealt_at: None,
+            replaces: None,
+        };
+        let plan = invite.plan().expect("a plan").expect("of a redeal");
+        let own: OwnKeys = [mine].into_iter().collect();
+        let text = request(&invite, Some(&card), &own, true).expect("shown");
+        assert_eq!(redeal::lost_place(&plan, &card, &own), Some("ben"));
+        assert!(
+            text.contains(&format!("{theirs}  NOT YOUR KEY")) && text.contains("WARNING: THE PLAN KEEPS"),
+            "{text}"
+        );
+        assert_eq!(text.matches("NOT YOUR KEY").count(), 1, "other players' keys are not judged: {text}");
+        assert!(!text.contains("FEWER"), "{text}");
+
+        let own: OwnKeys = [theirs.clone()].into_iter().collect();
+        let text = request(&invite, Some(&card), &own, true).expect("shown");
+        assert!(redeal::lost_place(&plan, &card, &own).is_none());
+        assert!(text.contains(&format!("{theirs}  your key")) && !text.contains("WARNING"), "{text}");
+
+        card.holder = Some("cho".into());
+        assert!(redeal::lost_place(&plan, &card, &OwnKeys::default()).is_none(), "who is removed is shown as removed");
     }
 }

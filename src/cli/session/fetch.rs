@@ -4,6 +4,7 @@
 use super::vouch_by_group;
 use crate::cli::drawer::Drawer;
 use crate::cli::error::SessionError;
+use crate::cli::redeal::OwnKeys;
 use crate::cli::{CliError, Context, NetworkArgs, files, redeal};
 use crate::client::Client;
 use crate::token::identities::{Identities, IdentityError};
@@ -14,7 +15,6 @@ use quorate_protocol::invite::Invite;
 use quorate_protocol::proof::{receipt_message, sign};
 use quorate_protocol::toc::{Group, Toc, WholeToc};
 use serde::Serialize;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -101,11 +101,10 @@ fn find(
 
 /// The players of the plan that have one of our recipients.
 fn holders(invite: &Invite, identities: &Identities) -> Result<Vec<String>, CliError> {
-    let own: HashSet<String> = identities.recipients().into_iter().map(|own| own.recipient).collect();
+    let own = OwnKeys::of(identities);
     let plan = invite.plan()?;
     let players = plan.iter().flat_map(|plan| &plan.fields().players);
-    let ours =
-        players.filter(|player| player.recipients.iter().any(|recipient| own.contains(&recipient.to_lowercase())));
+    let ours = players.filter(|player| own.include_one_of(player));
     Ok(ours.map(|player| player.holder.clone()).collect())
 }
 

@@ -15,7 +15,7 @@ use utoipa::OpenApi;
 /// The routes that [`Router`] serves, as an `OpenAPI` document. A handler with `#[utoipa::path]` is named here too.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "quorate oracle", description = "Codes by quorum, and the multi-factor back end of an organisation."),
+    info(title = "quorate oracle", description = "Codes and redeals by quorum."),
     paths(
         sessions::create,
         sessions::show,

@@ -127,6 +127,9 @@ pub enum StateError {
     /// The store.
     #[error("cannot open the database: {0}")]
     Store(#[from] crate::store::StoreError),
+    /// The root secret was lost or exchanged.
+    #[error("the database was sealed with another root secret: put root.secret back, or start with an empty database")]
+    RootSecret,
     /// The system gives no threads.
     #[error("cannot start the threads for cryptography: {0}")]
     Threads(#[source] std::io::Error),
@@ -148,6 +151,7 @@ impl AppState {
     ) -> Result<Self, StateError> {
         let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
         let store = Store::open(&config.database_url()?).await?;
+        check_root_secret(&store, &keys).await?;
         let threads = match config.crypto_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads as usize,
@@ -199,6 +203,14 @@ impl AppState {
     pub fn shutdown(&self) -> watch::Receiver<bool> {
         self.shutdown.subscribe()
     }
+}
+
+/// Compares the root secret with the one that the database was made with, so that a lost one is noticed at once and not
+/// when something sealed is needed.
+async fn check_root_secret(store: &Store, keys: &Keys) -> Result<(), StateError> {
+    let check = quorate_protocol::encoding::sha256(&[keys.root_secret().subkey("check").as_slice()]);
+    let known = store.put_setting_if_absent("root_secret_check", check.to_vec()).await?;
+    if known == check { Ok(()) } else { Err(StateError::RootSecret) }
 }
 
 impl FromRef<AppState> for Sessions {

@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::otp::{OtpError, OtpSecret};
 
-/// Longest share read, in characters.
-pub const MAX_SHARE_CHARS: usize = 4096;
+/// Longest share read, in characters: six chunks of the older layout, for a text of up to 192 characters; real keys are
+/// a third of that. What is longer only costs whoever combines it.
+pub const MAX_SHARE_CHARS: usize = 528;
 /// Most shares combined or compared at once.
 pub const MAX_SHARES: usize = 255;
 

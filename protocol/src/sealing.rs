@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 pub const NONCE_LENGTH: usize = 24;
 /// Armored age files larger than this are not read.
 pub const MAX_ARMORED: usize = 128 * 1024;
+/// Recipient stanzas of a Toc that is encrypted to one recipient: one, and what implementations add to keep readers honest.
+pub const MAX_STANZAS: usize = 8;
 /// A plaintext larger than this is no Toc.
 pub const MAX_PLAINTEXT: usize = 96 * 1024;
 
@@ -87,7 +89,13 @@ pub fn is_armored(text: &str) -> bool {
     }
     let mut binary = Vec::new();
     let read = ArmoredReader::new(text.as_bytes()).take(MAX_ARMORED as u64).read_to_end(&mut binary);
-    read.is_ok() && binary.starts_with(b"age-encryption.org/v1\n")
+    read.is_ok() && binary.starts_with(b"age-encryption.org/v1\n") && stanzas(&binary) <= MAX_STANZAS
+}
+
+/// Recipient stanzas in the header of a binary age file. Each may cost whoever opens it a scalar multiplication.
+fn stanzas(binary: &[u8]) -> usize {
+    let header = binary.split(|&byte| byte == b'\n').take_while(|line| !line.starts_with(b"---"));
+    header.filter(|line| line.starts_with(b"-> ")).count()
 }
 
 /// Opens an armored age file with `identity`.

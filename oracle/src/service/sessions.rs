@@ -31,10 +31,13 @@ use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// Failures of opening that a session may see.
 pub const MAX_FAILURES: i64 = 16;
+/// Sessions whose Tocs are in memory at once.
+const MAX_LOADS: usize = 64;
 /// Bytes of UTF-8 in a reason.
 pub const MAX_REASON: usize = 1024;
 
@@ -92,6 +95,7 @@ struct Inner {
     limits: Limits,
     open: AtomicI64,
     watchers: Arc<Watchers>,
+    loads: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Sessions {
@@ -131,7 +135,8 @@ impl Sessions {
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let source_key = keys.root_secret().subkey("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
-        let inner = Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, limits, open, watchers };
+        let loads = Arc::new(Semaphore::new(MAX_LOADS));
+        let inner = Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, limits, open, watchers, loads };
         Self { inner: Arc::new(inner) }
     }
 

@@ -175,28 +175,84 @@ async fn a_forged_toc_zero_cannot_probe_an_honest_share() {
     assert_eq!(court.post("/sessions", &json!({ "toc_zero": lowered })).await.refusal(), (400, "invalid_toc"));
 }
 
-/// Failures of opening are counted where they could be used to probe a share; a stranger's junk ends nothing.
+/// Shares of ours are checked one by one, so nothing can be learnt by trying: junk and lies are dropped for as long as they
+/// come, and end nothing. farMFA's could be probed, so failures there are counted.
 #[tokio::test]
-async fn sixteen_failures_end_a_session_but_not_a_strangers() {
+async fn junk_ends_no_session_of_ours_and_sixteen_failures_end_a_farmfa_one() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     court.join(&asked, 1).await;
     for round in 0..20 {
-        let junk = Asked::unproved(asked.encrypt(format!("junk {round}").as_bytes()));
+        let text = asked.encrypt(format!("junk {round}").as_bytes());
+        let junk = if round % 2 == 0 { Asked::unproved(text) } else { asked.proved(&court.deal.tocs[1], text) };
         assert_eq!(court.post(&asked.path("tocs"), &junk).await.status, StatusCode::OK);
         assert_eq!(court.code(&asked).await.refusal(), (409, "not_quorate"), "round {round}");
     }
     court.join(&asked, 2).await;
     court.assert_code(&asked).await;
 
-    let asked = court.ask(1).await;
-    court.join(&asked, 1).await;
+    let asked = court.post("/sessions", &json!({ "toc_zero": farmfa(2, SHARE_ONE) })).await.asked();
     for round in 0..16 {
-        let lie = asked.proved(&court.deal.tocs[1], asked.encrypt(format!("lie {round}").as_bytes()));
-        assert_eq!(court.post(&asked.path("tocs"), &lie).await.status, StatusCode::OK, "round {round}");
+        let junk = Asked::unproved(asked.encrypt(format!("junk {round}").as_bytes()));
+        assert_eq!(court.post(&asked.path("tocs"), &junk).await.status, StatusCode::OK, "round {round}");
         assert_eq!(court.code(&asked).await.refusal(), (409, "not_quorate"), "round {round}");
     }
     assert_eq!(court.code(&asked).await.refusal(), (410, "session_exhausted"));
+}
+
+/// The two shares that farMFA's README prints: a published example.
+const SHARE_ONE: &str = "5Ovpu-PKEeYXx5ebiQhzU_AT0Z79POf8GGkskDp3its=urkBkVXr-pYjIvTt1ch2YJILCScAoRquLoX_VBxxps4=";
+const SHARE_TWO: &str = "zxRrozuUaCMgn_u6ajZStlV7RKwhp0keT9aQoXAEruI=nfx2CPJfKiFM32zLmtxHjV94OlZOgBevV1Whrx-lslU=";
+
+fn farmfa(threshold: u8, share: &str) -> Value {
+    json!({ "group_id": "J7UHQPZK", "group_size": 5, "group_threshold": threshold, "share": share, "toc_id": "x" })
+}
+
+/// Somebody with the invite and no Toc sends two shares of a key of their own, made to fit each other, before the honest
+/// one comes: neither a code nor a redeal is made of them.
+#[tokio::test]
+async fn a_stranger_cannot_bring_a_secret_of_their_own_into_a_farmfa_session() {
+    let court = Court::of(2, 3).await;
+    // Over the prime field of the older layout a constant polynomial is a line: both shares carry the key itself.
+    let key =
+        quorate_protocol::farmfa::Share::parse(SHARE_ONE).map(|_| "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").expect("a share");
+    let share = |x: u8| {
+        let mut at = [0; 32];
+        at[31] = x;
+        [at, <[u8; 32]>::try_from(key.as_bytes()).expect("32 characters")]
+            .map(|number| data_encoding::BASE64URL.encode(&number))
+            .concat()
+    };
+    let forged = [share(7), share(8)].map(|text| quorate_protocol::farmfa::Share::parse(&text).expect("a share"));
+    assert_eq!(*quorate_protocol::farmfa::combine(&forged, 2).expect("fits").to_base32(), *key, "the forgery is sound");
+
+    let asked = court.post("/sessions", &json!({ "toc_zero": farmfa(2, SHARE_ONE) })).await.asked();
+    for x in [7, 8] {
+        let forged = Asked::unproved(asked.encrypt(farmfa(2, &share(x)).to_string().as_bytes()));
+        assert_eq!(court.post(&asked.path("tocs"), &forged).await.status, StatusCode::OK);
+    }
+    assert_eq!(court.code(&asked).await.refusal(), (409, "not_quorate"));
+    let honest = Asked::unproved(asked.encrypt(farmfa(2, SHARE_TWO).to_string().as_bytes()));
+    assert_eq!(court.post(&asked.path("tocs"), &honest).await.status, StatusCode::OK);
+    let answer = court.code(&asked).await;
+    let now = u64::try_from(court.clock_seconds()).expect("after 1970");
+    let real = quorate_protocol::otp::OtpSecret::from_base32("HXDMVJECJJWSRB3HWIZR4IFUGFTMXBOZ").expect("a key");
+    assert_eq!(answer.json["totp"], *real.code_at(now).digits, "{}", answer.text);
+    assert_eq!(answer.json["dropped"], json!(["unproved", "unproved"]));
+}
+
+/// A Toc with a thousand recipients would cost whoever opens it a thousand scalar multiplications.
+#[tokio::test]
+async fn a_toc_for_many_recipients_is_refused() {
+    let court = Court::of(2, 3).await;
+    let asked = court.ask(1).await;
+    let tek = asked.tek();
+    let many = std::iter::repeat_n(&tek as &dyn age::Recipient, 9);
+    let sealed = quorate_protocol::sealing::age_seal(&court.deal.tocs[1].to_short_json(), many).expect("sealed");
+    let answer = court.post(&asked.path("tocs"), &Asked::unproved(sealed)).await;
+    assert_eq!(answer.refusal(), (400, "toc_not_encrypted"));
+    let large = Asked::unproved(asked.encrypt(&[b' '; 20_000]));
+    assert_eq!(court.post(&asked.path("tocs"), &large).await.refusal(), (400, "invalid_request"));
 }
 
 /// The same shares, or others, under another header.

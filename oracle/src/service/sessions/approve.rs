@@ -17,6 +17,9 @@ impl Sessions {
             return Err(SessionError::NotEncrypted);
         }
         let (_, record) = self.open_session(id).await?;
+        if request.encrypted_toc.len() > toc_limit(&record) {
+            return Err(SessionError::Request("this is larger than any Toc of this group"));
+        }
         let x = check_approval(&record, &request)?;
         let digest = sha256(&[request.encrypted_toc.as_bytes()]);
         let mut rng = self.rng();
@@ -58,6 +61,11 @@ impl Sessions {
             DenyOutcome::Unknown => Err(SessionError::Unknown),
         }
     }
+}
+
+/// Bytes of the largest encrypted Toc of this group: a whole one carries the header, in base64 and then in armor.
+fn toc_limit(record: &Record) -> usize {
+    8 * 1024 + record.group.as_ref().map_or(0, |group| 2 * (group.header.bytes().len() + group.sealed.len()))
 }
 
 /// The x that a verified proof stands for; `None` without a proof.

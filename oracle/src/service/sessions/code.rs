@@ -8,7 +8,10 @@ use crate::store::{CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRo
 use quorate_protocol::api::TotpCode;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
-use quorate_protocol::session::{Kek, Tek, is_session_id};
+use quorate_protocol::session::{Kek, Tek, cancel_hash};
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 /// A code that has been made and may not be shown yet.
@@ -19,14 +22,21 @@ struct Made {
     dropped: Vec<Digest>,
 }
 
+/// A session whose KEK was right, with what is needed to open its quorum.
+pub(super) struct Loaded {
+    pub row: SessionRow,
+    pub tocs: Vec<TocRow>,
+    pub record: Record,
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Sessions {
     /// Makes one code with the KEK of session `id`.
     pub async fn code(&self, id: &str, kek: Zeroizing<String>) -> Result<TotpCode, SessionError> {
-        let (row, tocs, record) = self.load(id, RowPurpose::Code).await?;
+        let loaded = self.load(id, RowPurpose::Code, &kek).await?;
         let now = u64::try_from(self.now_ms().div_euclid(1000)).unwrap_or_default();
-        let ends = (row.ttl, row.id.clone());
-        let (made, record) =
-            self.with_secret(row, tocs, record, kek, move |secret, dropped| made(&secret, now, dropped)).await?;
+        let ttl = loaded.row.ttl;
+        let (made, record) = self.with_secret(loaded, kek, move |secret, dropped| made(&secret, now, dropped)).await?;
         let dropped = self.drop_false(id, &record, &made.dropped).await?;
         let event = EventText::by(record.applicant()).seal(id, "code", &self.inner.at_rest, &mut self.rng());
         let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
@@ -40,22 +50,20 @@ impl Sessions {
         Ok(TotpCode {
             totp: made.digits,
             totp_expires_at: super::show::rfc3339(made.expires_at * 1000),
-            session_expires_at: super::show::rfc3339(first + ends.0 * 1000),
+            session_expires_at: super::show::rfc3339(first + ttl * 1000),
             dropped,
         })
     }
 
-    /// The open session `id` with its Tocs, when it is for `purpose`.
+    /// The open session `id` with its Tocs, when it is for `purpose` and `kek` is its KEK. Without the KEK nobody makes the
+    /// oracle read a Toc.
     pub(super) async fn load(
         &self,
         id: &str,
         purpose: RowPurpose,
-    ) -> Result<(SessionRow, Vec<TocRow>, Record), SessionError> {
-        if !is_session_id(id) {
-            return Err(SessionError::Unknown);
-        }
-        let (row, tocs) = self.inner.store.session_with_tocs(id).await?.ok_or(SessionError::Unknown)?;
-        let (row, record) = self.open_record(row)?;
+        kek: &Zeroizing<String>,
+    ) -> Result<Loaded, SessionError> {
+        let (row, record) = self.open_session(id).await?;
         // What was signed decides, not a column that a database writer could change.
         let signed = match record.fields().purpose {
             Purpose::Code => RowPurpose::Code,
@@ -64,20 +72,31 @@ impl Sessions {
         if signed != purpose || row.purpose != purpose {
             return Err(SessionError::PurposeMismatch);
         }
-        Ok((row, tocs, record))
+        let (kek, cancel) = (kek.clone(), row.cancel_hash);
+        let known = move || -> Result<bool, SessionError> {
+            Ok(bool::from(cancel_hash(&Kek::from_base64(&kek)?.cancel_token()).ct_eq(&cancel)))
+        };
+        if !self.inner.crypto.run(known).await?? {
+            return Err(SessionError::CannotOpen);
+        }
+        // Tocs are held in memory until their job is done, so only so many sessions at a time.
+        let permit = Arc::clone(&self.inner.loads).acquire_owned().await.expect("the semaphore is never closed");
+        let (row, tocs) = self.inner.store.session_with_tocs(id).await?.ok_or(SessionError::Unknown)?;
+        let (row, record) = self.open_record(row)?;
+        Ok(Loaded { row, tocs, record, _permit: permit })
     }
 
     /// Opens the quorum in the crypto pool and hands the secret to `make` there; it never leaves.
     pub(super) async fn with_secret<T: Send + 'static>(
         &self,
-        row: SessionRow,
-        tocs: Vec<TocRow>,
-        record: Record,
+        loaded: Loaded,
         kek: Zeroizing<String>,
         make: impl FnOnce(Box<OtpSecret>, Vec<Digest>) -> T + Send + 'static,
     ) -> Result<(T, Record), SessionError> {
         enum Step<T> {
             Made(T),
+            /// Too few to try.
+            Few(u32),
             Short(u32, Vec<Digest>),
         }
         let this = self.clone();
@@ -85,12 +104,13 @@ impl Sessions {
             .inner
             .crypto
             .run(move || -> Result<_, SessionError> {
+                let Loaded { row, tocs, record, _permit } = loaded;
                 let kek = Kek::from_base64(&kek)?;
                 let tek = Tek::open(&record.tek_sealed, &kek, &row.id, &record.fields().tek, &record.invite.digest())?;
                 drop(kek);
                 if tocs.len() < usize::from(record.fields().threshold) {
                     let genuine = u32::try_from(tocs.len()).unwrap_or(u32::MAX);
-                    return Ok((Step::Short(genuine, Vec::new()), record));
+                    return Ok((Step::Few(genuine), record));
                 }
                 let candidates = this.candidates(&row.id, &tocs)?;
                 let step = match open(&record, &tek, candidates)? {
@@ -102,7 +122,8 @@ impl Sessions {
             .await??;
         match step {
             Step::Made(product) => Ok((product, record)),
-            Step::Short(genuine, dropped) => Err(self.not_quorate(record, genuine, &dropped).await?),
+            Step::Few(genuine) => Err(self.not_quorate(record, genuine, &[], false).await?),
+            Step::Short(genuine, dropped) => Err(self.not_quorate(record, genuine, &dropped, true).await?),
         }
     }
 
@@ -124,12 +145,13 @@ impl Sessions {
         record: Record,
         genuine: u32,
         false_tocs: &[Digest],
+        tried: bool,
     ) -> Result<SessionError, SessionError> {
         let id = record.id().to_owned();
         let dropped = self.drop_false(&id, &record, false_tocs).await?;
-        // A stranger's junk in a group of ours says nothing about its shares, and must not end a session.
-        let probing = record.group.is_none() || dropped.iter().any(|name| name != "unproved");
-        if !dropped.is_empty() && probing {
+        // A share of ours is checked by itself, so nothing can be learnt by trying, and junk must not end a session. farMFA's
+        // shares could be probed by sending others beside them: that is counted.
+        if tried && record.group.is_none() {
             let event = EventText::default().seal(&id, "exhausted", &self.inner.at_rest, &mut self.rng());
             self.inner.store.record_failure(&id, MAX_FAILURES, self.now_ms(), event).await?;
         }

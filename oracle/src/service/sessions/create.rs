@@ -127,7 +127,9 @@ impl Sessions {
             Some(toc) => Some(toc.seal(&id, &digest, asked.purpose, &tek, now_ms, at_rest, rng)?),
             None => None,
         };
-        let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite };
+        // Of a farMFA group only the applicant's own Toc is known to be theirs.
+        let anchor = first_toc.as_ref().filter(|_| applying.group.is_none()).map(|toc| toc.digest);
+        let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite, anchor };
         let event =
             EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
         let mut row = NewRow {

@@ -15,7 +15,9 @@ use quorate_protocol::toc::{Group, Toc};
 use zeroize::Zeroizing;
 
 /// Subsets of farMFA Tocs that are tried at most when some of them are false.
-const MAX_SUBSETS: usize = 1_000;
+const MAX_SUBSETS: usize = 64;
+/// The same in work: combining costs the square of the threshold.
+const SUBSET_WORK: usize = 16_384;
 
 /// An encrypted Toc of the session.
 pub(super) struct Candidate {
@@ -80,10 +82,17 @@ fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<Shar
     (announced && name == group.name() && share.check(&group.header).is_ok()).then_some(share)
 }
 
+/// farMFA's shares prove nothing of themselves, so a stranger with the invite can send as many as they like, made to fit
+/// each other. The applicant's own Toc is therefore in every quorum that is tried: nobody who does not know its share can
+/// steer what comes out, and what is not steered is not base32.
 fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Quorum {
     let threshold = usize::from(record.fields().threshold);
-    let (mut shares, mut digests, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
-    for candidate in candidates {
+    let anchor = candidates.iter().find(|candidate| Some(candidate.digest) == record.anchor);
+    let Some(own) = anchor.and_then(|anchor| farmfa_share(record, tek, anchor)) else {
+        return Quorum::Short { genuine: 0, dropped: Vec::new() };
+    };
+    let (mut shares, mut digests, mut dropped) = (vec![own], vec![record.anchor.unwrap_or_default()], Vec::new());
+    for candidate in candidates.iter().filter(|candidate| Some(candidate.digest) != record.anchor) {
         match farmfa_share(record, tek, candidate) {
             Some(share) => {
                 shares.push(share);
@@ -125,21 +134,22 @@ fn farmfa_share(record: &Record, tek: &Tek, candidate: &Candidate) -> Option<far
     (same && approved).then_some(toc.share)
 }
 
+/// Tries the subsets that hold the first share, the applicant's, as many as the work allows.
 fn first_good_subset(shares: &[farmfa::Share], threshold: usize) -> Option<(OtpSecret, Vec<usize>)> {
-    if shares.len() < threshold {
+    if shares.len() <= threshold {
         return None;
     }
     let mut indices: Vec<usize> = (0..threshold).collect();
-    for _ in 0..MAX_SUBSETS {
-        let subset: Vec<farmfa::Share> = indices.iter().map(|&i| shares[i].clone()).collect();
-        if let Ok(secret) = farmfa::combine(&subset, threshold) {
-            return Some((secret, indices));
-        }
-        // The next combination in lexicographic order.
-        let at = (0..threshold).rev().find(|&i| indices[i] < shares.len() - threshold + i)?;
+    for _ in 0..(SUBSET_WORK / (threshold * threshold)).clamp(1, MAX_SUBSETS) {
+        // The next combination in lexicographic order; the first one has been tried, and index 0 stays.
+        let at = (1..threshold).rev().find(|&i| indices[i] < shares.len() - threshold + i)?;
         indices[at] += 1;
         for i in at + 1..threshold {
             indices[i] = indices[i - 1] + 1;
+        }
+        let subset: Vec<farmfa::Share> = indices.iter().map(|&i| shares[i].clone()).collect();
+        if let Ok(secret) = farmfa::combine(&subset, threshold) {
+            return Some((secret, indices));
         }
     }
     None

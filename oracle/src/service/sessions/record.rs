@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub tek_sealed: Vec<u8>,
     /// The invite, which also says purpose, TEK, threshold, reason and applicant.
     pub invite: Invite,
+    /// Digest of the Toc that the applicant of a farMFA group sent along.
+    pub anchor: Option<Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +34,8 @@ struct RecordJson {
     tek_sealed: Base64,
     payload: Base64,
     signature: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    anchor: Option<Base64>,
 }
 
 impl Record {
@@ -42,6 +46,7 @@ impl Record {
             tek_sealed: self.tek_sealed.clone().into(),
             payload: self.invite.payload().to_vec().into(),
             signature: self.invite.signature().to_vec().into(),
+            anchor: self.anchor.map(|digest| digest.to_vec().into()),
         };
         seal_json(at_rest, session_place(&[self.id().as_bytes(), &bound.0]), &json, rng)
     }
@@ -56,7 +61,11 @@ impl Record {
             _ => None,
         };
         let invite = Invite::from_parts(json.payload.0, json.signature.0).map_err(|_| SessionError::Damaged)?;
-        Ok(Self { group, tek_sealed: json.tek_sealed.0, invite })
+        let anchor = match json.anchor {
+            Some(digest) => Some(digest.0.as_slice().try_into().map_err(|_| SessionError::Damaged)?),
+            None => None,
+        };
+        Ok(Self { group, tek_sealed: json.tek_sealed.0, invite, anchor })
     }
 
     pub fn fields(&self) -> &InvitePayload {

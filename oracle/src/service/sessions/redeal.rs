@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 impl Sessions {
     /// Runs the approved plan of session `id`, once.
     pub async fn redeal(&self, id: &str, kek: Zeroizing<String>) -> Result<Redeal, SessionError> {
-        let (row, tocs, record) = self.load(id, RowPurpose::Redeal).await?;
+        let loaded = self.load(id, RowPurpose::Redeal, &kek).await?;
+        let record = &loaded.record;
         let signer = self.signer()?;
         let own_pin = OraclePin { url: signer.url.clone(), root_key: signer.root.to_bytes().to_vec().into() };
         let plan = record.invite.plan().ok().flatten().ok_or(SessionError::Damaged)?;
@@ -52,7 +53,7 @@ impl Sessions {
                 tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
             Ok((group, sealed, dropped))
         };
-        let (dealt, record) = self.with_secret(row, tocs, record, kek, run).await?;
+        let (dealt, record) = self.with_secret(loaded, kek, run).await?;
         let (group, sealed, dropped) = dealt?;
         self.drop_false(id, &record, &dropped).await?;
         self.finish(id, &record, &group, sealed, plan.fields().threshold, now_ms).await?;
@@ -85,9 +86,11 @@ impl Sessions {
         let tocs = (1..=u8::MAX).zip(tocs).map(|(x, toc)| (x, seal_toc(self, id, x, &toc, &mut rng))).collect();
         let event = EventText::by(record.applicant()).seal(id, "redealt", at_rest, &mut rng);
         if self.inner.store.finish_redeal(id, redeal, tocs, event).await? {
-            Ok(())
-        } else {
-            Err(self.why_closed(id).await)
+            return Ok(());
+        }
+        match self.inner.store.session(id).await? {
+            Some(row) if row.is_open(self.now_ms()) => Err(SessionError::GroupRefused),
+            _ => Err(self.why_closed(id).await),
         }
     }
 

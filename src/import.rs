@@ -108,6 +108,9 @@ pub enum ImportError {
     /// Beyond what a photograph or a screenshot needs.
     #[error("the picture is too large; cut it down to the QR code")]
     PictureTooLarge,
+    /// So many marks like those of QR codes that the search for codes does not end.
+    #[error("the picture shows too much that looks like QR codes; cut it down to the one that is wanted")]
+    TooIntricate,
     /// PNG or JPEG, but broken.
     #[error("the picture is damaged and cannot be decoded")]
     DamagedPicture,

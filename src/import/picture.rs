@@ -3,6 +3,10 @@
 
 use std::io::Cursor;
 use std::ops::{Deref, DerefMut};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use image::{DynamicImage, GenericImageView as _, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Luma, Rgba};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -23,11 +27,36 @@ const ENLARGEMENT: u32 = 4;
 /// Longest content of a QR code, in bytes: version 40, digits only.
 const MAX_CODE_BYTES: usize = 7089;
 
+/// Time for the search. It takes a fraction of a second, but grows with the cube of the corner marks that it finds, and
+/// a small picture has room for thousands of them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The texts of all readable QR codes in a picture; at least one.
 pub(super) fn codes(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    codes_within(bytes, PATIENCE)
+}
+
+/// As [`codes`], giving up the search after `patience`. The library cannot be interrupted, so that the search is then
+/// left to itself, with its own copy of the picture, until it or the process ends.
+fn codes_within(bytes: &[u8], patience: Duration) -> Result<Vec<Zeroizing<String>>, ImportError> {
     let grey = decode(bytes)?;
+    let (answer, found) = mpsc::sync_channel(1);
+    let search = thread::spawn(move || {
+        // Nobody waits for it any more: what was found is wiped.
+        let _late = answer.send(search(&grey));
+    });
+    match found.recv_timeout(patience) {
+        Ok(codes) => codes,
+        Err(RecvTimeoutError::Timeout) => Err(ImportError::TooIntricate),
+        Err(RecvTimeoutError::Disconnected) => {
+            resume_unwind(search.join().expect_err("a search that ends without an answer has panicked"))
+        }
+    }
+}
+
+fn search(grey: &Grey) -> Result<Vec<Zeroizing<String>>, ImportError> {
     let mut found = false;
-    for view in views(&grey) {
+    for view in views(grey) {
         let (texts, grids) = read(view);
         if !texts.is_empty() {
             return Ok(texts);
@@ -134,4 +163,29 @@ fn read(view: Grey) -> (Vec<Zeroizing<String>>, usize) {
         }
     }
     (texts, grids.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing but the corner marks of QR codes, 8 pixels apart.
+    fn tiled_with_corner_marks(side: u32) -> Vec<u8> {
+        let dark = |x: u32, y: u32| match x.abs_diff(3).max(y.abs_diff(3)) {
+            0 | 1 | 3 => x < 7 && y < 7,
+            _ => false,
+        };
+        let picture = image::GrayImage::from_fn(side, side, |x, y| Luma([if dark(x % 8, y % 8) { 0 } else { 255 }]));
+        let mut file = Vec::new();
+        picture.write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_picture_that_would_take_for_ever_is_given_up() {
+        let file = tiled_with_corner_marks(SMALL_SIDE);
+        assert_eq!(codes_within(&file, Duration::from_millis(200)), Err(ImportError::TooIntricate));
+        // A few of the marks are no trouble: they only make no code.
+        assert_eq!(codes(&tiled_with_corner_marks(8)), Err(ImportError::NoCode));
+    }
 }

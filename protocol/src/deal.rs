@@ -6,7 +6,7 @@ use crate::header::{
 };
 use crate::otp::{OtpError, OtpSecret};
 use crate::sealing::{SealingError, open_secret, seal_secret};
-use crate::sharing::{Share, SharingError, combine, split};
+use crate::sharing::{GenuineShare, Share, SharingError, combine, combine_genuine, split};
 use crate::toc::{Group, TocError, WholeToc};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -105,7 +105,17 @@ pub fn deal(request: &DealRequest<'_>, rng: &mut impl CryptoRng) -> Result<Deal,
 /// Rebuilds the secret of `group` from exactly its threshold of shares, checking all of them.
 pub fn rebuild(group: &Group, shares: &[Share]) -> Result<OtpSecret, DealError> {
     let group_key = combine(shares, &group.header)?;
-    let uri = open_secret(&group_key, &group.header, &group.sealed)?;
+    open_with(group, &group_key)
+}
+
+/// The same with shares that have been checked against the group's header, checking the rest of the deal.
+pub fn rebuild_genuine(group: &Group, shares: &[GenuineShare]) -> Result<OtpSecret, DealError> {
+    let group_key = combine_genuine(shares, &group.header)?;
+    open_with(group, &group_key)
+}
+
+fn open_with(group: &Group, group_key: &[u8; 32]) -> Result<OtpSecret, DealError> {
+    let uri = open_secret(group_key, &group.header, &group.sealed)?;
     let uri = std::str::from_utf8(&uri).map_err(|_| SealingError::Open)?;
     Ok(OtpSecret::from_uri(uri)?)
 }
@@ -201,6 +211,13 @@ mod tests {
         let other = deal(&request(&secret(), &names(5), 3), &mut StdRng::seed_from_u64(6)).expect("dealt");
         let mixed = [two[0].clone(), two[1].clone(), other.tocs[2].share().clone()];
         assert!(matches!(rebuild(&dealt.group, &mixed), Err(DealError::Sharing(SharingError::NotDealt { x: 3 }))));
+        // Checked against one header, of no use under another.
+        let checked = two.map(|share| GenuineShare::check(share, &dealt.group.header).expect("dealt"));
+        assert!(matches!(
+            rebuild_genuine(&lowered, &checked),
+            Err(DealError::Sharing(SharingError::NotDealt { x: 1 }))
+        ));
+        let two = [dealt.tocs[0].share().clone(), dealt.tocs[1].share().clone()];
         let repeated = [two[0].clone(), two[1].clone(), two[1].clone()];
         assert!(matches!(rebuild(&dealt.group, &repeated), Err(DealError::Sharing(SharingError::RepeatedX(2)))));
     }

@@ -37,31 +37,46 @@ pub(crate) const fn inverse<const POLY: u16>(a: u8) -> u8 {
 ///
 /// Returns `None` when `xs` is empty or repeats a value.
 pub(crate) fn lagrange<const POLY: u16>(xs: &[u8], at: u8) -> Option<Vec<u8>> {
-    if xs.is_empty() {
-        return None;
-    }
-    let mut seen = [false; 256];
-    for &x in xs {
-        if std::mem::replace(&mut seen[usize::from(x)], true) {
+    Some(Lagrange::<POLY>::new(xs)?.at(at))
+}
+
+/// What the coefficients of all points have in common, for whoever wants many: a deal of 255 is checked at each.
+pub(crate) struct Lagrange<const POLY: u16> {
+    xs: Vec<u8>,
+    /// 1 / ∏ (xi − xj) over all other xj.
+    weights: Vec<u8>,
+}
+
+impl<const POLY: u16> Lagrange<POLY> {
+    /// For the values at `xs`; `None` when there are none, or one is repeated.
+    pub(crate) fn new(xs: &[u8]) -> Option<Self> {
+        // x coordinates are public: branching on them is fine.
+        let mut seen = [false; 256];
+        let repeated = xs.iter().any(|&x| std::mem::replace(&mut seen[usize::from(x)], true));
+        if xs.is_empty() || repeated {
             return None;
         }
+        let others = |i: usize| xs.iter().enumerate().filter(move |(j, _)| *j != i).map(|(_, &xj)| xj);
+        let weight = |(i, &xi)| inverse::<POLY>(others(i).fold(1, |product, xj| mul::<POLY>(product, xi ^ xj)));
+        Some(Self { weights: xs.iter().enumerate().map(weight).collect(), xs: xs.to_vec() })
     }
-    // x coordinates are public: branching on them is fine.
-    Some(
-        xs.iter()
-            .enumerate()
-            .map(|(i, &xi)| {
-                let (mut top, mut bottom) = (1u8, 1u8);
-                for (j, &xj) in xs.iter().enumerate() {
-                    if i != j {
-                        top = mul::<POLY>(top, at ^ xj);
-                        bottom = mul::<POLY>(bottom, xi ^ xj);
-                    }
-                }
-                mul::<POLY>(top, inverse::<POLY>(bottom))
-            })
-            .collect(),
-    )
+
+    /// The coefficients that lead to the value at `at`.
+    pub(crate) fn at(&self, at: u8) -> Vec<u8> {
+        // ∏ (at − xj) over the xj before xi, then over those behind it: no division, so `at` may be one of them.
+        let mut before = 1;
+        let mut coefficients = Vec::with_capacity(self.xs.len());
+        for (&xi, &weight) in self.xs.iter().zip(&self.weights) {
+            coefficients.push(mul::<POLY>(before, weight));
+            before = mul::<POLY>(before, at ^ xi);
+        }
+        let mut behind = 1;
+        for (coefficient, &xi) in coefficients.iter_mut().zip(&self.xs).rev() {
+            *coefficient = mul::<POLY>(*coefficient, behind);
+            behind = mul::<POLY>(behind, at ^ xi);
+        }
+        coefficients
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +104,17 @@ mod tests {
     fn a_repeated_x_has_no_coefficients() {
         assert_eq!(lagrange::<BLAHAJ>(&[1, 2, 1], 0), None);
         assert_eq!(lagrange::<BLAHAJ>(&[], 0), None);
+    }
+
+    #[test]
+    fn at_one_of_its_points_a_polynomial_has_that_value() {
+        let xs = [3, 1, 200, 77];
+        let lagrange = Lagrange::<BLAHAJ>::new(&xs).expect("distinct");
+        for (i, &x) in xs.iter().enumerate() {
+            let mut expected = vec![0; xs.len()];
+            expected[i] = 1;
+            assert_eq!(lagrange.at(x), expected);
+        }
     }
 
     #[test]

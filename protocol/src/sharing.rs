@@ -4,7 +4,7 @@
 //! leaks the secret) and has no fixed release; `blahaj` is its maintained fork with the same share layout.
 
 use crate::encoding::{hkdf, length_prefixed};
-use crate::gf256;
+use crate::gf256::{self, Lagrange};
 use crate::header::{Header, HeaderError, check_threshold};
 use blahaj::Sharks;
 use ed25519_dalek::SigningKey;
@@ -124,48 +124,93 @@ pub fn split(
         .collect()
 }
 
+/// A share that is the one which a header names for its x: checked once, which costs a multiplication on the curve.
+#[derive(Debug, Clone)]
+pub struct GenuineShare {
+    share: Share,
+    header: [u8; 32],
+}
+
+impl GenuineShare {
+    /// Checks `share` as [`Share::check`] does.
+    pub fn check(share: Share, header: &Header) -> Result<Self, SharingError> {
+        share.check(header)?;
+        Ok(Self { share, header: header.digest() })
+    }
+
+    /// The coordinate, 1 to 255.
+    pub fn x(&self) -> u8 {
+        self.share.x()
+    }
+}
+
 /// Rebuilds the group key from exactly the threshold of shares, and checks the whole deal: every share against the key
 /// that the header names for it, and every other player's key against the polynomial that these shares lie on.
 pub fn combine(shares: &[Share], header: &Header) -> Result<Zeroizing<[u8; 32]>, SharingError> {
-    let fields = header.fields();
-    let threshold = usize::from(fields.threshold);
-    if shares.len() != threshold {
-        return Err(SharingError::Count { given: shares.len(), threshold });
-    }
+    check_count(shares.len(), header)?;
+    let genuine: Vec<GenuineShare> =
+        shares.iter().map(|share| GenuineShare::check(share.clone(), header)).collect::<Result<_, _>>()?;
+    combine_genuine(&genuine, header)
+}
+
+/// The same with shares that have been checked against this header.
+pub fn combine_genuine(shares: &[GenuineShare], header: &Header) -> Result<Zeroizing<[u8; 32]>, SharingError> {
+    check_count(shares.len(), header)?;
+    let digest = header.digest();
     let mut present = [false; 256];
     for share in shares {
-        share.check(header)?;
+        if share.header != digest {
+            return Err(SharingError::NotDealt { x: share.x() });
+        }
         if std::mem::replace(&mut present[usize::from(share.x())], true) {
             return Err(SharingError::RepeatedX(share.x()));
         }
     }
+    let shares: Vec<&Share> = shares.iter().map(|genuine| &genuine.share).collect();
+    let polynomial = Polynomial::through(&shares);
+    let fields = header.fields();
     for x in (1..=fields.size).filter(|&x| !present[usize::from(x)]) {
-        share_at(shares, x).check(header).map_err(|_| SharingError::DishonestDeal)?;
+        polynomial.share_at(x).check(header).map_err(|_| SharingError::DishonestDeal)?;
     }
-    Ok(interpolate(shares, 0))
+    Ok(polynomial.value_at(0))
 }
 
-/// The share with coordinate `x` on the polynomial of `shares`, whose x are distinct.
-fn share_at(shares: &[Share], x: u8) -> Share {
-    let mut bytes = Zeroizing::new([0; SHARE_LENGTH]);
-    bytes[0] = x;
-    bytes[1..].copy_from_slice(interpolate(shares, x).as_slice());
-    Share(bytes)
+fn check_count(given: usize, header: &Header) -> Result<(), SharingError> {
+    let threshold = usize::from(header.fields().threshold);
+    if given == threshold { Ok(()) } else { Err(SharingError::Count { given, threshold }) }
 }
 
-/// The value at `at`. `blahaj` only knows the value at 0, through tables that a neighbour's cache could watch; this is
-/// the same field in constant time, checked against it below.
-fn interpolate(shares: &[Share], at: u8) -> Zeroizing<[u8; 32]> {
-    let xs: Vec<u8> = shares.iter().map(Share::x).collect();
-    let coefficients =
-        gf256::lagrange::<{ gf256::BLAHAJ }>(&xs, at).expect("the caller has checked that the x are distinct");
-    let mut value = Zeroizing::new([0u8; 32]);
-    for (share, coefficient) in shares.iter().zip(coefficients) {
-        for (sum, &y) in value.iter_mut().zip(&share.as_bytes()[1..]) {
-            *sum ^= gf256::mul::<{ gf256::BLAHAJ }>(coefficient, y);
+/// The polynomials that some shares lie on. `blahaj` only knows their value at 0, through tables that a neighbour's cache
+/// could watch; this is the same field in constant time, checked against it below.
+struct Polynomial<'a> {
+    shares: &'a [&'a Share],
+    lagrange: Lagrange<{ gf256::BLAHAJ }>,
+}
+
+impl<'a> Polynomial<'a> {
+    /// Through `shares`, whose x are distinct.
+    fn through(shares: &'a [&'a Share]) -> Self {
+        let xs: Vec<u8> = shares.iter().map(|share| share.x()).collect();
+        Self { shares, lagrange: Lagrange::new(&xs).expect("the caller has checked that the x are distinct") }
+    }
+
+    /// The share with coordinate `x`.
+    fn share_at(&self, x: u8) -> Share {
+        let mut bytes = Zeroizing::new([0; SHARE_LENGTH]);
+        bytes[0] = x;
+        bytes[1..].copy_from_slice(self.value_at(x).as_slice());
+        Share(bytes)
+    }
+
+    fn value_at(&self, at: u8) -> Zeroizing<[u8; 32]> {
+        let mut value = Zeroizing::new([0u8; 32]);
+        for (share, coefficient) in self.shares.iter().zip(self.lagrange.at(at)) {
+            for (sum, &y) in value.iter_mut().zip(&share.as_bytes()[1..]) {
+                *sum ^= gf256::mul::<{ gf256::BLAHAJ }>(coefficient, y);
+            }
         }
+        value
     }
-    value
 }
 
 #[cfg(test)]
@@ -184,10 +229,12 @@ mod tests {
         fn any_threshold_of_shares_rebuilds_the_key(key: [u8; 32], seed: u64, threshold in 2u8..8, more in 0u8..6, skip in 0usize..6) {
             let shares = split(&key, threshold, threshold + more, &mut StdRng::seed_from_u64(seed)).expect("in range");
             let some: Vec<Share> = shares.iter().cycle().skip(skip).take(usize::from(threshold)).cloned().collect();
-            prop_assert_eq!(*interpolate(&some, 0), key);
+            let lent: Vec<&Share> = some.iter().collect();
+            let polynomial = Polynomial::through(&lent);
+            prop_assert_eq!(*polynomial.value_at(0), key);
             prop_assert_eq!(Sharks(threshold).recover(&blahaj_shares(&some)).expect("enough"), key.to_vec());
             for share in &shares {
-                let continued = share_at(&some, share.x());
+                let continued = polynomial.share_at(share.x());
                 prop_assert_eq!(continued.as_bytes(), share.as_bytes());
             }
         }
@@ -198,8 +245,8 @@ mod tests {
             let shares = split(&key, 2, 2, &mut StdRng::seed_from_u64(seed)).expect("in range");
             let mut zero = [0; SHARE_LENGTH];
             zero[1..].copy_from_slice(&other);
-            let forged = share_at(&[shares[0].clone(), Share(Zeroizing::new(zero))], 2);
-            prop_assert_eq!(*interpolate(&[shares[0].clone(), forged], 0), other);
+            let forged = Polynomial::through(&[&shares[0], &Share(Zeroizing::new(zero))]).share_at(2);
+            prop_assert_eq!(*Polynomial::through(&[&shares[0], &forged]).value_at(0), other);
         }
     }
 
@@ -216,7 +263,8 @@ mod tests {
             .take(5)
             .map(|s| Share::from_bytes(&Vec::from(&s)).expect("same layout"))
             .collect();
-        assert_eq!(*interpolate(&dealt[2..], 0), key);
+        let lent: Vec<&Share> = dealt[2..].iter().collect();
+        assert_eq!(*Polynomial::through(&lent).value_at(0), key);
     }
 
     #[test]

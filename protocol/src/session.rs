@@ -66,7 +66,11 @@ pub fn cancel_hash(token: &str) -> [u8; 32] {
 }
 
 /// The Toc encryption key: an age X25519 identity, one per session.
-pub struct Tek(age::x25519::Identity);
+pub struct Tek {
+    identity: age::x25519::Identity,
+    /// Kept beside it: to find it again is a multiplication on the curve.
+    public: age::x25519::Recipient,
+}
 
 impl fmt::Debug for Tek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,28 +88,29 @@ impl Tek {
             bech32::encode_upper::<bech32::Bech32>(PREFIX, secret.as_slice())
                 .expect("32 bytes are within bech32's limit"),
         );
-        Self(age::x25519::Identity::from_str(&text).expect("any 32 bytes make an X25519 identity"))
+        let identity = age::x25519::Identity::from_str(&text).expect("any 32 bytes make an X25519 identity");
+        Self { public: identity.to_public(), identity }
     }
 
     /// The public half, `age1…`.
     pub fn recipient(&self) -> String {
-        self.0.to_public().to_string()
+        self.public.to_string()
     }
 
     /// The public half, as something to encrypt to.
     pub fn to_public(&self) -> age::x25519::Recipient {
-        self.0.to_public()
+        self.public.clone()
     }
 
     /// The private half, to open Tocs with.
     pub fn identity(&self) -> &age::x25519::Identity {
-        &self.0
+        &self.identity
     }
 
     /// Seals the private half: XChaCha20-Poly1305 under HKDF-SHA256(KEK, "quorate/1 tek" ‖ id), associated data
     /// id ‖ TEK ‖ invite digest, length-prefixed.
     pub fn seal(&self, kek: &Kek, id: &str, invite_digest: &[u8; 32], rng: &mut impl CryptoRng) -> Vec<u8> {
-        let secret = self.0.to_string();
+        let secret = self.identity.to_string();
         aead_seal(
             &tek_key(kek, id),
             &tek_context(id, &self.recipient(), invite_digest),
@@ -124,7 +129,10 @@ impl Tek {
     ) -> Result<Self, SealingError> {
         let secret = aead_open(&tek_key(kek, id), &tek_context(id, recipient, invite_digest), sealed)?;
         let text = std::str::from_utf8(&secret).map_err(|_| SealingError::Open)?;
-        age::x25519::Identity::from_str(text).map(Self).map_err(|_| SealingError::Open)
+        let identity = age::x25519::Identity::from_str(text).map_err(|_| SealingError::Open)?;
+        // Part of what was sealed, so it is the one that belongs to the private half.
+        let public = recipient.parse().map_err(|_| SealingError::Open)?;
+        Ok(Self { identity, public })
     }
 }
 

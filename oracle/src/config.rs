@@ -101,10 +101,14 @@ settings! {
         "text or json.";
     "limits.connections" connections: u32 = "4096",
         "Connections at the same time; further ones wait.";
+    "limits.connections_per_source" connections_per_source: u32 = "256",
+        "Connections at the same time from one IPv4 address or IPv6 /64; further ones are closed. Not for proxies.";
     "limits.header_seconds" header_seconds: u32 = "60",
         "Seconds that a connection may take to send a request's header, or stay idle between requests.";
     "limits.request_seconds" request_seconds: u32 = "30",
         "Seconds from a request's header to the answer's.";
+    "limits.write_seconds" write_seconds: u32 = "30",
+        "Seconds that a client may read nothing of its answer before its connection is closed.";
     "limits.shutdown_seconds" shutdown_seconds: u32 = "10",
         "Seconds that requests under way get to finish on shutdown.";
     "crypto.threads" crypto_threads: u32 = "0",
@@ -230,8 +234,10 @@ impl Config {
         }
         let zero = [
             ("limits.connections", self.connections),
+            ("limits.connections_per_source", self.connections_per_source),
             ("limits.header_seconds", self.header_seconds),
             ("limits.request_seconds", self.request_seconds),
+            ("limits.write_seconds", self.write_seconds),
             ("crypto.queue", self.crypto_queue),
             ("invite.days", self.invite_days),
             ("sessions.pending_seconds", self.session_pending_seconds),

@@ -1,5 +1,10 @@
 //! Connections: accepted, bounded, secured, ended. It must not know any route.
 
+mod progress;
+mod sources;
+
+use self::progress::Progress;
+use self::sources::{Counted, Sources, network};
 use crate::config::{Config, IpRange};
 use crate::extract::ClientAddr;
 use crate::memory::connection::{Held, Wiping};
@@ -28,7 +33,9 @@ const BREATH: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct Limits {
     connections: usize,
+    connections_per_source: usize,
     header: Duration,
+    write: Duration,
     shutdown: Duration,
     behind_proxy: bool,
     trusted_proxies: Arc<[IpRange]>,
@@ -38,7 +45,9 @@ impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
         Self {
             connections: config.connections as usize,
+            connections_per_source: config.connections_per_source as usize,
             header: Duration::from_secs(config.header_seconds.into()),
+            write: Duration::from_secs(config.write_seconds.into()),
             shutdown: Duration::from_secs(config.shutdown_seconds.into()),
             behind_proxy: config.behind_proxy,
             trusted_proxies: config.trusted_proxies.as_slice().into(),
@@ -62,6 +71,7 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
+    let sources = Sources::default();
     let free = Arc::new(Semaphore::new(limits.connections));
     let (stopping, stopped) = watch::channel(false);
     let server = Arc::new(Server { router, tls, limits: limits.clone(), stop: stopped });
@@ -78,10 +88,14 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Ok(counted) = limits.admit(&sources, peer.ip()) else {
+                    tracing::debug!("a source has as many connections as it may");
+                    continue;
+                };
                 let server = Arc::clone(&server);
                 tokio::spawn(async move {
                     server.connection(stream, peer).await;
-                    drop(permit);
+                    drop((permit, counted));
                 });
             }
             Err(error) => {
@@ -103,6 +117,7 @@ impl Server {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         // Without it, small answers wait for acknowledgements.
         let _best_effort = stream.set_nodelay(true);
+        let stream = Progress::new(stream, self.limits.write);
         let held = Held::default();
         let Some(tls) = &self.tls else {
             return self.http(Wiping::below_http(stream, held.clone()), held, peer.ip()).await;
@@ -144,12 +159,31 @@ impl Server {
     }
 }
 
+/// A source has as many connections as it may.
+struct SourceFull;
+
 impl Limits {
+    /// A place for a connection of `peer`. A proxy carries the connections of all clients, so that none is counted.
+    fn admit(&self, sources: &Sources, peer: IpAddr) -> Result<Option<Counted>, SourceFull> {
+        if self.is_proxy(peer) {
+            return Ok(None);
+        }
+        sources.admit(network(peer), self.connections_per_source).map(Some).ok_or(SourceFull)
+    }
+
+    /// Whether what `peer` reports of clients counts.
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.behind_proxy && (self.trusted_proxies.is_empty() || self.trusts(peer))
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|range| range.contains(address))
+    }
+
     /// The client's address: the socket's, or behind a proxy the last one reported that is not a proxy's.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
-        let trusted = |address: IpAddr| self.trusted_proxies.iter().any(|range| range.contains(address));
-        if !self.behind_proxy || !(self.trusted_proxies.is_empty() || trusted(peer)) {
+        if !self.is_proxy(peer) {
             return peer;
         }
         let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
@@ -158,7 +192,7 @@ impl Limits {
         for hop in hops {
             let Some(address) = parse_hop(hop.trim()) else { break };
             client = address;
-            if !trusted(address) {
+            if !self.trusts(address) {
                 break;
             }
         }

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 25] = [
+const OTHER: [(&str, &str); 27] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("name", "oracle of Delphi"),
@@ -21,8 +21,10 @@ const OTHER: [(&str, &str); 25] = [
     ("log.level", "debug"),
     ("log.format", "json"),
     ("limits.connections", "7"),
+    ("limits.connections_per_source", "6"),
     ("limits.header_seconds", "8"),
     ("limits.request_seconds", "9"),
+    ("limits.write_seconds", "11"),
     ("limits.shutdown_seconds", "0"),
     ("crypto.threads", "3"),
     ("crypto.queue", "17"),

@@ -241,6 +241,61 @@ async fn sixty_four_clients_never_see_an_error() {
     oracle.stop().await;
 }
 
+/// Whether the oracle answers on a connection of its own, kept open by the caller.
+async fn answers(stream: &mut tokio::net::TcpStream) -> bool {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let request = b"GET /healthz HTTP/1.1\r\nhost: oracle\r\n\r\n";
+    let mut start = [0; 12];
+    stream.write_all(request).await.is_ok()
+        && stream.read_exact(&mut start).await.is_ok()
+        && start.as_slice() == b"HTTP/1.1 200"
+}
+
+#[tokio::test]
+async fn one_source_cannot_take_all_connections() {
+    let oracle = TestSetup::default().set("limits.connections_per_source", "2").start().await;
+    let connect = async || tokio::net::TcpStream::connect(oracle.address()).await.unwrap();
+    let (mut first, mut second) = (connect().await, connect().await);
+    assert!(answers(&mut first).await && answers(&mut second).await);
+    assert!(!answers(&mut connect().await).await, "a third is closed");
+    drop(first);
+    // The oracle hears of the end when it does.
+    while !answers(&mut connect().await).await {
+        tokio::task::yield_now().await;
+    }
+    oracle.stop().await;
+
+    // A proxy carries everybody's.
+    let setup = TestSetup::default().set("limits.connections_per_source", "1").set("behind_proxy", "true");
+    let oracle = setup.start().await;
+    let connect = async || tokio::net::TcpStream::connect(oracle.address()).await.unwrap();
+    let (mut first, mut second) = (connect().await, connect().await);
+    assert!(answers(&mut first).await && answers(&mut second).await);
+    oracle.stop().await;
+}
+
+/// More bytes than the system's buffers of both ends take.
+const LARGE: usize = 64 * 1024 * 1024;
+
+fn large_routes(state: AppState) -> Router {
+    surrounded(Router::new().route("/large", get(async || vec![b'x'; LARGE])), state)
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let setup = TestSetup::default().routes(large_routes).set("limits.write_seconds", "1");
+    let oracle = setup.set("limits.shutdown_seconds", "600").start().await;
+    let mut silent = tokio::net::TcpStream::connect(oracle.address()).await.unwrap();
+    silent.write_all(b"GET /large HTTP/1.1\r\nhost: oracle\r\n\r\n").await.unwrap();
+    assert_eq!(silent.read_u8().await.unwrap(), b'H', "the answer is under way");
+    // A stop finishes what is under way: only an answer that is given up lets it end before the bound.
+    tokio::time::timeout(std::time::Duration::from_secs(60), oracle.stop()).await.unwrap();
+    let mut rest = Vec::new();
+    let read = silent.read_to_end(&mut rest).await;
+    assert!(read.is_err() || rest.len() < LARGE, "the answer was cut off");
+}
+
 static ENTERED: Notify = Notify::const_new();
 static FINISH: Notify = Notify::const_new();
 

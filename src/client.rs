@@ -21,6 +21,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AF
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -35,6 +36,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long codes may flow after the first, in seconds.
+const TTL: RangeInclusive<i64> = 60..=86_400;
 /// How often a request that changes nothing is tried.
 const ATTEMPTS: u32 = 3;
 /// The header that shows names to whoever has the invite.
@@ -92,7 +95,12 @@ impl Client {
 
     /// `POST /sessions`.
     pub fn create(&self, session: &NewSession) -> Result<SessionCredentials, ClientError> {
-        self.json(self.post("/sessions", session)?, MAX_ANSWER)
+        let credentials: SessionCredentials = self.json(self.post("/sessions", session)?, MAX_ANSWER)?;
+        if TTL.contains(&credentials.session.ttl) {
+            Ok(credentials)
+        } else {
+            Err(self.strange("its session lasts for a time that cannot be"))
+        }
     }
 
     /// `GET /sessions/{id}`; with names and reason when `view` is the invite's token.

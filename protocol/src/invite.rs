@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// Characters of an invite that are read at most.
 pub const MAX_INVITE: usize = 256 * 1024;
+/// Times in an invite are before this second (Unix time, the year 36812): sums with them cannot overflow.
+const MAX_TIME: i64 = 1 << 40;
 /// Certificates between the pinned root and the invite key.
 pub const MAX_CHAIN: usize = 8;
 
@@ -277,6 +279,9 @@ impl Invite {
             && is_session_id(&fields.session)
             && check_url(&fields.oracle).is_ok()
             && (2..=fields.size).contains(&fields.threshold)
+            && 0 <= fields.created
+            && fields.created < fields.expires
+            && fields.expires < MAX_TIME
             && fields.plan.is_some() == (fields.purpose == Purpose::Redeal)
             && fields.plan.is_some() == fields.plan_digest.is_some();
         if !sound {
@@ -400,6 +405,22 @@ mod tests {
         let root = key(1);
         let long = Certificate::issue(&root, CertifiedKind::InviteKey, &key(2).verifying_key(), 0, i64::MAX);
         assert!(matches!(invite(vec![long]).verify(&root.verifying_key(), NOW + 60), Err(InviteError::Expired)));
+    }
+
+    #[test]
+    fn times_that_cannot_be_are_refused() {
+        let sent = invite(vec![certificate(1, CertifiedKind::InviteKey, 2)]);
+        let read = |created: i64, expires: i64| {
+            let fields = InvitePayload { created, expires, ..sent.fields.clone() };
+            let payload = serde_json::to_vec(&fields).expect("plain data");
+            Invite::from_parts(payload, sent.signature.clone())
+        };
+        assert!(read(0, 1).is_ok() && read(0, MAX_TIME - 1).is_ok());
+        for (created, expires) in
+            [(0, i64::MIN), (i64::MIN, NOW), (-1, NOW), (NOW, NOW), (NOW, NOW - 1), (0, MAX_TIME), (0, i64::MAX)]
+        {
+            assert!(matches!(read(created, expires), Err(InviteError::Malformed(_))), "{created} {expires}");
+        }
     }
 
     #[test]

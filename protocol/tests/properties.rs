@@ -238,11 +238,10 @@ proptest! {
     }
 
     #[test]
-    fn invites_read_back(reason in "\\PC{0,60}", note in "\\PC{0,40}", seed in "[a-z]{1,8}", redeal: bool, proved: bool, created: i32) {
+    fn invites_read_back(reason in "\\PC{0,60}", note in "\\PC{0,40}", seed in "[a-z]{1,8}", redeal: bool, proved: bool, created in 0..NOW + 60) {
         let dealt = example();
         let label: &'static str = if redeal { "redeal" } else { "code" };
         let plan = redeal.then(|| plan(Replaced::Group(dealt.group.name()), 2, note.clone(), &["Ann".to_owned(), seed.clone()]));
-        let created = i64::from(created);
         let fields = InvitePayload {
             session: new_session_id(&mut Stream::new(label)),
             purpose: if redeal { Purpose::Redeal } else { Purpose::Code },

@@ -111,6 +111,28 @@ fn only_digits_and_times_pass_for_a_code() {
 }
 
 #[test]
+fn a_session_that_lasts_for_ever_is_refused() {
+    let made = |ttl: i64| {
+        let mut made: serde_json::Value = serde_json::from_str(&session(0)).expect("JSON");
+        made["ttl"] = ttl.into();
+        for (name, value) in [("tek", "age1x"), ("kek", "k"), ("invite", "i")] {
+            made[name] = value.into();
+        }
+        answer("200 OK", &made.to_string())
+    };
+    let bad = [i64::MIN, -1, 0, 59, 86_401, i64::MAX];
+    let (client, server) = serve([60, 86_400].iter().chain(&bad).map(|ttl| made(*ttl)).collect());
+    for _ in 0..2 {
+        client.create(&NewSession::default()).expect("a session");
+    }
+    for ttl in bad {
+        let refused = client.create(&NewSession::default());
+        assert!(matches!(refused, Err(ClientError::Answer { .. })), "{ttl}");
+    }
+    server.join().expect("served");
+}
+
+#[test]
 fn cancelling_shows_the_token_and_not_the_key() {
     let kek = Kek::from_base64(&quorate_protocol::encoding::base64(&[7; 32])).expect("32 bytes");
     let (client, server) = serve(vec![answer("204 No Content", "")]);

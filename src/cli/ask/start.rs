@@ -62,7 +62,7 @@ pub(super) fn start(
             return Err(error);
         }
     };
-    let over_at = invite.fields().expires + credentials.session.ttl;
+    let over_at = invite.fields().expires.saturating_add(credentials.session.ttl);
     let kept = Kept { oracle: pin.url.clone(), invite, kek, over_at, counted: args.max_codes.is_some() };
     let folder = context.paths()?.sessions();
     if let Err(error) = kept.save(&folder, now).and_then(|()| join(&client, own, &kept)) {

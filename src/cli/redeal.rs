@@ -20,6 +20,8 @@ use std::path::Path;
 
 /// Bytes of a plan file that are read at most.
 const MAX_FILE: u64 = 1024 * 1024;
+/// How long after its end an invite is still believed, in seconds: a week.
+const LOOK_BACK: i64 = 7 * 24 * 3600;
 
 /// A plan as people write it.
 #[derive(Debug, Deserialize)]
@@ -225,12 +227,35 @@ pub(crate) fn group(invite: &Invite, redeal: &Redeal, now: i64) -> Result<Group,
 /// Whether the new group pins no oracle, or the one that signed the invite.
 fn names_this_oracle(invite: &Invite, group: &Group, now: i64) -> bool {
     group.header.fields().oracle.as_ref().is_none_or(|pin| {
-        let signed = pin.key().is_ok_and(|key| invite.verify(&key, verify_at(invite, now)).is_ok());
+        let verified = |key, at| invite.verify(&key, at).is_ok();
+        let signed = verify_at(invite, now).is_ok_and(|at| pin.key().is_ok_and(|key| verified(key, at)));
         pin.url == invite.fields().oracle && signed
     })
 }
 
-/// The time at which an invite is verified whose session may be over: while it lasted, when it has ended since.
-pub(crate) fn verify_at(invite: &Invite, now: i64) -> i64 {
-    now.min(invite.fields().expires - 1)
+/// The time at which an invite is verified whose session may be over: while it lasted, when it has ended since, but not
+/// longer ago than [`LOOK_BACK`]. A signer chooses the time in an invite, so a key that has been taken out of use must not
+/// sign for ever.
+pub(crate) fn verify_at(invite: &Invite, now: i64) -> Result<i64, SessionError> {
+    believed_at(invite.fields().expires, now).ok_or(SessionError::LongOver)
+}
+
+fn believed_at(expires: i64, now: i64) -> Option<i64> {
+    let last = expires.saturating_sub(1);
+    (now.saturating_sub(last) <= LOOK_BACK).then_some(now.min(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_is_believed_for_a_week_after_its_end() {
+        let end = 1_700_003_600;
+        assert_eq!(believed_at(end, end - 10), Some(end - 10));
+        assert_eq!(believed_at(end, end), Some(end - 1));
+        assert_eq!(believed_at(end, end - 1 + LOOK_BACK), Some(end - 1));
+        assert_eq!(believed_at(end, end + LOOK_BACK), None);
+        assert_eq!((believed_at(i64::MIN, end), believed_at(0, i64::MAX)), (None, None));
+    }
 }

@@ -206,5 +206,5 @@ fn vouch_by_group(context: &Context, invite: &Invite) -> Result<vouch::Vouched, 
         None => Vec::new(),
     };
     let pin: Option<&OraclePin> = filed.iter().find_map(|filed| filed.card.oracle.as_ref());
-    vouch::vouch(context, invite, pin, redeal::verify_at(invite, context.now()))
+    vouch::vouch(context, invite, pin, redeal::verify_at(invite, context.now())?)
 }

@@ -15,6 +15,9 @@ pub(crate) enum SessionError {
     /// A denial is signed with a share key, which farMFA's Tocs have not.
     #[error("a Toc dealt by farMFA cannot sign a denial")]
     DenyFarmfa,
+    /// An invite whose session was over long ago.
+    #[error("the invite expired more than a week ago")]
+    LongOver,
     /// The plan of a redeal keeps the player's name and gives it other keys, and nobody is asked.
     #[error("the plan keeps the name {0}, but none of its keys is known here as yours")]
     LostPlace(String),
@@ -108,6 +111,9 @@ impl SessionError {
         let hint = match self {
             Self::Ambiguous(_) => "name the file: `quorate join INVITE FILE`",
             Self::DenyFarmfa => "tell the one who asks, and do not send your Toc",
+            Self::LongOver => {
+                "check this machine's clock (`quorate doctor`); a new Toc that nobody fetched takes a new redeal"
+            }
             Self::LostPlace(_) => {
                 "nothing was sent; compare the key, and if you gave it to the one who asks, join without --yes"
             }

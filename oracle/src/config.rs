@@ -126,7 +126,7 @@ settings! {
     "sessions.open" session_open: u32 = "200000",
         "Sessions open at the same time.";
     "sessions.open_per_source" session_open_per_source: u32 = "1000",
-        "Sessions open at the same time that one client address has started.";
+        "Sessions open at the same time that one client address (IPv6: /64) has started.";
 }
 
 /// Why settings are refused.
@@ -246,6 +246,11 @@ impl Config {
             Some((key, _)) => conflict(format!("{key} must be at least 1")),
             None => Ok(()),
         }
+    }
+
+    /// Whether clients can claim any address: behind a proxy that is not named, and reachable past it.
+    pub fn believes_anyone(&self) -> bool {
+        self.behind_proxy && self.trusted_proxies.is_empty() && !self.listen.ip().is_loopback()
     }
 
     /// Whether the oracle itself speaks TLS.

@@ -35,7 +35,8 @@ pub struct Path<T>(pub T);
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 
-/// The client's address: of its socket, or as the trusted proxy reported it.
+/// The client's address: of its socket, or as the trusted proxy reported it. Of an IPv6 address only the /64, which one
+/// client has to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddr(pub IpAddr);
 

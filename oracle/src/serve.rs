@@ -180,8 +180,12 @@ impl Limits {
         self.trusted_proxies.iter().any(|range| range.contains(address))
     }
 
-    /// The client's address: the socket's, or behind a proxy the last one reported that is not a proxy's.
+    /// The network of the client's address: the socket's, or behind a proxy the last one reported that is not a proxy's.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        network(self.client_address(peer, headers))
+    }
+
+    fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.is_proxy(peer) {
             return peer;
@@ -234,9 +238,20 @@ mod tests {
     fn behind_a_proxy_the_last_hop_counts() {
         assert_eq!(client(true, "", "127.0.0.1", &["198.51.100.1, 203.0.113.5"]), "203.0.113.5");
         assert_eq!(client(true, "", "127.0.0.1", &["198.51.100.1", "203.0.113.5"]), "203.0.113.5");
-        assert_eq!(client(true, "", "127.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(client(true, "", "127.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::");
         assert_eq!(client(true, "", "127.0.0.1", &["unknown"]), "127.0.0.1");
         assert_eq!(client(true, "", "127.0.0.1", &[]), "127.0.0.1");
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_network_are_one_client() {
+        for peer in ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9"] {
+            assert_eq!(client(false, "", peer, &[]), "2001:db8:1:2::");
+            assert_eq!(client(true, "", "127.0.0.1", &[peer]), "2001:db8:1:2::");
+        }
+        // A proxy is told by its whole address.
+        assert_eq!(client(true, "2001:db8::7", "2001:db8::7", &["203.0.113.5"]), "203.0.113.5");
+        assert_eq!(client(true, "2001:db8::7", "2001:db8::8", &["203.0.113.5"]), "2001:db8::");
     }
 
     #[test]

@@ -156,3 +156,16 @@ fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
     }
     assert!(load(&[("limits.connections", "0")]).is_err());
 }
+
+#[test]
+fn an_unnamed_proxy_in_front_of_an_open_listener_is_noticed() {
+    let believes = |flags: &[(&'static str, &str)]| {
+        let flags: Vec<_> = flags.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+        Config::load(None, |_| None, &flags).unwrap().believes_anyone()
+    };
+    let open = ("listen", "0.0.0.0:8080");
+    assert!(believes(&[open, ("behind_proxy", "true")]));
+    assert!(!believes(&[open, ("behind_proxy", "true"), ("trusted_proxies", "10.0.0.0/8")]));
+    assert!(!believes(&[("behind_proxy", "true")]), "on loopback");
+    assert!(!believes(&[]));
+}

@@ -49,6 +49,11 @@ async fn run_until_told(config: Config) -> Outcome {
     if address.ip().is_unspecified() && state.config.url.is_none() {
         tracing::warn!("invites will name {}: set url to the address that people use", state.url);
     }
+    if state.config.believes_anyone() {
+        tracing::warn!(
+            "whoever connects is believed about clients' addresses: set trusted_proxies to the addresses of the proxy"
+        );
+    }
     warn_of_certificate(state.keys.standing(state.clock().now()));
     serve_metrics(&state, &limits)?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));

@@ -131,8 +131,17 @@ mod tests {
     #[test]
     fn script_and_server_escape_the_same_characters() {
         let escaped = |c: char| escape_controls(c.encode_utf8(&mut [0; 4])) != c.to_string();
+        let class = class_of(escaped);
+        assert!(SCRIPT.body.contains(&format!("[{class}]|")), "the script's class should be [{class}]");
+        let no_end = |c: char| c != ' ' && !escaped(c) && escape_controls(&format!(" {c} ")).ends_with("\\u{20}");
+        let class = class_of(no_end);
+        assert!(SCRIPT.body.contains(&format!("(?<= [{class}]*) /gu")), "between blanks there should be [{class}]");
+    }
+
+    /// The characters of which `is` holds, as a class of a script's pattern.
+    fn class_of(is: impl Fn(char) -> bool) -> String {
         let mut ranges: Vec<(u32, u32)> = Vec::new();
-        for c in (0..=0x0010_ffff).filter_map(char::from_u32).filter(|c| escaped(*c)).map(u32::from) {
+        for c in (0..=0x0010_ffff).filter_map(char::from_u32).filter(|c| is(*c)).map(u32::from) {
             match ranges.last_mut() {
                 Some((_, end)) if *end + 1 == c => *end = c,
                 _ => ranges.push((c, c)),
@@ -145,7 +154,7 @@ mod tests {
                 write!(class, "-\\u{{{end:x}}}").unwrap();
             }
         }
-        assert!(SCRIPT.body.contains(&format!("[{class}]")), "the script's class should be [{class}]");
+        class
     }
 
     #[test]

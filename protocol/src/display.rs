@@ -8,25 +8,47 @@ use std::fmt::Write as _;
 ///
 /// Escaped are the control characters (C0, DEL, C1), the line and paragraph separators, the bidirectional marks,
 /// embeddings, overrides and isolates (Unicode Standard Annex 9), and the invisible characters that make two
-/// different names look alike. The joiners U+200C and U+200D stay: Persian and emoji need them. The result is
-/// for eyes, not for parsing back: a backslash in `text` is left alone.
+/// different names look alike. The joiners U+200C and U+200D stay: Persian and emoji need them. Blanks other than
+/// U+0020 are escaped too, and of several U+0020 in a row all but the first, as `\u{20}`: a row of them fills a line up
+/// and lets what follows pass for a line of ours. The result is for eyes, not for parsing back: a backslash in `text`
+/// is left alone.
 pub fn escape_controls(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    let mut after_blank = false;
     for c in text.chars() {
         match c {
             '\n' => shown.push_str("\\n"),
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
+            ' ' if after_blank => shown.push_str("\\u{20}"),
             c if deceives(c) => write!(shown, "\\u{{{:x}}}", u32::from(c)).expect("writing to a string cannot fail"),
             c => shown.push(c),
         }
+        after_blank = c == ' ' || (after_blank && is_joined(c));
     }
     shown
 }
 
 /// Whether `c` acts on what is around it, or cannot be seen.
 fn deceives(c: char) -> bool {
-    c.is_control() || is_bidirectional(c) || is_invisible(c)
+    c.is_control() || is_bidirectional(c) || is_invisible(c) || is_blank(c)
+}
+
+/// What looks like a space and is none: the rest of Unicode's space separators (Zs), and the braille cell without dots.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}')
+}
+
+/// The joiners and variation selectors: allowed, of no width, and so no end to a row of blanks.
+fn is_joined(c: char) -> bool {
+    matches!(
+        c,
+        '\u{180b}'..='\u{180d}'
+            | '\u{180f}'
+            | '\u{200c}'..='\u{200d}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 /// The explicit directional formatting characters of Unicode Standard Annex 9.
@@ -89,7 +111,23 @@ mod tests {
         assert_eq!(escape_controls("b\u{ad}ob\u{2028}\u{e0041}"), "b\\u{ad}ob\\u{2028}\\u{e0041}");
     }
 
+    #[test]
+    fn blanks_cannot_fill_a_line_up() {
+        assert_eq!(escape_controls("one two"), "one two");
+        assert_eq!(escape_controls("a   b"), "a \\u{20}\\u{20}b");
+        assert_eq!(escape_controls("a \u{200c} \u{fe0f}b"), "a \u{200c}\\u{20}\u{fe0f}b");
+        for blank in ['\u{a0}', '\u{1680}', '\u{2000}', '\u{200a}', '\u{202f}', '\u{205f}', '\u{2800}', '\u{3000}'] {
+            assert_eq!(escape_controls(&format!("a{blank}b")), format!("a\\u{{{:x}}}b", u32::from(blank)));
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_row_of_blanks_is_left(text in "[ \u{200c}\u{fe0f}\u{2003}\ta]{0,40}") {
+            let bare: String = escape_controls(&text).chars().filter(|c| !is_joined(*c)).collect();
+            prop_assert!(!bare.contains("  ") && !bare.contains('\u{2003}'), "{bare:?}");
+        }
+
         #[test]
         fn nothing_that_deceives_is_left(text in any::<String>()) {
             prop_assert!(!escape_controls(&text).chars().any(deceives));

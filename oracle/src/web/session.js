@@ -17,8 +17,8 @@
   const at = (id) => document.getElementById(id);
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-  // The same characters as the server's `escape_controls`; a test compares the two.
-  const DECEIVING = /[\u{0}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{34f}\u{61c}\u{115f}-\u{1160}\u{180e}\u{200b}\u{200e}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{206f}\u{3164}\u{feff}\u{ffa0}\u{fff9}-\u{fffb}\u{e0000}-\u{e007f}]/gu;
+  // The same characters as the server's `escape_controls`, and all but the first of a row of blanks; a test compares the two.
+  const DECEIVING = /[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{34f}\u{61c}\u{115f}-\u{1160}\u{1680}\u{180e}\u{2000}-\u{200b}\u{200e}-\u{200f}\u{2028}-\u{202f}\u{205f}-\u{206f}\u{2800}\u{3000}\u{3164}\u{feff}\u{ffa0}\u{fff9}-\u{fffb}\u{e0000}-\u{e007f}]|(?<= [\u{180b}-\u{180d}\u{180f}\u{200c}-\u{200d}\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}]*) /gu;
   const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
   const shown = (text) =>
     String(text).replace(DECEIVING, (c) => NAMED[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);

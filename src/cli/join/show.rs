@@ -134,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn blanks_cannot_draw_a_line_of_their_own() {
+        let reason = format!("x{}oracle     https://other.example", " ".repeat(70));
+        let text = request(&invite(&json!({"status": "unverified"}), &reason, None), None, &OwnKeys::default(), true);
+        let text = text.expect("shown");
+        assert!(text.contains("x \\u{20}") && !text.contains("oracle     https://other"), "{text}");
+    }
+
+    #[test]
     fn a_redeal_shows_its_whole_plan_and_what_changes() {
         let key = || age::x25519::Identity::generate().to_public().to_string();
         let (ann, dan) = (key(), key());

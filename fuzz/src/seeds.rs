@@ -175,6 +175,8 @@ fn invite(deal: &Deal, plan: Option<Plan>) -> Invite {
         plan: plan.map(|plan| plan.bytes().to_vec().into()),
         applicant: Applicant::Proved { holder: "ann".to_owned(), x: 1 },
         reason: "rotate the root password".to_owned(),
+        ttl: 60,
+        max_codes: None,
         created: NOW,
         expires: NOW + 3600,
         certificates: vec![certificate()],

@@ -226,6 +226,11 @@ pub struct InvitePayload {
     pub applicant: Applicant,
     /// Why, in the applicant's words.
     pub reason: String,
+    /// Seconds that codes flow after the first: what a code's approval is good for.
+    pub ttl: u32,
+    /// Distinct time steps for which a code is shown; absent for no bound but `ttl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_codes: Option<u32>,
     /// When the session was made, Unix seconds.
     pub created: i64,
     /// When it expires if nobody completes it, Unix seconds.
@@ -382,6 +387,8 @@ mod tests {
             plan: None,
             applicant: Applicant::Proved { holder: "ann".into(), x: 1 },
             reason: "close the month".into(),
+            ttl: 60,
+            max_codes: None,
             created: NOW,
             expires: NOW + 60,
             certificates,

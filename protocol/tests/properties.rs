@@ -83,6 +83,8 @@ fn payload(deal: &Deal) -> InvitePayload {
         plan: None,
         applicant: Applicant::Proved { holder: "Ann".to_owned(), x: 1 },
         reason: "month".to_owned(),
+        ttl: 60,
+        max_codes: None,
         created: NOW,
         expires: NOW + 60,
         certificates: vec![certificate()],

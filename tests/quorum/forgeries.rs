@@ -79,6 +79,8 @@ impl Scene {
             plan: None,
             applicant: Applicant::Proved { holder: "ann".into(), x: 1 },
             reason: "close the month".into(),
+            ttl: 60,
+            max_codes: None,
             created: self.now,
             expires: self.now + 3600,
             certificates: vec![self.certificate()],

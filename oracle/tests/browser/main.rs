@@ -11,8 +11,8 @@ use driver::Browser;
 use fantoccini::key::Key;
 use quorate_protocol::encoding::base64url;
 use quorate_protocol::proof::{receipt_message, sign};
-use serde_json::{Value, json};
-use stage::{PLAYERS, Stage};
+use serde_json::json;
+use stage::Stage;
 use support::{plan_of, planned};
 
 const REASON: &str = "Close the month <img src=x onerror=alert(1)> \u{202e}gnp";

@@ -248,10 +248,10 @@ def read_invite(url):
             strict_json(payload),
             {
                 "version": int, "session": str, "oracle": str, "tek": str, "group_id": str, "size": "byte", "threshold": "byte",
-                "note": str, "purpose": str, "applicant": dict, "reason": str, "created": int, "expires": int,
+                "note": str, "purpose": str, "applicant": dict, "reason": str, "ttl": int, "created": int, "expires": int,
                 "certificates": list,
             },
-            {"group": str, "plan_digest": str, "plan": str},
+            {"group": str, "plan_digest": str, "plan": str, "max_codes": int},
         )
         if "group" in says:
             group_name_shape(says["group"])

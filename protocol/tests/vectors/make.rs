@@ -185,6 +185,8 @@ pub fn three_invites() -> [Invite; 3] {
         plan: None,
         applicant: Applicant::Proved { holder: "Ann".to_owned(), x: 1 },
         reason: "close the month, “before” 5 pm".to_owned(),
+        ttl: 60,
+        max_codes: None,
         created: NOW,
         expires: NOW + 3_600,
         certificates: chain,

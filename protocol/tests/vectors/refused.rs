@@ -209,7 +209,7 @@ fn invites(cases: &mut Vec<Value>) {
         case("invite", issued(&|f| f.threshold = 1), "malformed", "a threshold of 1"),
         case("invite", issued(&|f| f.session = "../admin".into()), "malformed", "a session id of another shape"),
         case("invite", issued(&|f| f.version = 2), "malformed", "another version"),
-        case("invite", issued(&|f| f.expires = NOW), "expired", "its last second is over"),
+        case("invite", issued(&|f| (f.created, f.expires) = (NOW - 60, NOW)), "expired", "its last second is over"),
         case("invite", issued(&|f| f.certificates = vec![]), "signature", "no certificate"),
         case(
             "invite",

@@ -168,6 +168,8 @@ fn verify(
         ("plan", fields.plan.as_ref().map(|plan| plan.0.as_slice()) == plan.map(Plan::bytes)),
         ("applicant", fields.applicant == applicant),
         ("reason", fields.reason == args.reason),
+        ("time that codes flow", args.ttl.is_none_or(|ttl| fields.ttl == ttl)),
+        ("number of codes", args.max_codes.is_none_or(|max| fields.max_codes.is_some_and(|most| most <= max))),
     ];
     match checks.iter().find(|(_, same)| !same) {
         Some((what, _)) => Err(SessionError::Wrong(what).into()),

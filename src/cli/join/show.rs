@@ -25,6 +25,9 @@ pub(super) fn request(invite: &Invite, card: Option<&Card>, own: &OwnKeys, by_to
         format!("oracle     {}", shown(&fields.oracle)),
         format!("asked at   {}, until {}", time(fields.created), time(fields.expires)),
     ];
+    if fields.purpose == Purpose::Code {
+        lines.insert(3, format!("codes      {}", allowance(fields.ttl, fields.max_codes)));
+    }
     if let Some(plan) = invite.plan()? {
         lines.push(redeal::in_words(&plan, card, Some(own)));
         lines.push("Names and keys are the applicant's words: ask each player whether the key is theirs.".to_owned());
@@ -45,6 +48,15 @@ pub(super) fn lost_place(holder: &str) -> String {
          Unless you gave that key to the one who asks, somebody is taking your place: say no.",
         shown(holder)
     )
+}
+
+/// What an approval of codes is good for.
+fn allowance(ttl: u32, max_codes: Option<u32>) -> String {
+    let long = if ttl % 60 == 0 { format!("{} min", ttl / 60) } else { format!("{ttl} s") };
+    match max_codes {
+        Some(max) => format!("for {long} after the first one, {max} at most"),
+        None => format!("for {long} after the first one"),
+    }
 }
 
 fn applicant(applicant: &Applicant) -> String {

@@ -133,6 +133,8 @@ mod tests {
             plan: None,
             applicant: Applicant::Proved { holder: "ann".into(), x: 1 },
             reason: "r".into(),
+            ttl: 60,
+            max_codes: None,
             created: 1,
             expires: 2,
             certificates: Vec::new(),

@@ -2,13 +2,14 @@
 
 use super::error::SessionError;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
-use super::{InviteSigner, MAX_REASON, Sessions};
+use super::signer::InviteSigner;
+use super::{MAX_REASON, Sessions};
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
 use quorate_protocol::encoding::sha256;
 use quorate_protocol::header::Header;
-use quorate_protocol::invite::{Applicant, Invite, InvitePayload, Purpose, follow_chain};
+use quorate_protocol::invite::{Applicant, Invite, InvitePayload, Purpose};
 use quorate_protocol::plan::{Plan, Replaced};
 use quorate_protocol::proof::{MAX_SKEW, Terms, create_message, verify_player};
 use quorate_protocol::sealing::age_seal;
@@ -115,6 +116,8 @@ impl Sessions {
                 plan: asked.plan.as_ref().map(|plan| plan.bytes().to_vec().into()),
                 applicant: applying.applicant,
                 reason: asked.reason.clone(),
+                ttl: u32::try_from(asked.ttl).expect("bounded when it was read"),
+                max_codes: asked.max_codes.map(|max| u32::try_from(max).expect("bounded when it was read")),
                 created: now,
                 expires: now + self.inner.limits.open_for,
                 certificates: signer.certificates.clone(),
@@ -283,7 +286,7 @@ impl Applying {
         let Some(pin) = self.group.as_ref().and_then(|group| group.header.fields().oracle.as_ref()) else {
             return Ok(());
         };
-        follow_chain(&pin.key()?, &signer.certificates, now).map(|_| ()).map_err(|_| SessionError::WrongOracle)
+        if signer.satisfies(pin, now)? { Ok(()) } else { Err(SessionError::WrongOracle) }
     }
 }
 

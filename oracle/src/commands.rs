@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The oracle of quorate: with enough members present it shows one code, never the secret.
+/// The oracle of quorate: with enough players present it shows one code, never the secret.
 #[derive(Debug, Parser)]
 #[command(name = "quorate-oracle", version)]
 struct Cli {

@@ -263,12 +263,12 @@ impl Invite {
         let text = text.trim();
         let (link, fragment) = match text.split_once('#') {
             Some((link, fragment)) => (Some(link), fragment),
+            None if text.contains('/') => return Err(InviteError::Malformed("the part behind # is missing")),
             None => (None, text),
         };
-        let (payload, signature) = fragment.split_once('.').ok_or(InviteError::Malformed(
-            "the part behind # is missing: copy the whole link, in quotes if a shell is in between",
-        ))?;
-        let decode = |part| from_base64url(part).ok_or(InviteError::Malformed("it is damaged or cut off"));
+        const CUT: InviteError = InviteError::Malformed("it is damaged or cut off");
+        let (payload, signature) = fragment.split_once('.').ok_or(CUT)?;
+        let decode = |part| from_base64url(part).ok_or(CUT);
         let invite = Self::from_parts(decode(payload)?, decode(signature)?)?;
         if link.is_some_and(|link| link != invite.page_url()) {
             return Err(InviteError::Malformed("the address before # is not the one inside"));

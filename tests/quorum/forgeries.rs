@@ -166,7 +166,7 @@ fn forged_and_worn_out_invites_are_refused_and_nothing_is_sent() {
         ),
         (
             "an invite that has expired",
-            scene.issue(InvitePayload { expires: scene.now - 1, ..scene.fields() }),
+            scene.issue(InvitePayload { created: scene.now - 60, expires: scene.now - 1, ..scene.fields() }),
             "has expired",
         ),
         ("another note", scene.issue(InvitePayload { note: "petty cash".into(), ..scene.fields() }), "its note"),

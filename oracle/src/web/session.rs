@@ -52,7 +52,7 @@ impl Ending {
 
     fn explanation(self) -> &'static str {
         match self {
-            Self::Cancelled => "Whoever started it, or an operator, ended it. Nobody can join it and it gives no code.",
+            Self::Cancelled => "Whoever started it ended it. Nobody can join it and it gives no code.",
             Self::Exhausted => "It has given all the codes, or seen all the false Tocs, that one request may.",
             Self::Expired => "Its time ran out. Nobody can join it any more and it gives no further code.",
             Self::Redealt => "New Tocs are made and wait here, encrypted, for the new players to fetch them.",

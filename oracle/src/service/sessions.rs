@@ -10,22 +10,22 @@ mod quorum;
 mod record;
 pub mod redeal;
 pub mod show;
+mod signer;
 mod watchers;
 
 use self::error::SessionError;
 use self::record::Record;
+use self::signer::{InviteSigner, Signers};
 pub use self::watchers::Place;
 use self::watchers::Watchers;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::keys::{Keys, Standing};
+use crate::keys::Keys;
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store};
-use ed25519_dalek::{SigningKey, VerifyingKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use quorate_protocol::invite::Certificate;
 use quorate_protocol::session::is_session_id;
 use sha2::Sha256;
 use std::fmt;
@@ -54,6 +54,8 @@ pub struct Limits {
     pub in_all: i64,
     /// Milliseconds that a closed session is remembered, so that its id answers 'expired' and not 'unknown'.
     pub remember: i64,
+    /// Milliseconds that a redeal waits for its new players to sign receipt.
+    pub keep_redeals: i64,
 }
 
 impl From<&Config> for Limits {
@@ -64,17 +66,9 @@ impl From<&Config> for Limits {
             per_source: config.session_open_per_source.into(),
             in_all: config.session_open.into(),
             remember: i64::from(config.session_remember_seconds) * 1000,
+            keep_redeals: i64::from(config.redeal_keep_days) * 24 * 60 * 60 * 1000,
         }
     }
-}
-
-/// The keys and the name that an invite is made with, as they are at the moment.
-struct InviteSigner {
-    url: String,
-    key: SigningKey,
-    /// From the root key to the invite key.
-    certificates: Vec<Certificate>,
-    root: VerifyingKey,
 }
 
 /// The session service.
@@ -92,6 +86,7 @@ struct Inner {
     source_key: Zeroizing<[u8; 32]>,
     url: String,
     keys: Arc<Keys>,
+    signers: Signers,
     limits: Limits,
     open: AtomicI64,
     watchers: Arc<Watchers>,
@@ -135,8 +130,9 @@ impl Sessions {
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let source_key = keys.root_secret().subkey("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
-        let loads = Arc::new(Semaphore::new(MAX_LOADS));
-        let inner = Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, limits, open, watchers, loads };
+        let (signers, loads) = (Signers::default(), Arc::new(Semaphore::new(MAX_LOADS)));
+        let inner =
+            Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, signers, limits, open, watchers, loads };
         Self { inner: Arc::new(inner) }
     }
 
@@ -148,7 +144,8 @@ impl Sessions {
     /// Closes what has expired and forgets what is long over; `true` when there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, SessionError> {
         const BATCH: i64 = 500;
-        let swept = self.inner.store.sweep(self.now_ms(), self.inner.limits.remember, BATCH).await?;
+        let Limits { remember, keep_redeals, .. } = self.inner.limits;
+        let swept = self.inner.store.sweep(self.now_ms(), remember, keep_redeals, BATCH).await?;
         let open = self.inner.store.open_sessions().await?;
         self.inner.open.store(open, Ordering::Relaxed);
         metrics::gauge!("quorate_sessions_open").set(f64::from(i32::try_from(open).unwrap_or(i32::MAX)));
@@ -164,17 +161,8 @@ impl Sessions {
         self.inner.rng.clone()
     }
 
-    fn signer(&self) -> Result<InviteSigner, SessionError> {
-        let keys = &self.inner.keys;
-        if keys.standing(self.now_ms().div_euclid(1000)) == Standing::Invalid {
-            return Err(SessionError::NoCertificate);
-        }
-        Ok(InviteSigner {
-            url: self.inner.url.clone(),
-            key: keys.invite_key().clone(),
-            certificates: keys.certificates(),
-            root: *keys.root(),
-        })
+    fn signer(&self) -> Result<Arc<InviteSigner>, SessionError> {
+        self.inner.signers.at(&self.inner.keys, &self.inner.url, self.now_ms().div_euclid(1000))
     }
 
     /// The peer's address as the store may see it: HMAC-SHA256 under a key of its own.

@@ -4,13 +4,13 @@
 use super::error::SessionError;
 use super::record::Record;
 use crate::store::Digest;
-use quorate_protocol::deal::rebuild;
+use quorate_protocol::deal::rebuild_genuine;
 use quorate_protocol::farmfa;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
 use quorate_protocol::sealing::age_open;
 use quorate_protocol::session::Tek;
-use quorate_protocol::sharing::Share;
+use quorate_protocol::sharing::GenuineShare;
 use quorate_protocol::toc::{Group, Toc};
 use zeroize::Zeroizing;
 
@@ -46,7 +46,7 @@ pub(super) fn open(record: &Record, tek: &Tek, mut candidates: Vec<Candidate>) -
 
 fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate]) -> Result<Quorum, SessionError> {
     let threshold = usize::from(group.header.fields().threshold);
-    let (mut shares, mut dropped): (Vec<Share>, Vec<Digest>) = (Vec::new(), Vec::new());
+    let (mut shares, mut dropped): (Vec<GenuineShare>, Vec<Digest>) = (Vec::new(), Vec::new());
     for candidate in candidates {
         if shares.len() == threshold {
             break;
@@ -64,14 +64,14 @@ fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate
     if shares.len() < threshold {
         return Ok(Quorum::Short { genuine: count(shares.len()), dropped });
     }
-    match rebuild(group, &shares) {
+    match rebuild_genuine(group, &shares) {
         Ok(secret) => Ok(Quorum::Reached { secret: Box::new(secret), dropped }),
         Err(error) => Err(SessionError::BadDeal(error)),
     }
 }
 
 /// The share in `candidate`, when it is one of this group, the one that was dealt, and the one that was announced.
-fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<Share> {
+fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<GenuineShare> {
     let json = age_open(&candidate.armored, tek.identity()).ok()?;
     let (name, share) = match Toc::parse(&json).ok()? {
         Toc::Short(toc) => (toc.group, toc.share),
@@ -79,7 +79,10 @@ fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<Shar
         Toc::Farmfa(_) => return None,
     };
     let announced = candidate.x.is_none_or(|x| x == share.x());
-    (announced && name == group.name() && share.check(&group.header).is_ok()).then_some(share)
+    if !announced || name != group.name() {
+        return None;
+    }
+    GenuineShare::check(share, &group.header).ok()
 }
 
 /// farMFA's shares prove nothing of themselves, so a stranger with the invite can send as many as they like, made to fit

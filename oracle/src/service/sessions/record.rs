@@ -56,7 +56,7 @@ impl Record {
         let json: RecordJson = open_json(at_rest, session_place(&place), &row.sealed)?;
         let group = match (json.header, json.sealed) {
             (Some(header), Some(sealed)) => {
-                Some(Group { header: Header::parse(&header.0).map_err(|_| SessionError::Damaged)?, sealed: sealed.0 })
+                Some(Group { header: Header::reread(&header.0).map_err(|_| SessionError::Damaged)?, sealed: sealed.0 })
             }
             _ => None,
         };
@@ -188,7 +188,7 @@ impl RedealRecord {
     }
 
     pub fn group(&self) -> Result<Group, SessionError> {
-        let header = Header::parse(&self.header.0).map_err(|_| SessionError::Damaged)?;
+        let header = Header::reread(&self.header.0).map_err(|_| SessionError::Damaged)?;
         Ok(Group { header, sealed: self.sealed.0.clone() })
     }
 

@@ -106,7 +106,7 @@ mod tests {
         let mut payload = json!({
             "version": 1, "session": "A".repeat(32), "oracle": "https://oracle.example", "tek": "age1x",
             "group_id": "7GCUCI2Y", "size": 3, "threshold": 2, "note": "AWS root", "purpose": "code",
-            "applicant": applicant, "reason": reason, "created": 1_700_000_000, "expires": 1_700_003_600, "certificates": []
+            "applicant": applicant, "reason": reason, "created": 1_700_000_000, "expires": 1_700_003_600, "ttl": 60, "certificates": []
         });
         if let Some(plan) = plan {
             let parsed = quorate_protocol::plan::Plan::parse(plan.as_bytes()).expect("a plan");

@@ -120,7 +120,7 @@ mod tests {
         let payload = serde_json::json!({
             "version": 1, "session": session.to_string().repeat(32), "oracle": "https://oracle.example", "tek": "age1x",
             "group_id": "7GCUCI2Y", "size": 3, "threshold": 2, "note": "", "purpose": "code",
-            "applicant": {"status": "unverified"}, "reason": "r", "created": 1, "expires": 2, "certificates": []
+            "applicant": {"status": "unverified"}, "reason": "r", "created": 1, "expires": 2, "ttl": 60, "certificates": []
         });
         Kept {
             oracle: "https://oracle.example".into(),

@@ -189,7 +189,7 @@ fn report(
         "the secret is dealt anew as {} to {}\n\
          each of them fetches their Toc with the same invite: quorate session fetch INVITE\n\
          after {} receipts the oracle refuses the old group",
-        fields.group_id,
+        shown(&fields.group_id),
         players.join(", "),
         redeal.receipts_needed,
     ));

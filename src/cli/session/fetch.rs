@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context, args: &FetchArgs) -> Result<(), CliError> {
     context.ui.say(format_args!(
         "{} has the Toc of {}, and the oracle has the receipt",
         shown(toc.holder()),
-        fields.group_id
+        shown(&fields.group_id)
     ));
     let value =
         Fetched { group: group.name().to_string(), group_id: &fields.group_id, holder: toc.holder(), file: &filed };

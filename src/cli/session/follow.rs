@@ -10,6 +10,9 @@ use quorate_protocol::invite::Invite;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+/// Events that may wait to be read.
+const QUEUE: usize = 64;
+
 /// Whether to wait for the others, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wait {
@@ -115,7 +118,8 @@ pub(crate) fn until_quorate<T>(
 }
 
 fn listen(client: &Client, invite: &Invite) -> mpsc::Receiver<Result<Event, ClientError>> {
-    let (sender, receiver) = mpsc::channel();
+    // Bounded: an oracle that sends faster than is read waits, and fills no memory.
+    let (sender, receiver) = mpsc::sync_channel(QUEUE);
     let events = client.events(&invite.fields().session, Some(&invite.view_token()), 0);
     // The thread blocks on the stream, so that waiting can have an end; it ends with the program at the latest.
     std::thread::spawn(move || {

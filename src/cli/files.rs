@@ -3,9 +3,9 @@
 
 use super::CliError;
 use crate::ui::{OnInterrupt, on_interrupt};
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::NamedTempFile;
@@ -17,8 +17,11 @@ const PRIVATE_FOLDER: u32 = 0o700;
 
 /// Reads a file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    read_open(&File::open(path).map_err(|error| CliError::read(path, error))?, path, limit)
+}
+
+fn read_open(file: &File, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let failed = |error| CliError::read(path, error);
-    let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len().min(limit);
     // Reserved at once: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1));
@@ -36,10 +39,38 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, CliError> {
     Ok(text.to_owned())
 }
 
-/// Makes `folder`, closed to others, unless it is there.
+/// Reads a text file of at most `limit` bytes, if nobody else can write to it or to its folder; `None` when they can.
+pub(crate) fn read_own_text(path: &Path, limit: u64) -> Result<Option<String>, CliError> {
+    let failed = |error| CliError::read(path, error);
+    let file = File::open(path).map_err(failed)?;
+    // Of the file that is open, and not of another that takes its name in the meantime.
+    let kept = is_kept_by_us(&file.metadata().map_err(failed)?);
+    if !kept || !is_kept_by_us(&fs::metadata(folder_of(path)).map_err(failed)?) {
+        return Ok(None);
+    }
+    let bytes = read_open(&file, path, limit)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| failed(io::Error::other(error)))?;
+    Ok(Some(text.to_owned()))
+}
+
+/// Makes `folder`, closed to others, unless it is there; refuses one that others can write to.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
-    let made = DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder);
-    made.map_err(|error| CliError::write(folder, error))
+    let failed = |error| CliError::write(folder, error);
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder).map_err(failed)?;
+    if is_kept_by_us(&fs::metadata(folder).map_err(failed)?) {
+        Ok(())
+    } else {
+        Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, "others can write to this folder")))
+    }
+}
+
+/// Whether only this user, and the administrator, can write to what `metadata` describes.
+fn is_kept_by_us(metadata: &Metadata) -> bool {
+    is_kept_by(rustix::process::geteuid().as_raw(), metadata.uid(), metadata.mode())
+}
+
+fn is_kept_by(user: u32, owner: u32, mode: u32) -> bool {
+    (owner == user || owner == 0) && mode & 0o022 == 0
 }
 
 /// Writes `bytes` to `path`, where nothing must be yet. Whole and durable, or not at all.
@@ -237,6 +268,23 @@ mod tests {
         assert_eq!(read(&path, 100).unwrap().len(), 100);
         assert!(read(&path, 99).is_err());
         assert!(read(Path::new("/dev/zero"), 99).is_err());
+    }
+
+    #[test]
+    fn what_others_can_write_to_is_not_ours() {
+        assert!(is_kept_by(1000, 1000, 0o100_644) && is_kept_by(1000, 0, 0o100_600));
+        for (owner, mode) in [(1001, 0o100_600), (1000, 0o100_620), (1000, 0o100_602), (0, 0o100_666)] {
+            assert!(!is_kept_by(1000, owner, mode), "{owner} {mode:o}");
+        }
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("kept");
+        private_folder(&folder).unwrap();
+        let path = folder.join("f");
+        write_new(&path, b"mine").unwrap();
+        assert_eq!(read_own_text(&path, 10).unwrap().as_deref(), Some("mine"));
+        fs::set_permissions(&folder, Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(read_own_text(&path, 10).unwrap(), None);
+        assert!(matches!(private_folder(&folder), Err(CliError::Write { .. })));
     }
 
     proptest! {

@@ -9,7 +9,6 @@ use quorate_protocol::header::{OraclePin, check_url};
 use quorate_protocol::invite::{Certificate, CertifiedKind, MAX_CHAIN};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 /// Bytes of the file that are read at most.
@@ -74,7 +73,7 @@ pub(crate) enum TrustError {
     #[error("{0} is not among the oracles that you trust")]
     Unknown(String),
     /// Others could have added an oracle.
-    #[error("{} can be written by others, so nothing in it can be trusted", .0.display())]
+    #[error("{} or its folder can be written by others, so nothing in it can be trusted", .0.display())]
     Writable(PathBuf),
 }
 
@@ -120,11 +119,9 @@ impl TrustStore {
         if !path.exists() {
             return Ok(Self { path, oracles: Vec::new() });
         }
-        let mode = path.metadata().map_err(|error| CliError::read(&path, error))?.permissions().mode();
-        if mode & 0o022 != 0 {
+        let Some(text) = files::read_own_text(&path, MAX_FILE)? else {
             return Err(TrustError::Writable(path).into());
-        }
-        let text = files::read_text(&path, MAX_FILE)?;
+        };
         let damaged = |cause: String| TrustError::File { path: path.clone(), cause };
         let file: StoreFile = toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
         for oracle in &file.oracle {

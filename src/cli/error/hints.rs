@@ -178,7 +178,10 @@ fn trust(error: &TrustError) -> String {
             return format!("get its fingerprint from the operator, then `quorate oracle trust {}`", shown(url));
         }
         TrustError::Writable(path) => {
-            return format!("chmod 600 {}, and check every entry", shown(&path.to_string_lossy()));
+            return format!(
+                "make {} and its folder yours, with chmod go-w on both, and check every entry",
+                shown(&path.to_string_lossy())
+            );
         }
     };
     hint.to_owned()

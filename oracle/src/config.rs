@@ -123,6 +123,8 @@ settings! {
         "Codes (distinct time steps) of one session at most. Unset: as many as its time allows.";
     "sessions.remember_seconds" session_remember_seconds: u32 = "3600",
         "Seconds for which the id of a session that is over answers so, before it is unknown.";
+    "redeal.keep_days" redeal_keep_days: u32 = "30",
+        "Days that a redeal waits for its new players to fetch their Tocs. Then it is gone; the old group stays valid.";
     "sessions.open" session_open: u32 = "200000",
         "Sessions open at the same time.";
     "sessions.open_per_source" session_open_per_source: u32 = "1000",
@@ -240,6 +242,7 @@ impl Config {
             ("limits.write_seconds", self.write_seconds),
             ("crypto.queue", self.crypto_queue),
             ("invite.days", self.invite_days),
+            ("redeal.keep_days", self.redeal_keep_days),
             ("sessions.pending_seconds", self.session_pending_seconds),
         ];
         match zero.iter().find(|(_, value)| *value == 0) {

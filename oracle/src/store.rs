@@ -27,8 +27,9 @@ use self::{engine::Act, sqlite::Sqlite};
 pub use self::{
     error::{EngineError, StoreError},
     rows::{
-        ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, NewEvent, NewRedeal, NewSession, NewToc,
-        Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
+        ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
+        NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
+        TocOutcome, TocRow,
     },
 };
 
@@ -150,10 +151,10 @@ impl Store {
 
     /// One round of tidying, of at most `batch` rows of each kind: closes sessions whose time is up (without an event,
     /// but with a notice), removes those closed for `grace_ms` milliseconds, forgets proofs that expired. A redeal stays
-    /// until every new player has signed receipt.
-    pub async fn sweep(&self, now: i64, grace_ms: i64, batch: i64) -> Result<Swept, StoreError> {
-        self.write((now, grace_ms, batch), |tx, (now, grace_ms, batch)| {
-            Box::pin(sessions::sweep(tx, *now, *grace_ms, *batch))
+    /// until every new player has signed receipt, but not beyond `redeal_ms` milliseconds.
+    pub async fn sweep(&self, now: i64, grace_ms: i64, redeal_ms: i64, batch: i64) -> Result<Swept, StoreError> {
+        self.write((now, grace_ms, redeal_ms, batch), |tx, (now, grace_ms, redeal_ms, batch)| {
+            Box::pin(sessions::sweep(tx, *now, *grace_ms, *redeal_ms, *batch))
         })
         .await
     }
@@ -176,8 +177,13 @@ impl Store {
 
     // Tocs
 
-    /// Puts an encrypted Toc into an open session. A proved one has the slot of its player and displaces an earlier one;
-    /// at most `provisional_cap` have no proof. The event is written when the Toc is.
+    /// The players who have joined a session, in order of arrival and `None` without a proof; and those who said no.
+    pub async fn answers(&self, id: &str) -> Result<(Vec<Option<u8>>, Vec<u8>), StoreError> {
+        self.read(id.to_owned(), |tx, id| Box::pin(tocs::answers(tx, id))).await
+    }
+
+    /// Puts an encrypted Toc into an open session. A proved one has the slot of its player and displaces an earlier one,
+    /// up to [`MAX_REPLACEMENTS`] times; at most `provisional_cap` have no proof. The event is written when the Toc is.
     pub async fn put_toc(
         &self,
         id: &str,

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 27] = [
+const OTHER: [(&str, &str); 28] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("name", "oracle of Delphi"),
@@ -32,6 +32,7 @@ const OTHER: [(&str, &str); 27] = [
     ("sessions.pending_seconds", "120"),
     ("sessions.max_codes", "4"),
     ("sessions.remember_seconds", "60"),
+    ("redeal.keep_days", "7"),
     ("sessions.open", "50"),
     ("sessions.open_per_source", "5"),
 ];

@@ -33,12 +33,15 @@ pub(super) struct Applied {
 }
 
 /// The steps for the embedded engine.
-pub(super) const SQLITE: &[Migration] = &[Migration {
-    version: 1,
-    name: "sessions",
-    needs: 1,
-    sql: include_str!("../../migrations/sqlite/0001_sessions.sql"),
-}];
+pub(super) const SQLITE: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "sessions",
+        needs: 1,
+        sql: include_str!("../../migrations/sqlite/0001_sessions.sql"),
+    },
+    Migration { version: 2, name: "bounds", needs: 1, sql: include_str!("../../migrations/sqlite/0002_bounds.sql") },
+];
 
 /// The steps that a database still needs, or why this program must not touch it.
 pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration], StoreError> {

@@ -6,6 +6,9 @@
 /// A SHA-256 or HMAC-SHA-256 value: digests of Tocs, group fingerprints, hashes of tokens and of sources.
 pub type Digest = [u8; 32];
 
+/// Times that a player may replace the proved Toc in their slot: each leaves an event that stays.
+pub const MAX_REPLACEMENTS: i64 = 8;
+
 /// What a session is for; never both (DESIGN of quorate, "session").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -206,7 +209,8 @@ pub enum TocOutcome {
     Replaced,
     /// It was in already; nothing was written.
     Repeated,
-    /// There are as many Tocs without proof as there may be; nothing was written.
+    /// There are as many Tocs without proof as there may be, or the player has replaced theirs as often as they may;
+    /// nothing was written.
     PoolFull,
     /// The session is closed or past its time; nothing was written.
     Closed,

@@ -122,8 +122,14 @@ pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i6
 }
 
 /// Closes sessions whose time is up, removes closed ones older than `grace_ms`, forgets proofs that expired; at most
-/// `batch` of each. A redeal stays until every new player has signed receipt.
-pub(super) async fn sweep(tx: &mut dyn Tx, now: i64, grace_ms: i64, batch: i64) -> Result<Swept, StoreError> {
+/// `batch` of each. A redeal stays until every new player has signed receipt, or for `redeal_ms`.
+pub(super) async fn sweep(
+    tx: &mut dyn Tx,
+    now: i64,
+    grace_ms: i64,
+    redeal_ms: i64,
+    batch: i64,
+) -> Result<Swept, StoreError> {
     let due = tx
         .query(
             "SELECT id FROM sessions WHERE closed_at IS NULL AND ends_at <= $1 ORDER BY ends_at LIMIT $2",
@@ -136,10 +142,10 @@ pub(super) async fn sweep(tx: &mut dyn Tx, now: i64, grace_ms: i64, batch: i64) 
     let deleted = tx
         .execute(
             "DELETE FROM sessions WHERE number IN (
-                 SELECT number FROM sessions AS old WHERE closed_at <= $1 AND NOT EXISTS (
-                     SELECT 1 FROM redeal_tocs WHERE session = old.number AND received_at IS NULL)
-                 ORDER BY closed_at LIMIT $2)",
-            &[now.saturating_sub(grace_ms).into(), batch.into()],
+                 SELECT number FROM sessions AS old WHERE closed_at <= $1 AND (closed_at <= $2 OR NOT EXISTS (
+                     SELECT 1 FROM redeal_tocs WHERE session = old.number AND received_at IS NULL))
+                 ORDER BY closed_at LIMIT $3)",
+            &[now.saturating_sub(grace_ms).into(), now.saturating_sub(redeal_ms).into(), batch.into()],
         )
         .await?;
     let forgotten = tx
@@ -166,8 +172,18 @@ pub(super) async fn group_refused(tx: &mut dyn Tx, group: &Digest) -> Result<boo
     Ok(tx.first("SELECT 1 FROM refused_groups WHERE group_fp = $1", &[group.into()]).await?.is_some())
 }
 
-/// Counts one more session of a source; false, and nothing is written, when it has as many as it may.
+/// Counts one more session of a source; false, and nothing is written, when it has as many as it may. A redeal that has
+/// been done takes a place until every new player has signed receipt: its Tocs are kept for so long.
 async fn count_source(tx: &mut dyn Tx, source: &Digest, cap: i64) -> Result<bool, StoreError> {
+    let kept = tx
+        .first(
+            "SELECT COUNT(*) FROM sessions WHERE source = $1 AND closed_as = 'redealt' AND EXISTS (
+                 SELECT 1 FROM redeal_tocs WHERE session = number AND received_at IS NULL)",
+            &[source.into()],
+        )
+        .await?
+        .ok_or(StoreError::Row { column: 0, expected: "a count" })?;
+    let cap = cap.saturating_sub(kept.int(0)?);
     if cap < 1 {
         return Ok(false);
     }

@@ -5,7 +5,7 @@ use super::{
     engine::Tx,
     error::StoreError,
     events,
-    rows::{DenyOutcome, Digest, NewEvent, NewToc, TocOutcome, TocRow},
+    rows::{DenyOutcome, Digest, MAX_REPLACEMENTS, NewEvent, NewToc, TocOutcome, TocRow},
 };
 
 /// Puts a Toc into an open session.
@@ -25,35 +25,44 @@ pub(super) async fn put(
     let same = tx
         .first("SELECT proved FROM tocs WHERE session = $1 AND digest = $2", &[number.into(), (&toc.digest).into()])
         .await?;
-    match same.map(|row| row.flag(0)).transpose()? {
-        None => {}
+    let copy_without_proof = match same.map(|row| row.flag(0)).transpose()? {
+        None => false,
         // Someone posted a copy without proof first; that must not keep the player out.
-        Some(false) if toc.proved => {
-            remove(tx, number, &toc.digest).await?;
-        }
+        Some(false) if toc.proved => true,
         Some(_) => return Ok(TocOutcome::Repeated),
-    }
-    let mut outcome = TocOutcome::Stored;
-    if toc.proved {
-        let displaced = tx
-            .execute("DELETE FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), toc.x.into()])
-            .await?;
-        if displaced > 0 {
-            outcome = TocOutcome::Replaced;
-        }
-    } else if count_provisional(tx, number).await? >= provisional_cap {
+    };
+    let earlier = if toc.proved { replacements(tx, number, toc.x).await? } else { None };
+    let full = match earlier {
+        Some(replaced) => replaced >= MAX_REPLACEMENTS,
+        None => !toc.proved && count_provisional(tx, number).await? >= provisional_cap,
+    };
+    if full {
         return Ok(TocOutcome::PoolFull);
     }
-    insert(tx, number, toc).await?;
+    if copy_without_proof {
+        remove(tx, number, &toc.digest).await?;
+    }
+    let mut outcome = TocOutcome::Stored;
+    if earlier.is_some() {
+        tx.execute("DELETE FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), toc.x.into()])
+            .await?;
+        outcome = TocOutcome::Replaced;
+    }
+    insert_after(tx, number, toc, earlier.map_or(0, |replaced| replaced + 1)).await?;
     events::append(tx, id, number, now, event).await?;
     Ok(outcome)
 }
 
 /// Writes a Toc as the last of its session to arrive.
 pub(super) async fn insert(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result<(), StoreError> {
+    insert_after(tx, number, toc, 0).await
+}
+
+/// As [`insert`], after so many replacements of the player's earlier ones.
+async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed)
-         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6)",
+        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, replaced)
+         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6, $7)",
         &[
             number.into(),
             (&toc.digest).into(),
@@ -61,6 +70,7 @@ pub(super) async fn insert(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result
             toc.proved.into(),
             toc.at.into(),
             toc.sealed.as_slice().into(),
+            replaced.into(),
         ],
     )
     .await?;
@@ -86,6 +96,24 @@ pub(super) async fn list(tx: &mut dyn Tx, id: &str) -> Result<Vec<TocRow>, Store
         })
     })
     .collect()
+}
+
+/// The players who have joined, in order of arrival and `None` without a proof; and those who said no, the first first.
+pub(super) async fn answers(tx: &mut dyn Tx, id: &str) -> Result<(Vec<Option<u8>>, Vec<u8>), StoreError> {
+    let joined = tx
+        .query(
+            "SELECT CASE WHEN proved = 1 THEN x END FROM tocs JOIN sessions ON session = number
+             WHERE id = $1 ORDER BY arrival",
+            &[id.into()],
+        )
+        .await?;
+    let denied = tx
+        .query("SELECT x FROM denials JOIN sessions ON session = number WHERE id = $1 ORDER BY at, x", &[id.into()])
+        .await?;
+    Ok((
+        joined.iter().map(|row| row.optional_x(0)).collect::<Result<_, _>>()?,
+        denied.iter().map(|row| row.x(0)).collect::<Result<_, _>>()?,
+    ))
 }
 
 /// Drops Tocs that turned out false; the event is written when at least one was there.
@@ -148,6 +176,14 @@ async fn standing(tx: &mut dyn Tx, id: &str, now: i64) -> Result<Standing, Store
     let Some(session) = session else { return Ok(Standing::Unknown) };
     let open = session.optional_int(1)?.is_none() && now < session.int(2)?;
     Ok(if open { Standing::Open(session.int(0)?) } else { Standing::Closed })
+}
+
+/// How often the Toc in a player's slot has replaced an earlier one; `None` for an empty slot.
+async fn replacements(tx: &mut dyn Tx, number: i64, x: Option<u8>) -> Result<Option<i64>, StoreError> {
+    tx.first("SELECT replaced FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), x.into()])
+        .await?
+        .map(|row| row.int(0))
+        .transpose()
 }
 
 async fn count_provisional(tx: &mut dyn Tx, number: i64) -> Result<i64, StoreError> {

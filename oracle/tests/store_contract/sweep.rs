@@ -10,9 +10,10 @@ use quorate_oracle::store::{ClosedAs, InsertOutcome, NewSession, Once, Store, Sw
 use crate::rows::{HOUR, NOW, TTL, digest, event, kinds, proved, redeal, redeal_session, session};
 
 const GRACE: i64 = 10_000;
+const KEEP: i64 = 5_000 * HOUR;
 
 async fn sweep(store: &Store, now: i64) -> (u64, u64) {
-    let swept = store.sweep(now, GRACE, 100).await.unwrap();
+    let swept = store.sweep(now, GRACE, KEEP, 100).await.unwrap();
     assert!(!swept.more);
     (swept.expired, swept.deleted)
 }
@@ -69,6 +70,25 @@ pub async fn a_redeal_stays_until_everybody_has_received(store: Store) {
     assert!(store.group_refused(&digest(7)).await.unwrap(), "a refusal outlives its session");
 }
 
+pub async fn a_redeal_that_nobody_fetches_takes_a_place_of_its_source_until_it_is_gone(store: Store) {
+    let new = |id| NewSession { source_cap: 1, ..redeal_session(id) };
+    store.insert_session(new("a")).await.unwrap();
+    let tocs = vec![(1, vec![1]), (2, vec![2]), (3, vec![3])];
+    assert!(store.finish_redeal("a", redeal(3), tocs, event("redealt")).await.unwrap());
+    store.receive("a", 1, NOW + 2, event("received")).await.unwrap();
+    assert_eq!(store.insert_session(new("b")).await.unwrap(), InsertOutcome::SourceFull);
+    assert_eq!(sweep(&store, NOW + KEEP).await, (0, 0));
+    assert_eq!(sweep(&store, NOW + 1 + KEEP).await, (0, 1), "done at NOW + 1");
+    assert_eq!(store.redeal("a").await.unwrap(), None);
+    assert!(!store.group_refused(&digest(7)).await.unwrap(), "the old group stays");
+    assert_eq!(store.insert_session(new("b")).await.unwrap(), InsertOutcome::Inserted);
+
+    assert!(store.finish_redeal("b", redeal(1), vec![(1, vec![1])], event("redealt")).await.unwrap());
+    store.receive("b", 1, NOW + 2, event("received")).await.unwrap();
+    let other_group = NewSession { group_fp: Some(digest(9)), ..new("c") };
+    assert_eq!(store.insert_session(other_group).await.unwrap(), InsertOutcome::Inserted, "all received");
+}
+
 pub async fn proofs_are_forgotten_when_they_have_expired(store: Store) {
     let new = |id| NewSession { once: Some(Once { digest: digest(5), expires_at: NOW + 5 }), ..session(id) };
     store.insert_session(new("a")).await.unwrap();
@@ -84,10 +104,10 @@ pub async fn a_round_is_bounded_and_says_that_there_is_more(store: Store) {
     }
     let late = NOW + HOUR;
     for (expired, more) in [(2, true), (2, true), (1, false)] {
-        assert_eq!(store.sweep(late, GRACE, 2).await.unwrap(), Swept { expired, deleted: 0, more });
+        assert_eq!(store.sweep(late, GRACE, KEEP, 2).await.unwrap(), Swept { expired, deleted: 0, more });
     }
     for (deleted, more) in [(2, true), (2, true), (1, false)] {
-        assert_eq!(store.sweep(late + GRACE, GRACE, 2).await.unwrap(), Swept { expired: 0, deleted, more });
+        assert_eq!(store.sweep(late + GRACE, GRACE, KEEP, 2).await.unwrap(), Swept { expired: 0, deleted, more });
     }
 }
 
@@ -131,6 +151,6 @@ pub async fn sources_count_right_whatever_happens(store: Store) {
         let all = open.iter().map(Vec::len).sum::<usize>();
         assert_eq!(store.open_sessions().await.unwrap(), i64::try_from(all).unwrap());
     }
-    store.sweep(now + 2 * HOUR, GRACE, 1_000).await.unwrap();
+    store.sweep(now + 2 * HOUR, GRACE, KEEP, 1_000).await.unwrap();
     assert_eq!(store.open_sessions().await.unwrap(), 0);
 }

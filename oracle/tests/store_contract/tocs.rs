@@ -35,6 +35,40 @@ pub async fn proved_tocs_have_one_slot_per_player(store: Store) {
     assert_eq!(counts(&store).await, (3, 0, 0), "one slot, whoever races for it");
 }
 
+pub async fn a_player_replaces_their_toc_so_often_and_no_more(store: Store) {
+    store.insert_session(session("a")).await.unwrap();
+    assert_eq!(put(&store, proved(100, 1)).await, TocOutcome::Stored);
+    for seed in 101..109 {
+        assert_eq!(put(&store, proved(seed, 1)).await, TocOutcome::Replaced);
+    }
+    put(&store, unproved(200)).await;
+    let before = (digests(&store).await, kinds(&store, "a").await);
+    for seed in [109, 110, 200] {
+        assert_eq!(put(&store, proved(seed, 1)).await, TocOutcome::PoolFull);
+    }
+    assert_eq!((digests(&store).await, kinds(&store, "a").await), before, "nothing was written");
+    assert_eq!(put(&store, proved(108, 1)).await, TocOutcome::Repeated, "the last one stands");
+    assert_eq!(put(&store, proved(20, 2)).await, TocOutcome::Stored, "others have their own count");
+    store.drop_tocs("a", vec![digest(108)], NOW, event("dropped")).await.unwrap();
+    assert_eq!(put(&store, proved(111, 1)).await, TocOutcome::Stored, "a false one makes room for a good one");
+}
+
+pub async fn who_has_answered_is_told_however_many_events_there_are(store: Store) {
+    store.insert_session(session("a")).await.unwrap();
+    for _ in 0..250 {
+        put(&store, unproved(9)).await;
+        store.drop_tocs("a", vec![digest(9)], NOW, event("dropped")).await.unwrap();
+    }
+    put(&store, proved(3, 3)).await;
+    put(&store, NewToc { x: Some(1), ..unproved(4) }).await;
+    put(&store, proved(2, 2)).await;
+    store.deny("a", 255, NOW + 1, event("denied")).await.unwrap();
+    store.deny("a", 1, NOW + 2, event("denied")).await.unwrap();
+    let answers = store.answers("a").await.unwrap();
+    assert_eq!(answers, (vec![Some(3), None, Some(2)], vec![255, 1]), "a number without a proof names nobody");
+    assert_eq!(store.answers("none").await.unwrap(), (vec![], vec![]));
+}
+
 pub async fn the_same_toc_again_changes_nothing(store: Store) {
     store.insert_session(session("a")).await.unwrap();
     let outcomes = race(&store, |store, _| async move {

@@ -130,20 +130,10 @@ impl Sessions {
     }
 
     async fn details(&self, id: &str, record: &Record) -> Result<SessionDetails, SessionError> {
-        let (mut joined, mut denied): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-        for event in self.inner.store.events_after(id, 0, EVENT_BATCH).await? {
-            let who = EventText::open(id, &event.kind, &event.sealed, &self.inner.at_rest).who.unwrap_or_default();
-            match event.kind.as_str() {
-                "joined" if who == "unproved" || !joined.contains(&who) => joined.push(who),
-                "denied" => denied.push(who),
-                "dropped" => {
-                    if let Some(at) = joined.iter().rposition(|name| *name == who) {
-                        joined.remove(at);
-                    }
-                }
-                _ => {}
-            }
-        }
+        // From what stands, not from the events: there may be more of those than anybody reads.
+        let (joined, denied) = self.inner.store.answers(id).await?;
+        let joined = joined.into_iter().map(|x| record.holder(x)).collect();
+        let denied = denied.into_iter().map(|x| record.holder(Some(x))).collect();
         let fields = record.fields();
         Ok(SessionDetails {
             reason: fields.reason.clone(),

@@ -1,8 +1,12 @@
 //! The keys of a session: its id, the Toc encryption key (TEK), and the key encryption key (KEK) that only the applicant has.
 
+mod x25519;
+
+use self::x25519::KeyPair;
 use crate::encoding::{base64, base64url, from_base64, hkdf, length_prefixed, sha256};
 use crate::sealing::{SealingError, aead_open, aead_seal};
 use age::secrecy::ExposeSecret as _;
+use age_core::format::{FileKey, Stanza};
 use rand::CryptoRng;
 use std::fmt;
 use std::str::FromStr;
@@ -65,11 +69,19 @@ pub fn cancel_hash(token: &str) -> [u8; 32] {
     sha256(&[b"quorate/1 cancel-hash\0", token.as_bytes()])
 }
 
-/// The Toc encryption key: an age X25519 identity, one per session.
+/// The Toc encryption key: an age X25519 identity, one per session. Opens files itself, faster than
+/// [`Tek::identity`] does.
 pub struct Tek {
     identity: age::x25519::Identity,
     /// Kept beside it: to find it again is a multiplication on the curve.
     public: age::x25519::Recipient,
+    keys: KeyPair,
+}
+
+impl age::Identity for Tek {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        self.keys.unwrap(stanza)
+    }
 }
 
 impl fmt::Debug for Tek {
@@ -89,7 +101,18 @@ impl Tek {
                 .expect("32 bytes are within bech32's limit"),
         );
         let identity = age::x25519::Identity::from_str(&text).expect("any 32 bytes make an X25519 identity");
-        Self { public: identity.to_public(), identity }
+        let public = identity.to_public();
+        Self::of(identity, public).expect("age reads what it writes")
+    }
+
+    fn of(identity: age::x25519::Identity, public: age::x25519::Recipient) -> Option<Self> {
+        let secret = identity.to_string();
+        let (_, secret) = bech32::decode(secret.expose_secret()).ok()?;
+        let secret = Zeroizing::new(secret);
+        let secret = Zeroizing::new(<[u8; 32]>::try_from(secret.as_slice()).ok()?);
+        let (_, point) = bech32::decode(&public.to_string()).ok()?;
+        let keys = KeyPair::new(&secret, point.try_into().ok()?);
+        Some(Self { identity, public, keys })
     }
 
     /// The public half, `age1…`.
@@ -102,7 +125,7 @@ impl Tek {
         self.public.clone()
     }
 
-    /// The private half, to open Tocs with.
+    /// The private half, as age has it.
     pub fn identity(&self) -> &age::x25519::Identity {
         &self.identity
     }
@@ -132,7 +155,7 @@ impl Tek {
         let identity = age::x25519::Identity::from_str(text).map_err(|_| SealingError::Open)?;
         // Part of what was sealed, so it is the one that belongs to the private half.
         let public = recipient.parse().map_err(|_| SealingError::Open)?;
-        Ok(Self { identity, public })
+        Self::of(identity, public).ok_or(SealingError::Open)
     }
 }
 

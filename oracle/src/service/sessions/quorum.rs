@@ -72,7 +72,7 @@ fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate
 
 /// The share in `candidate`, when it is one of this group, the one that was dealt, and the one that was announced.
 fn genuine_share(group: &Group, tek: &Tek, candidate: &Candidate) -> Option<GenuineShare> {
-    let json = age_open(&candidate.armored, tek.identity()).ok()?;
+    let json = age_open(&candidate.armored, tek).ok()?;
     let (name, share) = match Toc::parse(&json).ok()? {
         Toc::Short(toc) => (toc.group, toc.share),
         Toc::Whole(toc) => (toc.group(), toc.share().clone()),
@@ -128,7 +128,7 @@ fn open_farmfa(record: &Record, tek: &Tek, candidates: &[Candidate]) -> Quorum {
 
 /// The share in `candidate`, when it says that it is of this group. farMFA's shares prove nothing of themselves.
 fn farmfa_share(record: &Record, tek: &Tek, candidate: &Candidate) -> Option<farmfa::Share> {
-    let json = age_open(&candidate.armored, tek.identity()).ok()?;
+    let json = age_open(&candidate.armored, tek).ok()?;
     let Ok(Toc::Farmfa(toc)) = Toc::parse(&json) else { return None };
     let fields = record.fields();
     let same = toc.group_id == fields.group_id && toc.size == fields.size && toc.threshold == fields.threshold;

@@ -20,8 +20,8 @@ use std::path::Path;
 
 /// Bytes of a plan file that are read at most.
 const MAX_FILE: u64 = 1024 * 1024;
-/// How long after its end an invite is still believed, in seconds: a week.
-const LOOK_BACK: i64 = 7 * 24 * 3600;
+/// How long after its end an invite is still believed, in seconds: as long as an oracle keeps a redeal that nobody fetches.
+const LOOK_BACK: i64 = 30 * 24 * 3600;
 
 /// A plan as people write it.
 #[derive(Debug, Deserialize)]

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invite_is_believed_for_a_week_after_its_end() {
+    fn an_invite_is_believed_for_thirty_days_after_its_end() {
         let end = 1_700_003_600;
         assert_eq!(believed_at(end, end - 10), Some(end - 10));
         assert_eq!(believed_at(end, end), Some(end - 1));

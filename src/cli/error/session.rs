@@ -16,7 +16,7 @@ pub(crate) enum SessionError {
     #[error("a Toc dealt by farMFA cannot sign a denial")]
     DenyFarmfa,
     /// An invite whose session was over long ago.
-    #[error("the invite expired more than a week ago")]
+    #[error("the invite expired more than 30 days ago")]
     LongOver,
     /// The plan of a redeal keeps the player's name and gives it other keys, and nobody is asked.
     #[error("the plan keeps the name {0}, but none of its keys is known here as yours")]

@@ -7,7 +7,13 @@ source "$here/env.sh"
 # shellcheck source=scripts/need.sh
 source "$here/need.sh"
 
-need "${need_build[@]}" "${need_peers[@]}" "${need_browser[@]}"
+# shellcheck source=scripts/cargo-tool.sh
+source "$here/cargo-tool.sh"
+
+need "${need_build[@]}" "${need_peers[@]}" "${need_browser[@]}" "${need_card[@]}"
+# Debian does not have it; the tests find it where age does.
+cargo_tool age-plugin-yubikey 0.5.1
+PATH=${tool%/*}:$PATH
 # shellcheck source=scripts/python-peers.sh
 source "$here/python-peers.sh"
 

@@ -3,5 +3,9 @@
 //! A ground (somewhere tokens come from) implements [`contract::Ground`] and hands it to [`contract::run`]. Nothing
 //! depends on this crate.
 
+pub mod card;
 pub mod contract;
+pub mod hardware;
+pub mod isolation;
+pub mod service;
 pub mod soft;

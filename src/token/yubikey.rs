@@ -321,7 +321,14 @@ impl PivToken for YubiKeyToken {
         let key = self.key(slot)?;
         self.require_pin(key.pin_policy)?;
         let peer = *peer;
-        self.use_key(&key, prompts, move |channel| channel.agree(slot, &peer))
+        // A key that wants the PIN every time wants it right before, with not one command in between.
+        let pin = self.session.pin.clone().filter(|_| key.pin_policy == Some(PinPolicy::Always));
+        self.use_key(&key, prompts, move |channel| {
+            if let Some(pin) = pin {
+                pin_verdict(channel.verify(&pin)?)?;
+            }
+            channel.agree(slot, &peer)
+        })
     }
 
     fn origin(&mut self, slot: Slot) -> Result<KeyOrigin, TokenError> {

@@ -202,7 +202,8 @@ impl Channel<'_> {
     fn transmit(&self, command: &Command, apdu: &[u8], answer: &mut Vec<u8>) -> Result<Status, Fault> {
         let mut buffer = Zeroizing::new([0; pcsc::MAX_BUFFER_SIZE]);
         let received = self.transaction.transmit(apdu, &mut buffer[..])?;
-        let (data, status) = received.split_last_chunk::<2>().ok_or(Fault::Malformed(command.name))?;
+        // A card that is being pulled out leaves some readers with nothing to say.
+        let (data, status) = received.split_last_chunk::<2>().ok_or(pcsc::Error::CommDataLost)?;
         if answer.len() + data.len() > LONGEST_ANSWER {
             return Err(Fault::Malformed(command.name));
         }

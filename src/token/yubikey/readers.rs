@@ -14,6 +14,9 @@ use crate::token::{PivToken, TokenError};
 /// How much longer than the service was told to wait one waits for the service.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// After this long a key is looked for whatever the service says: it may have been there, and not yet ready.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// The YubiKeys that are connected to this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct YubiKeys {
@@ -50,7 +53,7 @@ impl Readers for YubiKeys {
             if remaining.is_zero() {
                 return Ok(None);
             }
-            states = changed(states, remaining, self.patience)?;
+            states = changed(states, remaining.min(LONGEST_WAIT), self.patience)?;
         }
     }
 }
@@ -118,20 +121,20 @@ fn names(context: &Context) -> Result<Vec<CString>, pcsc::Error> {
     }
 }
 
-/// Waits until something was put in or taken out since `known` was, and gives the new states; also when nothing was.
-fn changed(known: Vec<ReaderState>, limit: Duration, patience: Patience) -> Result<Vec<ReaderState>, TokenError> {
+/// Waits until something was put in or taken out since `states` were taken, and gives the new ones; also when nothing was.
+fn changed(mut states: Vec<ReaderState>, limit: Duration, patience: Patience) -> Result<Vec<ReaderState>, TokenError> {
     let waited = bounded(limit + GRACE, move || {
         let context = service::connect()?;
         let names = names(&context)?;
-        let mut states: Vec<ReaderState> = names
-            .into_iter()
-            .map(|name| {
-                let before = known.iter().find(|state| state.name() == name.as_c_str());
-                let before = before.map_or(State::UNAWARE, ReaderState::event_state);
-                ReaderState::new(name, before)
-            })
-            .collect();
-        states.push(ReaderState::new(pcsc::PNP_NOTIFICATION(), State::UNAWARE));
+        let plugging = pcsc::PNP_NOTIFICATION();
+        states.retain(|state| state.name() == plugging || names.iter().any(|name| name.as_c_str() == state.name()));
+        // Kept with their counters: a key that went and came back has the same state as before.
+        states.iter_mut().for_each(ReaderState::sync_current_state);
+        for name in names.iter().map(CString::as_c_str).chain([plugging]) {
+            if !states.iter().any(|state| state.name() == name) {
+                states.push(ReaderState::new(name, State::UNAWARE));
+            }
+        }
         match context.get_status_change(limit, &mut states) {
             Ok(()) | Err(pcsc::Error::Timeout) => Ok(states),
             Err(error) => Err(error),

@@ -1,0 +1,188 @@
+//! A virtual YubiKey: the PIV application of firmware 4 and 5, at the other end of the smart-card service's line for virtual
+//! readers. Programs meet it through the real pcscd and cannot tell. It must not know quorate.
+//!
+//! What is behind this handle is what a hand can do to a key: put it in, pull it out, touch it or not, look at its label.
+
+mod applet;
+mod attestation;
+mod management;
+mod tlv;
+mod wire;
+
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use p256::SecretKey;
+
+use self::applet::Applet;
+pub use self::management::ManagementAlgorithm;
+
+/// What a finger does when the key blinks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Finger {
+    /// Touches it.
+    #[default]
+    Touches,
+    /// Is elsewhere, until the key gives up; here at once.
+    StaysAway,
+    /// Pulls the key out instead.
+    PullsOut,
+}
+
+/// A command and how the card answered, as they went over the line.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Exchange {
+    /// Instruction byte.
+    pub ins: u8,
+    /// Parameters.
+    pub parameters: [u8; 2],
+    /// Status word.
+    pub status: u16,
+}
+
+/// A virtual YubiKey. Gone when dropped.
+pub struct VirtualCard {
+    shared: Arc<Shared>,
+    line: Option<JoinHandle<()>>,
+}
+
+/// What the line and the hand both get at.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    applet: Applet,
+    finger: Finger,
+    inserted: bool,
+    frozen: bool,
+    gone: bool,
+    /// To be cut when the card is pulled out.
+    connection: Option<TcpStream>,
+    log: Vec<Exchange>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that failed leaves the lock poisoned; the card works on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl VirtualCard {
+    /// A new key in the virtual reader that listens on `port` of this machine. It waits for the reader if need be.
+    pub fn new(port: u16, firmware: [u8; 3], serial: u32) -> Self {
+        let state = State {
+            applet: Applet::new(firmware, serial),
+            finger: Finger::default(),
+            inserted: true,
+            frozen: false,
+            gone: false,
+            connection: None,
+            log: Vec::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let for_line = Arc::clone(&shared);
+        let line = std::thread::spawn(move || wire::serve(&for_line, port));
+        Self { shared, line: Some(line) }
+    }
+
+    /// Puts it in.
+    pub fn insert(&self) {
+        self.shared.lock().inserted = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Pulls it out: it forgets its verified PIN and its touches.
+    pub fn remove(&self) {
+        let mut state = self.shared.lock();
+        state.pull_out();
+        self.shared.changed.notify_all();
+    }
+
+    /// What the finger does from now on.
+    pub fn set_touch(&self, finger: Finger) {
+        self.shared.lock().finger = finger;
+    }
+
+    /// Stops answering, or goes on.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.shared.lock().frozen = frozen;
+        self.shared.changed.notify_all();
+    }
+
+    /// Makes it as it came from the factory, without taking it out.
+    pub fn wipe(&self) {
+        let mut state = self.shared.lock();
+        state.applet = Applet::new(state.applet.firmware(), state.applet.serial());
+        state.log.clear();
+    }
+
+    /// Tries left for PIN and PUK.
+    pub fn tries_left(&self) -> (u8, u8) {
+        self.shared.lock().applet.tries_left()
+    }
+
+    /// What was said since the last time.
+    pub fn take_log(&self) -> Vec<Exchange> {
+        std::mem::take(&mut self.shared.lock().log)
+    }
+
+    /// Content of a data object, as a program of another maker might have written it; `None` when there is none.
+    pub fn object(&self, id: u32) -> Option<Vec<u8>> {
+        self.shared.lock().applet.object(id).map(<[u8]>::to_vec)
+    }
+
+    /// Writes a data object as another program might.
+    pub fn set_object(&self, id: u32, content: &[u8]) {
+        self.shared.lock().applet.set_object(id, content);
+    }
+
+    /// Puts in a key made elsewhere, with PIN policy "once" and touch policy "never".
+    pub fn import_key(&self, slot: u8, key: &SecretKey) {
+        self.shared.lock().applet.import_key(slot, key);
+    }
+
+    /// Sets a management key as its owner might.
+    pub fn set_management_key(&self, algorithm: ManagementAlgorithm, key: &[u8]) {
+        self.shared.lock().applet.set_management_key(algorithm, key);
+    }
+
+    /// Whether the management key is one of the factory's.
+    pub fn has_factory_management_key(&self) -> bool {
+        self.shared.lock().applet.has_factory_management_key()
+    }
+
+    /// Makes attestations lie: signed with a key that the card's attestation certificate does not know.
+    pub fn forge_attestations(&self) {
+        self.shared.lock().applet.forge_attestations();
+    }
+}
+
+impl State {
+    fn pull_out(&mut self) {
+        self.inserted = false;
+        self.applet.power_off();
+        if let Some(connection) = self.connection.take() {
+            // It may be gone already.
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for VirtualCard {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.gone = true;
+            state.pull_out();
+        }
+        self.shared.changed.notify_all();
+        if let Some(line) = self.line.take() {
+            // What it had to say, it has said on stderr.
+            let _ = line.join();
+        }
+    }
+}

@@ -266,9 +266,9 @@ impl Invite {
             None if text.contains('/') => return Err(InviteError::Malformed("the part behind # is missing")),
             None => (None, text),
         };
-        const CUT: InviteError = InviteError::Malformed("it is damaged or cut off");
-        let (payload, signature) = fragment.split_once('.').ok_or(CUT)?;
-        let decode = |part| from_base64url(part).ok_or(CUT);
+        let cut = || InviteError::Malformed("it is damaged or cut off");
+        let (payload, signature) = fragment.split_once('.').ok_or_else(cut)?;
+        let decode = |part| from_base64url(part).ok_or_else(cut);
         let invite = Self::from_parts(decode(payload)?, decode(signature)?)?;
         if link.is_some_and(|link| link != invite.page_url()) {
             return Err(InviteError::Malformed("the address before # is not the one inside"));

@@ -138,7 +138,8 @@ pub(crate) fn run(context: &Context, args: &SessionArgs) -> Result<(), CliError>
 fn cancel(context: &Context, args: &CancelArgs) -> Result<(), CliError> {
     let (kept, client) = own(context, &args.session, &args.network)?;
     let cancelled = client.cancel(kept.id(), &kept.kek);
-    let over = cancelled.as_ref().err().and_then(|error| error.code()).is_some_and(|code| follow::ended(code).is_some());
+    let over =
+        cancelled.as_ref().err().and_then(|error| error.code()).is_some_and(|code| follow::ended(code).is_some());
     if cancelled.is_ok() || over {
         Kept::forget(&context.paths()?.sessions(), kept.id());
     }

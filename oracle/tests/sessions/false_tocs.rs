@@ -251,7 +251,7 @@ async fn a_toc_for_many_recipients_is_refused() {
     let sealed = quorate_protocol::sealing::age_seal(&court.deal.tocs[1].to_short_json(), many).expect("sealed");
     let answer = court.post(&asked.path("tocs"), &Asked::unproved(sealed)).await;
     assert_eq!(answer.refusal(), (400, "toc_not_encrypted"));
-    let large = Asked::unproved(asked.encrypt(&[b' '; 20_000]));
+    let large = Asked::unproved(asked.encrypt(&vec![b' '; 20_000]));
     assert_eq!(court.post(&asked.path("tocs"), &large).await.refusal(), (400, "invalid_request"));
 }
 

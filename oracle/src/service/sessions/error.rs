@@ -65,8 +65,8 @@ pub enum SessionError {
     /// The code of a later time step was shown already.
     #[error("a later code was shown already: ask again in the next time step")]
     Stale,
-    /// Too many Tocs without proof.
-    #[error("too many Tocs without proof are waiting")]
+    /// Too many Tocs without proof, or too many of one player.
+    #[error("too many Tocs without proof are waiting, or this player has replaced theirs too often")]
     PoolFull,
     /// Too many sessions.
     #[error("too many sessions are open: let some end or cancel them")]

@@ -4,6 +4,7 @@
 use super::drawer::{Card, Drawer, MAX_TOC_FILE};
 use super::{CliError, Context, files};
 use crate::token::identities::Identities;
+use crate::token::readers::system_readers;
 use quorate_protocol::toc::Toc;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,10 +24,11 @@ pub(crate) struct OpenedToc {
 }
 
 impl Context {
-    /// The identities of `-i`, or those in the configuration folder. Asks nobody for anything.
+    /// The identities of `-i`, or those in the configuration folder and connected tokens. Asks nobody for anything.
     pub(crate) fn load_identities(&self) -> Result<Identities, CliError> {
         let default = self.paths()?.identities();
-        Ok(Identities::load(&self.identities, &default, Arc::new(self.ui))?)
+        let readers = system_readers().map(Arc::from);
+        Ok(Identities::load(&self.identities, &default, Arc::new(self.ui), readers)?)
     }
 
     /// Opens the Toc that `wanted` means: a file, or a group whose Toc is filed. Takes a PIN and a touch as the key wants.

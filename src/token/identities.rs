@@ -1,10 +1,11 @@
 //! Everything a person can open age files with: the identities of every command.
 //!
-//! A file is opened with what can open it, in the order of what it costs a person: X25519 keys, then tokens and
-//! YubiKey plugin identities that one of the file's stanzas names, then other plugins, then identity files under a
-//! passphrase. Whoever cannot help is never asked for a PIN. Knows age files; knows neither Tocs nor terminals.
+//! A file is opened with what can open it, in the order of what it costs a person: X25519 keys, then tokens that one of the
+//! file's stanzas names, soft ones first and absent ones last, then plugins, then identity files under a passphrase. Whoever
+//! cannot help is never asked for a PIN. Knows age files; knows neither Tocs nor terminals.
 
 mod callbacks;
+mod connected;
 mod source;
 
 use std::cell::RefCell;
@@ -16,11 +17,14 @@ use std::sync::Arc;
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
+use quorate_protocol::p256_stanza::P256Stanza;
 use zeroize::Zeroizing;
 
-use self::source::Source;
+use self::connected::Connected;
+use self::source::{Cost, Source};
 use super::identity::PivIdentity;
-use super::{PivToken, TokenError, TokenPrompts};
+use super::readers::Readers;
+use super::{ServiceFault, TokenError, TokenPrompts};
 
 /// Largest age file that is opened, in bytes: twenty times the largest Toc.
 pub const MAX_SEALED_BYTES: usize = 1 << 20;
@@ -107,13 +111,24 @@ pub struct Identities {
     sources: Vec<Source>,
     looked_in: PathBuf,
     prompts: Arc<dyn TokenPrompts>,
+    readers: Option<Arc<dyn Readers>>,
+    /// `None` when identities were named: then no token is tried that none of them names.
+    connected: Option<Connected>,
 }
 
 impl Identities {
-    /// Reads the identities in `files`; when there are none, in `default`, which may be missing. Each may be a file or
-    /// a folder of files: age identity files, also under a passphrase, and soft tokens. Nobody is asked for anything.
-    pub fn load(files: &[PathBuf], default: &Path, prompts: Arc<dyn TokenPrompts>) -> Result<Self, IdentityError> {
-        let mut identities = Self { sources: Vec::new(), looked_in: default.to_owned(), prompts };
+    /// Reads the identities in `files`; when there are none, in `default`, which may be missing, and looks for connected tokens
+    /// in `readers` when a file may need one. Each may be a file or a folder of files: age identity files, also under a
+    /// passphrase, and soft tokens. Nobody is asked for anything.
+    pub fn load(
+        files: &[PathBuf],
+        default: &Path,
+        prompts: Arc<dyn TokenPrompts>,
+        readers: Option<Arc<dyn Readers>>,
+    ) -> Result<Self, IdentityError> {
+        let tries_all = readers.clone().filter(|_| files.is_empty());
+        let connected = tries_all.map(|readers| Connected::new(readers, Arc::clone(&prompts)));
+        let mut identities = Self { sources: Vec::new(), looked_in: default.to_owned(), prompts, readers, connected };
         for path in files {
             identities.add(path)?;
         }
@@ -126,24 +141,27 @@ impl Identities {
         Ok(identities)
     }
 
-    /// Adds a connected token.
-    pub fn add_token(&mut self, token: Box<dyn PivToken>) -> Result<(), IdentityError> {
-        let name = token.info().to_string();
-        let identity = PivIdentity::new(token, Arc::clone(&self.prompts))
-            .map_err(|source| IdentityError::Token { token: name.clone(), source })?;
-        self.sources.push(Source::piv(name, identity));
-        Ok(())
+    /// Looks for connected tokens, unless identities were named; gives those that cannot be used, and why.
+    pub fn look_for_tokens(&self) -> &[IdentityError] {
+        self.connected.as_ref().map_or(&[], |connected| &connected.found().faults)
     }
 
-    /// The tokens among them, soft and connected.
+    /// The tokens among them, soft and connected. Looks for those.
     pub fn tokens(&self) -> impl Iterator<Item = &PivIdentity> {
-        self.sources.iter().filter_map(Source::token)
+        self.look_for_tokens();
+        self.all().filter_map(Source::token)
     }
 
-    /// What can be encrypted to these identities: for a P-256 key both of its recipients. Those of plugins and of
-    /// files that are still locked cannot be known.
+    /// What can be encrypted to these identities: for a P-256 key both of its recipients. Those of plugins, of absent tokens
+    /// and of files that are still locked cannot be known. Looks for connected tokens.
     pub fn recipients(&self) -> Vec<OwnRecipient> {
-        self.sources.iter().flat_map(Source::recipients).collect()
+        self.look_for_tokens();
+        self.all().flat_map(Source::recipients).collect()
+    }
+
+    /// All that is known so far.
+    fn all(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().chain(self.connected.iter().flat_map(Connected::known))
     }
 
     /// The plaintext of an age file, armored or not, of at most [`MAX_SEALED_BYTES`].
@@ -156,13 +174,13 @@ impl Identities {
         if decryptor.is_scrypt() {
             return Err(IdentityError::Passphrase);
         }
-        if self.sources.is_empty() {
-            return Err(IdentityError::Nothing(self.looked_in.clone()));
-        }
         let attempt = Attempt { identities: self, wanted: RefCell::default(), failure: RefCell::default() };
         let reader = decryptor.decrypt(std::iter::once(&attempt as &dyn age::Identity));
         let mut reader = reader.map_err(|error| match (attempt.failure.take(), error) {
             (Some(failure), _) => failure,
+            (None, DecryptError::NoMatchingKeys) if self.all().next().is_none() => {
+                IdentityError::Nothing(self.looked_in.clone())
+            }
             (None, DecryptError::NoMatchingKeys) => IdentityError::NoneMatches(attempt.wanted.take()),
             (None, error) => damaged(error),
         })?;
@@ -191,7 +209,7 @@ impl Identities {
 
     fn add_file(&mut self, path: &Path) -> Result<(), IdentityError> {
         let bytes = read_bounded(path)?;
-        self.sources.extend(source::parse(path, &bytes, &self.prompts)?);
+        self.sources.extend(source::parse(path, &bytes, &self.prompts, self.readers.as_ref())?);
         Ok(())
     }
 }
@@ -210,23 +228,98 @@ impl age::Identity for Attempt<'_> {
 
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
         self.wanted.replace(stanza_types(stanzas));
-        let mut helpful: Vec<_> = self
-            .identities
-            .sources
-            .iter()
-            .filter_map(|source| source.cost(stanzas).map(|cost| (cost, source)))
-            .collect();
-        helpful.sort_by_key(|(cost, _)| *cost);
-        for (_, source) in helpful {
+        let opened = self.open(stanzas);
+        opened.or_else(|| self.failure.borrow().is_some().then_some(Err(DecryptError::KeyDecryptionFailed)))
+    }
+}
+
+impl Attempt<'_> {
+    fn open(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        let (cheap, dear): (Vec<_>, Vec<_>) =
+            by_cost(&self.identities.sources, stanzas).into_iter().partition(|(cost, _)| *cost <= Cost::Token);
+        if let Some(opened) = self.first(cheap.into_iter().map(|(_, source)| source), stanzas) {
+            return Some(opened);
+        }
+        let connected = self.identities.connected.as_ref().filter(|_| may_be_on_a_token(stanzas));
+        let mut tried = Vec::new();
+        if let Some(found) = connected.map(Connected::found) {
+            let helpful = by_cost(&found.tokens, stanzas);
+            if let Some(opened) = self.first(helpful.into_iter().map(|(_, source)| source), stanzas) {
+                return Some(opened);
+            }
+            tried.extend(found.tokens.iter().filter_map(Source::token).map(|token| token.info().serial));
+        }
+        // A token that is there was tried just now, and is not asked for the same again.
+        let rest = dear.into_iter().filter(|(_, source)| source.awaits().is_none_or(|serial| !tried.contains(&serial)));
+        if let Some(opened) = self.first(rest.map(|(_, source)| source), stanzas) {
+            return Some(opened);
+        }
+        self.last_resort(connected?, stanzas)
+    }
+
+    /// Opens with the first that can. The failure that is told, if none can, is that of the likeliest.
+    fn first<'a>(
+        &self,
+        sources: impl Iterator<Item = &'a Source>,
+        stanzas: &[Stanza],
+    ) -> Option<Result<FileKey, DecryptError>> {
+        for source in sources {
             match source.open(stanzas) {
                 Some(Ok(file_key)) => return Some(Ok(file_key)),
-                // The first failure is that of the likeliest identity: it is told, if no other one helps.
                 Some(Err(error)) => drop(self.failure.borrow_mut().get_or_insert(error)),
                 None => {}
             }
         }
-        self.failure.borrow().is_some().then_some(Err(DecryptError::KeyDecryptionFailed))
+        None
     }
+
+    /// Where no identity could help: the token that could not be asked may be the one, or one that is not there yet.
+    fn last_resort(&self, connected: &Connected, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        if self.failure.borrow().is_some() {
+            return None;
+        }
+        let unusable = connected.found().faults.iter().find_map(IdentityError::of_unusable_token);
+        if let Some(error) = unusable {
+            self.failure.replace(Some(error));
+            return None;
+        }
+        match connected.ask_for_another(stanzas)? {
+            Ok(file_key) => Some(Ok(file_key)),
+            Err(error) => {
+                self.failure.replace(Some(error));
+                None
+            }
+        }
+    }
+}
+
+impl IdentityError {
+    /// The same error, when it is about a token that is there and cannot be used. That there is no smart-card service says
+    /// nothing of the sort: most people have no need of one.
+    fn of_unusable_token(&self) -> Option<Self> {
+        let Self::Token { token, source } = self else { return None };
+        let source = match source {
+            TokenError::Busy(holder) => TokenError::Busy(holder.clone()),
+            TokenError::Firmware(found) => TokenError::Firmware(found.clone()),
+            TokenError::Frozen(limit) => TokenError::Frozen(*limit),
+            TokenError::Service(fault @ ServiceFault::NoPermission) => TokenError::Service(*fault),
+            _ => return None,
+        };
+        Some(Self::Token { token: token.clone(), source })
+    }
+}
+
+/// Those that may open a file with these stanzas, cheapest first.
+fn by_cost<'a>(sources: &'a [Source], stanzas: &[Stanza]) -> Vec<(Cost, &'a Source)> {
+    let mut helpful: Vec<_> =
+        sources.iter().filter_map(|source| source.cost(stanzas).map(|cost| (cost, source))).collect();
+    helpful.sort_by_key(|(cost, _)| *cost);
+    helpful
+}
+
+/// Whether looking for tokens may help at all.
+fn may_be_on_a_token(stanzas: &[Stanza]) -> bool {
+    stanzas.iter().any(|stanza| P256Stanza::parse(stanza).is_some())
 }
 
 /// The types of the stanzas, each once, in order, without the random ones that age adds to keep parsers honest.

@@ -9,7 +9,7 @@ use age::DecryptError;
 use age_core::format::{FileKey, Stanza};
 use quorate_protocol::p256_stanza::{P256Stanza, StanzaError};
 
-use super::{Pin, PinPolicy, PinRequest, PivKey, PivToken, TokenError, TokenInfo, TokenPrompts};
+use super::{KeyOrigin, Pin, PinPolicy, PinRequest, PivKey, PivToken, Slot, TokenError, TokenInfo, TokenPrompts};
 
 /// How many stanzas that name one of its keys a token is asked to open: a file made to tease could hold thousands,
 /// each wanting a touch. An honest one holds two at most, one of each type.
@@ -44,6 +44,11 @@ impl PivIdentity {
     /// The keys that it opens files with.
     pub fn keys(&self) -> &[PivKey] {
         &self.keys
+    }
+
+    /// Where one of its keys comes from, with the token's proof where it can give one.
+    pub fn origin(&self, slot: Slot) -> Result<KeyOrigin, TokenError> {
+        self.token.borrow_mut().origin(slot)
     }
 
     /// Whether any of the stanzas names one of its keys. Touches nothing.

@@ -12,6 +12,7 @@ pub(crate) struct Script {
     pins: Mutex<VecDeque<String>>,
     touches: Mutex<VecDeque<Touch>>,
     passphrases: Mutex<VecDeque<String>>,
+    confirmations: Mutex<VecDeque<bool>>,
     asked: Mutex<Vec<String>>,
     patient: bool,
 }
@@ -29,6 +30,12 @@ impl Script {
 
     pub(crate) fn passphrase(self, passphrase: &str) -> Self {
         self.passphrases.lock().unwrap().push_back(passphrase.to_owned());
+        self
+    }
+
+    /// Says yes, or no, to a question.
+    pub(crate) fn confirmation(self, yes: bool) -> Self {
+        self.confirmations.lock().unwrap().push_back(yes);
         self
     }
 
@@ -73,7 +80,7 @@ impl TokenPrompts for Script {
 
     fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
         self.note("confirm");
-        None
+        self.confirmations.lock().unwrap().pop_front()
     }
 
     fn text(&self, _: &str) -> Option<String> {

@@ -1,4 +1,5 @@
 //! One identity and the file or token it came from: what it costs a person to try it, and trying it.
+//! Knows no terminal.
 
 use std::io::{BufReader, Cursor};
 use std::path::{Path, PathBuf};
@@ -8,22 +9,21 @@ use age::armor::ArmoredReader;
 use age::plugin::IdentityPluginV1;
 use age::{DecryptError, Identity, encrypted, plugin, x25519};
 use age_core::format::{FileKey, Stanza};
-use age_core::primitives::bech32_decode;
 use quorate_protocol::p256_stanza::{P256Stanza, PIV_P256};
-use zeroize::Zeroizing;
 
 use super::callbacks::Person;
+use super::connected::Awaited;
 use super::{IdentityError, OwnRecipient};
 use crate::token::TokenPrompts;
 use crate::token::identity::PivIdentity;
+use crate::token::readers::Readers;
 use crate::token::soft_piv::{SoftPivToken, is_soft_token};
+use crate::token::stub::Stub;
 
 /// How an encrypted identity file begins, armored or not.
 const AGE_FILE_STARTS: [&[u8]; 2] = [b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 /// The dearest passphrase check, as scrypt's work factor: a gigabyte of memory and a few seconds.
 const MAX_WORK_FACTOR: u8 = 20;
-/// The plugin whose identities say which key they are.
-const YUBIKEY_PLUGIN: &str = "yubikey";
 
 /// What trying an identity costs a person, cheapest first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -32,6 +32,8 @@ pub(super) enum Cost {
     Nothing,
     /// A PIN and a touch, on a token that the file names.
     Token,
+    /// The same, and perhaps putting the token in.
+    AwaitedToken,
     /// A plugin run, for a token that the file names.
     NamedPlugin,
     /// A plugin run that may be in vain.
@@ -47,6 +49,7 @@ pub(super) struct Source {
 }
 
 enum Kind {
+    Awaited(Box<Awaited>),
     Encrypted { path: PathBuf, identity: Box<EncryptedFile> },
     Piv(Box<PivIdentity>),
     Plugin { identity: plugin::Identity, key_tag: Option<[u8; 4]>, person: Person },
@@ -57,7 +60,12 @@ enum Kind {
 type EncryptedFile = encrypted::Identity<ArmoredReader<BufReader<Cursor<Vec<u8>>>>, Person>;
 
 /// The identities in one file.
-pub(super) fn parse(path: &Path, bytes: &[u8], prompts: &Arc<dyn TokenPrompts>) -> Result<Vec<Source>, IdentityError> {
+pub(super) fn parse(
+    path: &Path,
+    bytes: &[u8],
+    prompts: &Arc<dyn TokenPrompts>,
+    readers: Option<&Arc<dyn Readers>>,
+) -> Result<Vec<Source>, IdentityError> {
     let origin = path.display().to_string();
     if AGE_FILE_STARTS.iter().any(|start| bytes.starts_with(start)) {
         return Ok(vec![encrypted_file(path, bytes, prompts)?]);
@@ -73,26 +81,24 @@ pub(super) fn parse(path: &Path, bytes: &[u8], prompts: &Arc<dyn TokenPrompts>) 
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|(at, line)| {
-            let kind = parse_line(line, prompts);
+            let kind = parse_line(line, prompts, readers);
             let kind = kind.ok_or_else(|| IdentityError::NotAnIdentity { path: path.to_owned(), line: at + 1 })?;
             Ok(Source { origin: origin.clone(), kind })
         })
         .collect()
 }
 
-fn parse_line(line: &str, prompts: &Arc<dyn TokenPrompts>) -> Option<Kind> {
+/// A key of age-plugin-yubikey is used without the plugin where there are readers.
+fn parse_line(line: &str, prompts: &Arc<dyn TokenPrompts>, readers: Option<&Arc<dyn Readers>>) -> Option<Kind> {
     if let Ok(identity) = line.parse() {
         return Some(Kind::X25519(identity));
     }
+    let stub = Stub::parse(line);
+    if let (Some(stub), Some(readers)) = (stub, readers) {
+        return Some(Kind::Awaited(Box::new(Awaited::new(stub, Arc::clone(readers), Arc::clone(prompts)))));
+    }
     let identity: plugin::Identity = line.parse().ok()?;
-    let key_tag = if identity.plugin() == YUBIKEY_PLUGIN { yubikey_tag(line) } else { None };
-    Some(Kind::Plugin { identity, key_tag, person: Person(Arc::clone(prompts)) })
-}
-
-/// The key's tag in an identity of age-plugin-yubikey: after a serial number of four bytes and a slot of one.
-fn yubikey_tag(line: &str) -> Option<[u8; 4]> {
-    let bytes = bech32_decode(line, |_| (), |_| Ok(()), |_, bytes| Ok(Zeroizing::new(bytes.collect::<Vec<u8>>())));
-    bytes.ok()?.get(5..9)?.try_into().ok()
+    Some(Kind::Plugin { identity, key_tag: stub.map(|stub| stub.tag), person: Person(Arc::clone(prompts)) })
 }
 
 fn encrypted_file(path: &Path, bytes: &[u8], prompts: &Arc<dyn TokenPrompts>) -> Result<Source, IdentityError> {
@@ -118,6 +124,14 @@ impl Source {
         }
     }
 
+    /// The serial number of the token that it waits for.
+    pub(super) fn awaits(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Awaited(awaited) => Some(awaited.stub.serial),
+            _ => None,
+        }
+    }
+
     pub(super) fn recipients(&self) -> Vec<OwnRecipient> {
         let own = |recipient: String| OwnRecipient { source: self.origin.clone(), recipient };
         match &self.kind {
@@ -126,7 +140,7 @@ impl Source {
                 let recipients = identity.keys().iter().flat_map(crate::token::PivKey::recipients);
                 recipients.map(|recipient| own(recipient.to_string())).collect()
             }
-            Kind::Encrypted { .. } | Kind::Plugin { .. } => Vec::new(),
+            Kind::Awaited(_) | Kind::Encrypted { .. } | Kind::Plugin { .. } => Vec::new(),
         }
     }
 
@@ -139,6 +153,7 @@ impl Source {
                 let malformed = || stanzas.iter().filter_map(P256Stanza::parse).any(|parsed| parsed.is_err());
                 (identity.is_named_in(stanzas) || malformed()).then_some(Cost::Token)
             }
+            Kind::Awaited(awaited) => awaited.stub.is_named_in(stanzas).then_some(Cost::AwaitedToken),
             Kind::Plugin { key_tag: Some(key_tag), .. } => names(stanzas, *key_tag).then_some(Cost::NamedPlugin),
             Kind::Plugin { .. } => Some(Cost::Plugin),
             Kind::Encrypted { .. } => Some(Cost::Passphrase),
@@ -156,6 +171,7 @@ impl Source {
                 let failed = |source| IdentityError::Token { token: identity.info().to_string(), source };
                 Some(identity.open(stanzas)?.map_err(failed))
             }
+            Kind::Awaited(awaited) => awaited.open(stanzas),
             Kind::Plugin { identity, person, .. } => run_plugin(identity, person, stanzas),
             Kind::Encrypted { path, identity } => {
                 let cause = |error| match error {

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::token::soft_piv::SoftPivToken;
 use crate::token::testing::Script;
-use crate::token::{NewKey, NoPrompts, Pin, PinPolicy, Puk, TouchPolicy};
+use crate::token::{NewKey, NoPrompts, Pin, PinPolicy, PivToken, Puk, TouchPolicy};
+
+mod tokens;
 
 fn sealed_to(recipients: &[&dyn Recipient], format: Format) -> Vec<u8> {
     let encryptor = Encryptor::with_recipients(recipients.iter().copied()).unwrap();
@@ -30,11 +32,12 @@ fn sealed(recipient: &dyn Recipient) -> Vec<u8> {
 struct Place {
     folder: TempDir,
     script: Arc<Script>,
+    readers: Option<Arc<dyn Readers>>,
 }
 
 impl Place {
     fn new(script: Script) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), script: Arc::new(script) }
+        Self { folder: tempfile::tempdir().unwrap(), script: Arc::new(script), readers: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -64,7 +67,7 @@ impl Place {
     }
 
     fn load(&self, files: &[PathBuf]) -> Result<Identities, IdentityError> {
-        Identities::load(files, &self.path("default"), Arc::clone(&self.script) as _)
+        Identities::load(files, &self.path("default"), Arc::clone(&self.script) as _, self.readers.clone())
     }
 
     fn loaded(&self, files: &[PathBuf]) -> Identities {
@@ -125,7 +128,7 @@ fn the_second_token_helps_when_the_first_is_declined() {
     assert_eq!(place.script.asked(), ["pin 3", "pin 3"]);
 
     let script: Arc<Script> = Arc::new(Script::default().pin("1").pin("471108"));
-    let identities = Identities::load(&[first, second], &place.path("default"), Arc::clone(&script) as _);
+    let identities = Identities::load(&[first, second], &place.path("default"), Arc::clone(&script) as _, None);
     assert_eq!(identities.unwrap_or_else(|error| panic!("{error}")).decrypt(&file).unwrap().as_slice(), b"a Toc");
 }
 
@@ -276,7 +279,7 @@ fn a_yubikey_plugin_runs_only_for_a_key_that_the_file_names() {
         let stanzas = recipient.wrap_file_key(&FileKey::new(Box::new([1; 16]))).unwrap().0;
         identities.sources[0].cost(&stanzas)
     };
-    assert_eq!(cost(&ours, &piv), Some(source::Cost::NamedPlugin));
+    assert_eq!(cost(&ours, &piv), Some(Cost::NamedPlugin));
     assert_eq!(cost(&other, &piv), None);
     // It does not know this type, whatever the key.
     assert_eq!(cost(&ours, &tag), None);

@@ -11,6 +11,7 @@ mod prompts;
 pub mod readers;
 mod slot;
 pub mod soft_piv;
+pub mod stub;
 #[cfg(feature = "piv")]
 pub mod yubikey;
 

@@ -9,6 +9,7 @@ mod tty;
 pub use countdown::Countdown;
 pub use interrupt::{OnInterrupt, on_interrupt};
 pub use prompts::PinCommandError;
+pub(crate) use prompts::tries;
 
 use serde::Serialize;
 use std::fmt::{Display, Write as _};

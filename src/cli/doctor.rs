@@ -1,6 +1,8 @@
 //! `quorate doctor`: what is wrong on this machine, and the cure. It opens nothing that wants a PIN or a touch, and changes
 //! nothing.
 
+mod tokens;
+
 use super::drawer::Drawer;
 use super::trust::{TrustStore, TrustedOracle};
 use super::{CliError, Context, NetworkArgs, Paths};
@@ -42,6 +44,7 @@ enum State {
 pub(crate) fn run(context: &Context, args: &DoctorArgs) -> Result<(), CliError> {
     let paths = context.paths()?;
     let mut findings = vec![identities(context)];
+    findings.extend(tokens::findings());
     findings.push(tocs(&paths));
     findings.extend(oracles(context, args, &paths));
     findings.extend(permissions(context, &paths));
@@ -63,7 +66,7 @@ fn identities(context: &Context) -> Finding {
                     what: what.to_owned(),
                     state: State::Warning,
                     found: "none whose recipient is known without a passphrase".to_owned(),
-                    cure: Some("make a key with `quorate key generate --soft FILE`, or name a file with -i".to_owned()),
+                    cure: Some("make a key with `quorate key generate`, or name a file with -i".to_owned()),
                 },
                 recipients => ok(what, format!("{tokens} tokens, {recipients} recipients")),
             }
@@ -150,6 +153,11 @@ fn too_open(path: &Path) -> Option<Finding> {
 
 fn ok(what: &str, found: String) -> Finding {
     Finding { what: what.to_owned(), state: State::Ok, found, cure: None }
+}
+
+/// Something that may be meant to be so.
+fn warning(what: &str, found: String, cure: Option<String>) -> Finding {
+    Finding { what: what.to_owned(), state: State::Warning, found, cure }
 }
 
 fn wrong(what: &str, error: &CliError, cure: Option<String>) -> Finding {

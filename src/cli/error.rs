@@ -4,6 +4,7 @@
 mod hints;
 mod session;
 
+pub(crate) use hints::token as token_hint;
 pub(crate) use session::SessionError;
 
 use super::drawer::DrawerError;
@@ -91,6 +92,9 @@ pub(crate) enum CliError {
         /// The names, safe to show.
         names: Vec<String>,
     },
+    /// No connected token has the serial number that was asked for.
+    #[error("no key with serial number {0} is connected")]
+    NoSuchToken(u32),
     /// Several tokens, or none, when one was meant.
     #[error("{}", if *.0 == 0 { "no token was named" } else { "several tokens were named, and one is wanted" })]
     NotOneToken(usize),

@@ -1,5 +1,6 @@
 //! `quorate key`: keys in tokens. It must not know how a token keeps them.
 
+mod hardware;
 mod pin;
 mod report;
 
@@ -48,6 +49,9 @@ struct GenerateArgs {
     /// Soft token, made when the file is not there; for trying out, tests and low stakes
     #[arg(long, value_name = "FILE")]
     soft: Option<PathBuf>,
+    /// Serial number of the connected key to use, when there are several
+    #[arg(long, value_name = "NUMBER", conflicts_with = "soft")]
+    serial: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +72,7 @@ pub(crate) fn run(context: &Context, args: &KeyArgs) -> Result<(), CliError> {
 
 fn list(context: &Context) -> Result<(), CliError> {
     let identities = context.load_identities()?;
+    hardware::warn_of_faults(context, &identities);
     let mut found = false;
     for token in identities.tokens() {
         for key in token.keys() {
@@ -83,7 +88,7 @@ fn list(context: &Context) -> Result<(), CliError> {
         context.ui.print(&report, || report.line())?;
     }
     if !found {
-        context.ui.say("no key was found: `quorate key generate --soft FILE` makes one, -i FILE names one");
+        context.ui.say("no key was found: `quorate key generate` makes one, -i FILE names one");
     }
     Ok(())
 }
@@ -94,6 +99,7 @@ fn own(key: &PivKey) -> impl Iterator<Item = String> + use<> {
 
 fn show(context: &Context, slot: Option<Slot>) -> Result<(), CliError> {
     let identities = context.load_identities()?;
+    hardware::warn_of_faults(context, &identities);
     let mut found = false;
     for token in identities.tokens() {
         for key in token.keys().iter().filter(|key| slot.is_none_or(|slot| slot == key.slot)) {
@@ -101,7 +107,8 @@ fn show(context: &Context, slot: Option<Slot>) -> Result<(), CliError> {
                 context.ui.data("")?;
             }
             found = true;
-            let report = KeyReport::new(token.info(), key);
+            let key = PivKey { origin: token.origin(key.slot)?, ..key.clone() };
+            let report = KeyReport::new(token.info(), &key);
             context.ui.print(&report, || report.lines())?;
         }
     }
@@ -113,7 +120,6 @@ fn show(context: &Context, slot: Option<Slot>) -> Result<(), CliError> {
 
 fn generate(context: &Context, args: &GenerateArgs) -> Result<(), CliError> {
     let ui = context.ui;
-    let path = args.soft.as_deref().ok_or(CliError::NoHardware)?;
     let new = NewKey {
         slot: args.slot,
         label: args.label.clone(),
@@ -124,15 +130,24 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<(), CliError> {
     if args.touch_policy == TouchPolicy::Never {
         ui.warn("without a touch, malicious software on your machine can use the key unseen");
     }
-    let mut token = soft_token(context, path)?;
+    let mut token: Box<dyn PivToken> = match &args.soft {
+        Some(path) => Box::new(soft_token(context, path)?),
+        None => hardware::unlocked(context, args.serial)?,
+    };
     let key = token.generate(&new, &ui)?;
     let report = KeyReport::new(token.info(), &key);
     ui.print(&report, || report.lines())?;
-    ui.say(format_args!(
-        "give one of the two recipients to the dealer; open Tocs with `-i {}`, or keep the file in\n\
-         $XDG_CONFIG_HOME/quorate/identities",
-        path.display()
-    ));
+    match &args.soft {
+        Some(path) => ui.say(format_args!(
+            "give one of the two recipients to the dealer; open Tocs with `-i {}`, or keep the file in\n\
+             $XDG_CONFIG_HOME/quorate/identities",
+            path.display()
+        )),
+        None => ui.say(
+            "give one of the two recipients to the dealer; Tocs open whenever the key is connected. Make a spare on a\n\
+             second key: what is on this one cannot be copied",
+        ),
+    }
     Ok(())
 }
 

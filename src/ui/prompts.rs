@@ -63,13 +63,8 @@ impl Ui {
 impl TokenPrompts for Ui {
     fn pin(&self, request: &PinRequest<'_>) -> Option<SecretString> {
         let again = if request.again { "wrong PIN. " } else { "" };
-        let tries = match request.tries_left {
-            1 => " (the last try)".to_owned(),
-            2 => " (2 tries left)".to_owned(),
-            _ => String::new(),
-        };
         let token = shown(&request.token.to_string());
-        self.answer(Ui::pin(self, &format!("{again}PIN of {token}{tries}")))
+        self.answer(Ui::pin(self, &format!("{again}PIN of {token} ({})", tries(request.tries_left))))
     }
 
     fn may_ask_again(&self) -> bool {
@@ -128,6 +123,14 @@ impl age::Callbacks for Ui {
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
         self.passphrase(description)
+    }
+}
+
+/// What a person should know before they guess.
+pub(crate) fn tries(left: u8) -> String {
+    match left {
+        1 => "the last try".to_owned(),
+        left => format!("{left} tries left"),
     }
 }
 

@@ -21,7 +21,7 @@ impl Home {
         self.0.path().join(relative)
     }
 
-    /// The program, not yet started.
+    /// The program, not yet started; out of reach of the keys that are connected to this machine.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command
@@ -30,6 +30,7 @@ impl Home {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.0.path())
+            .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
             .env("QUORATE_PIN_COMMAND", "echo 493027")
             .env("QUORATE_SOFT_TOUCH", "yes");
         command

@@ -8,6 +8,7 @@ mod terminal;
 mod toc;
 
 /// Each transcript runs in a folder of its own, which is also the home: `./.config` and `./.local` are in it.
+/// Keys that are connected to this machine are out of reach.
 #[test]
 fn transcripts() {
     trycmd::TestCases::new()
@@ -16,6 +17,7 @@ fn transcripts() {
         .env("XDG_DATA_HOME", "")
         .env("XDG_RUNTIME_DIR", "")
         .env("XDG_STATE_HOME", "")
+        .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
         .env("QUORATE_PIN_COMMAND", "echo 493027")
         .env("QUORATE_SOFT_TOUCH", "yes")
         .case("tests/cli/transcripts/*.trycmd");

@@ -55,7 +55,7 @@ impl Person {
         self.home.path().join(relative)
     }
 
-    /// Their `quorate`, not yet started.
+    /// Their `quorate`, not yet started; out of reach of the keys that are connected to this machine.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command
@@ -66,6 +66,7 @@ impl Person {
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
             .env("QUORATE_PIN_COMMAND", "echo 493027")
             .env("QUORATE_SOFT_TOUCH", "yes");
         command

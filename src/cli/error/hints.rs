@@ -5,8 +5,8 @@ use crate::cli::drawer::DrawerError;
 use crate::cli::players::PlayersError;
 use crate::cli::trust::TrustError;
 use crate::import::ImportError;
-use crate::token::TokenError;
 use crate::token::identities::IdentityError;
+use crate::token::{ServiceFault, TokenError};
 use crate::ui::{UiError, shown};
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::recipient::RecipientError;
@@ -27,11 +27,16 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Header(error) => return header(error),
         CliError::Identity(error) | CliError::Open { source: error, .. } => return identity(error),
         CliError::Import(ImportError::Several { .. }) => "choose one with --account NAME",
-        CliError::NoHardware => "`--soft FILE` makes a key in a file, for trying out and for low stakes",
+        CliError::NoHardware => {
+            "put one in; `quorate doctor` says what is seen. `--soft FILE` means a key in a file, for low stakes"
+        }
         CliError::NoHome => "set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME",
         CliError::NoPlugin { name, .. } => return Some(format!("install age-plugin-{name} where PATH finds it")),
         CliError::NoSuchAccount { .. } => "write the name as it stands there, in quotes",
-        CliError::NotOneToken(_) => "`--soft FILE` names the token",
+        CliError::NoSuchToken(_) => {
+            "the number is printed on the key; `quorate key list` shows those that are connected"
+        }
+        CliError::NotOneToken(_) => "`--serial NUMBER` names a connected key, `--soft FILE` a soft token",
         CliError::Players(error) => players(error),
         CliError::Read { source, .. } if source.kind() == ErrorKind::NotFound => "check the name",
         CliError::Recipient { reason, .. } => return recipient(reason),
@@ -86,13 +91,18 @@ pub(super) fn identity(error: &IdentityError) -> Option<String> {
     let hint = match error {
         IdentityError::Damaged(_) => "is it the whole file that `quorate deal` wrote? get it again from the dealer",
         IdentityError::Locked { .. } => "try again with the passphrase of that file",
+        IdentityError::NoneMatches(wanted) if wanted.iter().any(|kind| kind == "piv-p256" || kind == "p256tag") => {
+            "connect the key that opens it, or name its identity with -i FILE; `quorate key list` shows what you have"
+        }
         IdentityError::NoneMatches(_) => {
             "name the identity that opens it with -i FILE; `quorate key list` shows what you have"
         }
         IdentityError::NotAnIdentity { .. } => {
             "an identity file is a soft token, or has lines that begin with AGE-SECRET-KEY-1 or AGE-PLUGIN-"
         }
-        IdentityError::Nothing(_) => "name one with -i FILE, or make one: `quorate key generate --soft FILE`",
+        IdentityError::Nothing(_) => {
+            "connect your key, name an identity with -i FILE, or make one: `quorate key generate`"
+        }
         IdentityError::Passphrase => "Tocs are encrypted to keys: is it the right file?",
         IdentityError::Plugin { name, .. } => {
             return Some(format!("check that age-plugin-{} is installed and works", shown(name)));
@@ -132,8 +142,27 @@ fn recipient(error: &RecipientError) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn token(error: &TokenError) -> Option<String> {
+/// What to do about the service that reaches cards.
+fn service(fault: ServiceFault) -> &'static str {
+    match fault {
+        ServiceFault::NoPermission => "at a seat it should: log in there, or have polkit allow it (docs/hardware.md)",
+        ServiceFault::NotInstalled => "install it: `apt-get install pcscd` (elsewhere: pcsc-lite)",
+        ServiceFault::StaleSocket => "start it again: `systemctl restart pcscd.socket pcscd.service`",
+        ServiceFault::Stopped => "start it: `systemctl enable --now pcscd.socket`",
+        _ => "start it again: `systemctl restart pcscd.service`; `journalctl -u pcscd` says what it complains of",
+    }
+}
+
+pub(crate) fn token(error: &TokenError) -> Option<String> {
     let hint = match error {
+        TokenError::Attestation(_) => {
+            "do not use this key: it was not made where it says; ask where the token comes from"
+        }
+        TokenError::Busy(Some(name)) if name == "scdaemon" => {
+            "`gpgconf --kill scdaemon` makes GnuPG let go; `disable-ccid` and `pcsc-shared` in scdaemon.conf, for good"
+        }
+        TokenError::Busy(Some(name)) => return Some(format!("end {}, and try again", shown(name))),
+        TokenError::Busy(None) => "end the program that uses it (gpg, an SSH agent, a browser), and try again",
         TokenError::CodeFormat(_) | TokenError::DefaultCode(_) => "choose 6 to 8 characters that others will not guess",
         TokenError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
         TokenError::Malformed { .. } => "name a soft token, or a new file to make one in",
@@ -142,9 +171,16 @@ fn token(error: &TokenError) -> Option<String> {
             "`quorate key list` shows the keys; slots are 82 to 95 and 9d"
         }
         TokenError::PinBlocked => "unblock it with the PUK: `quorate key pin --unblock`",
+        TokenError::FactoryPin => "choose your own with `quorate key pin`: everybody knows that one",
+        TokenError::Firmware(_) => "firmware cannot be renewed: it takes a key with firmware 4 or newer",
+        TokenError::Frozen(_) => "take it out, put it in again; if it stays so, restart pcscd",
+        TokenError::ManagementKey => {
+            "enter it when asked; or put it under the PIN: `ykman piv access change-management-key --generate --protect`"
+        }
         TokenError::PinDeclined => "enter it on the terminal, or name a program that prints it in QUORATE_PIN_COMMAND",
         TokenError::PukBlocked => "its keys are lost: use a spare key, or ask the others for a redeal",
         TokenError::Removed => "put it back and try again",
+        TokenError::Service(fault) => service(*fault),
         TokenError::SlotOccupied(_) => "a key is never replaced: choose another slot with --slot",
         TokenError::TouchTimeout => "try again, and touch the key when you are asked to",
         TokenError::WrongPin { .. } => "check whose PIN it is: when no try is left, only the PUK helps",

@@ -1,13 +1,13 @@
 //! `quorate key pin`: change a token's PIN or PUK, or unblock its PIN. Codes come from the terminal or from the program in
 //! `QUORATE_PIN_COMMAND`, never from an argument.
 
-use super::{pin, puk};
+use super::{hardware, pin, puk};
 use crate::cli::{CliError, Context};
-use crate::token::PivToken;
 use crate::token::soft_piv::SoftPivToken;
-use crate::ui::shown;
+use crate::token::{PivToken, TokenError};
+use crate::ui::{shown, tries};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct PinArgs {
@@ -20,31 +20,48 @@ pub(crate) struct PinArgs {
     /// Soft token; may be left out when -i names one
     #[arg(long, value_name = "FILE")]
     soft: Option<PathBuf>,
+    /// Serial number of the connected key to use, when there are several
+    #[arg(long, value_name = "NUMBER", conflicts_with = "soft")]
+    serial: Option<u32>,
 }
 
 pub(super) fn run(context: &Context, args: &PinArgs) -> Result<(), CliError> {
     let ui = context.ui;
-    let mut token = SoftPivToken::open(path(context, args)?)?;
+    let mut token = token(context, args)?;
     let name = shown(&token.info().to_string());
     if args.unblock {
-        let old = puk(&ui.pin(&format!("PUK of {name}"))?)?;
+        let old = puk(&ui.pin(&puk_question(&mut *token, &name)?)?)?;
         token.unblock_pin(&old, &pin(&ui.new_pin("new PIN (6 to 8 characters)")?)?)?;
         ui.say(format_args!("the PIN of {name} is unblocked and new"));
     } else if args.puk {
-        let old = puk(&ui.pin(&format!("PUK of {name}"))?)?;
+        let old = puk(&ui.pin(&puk_question(&mut *token, &name)?)?)?;
         token.change_puk(&old, &puk(&ui.new_pin("new PUK (6 to 8 characters)")?)?)?;
         ui.say(format_args!("the PUK of {name} is changed"));
     } else {
-        let old = pin(&ui.pin(&format!("PIN of {name}"))?)?;
+        let left = token.pin_tries()?;
+        if left == 0 {
+            return Err(TokenError::PinBlocked.into());
+        }
+        let old = pin(&ui.pin(&format!("PIN of {name} ({})", tries(left)))?)?;
         token.change_pin(&old, &pin(&ui.new_pin("new PIN (6 to 8 characters)")?)?)?;
         ui.say(format_args!("the PIN of {name} is changed"));
     }
     Ok(())
 }
 
-fn path<'a>(context: &'a Context, args: &'a PinArgs) -> Result<&'a Path, CliError> {
-    match (&args.soft, context.identities.as_slice()) {
-        (Some(path), _) | (None, [path]) => Ok(path),
-        (None, several) => Err(CliError::NotOneToken(several.len())),
+/// Fails when no PUK can help any more.
+fn puk_question(token: &mut dyn PivToken, name: &str) -> Result<String, CliError> {
+    match token.puk_tries()? {
+        Some(0) => Err(TokenError::PukBlocked.into()),
+        Some(left) => Ok(format!("PUK of {name} ({})", tries(left))),
+        None => Ok(format!("PUK of {name}")),
+    }
+}
+
+fn token(context: &Context, args: &PinArgs) -> Result<Box<dyn PivToken>, CliError> {
+    match (&args.soft, args.serial, context.identities.as_slice()) {
+        (Some(path), ..) | (None, None, [path]) => Ok(Box::new(SoftPivToken::open(path)?)),
+        (None, serial @ Some(_), _) | (None, serial, []) => hardware::find(serial),
+        (None, None, several) => Err(CliError::NotOneToken(several.len())),
     }
 }

@@ -1,7 +1,8 @@
 //! What is said of a key: on a line, in full, and as JSON. It must not know where the key is.
 
 use crate::token::identities::OwnRecipient;
-use crate::token::{PivKey, TokenInfo};
+use crate::token::stub::Stub;
+use crate::token::{PivKey, TokenInfo, TokenKind};
 use crate::ui::shown;
 use serde::Serialize;
 
@@ -10,6 +11,8 @@ use serde::Serialize;
 pub(super) struct KeyReport {
     token: String,
     serial: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firmware: Option<String>,
     slot: String,
     label: String,
     /// `age1yubikey1…` and `age1tag1…`: the same key.
@@ -19,6 +22,9 @@ pub(super) struct KeyReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
     origin: String,
+    /// `AGE-PLUGIN-YUBIKEY-1…`: what age wants in an identity file. No secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<String>,
 }
 
 impl KeyReport {
@@ -26,6 +32,7 @@ impl KeyReport {
         Self {
             token: token.to_string(),
             serial: token.serial,
+            firmware: token.firmware.clone(),
             slot: key.slot.to_string(),
             label: key.label.clone(),
             recipients: key.recipients().map(|recipient| recipient.to_string()),
@@ -33,6 +40,10 @@ impl KeyReport {
             touch_policy: key.touch_policy.map(|policy| policy.to_string()),
             created: key.created.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             origin: key.origin.to_string(),
+            identity: (token.kind == TokenKind::YubiKey)
+                .then(|| Stub::of(token.serial, key))
+                .flatten()
+                .map(|stub| stub.to_string()),
         }
     }
 
@@ -44,7 +55,7 @@ impl KeyReport {
     pub(super) fn lines(&self) -> String {
         let [yubikey, tag] = &self.recipients;
         let unknown = || "unknown".to_owned();
-        [
+        let lines = [
             ("token", shown(&self.token)),
             ("slot", self.slot.clone()),
             ("label", shown(&self.label)),
@@ -54,9 +65,11 @@ impl KeyReport {
             ("touch", self.touch_policy.clone().unwrap_or_else(unknown)),
             ("created", self.created.clone().unwrap_or_else(unknown)),
             ("origin", self.origin.clone()),
-        ]
-        .map(|(word, value)| format!("{word:10} {value}"))
-        .join("\n")
+        ];
+        let identity = self.identity.iter().map(|identity| ("for age", identity.clone()));
+        let firmware = self.firmware.iter().map(|firmware| ("firmware", firmware.clone()));
+        let lines = lines.into_iter().chain(identity).chain(firmware);
+        lines.map(|(word, value)| format!("{word:10} {value}")).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -127,7 +127,8 @@ fn a_plugin_identity_waits_for_its_token_asks_no_other_and_can_be_skipped() {
     let drawer: Arc<dyn Readers> = Arc::new(Drawer::default().with(&other, 0).with(&late, 1));
     let load = |place: &Place| {
         let prompts = Arc::clone(&place.script) as _;
-        let identities = Identities::load(&[line.clone()], &place.path("default"), prompts, Some(Arc::clone(&drawer)));
+        let identities =
+            Identities::load(std::slice::from_ref(&line), &place.path("default"), prompts, Some(Arc::clone(&drawer)));
         identities.unwrap_or_else(|error| panic!("{error}"))
     };
     let identities = load(&place);

@@ -174,7 +174,7 @@ fn a_list_that_others_can_write_is_not_believed() {
     oracle.saying(&description, || home.ok(&trust, ""));
     let store = home.path(".config/quorate/oracles.toml");
     fs::set_permissions(&store, fs::Permissions::from_mode(0o620)).expect("changed");
-    assert!(home.fails(1, &["oracle", "list"], "").contains("hint: chmod 600"));
+    assert!(home.fails(1, &["oracle", "list"], "").contains("with chmod go-w on both"));
     fs::set_permissions(&store, fs::Permissions::from_mode(0o600)).expect("changed");
     let text = fs::read_to_string(&store).expect("read");
     fs::write(&store, text.replace(&description.fingerprint, &fingerprint(&[9; 32]))).expect("written");

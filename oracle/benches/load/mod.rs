@@ -2,8 +2,8 @@
 //! requests mean, and spends as little as it can: it shares its cores with what it measures.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -136,9 +136,9 @@ impl Client {
 
 fn content_length(head: &[u8]) -> usize {
     const NAME: &[u8] = b"content-length:";
-    let line = head.split(|&byte| byte == b'\n').find(|line| {
-        line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
-    });
+    let line = head
+        .split(|&byte| byte == b'\n')
+        .find(|line| line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)));
     let text = line.and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok());
     text.map_or(0, |text| text.trim().parse().expect("a length"))
 }

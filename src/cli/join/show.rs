@@ -52,7 +52,7 @@ pub(super) fn lost_place(holder: &str) -> String {
 
 /// What an approval of codes is good for.
 fn allowance(ttl: u32, max_codes: Option<u32>) -> String {
-    let long = if ttl % 60 == 0 { format!("{} min", ttl / 60) } else { format!("{ttl} s") };
+    let long = if ttl.is_multiple_of(60) { format!("{} min", ttl / 60) } else { format!("{ttl} s") };
     match max_codes {
         Some(max) => format!("for {long} after the first one, {max} at most"),
         None => format!("for {long} after the first one"),

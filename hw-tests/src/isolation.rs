@@ -16,9 +16,12 @@ const NEEDED: [(&str, &str); 5] = [
     ("/usr/lib/pcsc/drivers/serial/libifdvpcd.so", "vsmartcard-vpcd"),
 ];
 
-/// Runs `body` on a machine of its own. `test` is the path of the calling test in its program, by which it is started again
-/// inside. Where something is missing the test is left out, and says so; never in CI.
-pub fn isolated(test: &str, body: impl FnOnce()) {
+/// Runs `body` on a machine of its own: the calling test is started again inside. Where something is missing the test is left
+/// out, and says so; never in CI.
+pub fn isolated(body: impl FnOnce()) {
+    let thread = std::thread::current();
+    // A wrong name would run nothing, and succeed.
+    let test = thread.name().filter(|name| *name != "main").expect("tests run on threads that have their names");
     if env::var(INSIDE).is_ok_and(|inside| inside == test) {
         set_up();
         return body();

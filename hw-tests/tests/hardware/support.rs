@@ -1,0 +1,81 @@
+//! What tests on virtual cards stand on: a smart-card service with cards in it. Nothing here knows what a test is about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate::token::readers::Readers;
+use quorate::token::yubikey::YubiKeys;
+use quorate::token::{NewKey, NoPrompts, Pin, PinPolicy, PivKey, PivToken, Puk, TouchPolicy};
+use quorate_hw_tests::card::VirtualCard;
+use quorate_hw_tests::contract::{PIN, PUK};
+use quorate_hw_tests::isolation::isolated;
+use quorate_hw_tests::service::{PORTS, Service};
+
+/// How long anything may take before a test fails.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Of the first card.
+pub(crate) const SERIAL: u32 = 16_777_321;
+/// The firmware of tests that are not about firmware.
+pub(crate) const FIRMWARE: [u8; 3] = [5, 4, 3];
+
+/// A smart-card service and the cards in its readers.
+pub(crate) struct Bench {
+    pub(crate) service: Service,
+    pub(crate) cards: Vec<Arc<VirtualCard>>,
+}
+
+impl Bench {
+    /// The only card, or the first.
+    pub(crate) fn card(&self) -> Arc<VirtualCard> {
+        Arc::clone(&self.cards[0])
+    }
+}
+
+/// Runs a test with one card.
+pub(crate) fn with_card(firmware: [u8; 3], test: impl FnOnce(&mut Bench)) {
+    with_cards(&[(firmware, SERIAL)], test);
+}
+
+/// Runs a test with several cards, on a machine of its own. They are in their readers when it begins.
+pub(crate) fn with_cards(cards: &[([u8; 3], u32)], test: impl FnOnce(&mut Bench)) {
+    isolated(|| {
+        let service = Service::start();
+        let made = cards.iter().zip(PORTS);
+        let made = made.map(|((firmware, serial), port)| Arc::new(VirtualCard::new(port, *firmware, *serial)));
+        let mut bench = Bench { service, cards: made.collect() };
+        for (_, serial) in cards {
+            token(*serial);
+        }
+        test(&mut bench);
+    });
+}
+
+/// The token in a reader, as a program opens it.
+pub(crate) fn token(serial: u32) -> Box<dyn PivToken> {
+    let token = YubiKeys::default().wait_for(serial, LIMIT).expect("the service works");
+    token.expect("the card is in a reader")
+}
+
+pub(crate) fn pin(text: &str) -> Pin {
+    Pin::parse(text.into()).expect("a PIN of a test")
+}
+
+pub(crate) fn puk(text: &str) -> Puk {
+    Puk::parse(text.into()).expect("a PUK of a test")
+}
+
+/// The same with the contract's codes, the PIN verified.
+pub(crate) fn own_token(serial: u32) -> Box<dyn PivToken> {
+    let mut token = token(serial);
+    token.change_pin(&pin("123456"), &pin(PIN)).expect("the factory's PIN");
+    token.change_puk(&puk("12345678"), &puk(PUK)).expect("the factory's PUK");
+    token.verify_pin(&pin(PIN)).expect("the new PIN");
+    token
+}
+
+/// A key that wants the PIN once and never a touch.
+pub(crate) fn make_key(token: &mut dyn PivToken, label: &str) -> PivKey {
+    let (pin_policy, touch_policy) = (PinPolicy::Once, TouchPolicy::Never);
+    let new = NewKey { slot: None, label: label.to_owned(), pin_policy, touch_policy };
+    token.generate(&new, &NoPrompts).expect("a free slot")
+}

@@ -6,7 +6,7 @@ use crate::header::{
 };
 use crate::otp::{OtpError, OtpSecret};
 use crate::sealing::{SealingError, open_secret, seal_secret};
-use crate::sharing::{GenuineShare, Share, SharingError, combine, combine_genuine, split};
+use crate::sharing::{GenuineShare, OtherShares, Share, SharingError, combine, combine_genuine, split};
 use crate::toc::{Group, TocError, WholeToc};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -108,9 +108,9 @@ pub fn rebuild(group: &Group, shares: &[Share]) -> Result<OtpSecret, DealError> 
     open_with(group, &group_key)
 }
 
-/// The same with shares that have been checked against the group's header, checking the rest of the deal.
-pub fn rebuild_genuine(group: &Group, shares: &[GenuineShare]) -> Result<OtpSecret, DealError> {
-    let group_key = combine_genuine(shares, &group.header)?;
+/// The same with shares that have been checked against the group's header.
+pub fn rebuild_genuine(group: &Group, shares: &[GenuineShare], others: OtherShares) -> Result<OtpSecret, DealError> {
+    let group_key = combine_genuine(shares, &group.header, others)?;
     open_with(group, &group_key)
 }
 
@@ -214,9 +214,15 @@ mod tests {
         // Checked against one header, of no use under another.
         let checked = two.map(|share| GenuineShare::check(share, &dealt.group.header).expect("dealt"));
         assert!(matches!(
-            rebuild_genuine(&lowered, &checked),
+            rebuild_genuine(&lowered, &checked, OtherShares::CheckedBefore),
             Err(DealError::Sharing(SharingError::NotDealt { x: 1 }))
         ));
+        let three = [4, 0, 2].map(|i: usize| GenuineShare::check(dealt.tocs[i].share().clone(), &dealt.group.header));
+        let three = three.map(|share| share.expect("dealt"));
+        for others in [OtherShares::Check, OtherShares::CheckedBefore] {
+            let rebuilt = rebuild_genuine(&dealt.group, &three, others).expect("an honest quorum");
+            assert_eq!(*rebuilt.to_uri(), *secret().to_uri());
+        }
         let two = [dealt.tocs[0].share().clone(), dealt.tocs[1].share().clone()];
         let repeated = [two[0].clone(), two[1].clone(), two[1].clone()];
         assert!(matches!(rebuild(&dealt.group, &repeated), Err(DealError::Sharing(SharingError::RepeatedX(2)))));

@@ -6,6 +6,7 @@ pub mod approve;
 pub mod code;
 pub mod create;
 pub mod error;
+mod known;
 mod quorum;
 mod record;
 pub mod redeal;
@@ -14,6 +15,7 @@ mod signer;
 mod watchers;
 
 use self::error::SessionError;
+use self::known::Known;
 use self::record::Record;
 use self::signer::{InviteSigner, Signers};
 pub use self::watchers::Place;
@@ -87,6 +89,10 @@ struct Inner {
     url: String,
     keys: Arc<Keys>,
     signers: Signers,
+    /// Headers that are sound, by the digest of their bytes.
+    sound: Known,
+    /// Groups whose deal is honest, by their names.
+    honest: Known,
     limits: Limits,
     open: AtomicI64,
     watchers: Arc<Watchers>,
@@ -130,9 +136,23 @@ impl Sessions {
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let source_key = keys.root_secret().subkey("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
-        let (signers, loads) = (Signers::default(), Arc::new(Semaphore::new(MAX_LOADS)));
-        let inner =
-            Inner { store, clock, rng, crypto, at_rest, source_key, url, keys, signers, limits, open, watchers, loads };
+        let inner = Inner {
+            store,
+            clock,
+            rng,
+            crypto,
+            at_rest,
+            source_key,
+            url,
+            keys,
+            signers: Signers::default(),
+            sound: Known::default(),
+            honest: Known::default(),
+            limits,
+            open,
+            watchers,
+            loads: Arc::new(Semaphore::new(MAX_LOADS)),
+        };
         Self { inner: Arc::new(inner) }
     }
 

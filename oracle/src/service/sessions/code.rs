@@ -113,7 +113,7 @@ impl Sessions {
                     return Ok((Step::Few(genuine), record));
                 }
                 let candidates = this.candidates(&row.id, &tocs)?;
-                let step = match open(&record, &tek, candidates)? {
+                let step = match open(&record, &tek, candidates, &this.inner.honest)? {
                     Quorum::Reached { secret, dropped } => Step::Made(make(secret, dropped)),
                     Quorum::Short { genuine, dropped } => Step::Short(genuine, dropped),
                 };

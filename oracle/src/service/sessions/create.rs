@@ -1,6 +1,7 @@
 //! Starting a session: who asks is checked, a TEK is drawn, an invite is signed, and the KEK leaves with the answer.
 
 use super::error::SessionError;
+use super::known::Known;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
 use super::signer::InviteSigner;
 use super::{MAX_REASON, Sessions};
@@ -67,7 +68,7 @@ impl Sessions {
             .crypto
             .run(move || {
                 let asked = Asked::read(&request, this.inner.limits.max_codes)?;
-                let applying = Applying::read(&request, &asked, now_ms, &signer)?;
+                let applying = Applying::read(&request, &asked, now_ms, &signer, &this.inner.sound)?;
                 this.prepare(asked, applying, &signer, source, now_ms, &mut rng)
             })
             .await??;
@@ -203,14 +204,20 @@ impl Asked {
 }
 
 impl Applying {
-    fn read(request: &NewSession, asked: &Asked, now_ms: i64, signer: &InviteSigner) -> Result<Self, SessionError> {
+    fn read(
+        request: &NewSession,
+        asked: &Asked,
+        now_ms: i64,
+        signer: &InviteSigner,
+        sound: &Known,
+    ) -> Result<Self, SessionError> {
         let applying = match (&request.toc_zero, &request.header, &request.sealed, &request.applicant) {
             (Some(toc), None, None, None) => Self::with_toc(toc.get().as_bytes())?,
             (None, Some(header), Some(sealed), Some(proof)) => {
                 if sealed.0.len() > MAX_SEALED {
                     return Err(SessionError::Request("the sealed part is larger than any"));
                 }
-                let group = Group { header: Header::parse(&header.0)?, sealed: sealed.0.clone() };
+                let group = Group { header: read_header(&header.0, sound)?, sealed: sealed.0.clone() };
                 Self::with_proof(group, proof, asked, now_ms)?
             }
             _ => {
@@ -288,6 +295,17 @@ impl Applying {
         };
         if signer.satisfies(pin, now)? { Ok(()) } else { Err(SessionError::WrongOracle) }
     }
+}
+
+/// Reads a header; its players' keys are looked at when it comes for the first time.
+fn read_header(bytes: &[u8], sound: &Known) -> Result<Header, SessionError> {
+    let digest = sha256(&[bytes]);
+    if sound.has(&digest) {
+        return Ok(Header::reread(bytes)?);
+    }
+    let header = Header::parse(bytes)?;
+    sound.add(digest);
+    Ok(header)
 }
 
 impl TocZero {

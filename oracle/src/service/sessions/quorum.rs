@@ -2,15 +2,17 @@
 //! to be run in the crypto pool.
 
 use super::error::SessionError;
+use super::known::Known;
 use super::record::Record;
 use crate::store::Digest;
 use quorate_protocol::deal::rebuild_genuine;
 use quorate_protocol::farmfa;
+use quorate_protocol::header::GroupName;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
 use quorate_protocol::sealing::age_open;
 use quorate_protocol::session::Tek;
-use quorate_protocol::sharing::GenuineShare;
+use quorate_protocol::sharing::{GenuineShare, OtherShares};
 use quorate_protocol::toc::{Group, Toc};
 use zeroize::Zeroizing;
 
@@ -35,16 +37,27 @@ pub(super) enum Quorum {
     Short { genuine: u32, dropped: Vec<Digest> },
 }
 
-/// Opens `candidates`, proved ones first.
-pub(super) fn open(record: &Record, tek: &Tek, mut candidates: Vec<Candidate>) -> Result<Quorum, SessionError> {
+/// Opens `candidates`, proved ones first. Of `honest` deals the shares that did not come are not compared once more.
+pub(super) fn open(
+    record: &Record,
+    tek: &Tek,
+    mut candidates: Vec<Candidate>,
+    honest: &Known,
+) -> Result<Quorum, SessionError> {
     candidates.sort_by_key(|candidate| candidate.x.is_none());
     match &record.group {
-        Some(group) => open_ours(group, record.fields().purpose, tek, &candidates),
+        Some(group) => open_ours(group, record.fields().purpose, tek, &candidates, honest),
         None => Ok(open_farmfa(record, tek, &candidates)),
     }
 }
 
-fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate]) -> Result<Quorum, SessionError> {
+fn open_ours(
+    group: &Group,
+    purpose: Purpose,
+    tek: &Tek,
+    candidates: &[Candidate],
+    honest: &Known,
+) -> Result<Quorum, SessionError> {
     let threshold = usize::from(group.header.fields().threshold);
     let (mut shares, mut dropped): (Vec<GenuineShare>, Vec<Digest>) = (Vec::new(), Vec::new());
     for candidate in candidates {
@@ -64,8 +77,13 @@ fn open_ours(group: &Group, purpose: Purpose, tek: &Tek, candidates: &[Candidate
     if shares.len() < threshold {
         return Ok(Quorum::Short { genuine: count(shares.len()), dropped });
     }
-    match rebuild_genuine(group, &shares) {
-        Ok(secret) => Ok(Quorum::Reached { secret: Box::new(secret), dropped }),
+    let GroupName(name) = group.name();
+    let others = if honest.has(&name) { OtherShares::CheckedBefore } else { OtherShares::Check };
+    match rebuild_genuine(group, &shares, others) {
+        Ok(secret) => {
+            honest.add(name);
+            Ok(Quorum::Reached { secret: Box::new(secret), dropped })
+        }
         Err(error) => Err(SessionError::BadDeal(error)),
     }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Release benchmarks: libraries first, then the whole oracle under a bounded load.
+# Release benchmarks, some two minutes once built: the protocol, a deal as a whole process, the store's writer, the whole
+# oracle under load. Arguments name those to run: protocol deal store_writer sessions. What they mean: docs/performance.md.
 set -euo pipefail
 here=$(dirname -- "${BASH_SOURCE[0]}")
 # shellcheck source=scripts/env.sh
@@ -8,4 +9,7 @@ source "$here/env.sh"
 source "$here/need.sh"
 
 need "${need_build[@]}"
-exec cargo bench --locked --workspace --benches "$@"
+if (($# == 0)); then
+    set -- protocol deal store_writer sessions
+fi
+exec cargo bench --locked --workspace "${@/#/--bench=}"

@@ -2,10 +2,6 @@
 
 use super::support::Key;
 use super::{Table, session_of};
-use rexpect::session::spawn_command;
-
-/// How long a line may take, in milliseconds.
-const LIMIT_MS: u64 = 60_000;
 
 #[test]
 fn a_constituent_reads_first_and_may_decline() {
@@ -13,20 +9,21 @@ fn a_constituent_reads_first_and_may_decline() {
     let (_asking, invite) = table.ask("ann", &[]);
     let bob = table.person("bob");
 
-    let mut terminal = spawn_command(bob.command(&["--quiet", "join", &invite]), Some(LIMIT_MS)).expect("a terminal");
-    terminal.exp_string("who asks   ann").expect("the request, --quiet or not");
-    terminal.exp_string("Send your Toc for this? [y/N]").expect("the question");
-    terminal.send_line("").expect("typed");
-    terminal.exp_string("nothing was sent").expect("the refusal");
-    terminal.exp_eof().expect("ended");
+    let mut terminal = bob.on_terminal(&["--quiet", "join", &invite]);
+    // The request, --quiet or not.
+    terminal.reads("who asks   ann");
+    terminal.reads("Send your Toc for this? [y/N]");
+    terminal.types("");
+    terminal.reads("nothing was sent");
+    terminal.ends(1);
     let shown = bob.quorate(&["--json", "session", "show", &invite]).json();
     assert_eq!(shown["tocs_provided"], 1, "only ann's");
 
-    let mut terminal = spawn_command(bob.command(&["join", &invite]), Some(LIMIT_MS)).expect("a terminal");
-    terminal.exp_string("Send your Toc for this? [y/N]").expect("the question");
-    terminal.send_line("y").expect("typed");
-    terminal.exp_string("your Toc has been sent").expect("sent");
-    terminal.exp_eof().expect("ended");
+    let mut terminal = bob.on_terminal(&["join", &invite]);
+    terminal.reads("Send your Toc for this? [y/N]");
+    terminal.types("y");
+    terminal.reads("your Toc has been sent");
+    terminal.ends(0);
 }
 
 #[test]
@@ -35,11 +32,9 @@ fn a_code_counts_down_where_somebody_watches() {
     let (asking, invite) = table.ask("ann", &["--no-wait", "--ttl", "600"]);
     asking.end().ok();
     table.person("bob").quorate(&["join", &invite, "--yes"]).ok();
-    let ann = table.person("ann");
-    let mut terminal =
-        spawn_command(ann.command(&["session", "code", session_of(&invite)]), Some(LIMIT_MS)).expect("a terminal");
-    terminal.exp_regex("[0-9]{6}\r\n").expect("the code");
-    terminal.exp_string("this code ends in").expect("the countdown");
-    terminal.send_control('c').expect("typed");
-    terminal.exp_eof().expect("ended");
+    let mut terminal = table.person("ann").on_terminal(&["session", "code", session_of(&invite)]);
+    let before = terminal.reads("this code ends in");
+    let code = before.lines().find(|line| line.len() == 6).expect("the code");
+    assert!(code.bytes().all(|byte| byte.is_ascii_digit()), "{before}");
+    terminal.interrupts();
 }

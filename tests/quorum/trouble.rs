@@ -1,7 +1,7 @@
 //! What may go wrong around a session: an oracle that is killed, certificates that nobody vouches for, a folder that cannot
 //! be written.
 
-use super::support::{Key, Oracle, Person};
+use super::support::{Key, Oracle, Person, Program};
 use super::{Table, session_of};
 use std::fs;
 
@@ -39,7 +39,7 @@ fn a_private_certificate_authority_must_be_named() {
 
     let bob = Person::new("bob", Key::Plain);
     let mut command = bob.command(&trust);
-    super::Program::start(command.env("SSL_CERT_FILE", &authority)).end().ok();
+    Program::start(command.env("SSL_CERT_FILE", &authority)).end().ok();
 }
 
 #[test]

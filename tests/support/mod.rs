@@ -5,11 +5,15 @@ mod oracle;
 mod peers;
 mod person;
 mod program;
+mod table;
+mod terminal;
 
 pub use oracle::Oracle;
 pub use peers::oathtool;
-pub use person::{Key, Person};
-pub use program::{Ended, Program};
+pub use person::{Key, PIN, Person};
+pub use program::{Ended, Program, built};
+pub use table::{Table, session_of};
+pub use terminal::Terminal;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A real oracle: the program itself, on a port that the system picks, with a state of its own.
 
-use super::Program;
+use super::{Program, built};
 use quorate::client::{Client, ClientOptions};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -56,17 +56,10 @@ impl Oracle {
 }
 
 fn serve(state: &Path, address: &str, arguments: &[&str]) -> (Program, String) {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(built("quorate-oracle"));
     command.args(["serve", "--listen", address, "--state"]).arg(state).args(arguments);
     let mut program = Program::start(&mut command);
     let line = program.says("listening on http");
     let url = line.split_whitespace().find(|word| word.starts_with("http")).expect("its address").to_owned();
     (program, url)
-}
-
-/// The oracle's program, built beside ours.
-fn binary() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_quorate")).with_file_name("quorate-oracle");
-    assert!(path.exists(), "{} is not built: run make test", path.display());
-    path
 }

@@ -1,15 +1,20 @@
 //! A person: a home of their own, a key, and the command line.
 
-use super::{Ended, Oracle, Program};
+use super::{Ended, Oracle, Program, Terminal, built};
 use age::secrecy::ExposeSecret as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+/// The PIN of a person's token, and its PUK.
+pub const PIN: &str = "493027";
+
 /// What a person opens Tocs with.
 #[derive(Debug, Clone, Copy)]
 pub enum Key {
+    /// A key on the connected card with this serial number, whose codes are [`PIN`] or the factory's.
+    Card(u32),
     /// An age identity in a file.
     Plain,
     /// A soft token with a PIN and a touch.
@@ -24,17 +29,22 @@ pub struct Person {
     pub name: String,
     /// What Tocs for them are encrypted to.
     pub recipient: String,
+    reaches_cards: bool,
 }
 
 impl Person {
     /// Somebody new.
     pub fn new(name: &str, key: Key) -> Self {
-        let home = tempfile::tempdir().expect("a folder");
-        let mut person = Self { home, name: name.to_owned(), recipient: String::new() };
+        let mut person = Self::without_key(name);
         let identities = person.path("config/quorate/identities");
         fs::create_dir_all(&identities).expect("made");
-        fs::create_dir_all(person.path("run")).expect("made");
         person.recipient = match key {
+            Key::Card(serial) => {
+                person.reaches_cards = true;
+                let serial = serial.to_string();
+                let made = person.quorate(&["--json", "key", "generate", "--label", name, "--serial", &serial]).json();
+                made["recipients"][0].as_str().expect("a recipient").to_owned()
+            }
             Key::Plain => {
                 let identity = age::x25519::Identity::generate();
                 fs::write(identities.join("key.txt"), identity.to_string().expose_secret()).expect("written");
@@ -50,14 +60,25 @@ impl Person {
         person
     }
 
+    /// Somebody new who has no key yet, and reaches the cards that are connected.
+    pub fn at_cards(name: &str) -> Self {
+        Self { reaches_cards: true, ..Self::without_key(name) }
+    }
+
+    fn without_key(name: &str) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(home.path().join("run")).expect("made");
+        Self { home, name: name.to_owned(), recipient: String::new(), reaches_cards: false }
+    }
+
     /// A path in their home.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.home.path().join(relative)
     }
 
-    /// Their `quorate`, not yet started; out of reach of the keys that are connected to this machine.
+    /// Their `quorate`, not yet started; out of reach of the keys that are connected to this machine, unless one is theirs.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+        let mut command = Command::new(built("quorate"));
         command
             .args(arguments)
             .current_dir(self.home.path())
@@ -66,10 +87,19 @@ impl Person {
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
-            .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
-            .env("QUORATE_PIN_COMMAND", "echo 493027")
+            .env("QUORATE_PIN_COMMAND", format!("echo {PIN}"))
             .env("QUORATE_SOFT_TOUCH", "yes");
+        if !self.reaches_cards {
+            command.env("PCSCLITE_CSOCK_NAME", "/nonexistent");
+        }
         command
+    }
+
+    /// Starts `quorate` on a terminal, where the person answers every question.
+    pub fn on_terminal(&self, arguments: &[&str]) -> Terminal {
+        let mut command = self.command(arguments);
+        command.env_remove("QUORATE_PIN_COMMAND").env_remove("QUORATE_SOFT_TOUCH");
+        Terminal::start(command)
     }
 
     /// Starts `quorate`.

@@ -12,6 +12,7 @@ mod wire;
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use p256::SecretKey;
 
@@ -24,10 +25,12 @@ pub enum Finger {
     /// Touches it.
     #[default]
     Touches,
-    /// Is elsewhere, until the key gives up; here at once.
-    StaysAway,
+    /// Is on its way: the key blinks until it is told what the finger does.
+    Hesitates,
     /// Pulls the key out instead.
     PullsOut,
+    /// Is elsewhere, until the key gives up; here at once.
+    StaysAway,
 }
 
 /// A command and how the card answered, as they went over the line.
@@ -53,12 +56,22 @@ struct Shared {
     changed: Condvar,
 }
 
+/// Where the key is.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Place {
+    /// Nowhere any more.
+    Gone,
+    Inserted,
+    PulledOut,
+}
+
 struct State {
     applet: Applet,
     finger: Finger,
-    inserted: bool,
+    place: Place,
     frozen: bool,
-    gone: bool,
+    /// Waits for a finger that hesitates.
+    blinking: bool,
     /// To be cut when the card is pulled out.
     connection: Option<TcpStream>,
     log: Vec<Exchange>,
@@ -77,9 +90,9 @@ impl VirtualCard {
         let state = State {
             applet: Applet::new(firmware, serial),
             finger: Finger::default(),
-            inserted: true,
+            place: Place::Inserted,
             frozen: false,
-            gone: false,
+            blinking: false,
             connection: None,
             log: Vec::new(),
         };
@@ -89,9 +102,14 @@ impl VirtualCard {
         Self { shared, line: Some(line) }
     }
 
+    /// Its serial number.
+    pub fn serial(&self) -> u32 {
+        self.shared.lock().applet.serial()
+    }
+
     /// Puts it in.
     pub fn insert(&self) {
-        self.shared.lock().inserted = true;
+        self.shared.lock().place = Place::Inserted;
         self.shared.changed.notify_all();
     }
 
@@ -105,6 +123,14 @@ impl VirtualCard {
     /// What the finger does from now on.
     pub fn set_touch(&self, finger: Finger) {
         self.shared.lock().finger = finger;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until it blinks for a finger that hesitates; panics when it has not within `limit`.
+    pub fn wait_for_blinking(&self, limit: Duration) {
+        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), limit, |state| !state.blinking);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(state.blinking, "nothing asks for a touch");
     }
 
     /// Stops answering, or goes on.
@@ -163,7 +189,7 @@ impl VirtualCard {
 
 impl State {
     fn pull_out(&mut self) {
-        self.inserted = false;
+        self.place = Place::PulledOut;
         self.applet.power_off();
         if let Some(connection) = self.connection.take() {
             // It may be gone already.
@@ -176,8 +202,8 @@ impl Drop for VirtualCard {
     fn drop(&mut self) {
         {
             let mut state = self.shared.lock();
-            state.gone = true;
             state.pull_out();
+            state.place = Place::Gone;
         }
         self.shared.changed.notify_all();
         if let Some(line) = self.line.take() {

@@ -174,13 +174,19 @@ impl Applet {
         self.rest.clear();
     }
 
-    /// Answers a command; and whether it needed a touch. Without one the command is refused after that.
-    pub(super) fn command(&mut self, apdu: &[u8], touched: bool) -> (Vec<u8>, bool) {
+    /// Answers a command. One that needs a touch is refused when there is none; while that is open (`None`), it gets no answer
+    /// and it is as if it had not come.
+    pub(super) fn command(&mut self, apdu: &[u8], touched: Option<bool>) -> Option<Vec<u8>> {
+        let before = (self.chain.clone(), self.pin_fresh);
         let mut wants_touch = false;
-        let (mut data, status) = match self.run(apdu, touched, &mut wants_touch) {
+        let (mut data, status) = match self.run(apdu, touched == Some(true), &mut wants_touch) {
             Ok(data) => (data, 0x9000),
             Err(refusal) => (Vec::new(), refusal),
         };
+        if wants_touch && touched.is_none() {
+            (self.chain, self.pin_fresh) = before;
+            return None;
+        }
         let status = if data.len() > 256 {
             self.rest = data.split_off(256);
             0x6100 | u16::try_from(self.rest.len()).ok().filter(|left| *left < 256).unwrap_or_default()
@@ -188,7 +194,7 @@ impl Applet {
             status
         };
         data.extend(status.to_be_bytes());
-        (data, wants_touch)
+        Some(data)
     }
 
     fn run(&mut self, apdu: &[u8], touched: bool, wants_touch: &mut bool) -> Result<Vec<u8>, Refusal> {

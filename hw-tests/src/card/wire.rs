@@ -3,11 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::{Exchange, Finger, Shared};
+use super::{Exchange, Finger, Place, Shared, State};
 
 /// One-byte frames that are no commands: power off, power on, reset, "what are you".
 const POWER_OFF: u8 = 0;
@@ -27,9 +28,9 @@ pub(super) fn serve(shared: &Shared, port: u16) {
         let state = shared.lock();
         let mut state = shared
             .changed
-            .wait_while(state, |state| !state.inserted && !state.gone)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if state.gone {
+            .wait_while(state, |state| state.place == Place::PulledOut)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.place == Place::Gone {
             return;
         }
         let connected = TcpStream::connect(("127.0.0.1", port)).and_then(|stream| Ok((stream.try_clone()?, stream)));
@@ -44,7 +45,7 @@ pub(super) fn serve(shared: &Shared, port: u16) {
             state.connection = None;
         }
         let state = shared.lock();
-        drop(shared.changed.wait_timeout_while(state, REDIAL, |state| !state.gone));
+        drop(shared.changed.wait_timeout_while(state, REDIAL, |state| state.place != Place::Gone));
     }
 }
 
@@ -72,23 +73,42 @@ fn talk(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
 }
 
 fn answer(shared: &Shared, command: &[u8]) -> io::Result<Vec<u8>> {
-    let state = shared.lock();
-    let mut state = shared
-        .changed
-        .wait_while(state, |state| state.frozen && state.inserted)
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if !state.inserted {
-        return Err(io::ErrorKind::ConnectionAborted.into());
+    let mut state = shared.lock();
+    loop {
+        state = wait_while(shared, state, |state| state.frozen);
+        let touched = match state.finger {
+            Finger::Touches => Some(true),
+            Finger::StaysAway => Some(false),
+            Finger::Hesitates | Finger::PullsOut => None,
+        };
+        // A card that was pulled out does nothing, though it may be back by now.
+        let answer = if state.connection.is_some() { state.applet.command(command, touched) } else { None };
+        if let Some(answer) = answer {
+            if let (&[_, ins, p1, p2, ..], [.., high, low]) = (command, answer.as_slice()) {
+                let status = u16::from_be_bytes([*high, *low]);
+                state.log.push(Exchange { ins, parameters: [p1, p2], status });
+            }
+            return Ok(answer);
+        }
+        if state.connection.is_some() && state.finger == Finger::PullsOut {
+            state.pull_out();
+        }
+        if state.connection.is_none() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        state.blinking = true;
+        shared.changed.notify_all();
+        state = wait_while(shared, state, |state| state.finger == Finger::Hesitates);
+        state.blinking = false;
     }
-    let state = &mut *state;
-    let finger = state.finger;
-    let (answer, wants_touch) = state.applet.command(command, finger == Finger::Touches);
-    if wants_touch && finger == Finger::PullsOut {
-        state.pull_out();
-        return Err(io::ErrorKind::ConnectionAborted.into());
-    }
-    if let (&[_, ins, p1, p2, ..], [.., high, low]) = (command, answer.as_slice()) {
-        state.log.push(Exchange { ins, parameters: [p1, p2], status: u16::from_be_bytes([*high, *low]) });
-    }
-    Ok(answer)
+}
+
+/// Waits while something holds of a card, unless it is pulled out.
+fn wait_while<'a>(
+    shared: &'a Shared,
+    state: MutexGuard<'a, State>,
+    holds: impl Fn(&State) -> bool,
+) -> MutexGuard<'a, State> {
+    let waited = shared.changed.wait_while(state, |state| state.connection.is_some() && holds(state));
+    waited.unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 pub const PORTS: [u16; 2] = [0x8c7b, 0x8c7c];
 const SOCKET: &str = "/run/pcscd/pcscd.comm";
 const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
-/// By which programs that look at names take the readers for a key.
-const NAME: &str = "Yubico YubiKey OTP+FIDO+CCID";
+/// The name of the readers, without their numbers: by it, programs that look at names take them for keys.
+pub const READER: &str = "Yubico YubiKey OTP+FIDO+CCID";
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A running service; ends when dropped.
@@ -29,7 +29,7 @@ impl Service {
         let readers = tempfile::tempdir().expect("a folder");
         let port = PORTS[0];
         let description = format!(
-            "FRIENDLYNAME \"{NAME}\"\nDEVICENAME /dev/null:{port:#06X}\nLIBPATH {DRIVER}\nCHANNELID {port:#06X}\n",
+            "FRIENDLYNAME \"{READER}\"\nDEVICENAME /dev/null:{port:#06X}\nLIBPATH {DRIVER}\nCHANNELID {port:#06X}\n",
         );
         fs::write(readers.path().join("readers"), description).expect("written");
         let mut service = Self { readers, running: None };

@@ -10,12 +10,12 @@ use p256::elliptic_curve::Generate;
 use quorate::token::identity::PivIdentity;
 use quorate::token::readers::{Content, Readers};
 use quorate::token::yubikey::{Patience, YubiKeys};
-use quorate::token::{KeyOrigin, NewKey, NoPrompts, ServiceFault, Slot, TokenError};
+use quorate::token::{KeyOrigin, NewKey, NoPrompts, ServiceFault, Slot, TokenError, TouchPolicy};
+use quorate_hw_tests::card::Finger;
 use quorate_hw_tests::contract::PIN;
-use quorate_hw_tests::isolation::{is_installed, leave_out};
 use quorate_protocol::recipient::NativeRecipient;
 
-use super::support::{FIRMWARE, LIMIT, SERIAL, make_key, own_token, pin, token, with_card};
+use super::support::{FIRMWARE, LIMIT, SERIAL, are_here, make_key, own_token, pin, token, with_card};
 
 const KEY_HISTORY: u32 = 0x5f_c10c;
 const FIRST_CERTIFICATE: u32 = 0x5f_c10d;
@@ -174,28 +174,68 @@ fn two_programs_take_turns() {
     });
 }
 
+/// Whether scdaemon is installed; a test that misses it is left out, and says so.
+pub(crate) fn scdaemon_is_here() -> bool {
+    are_here(&[SCDAEMON])
+}
+
+/// Does something while another program, by this name, holds the card in the first reader.
+pub(crate) fn held_by(name: &str, meanwhile: impl FnOnce()) {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The name of a process is that of its file.
+    let program = folder.path().join(name);
+    std::fs::copy(SCDAEMON, &program).expect("it is installed");
+    let mut daemon = Command::new(program)
+        .args(["--server", "--disable-ccid", "--homedir"])
+        .arg(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it is installed");
+    let mut orders = daemon.stdin.take().expect("asked for");
+    let mut answers = BufReader::new(daemon.stdout.take().expect("asked for")).lines().map_while(Result::ok);
+    // An application that every card has.
+    orders.write_all(b"SERIALNO undefined\n").expect("it listens");
+    let held = answers.by_ref().skip(1).find(|line| line.starts_with("OK") || line.starts_with("ERR"));
+    assert_eq!(held.as_deref(), Some("OK"), "{name} did not take the card");
+    meanwhile();
+    drop(orders);
+    daemon.wait().expect("it ends with its orders");
+}
+
 #[test]
-fn a_card_that_scdaemon_holds_is_named_with_its_holder() {
-    if !is_installed(SCDAEMON) {
-        return leave_out("a card that scdaemon holds", "scdaemon not installed");
+fn a_card_that_another_program_holds_is_named_with_its_holder() {
+    if !scdaemon_is_here() {
+        return;
     }
     with_card(FIRMWARE, |_| {
-        let mut daemon = Command::new(SCDAEMON)
-            .args(["--server", "--disable-ccid", "--homedir", "/run"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it is installed");
-        let mut orders = daemon.stdin.take().expect("asked for");
-        let mut answers = BufReader::new(daemon.stdout.take().expect("asked for")).lines().map_while(Result::ok);
-        // An application that every card has.
-        orders.write_all(b"SERIALNO undefined\n").expect("it listens");
-        let held = answers.by_ref().skip(1).find(|line| line.starts_with("OK") || line.starts_with("ERR"));
-        assert_eq!(held.as_deref(), Some("OK"), "scdaemon did not take the card");
-        let opened = impatient().open(SERIAL).map(|token| token.is_some());
-        assert!(matches!(&opened, Err(TokenError::Busy(Some(holder))) if holder == "scdaemon"), "{opened:?}");
-        drop(orders);
-        daemon.wait().expect("it ends with its orders");
+        held_by("scdaemon", || {
+            let opened = impatient().open(SERIAL).map(|token| token.is_some());
+            assert!(matches!(&opened, Err(TokenError::Busy(Some(holder))) if holder == "scdaemon"), "{opened:?}");
+        });
         token(SERIAL);
+        held_by("cardlord", || {
+            let opened = impatient().open(SERIAL).map(|token| token.is_some());
+            assert!(matches!(&opened, Err(TokenError::Busy(None))), "{opened:?}");
+        });
+        token(SERIAL);
+    });
+}
+
+#[test]
+fn the_service_may_die_while_a_key_is_at_work() {
+    with_card(FIRMWARE, |bench| {
+        let mut token = own_token(SERIAL);
+        let new = NewKey { touch_policy: TouchPolicy::Always, ..NewKey::recommended("key") };
+        let key = token.generate(&new, &NoPrompts).expect("a free slot");
+        bench.card().set_touch(Finger::Hesitates);
+        let public = key.public;
+        let at_work = std::thread::spawn(move || token.ecdh(key.slot, &public, &NoPrompts).map(drop));
+        bench.card().wait_for_blinking(LIMIT);
+        let before = Instant::now();
+        bench.service.kill();
+        let result = at_work.join().expect("no panic");
+        assert!(matches!(result, Err(TokenError::Service(ServiceFault::StaleSocket))), "{result:?}");
+        assert!(before.elapsed() < LIMIT / 2, "told at once, not when patience ends");
     });
 }

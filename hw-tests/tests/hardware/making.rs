@@ -109,6 +109,44 @@ fn a_management_key_of_ones_own_is_asked_for() {
 }
 
 #[test]
+fn management_keys_of_every_kind_are_proved_on_firmware_4() {
+    proves([4, 3, 0], &[(ManagementAlgorithm::TripleDes, 24)]);
+}
+
+#[test]
+fn management_keys_of_every_kind_are_proved_on_firmware_5_4() {
+    proves([5, 4, 3], &KINDS);
+}
+
+#[test]
+fn management_keys_of_every_kind_are_proved_on_firmware_5_7() {
+    proves([5, 7, 1], &KINDS);
+}
+
+const KINDS: [(ManagementAlgorithm, usize); 4] = [
+    (ManagementAlgorithm::Aes128, 16),
+    (ManagementAlgorithm::Aes192, 24),
+    (ManagementAlgorithm::Aes256, 32),
+    (ManagementAlgorithm::TripleDes, 24),
+];
+
+fn proves(firmware: [u8; 3], kinds: &[(ManagementAlgorithm, usize)]) {
+    const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+    with_card(firmware, |bench| {
+        for (algorithm, length) in kinds {
+            bench.card().wipe();
+            let mut token = own_token(SERIAL);
+            bench.card().set_management_key(*algorithm, &vec![0x5a; *length]);
+            let owner = Owner { secret: Some(&KEY[..2 * length]), ..Owner::default() };
+            let new = NewKey { touch_policy: TouchPolicy::Never, ..NewKey::recommended("key") };
+            let made = token.generate(&new, &owner);
+            assert!(made.is_ok(), "{algorithm:?}: {:?}", made.err());
+            assert_eq!(bench.card().object(PRINTED), None, "{algorithm:?} stays in its owner's keeping");
+        }
+    });
+}
+
+#[test]
 fn no_key_is_made_under_the_factory_pin() {
     with_card(FIRMWARE, |bench| {
         let mut token = token(SERIAL);

@@ -22,8 +22,8 @@ bench: ## measure libraries and the whole oracle, in a release build
 fuzz: ## feed damaged input to everything that reads bytes from outside (SECONDS_EACH=20)
 	@scripts/fuzz.sh $(ARGS)
 
-hw-test: ## run the token contract on the keys named in QUORATE_HW_SERIALS
-	@scripts/hw-test.sh $(ARGS)
+hw-test: ## erase the keys named in QUORATE_HW_SERIALS and run the token contract on them
+	@scripts/hw-test.sh
 
 build: ## install what is missing and build both programs
 	@scripts/build.sh build

@@ -9,11 +9,17 @@ bin=${CARGO_TARGET_DIR:-$PWD/target}/debug
 exec 2>&1
 work=$(mktemp -d "${TMPDIR:-/tmp}/quorate-demo.XXXXXX")
 oracle_pid=
+ask_pid=
+# Seconds that anything may take before the demo gives up, on a slow machine too.
+limit=${QUORATE_DEMO_LIMIT:-60}
 cleanup() {
-    if [[ -n $oracle_pid ]]; then
-        kill "$oracle_pid" 2>/dev/null || true
-        wait "$oracle_pid" 2>/dev/null || true
-    fi
+    local pid
+    for pid in $ask_pid $oracle_pid; do
+        # An oracle that does not want to end must not keep the demo from ending.
+        kill "$pid" 2>/dev/null || continue
+        timeout 10 tail --pid="$pid" -f /dev/null || kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     rm -rf -- "$work"
 }
 trap cleanup EXIT
@@ -42,17 +48,41 @@ as() {
 quietly_as() {
     local name=$1
     shift
-    XDG_CONFIG_HOME=$work/$name XDG_DATA_HOME=$work/$name XDG_RUNTIME_DIR=$work/$name "$bin/quorate" "$@"
+    local command=(env XDG_CONFIG_HOME="$work/$name" XDG_DATA_HOME="$work/$name" XDG_RUNTIME_DIR="$work/$name"
+        timeout "$limit" "$bin/quorate" "$@")
+    # In the background the process id that is kept must be that of the program, or ending it would leave the program behind.
+    ((BASHPID == $$)) || exec "${command[@]}"
+    "${command[@]}"
 }
-# Until FILE has a line with TEXT, for ten seconds at most.
+# What went wrong, and what every program that ran unseen has said.
+give_up() {
+    local file
+    printf 'demo: %s\n' "$1" >&2
+    for file in oracle.log *.out *.err; do
+        [[ -s $file ]] || continue
+        printf -- '-- %s\n' "$file" >&2
+        cat -- "$file" >&2
+    done
+    exit 1
+}
+# Until FILE has a line with TEXT, for LIMIT seconds at most.
 await() {
-    for _ in $(seq 200); do
-        grep -qs -- "$2" "$1" && return
+    local deadline=$((SECONDS + limit))
+    until grep -qs -- "$2" "$1"; do
+        ((SECONDS < deadline)) || give_up "nothing about \"$2\" in $1 within $limit s"
         sleep 0.05
     done
-    printf 'demo: nothing about %q in:\n' "$2" >&2
-    cat -- "$1" >&2
-    return 1
+}
+# Until the request that was started last has ended, well.
+await_ask() {
+    local status=0
+    wait "$ask_pid" || status=$?
+    ask_pid=
+    case $status in
+        0) ;;
+        124) give_up "who asks was still waiting after $limit s" ;;
+        *) give_up "who asks ended with $status" ;;
+    esac
 }
 
 say 'An oracle, on SQLite'
@@ -60,7 +90,7 @@ say 'An oracle, on SQLite'
 oracle_pid=$!
 await oracle.log 'listening on'
 url=$(sed -n 's/^listening on //p' oracle.log)
-fingerprint=$(curl -fsS "$url/.well-known/quorate" | jq -r .fingerprint)
+fingerprint=$(curl -fsS --max-time "$limit" "$url/.well-known/quorate" | jq -r .fingerprint)
 echo "$url, root key $fingerprint"
 
 say 'Players with a key each, and a spare colleague (soft tokens here; YubiKeys in earnest)'
@@ -84,12 +114,13 @@ for name in ann ben cho; do
 done
 
 say 'Ann needs a code and says why; Ben sees who asks, touches his key, and the code appears'
+# Every request has files of its own: in one that is used again, the invite of the last request may still be found.
 as ann ask tocs/ann.toc.age --reason 'rotate the billing alarm' >ask.out 2>ask.err &
 ask_pid=$!
 await ask.out '/s/'
 invite=$(grep -m1 -o 'http[^ ]*' ask.out)
 as ben join --yes "$invite"
-wait "$ask_pid"
+await_ask
 cat ask.err
 code=$(tail -n1 ask.out)
 expected=$(oathtool --totp -b "$secret")
@@ -132,7 +163,7 @@ ask_pid=$!
 await redeal.out '/s/'
 invite=$(grep -m1 -o 'http[^ ]*' redeal.out)
 as ben join --yes "$invite"
-wait "$ask_pid"
+await_ask
 cat redeal.err
 for name in dee ben; do
     as "$name" session fetch "$invite"
@@ -144,13 +175,13 @@ if as ann ask tocs/ann.toc.age --reason 'with the old Toc' --no-wait; then
     exit 1
 fi
 group=$(quietly_as dee toc list --json | jq -r '.group' | tail -n1)
-as dee ask "$group" --reason 'first day' >ask.out 2>ask.err &
+as dee ask "$group" --reason 'first day' >new.out 2>new.err &
 ask_pid=$!
-await ask.out '/s/'
-invite=$(grep -m1 -o 'http[^ ]*' ask.out)
+await new.out '/s/'
+invite=$(grep -m1 -o 'http[^ ]*' new.out)
 as ben join --yes "$invite"
-wait "$ask_pid"
-code=$(tail -n1 ask.out)
+await_ask
+code=$(tail -n1 new.out)
 expected=$(oathtool --totp -b "$secret")
 echo "code      $code"
 echo "oathtool  $expected"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the token contract on real keys. It writes to them, so it only touches the serial numbers that are named.
+# Runs the token contract on real keys. It erases them, so only those that are named, and only once their owner has agreed.
 set -euo pipefail
 here=$(dirname -- "${BASH_SOURCE[0]}")
 # shellcheck source=scripts/env.sh
@@ -7,7 +7,7 @@ source "$here/env.sh"
 # shellcheck source=scripts/need.sh
 source "$here/need.sh"
 
-[[ -n ${QUORATE_HW_SERIALS:-} ]] || die "name the keys that may be overwritten: QUORATE_HW_SERIALS=12345678 make hw-test"
-need "${need_build[@]}"
-export QUORATE_HW_SERIALS
-exec cargo test --locked -p quorate-hw-tests "$@" -- --include-ignored --test-threads 1
+[[ -n ${QUORATE_HW_SERIALS:-} ]] ||
+    die "name the keys that may be erased by the number on them: QUORATE_HW_SERIALS=12345678 make hw-test"
+need "${need_build[@]}" "${need_keys[@]}"
+exec cargo run --locked -p quorate-hw-tests --bin quorate-hw-test

@@ -8,9 +8,10 @@
         pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev)
     need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux /usr/bin/kill:procps)
     need_browser=(chromium:chromium chromedriver:chromium-driver)
+    need_keys=(/usr/sbin/pcscd:pcscd ykman:yubikey-manager)
     need_card=(/usr/sbin/pcscd:pcscd /usr/lib/pcsc/drivers/serial/libifdvpcd.so:vsmartcard-vpcd /sbin/ip:iproute2
         mount:mount opensc-tool:opensc ykman:yubikey-manager yubico-piv-tool:yubico-piv-tool
-        /usr/lib/gnupg/scdaemon:scdaemon udevadm:udev)
+        /usr/lib/gnupg/scdaemon:scdaemon udevadm:udev /usr/lib/polkit-1/polkitd:polkitd dbus-daemon:dbus-daemon)
     # Later grounds add their line here and to `test.sh`: the shared store (postgresql).
     need_shell_lint=(shellcheck:shellcheck)
     need_fuzz=(c++:g++)

@@ -1,12 +1,12 @@
 //! The grounds behind the smart-card service: virtual cards, and real keys that a person agreed to lose. Whoever pulls out,
 //! puts in, touches and wipes is a [`Hand`]: a virtual card's own, or a person's. It must not know the cards' insides.
 
-use std::io::{Write, stderr};
+use std::io::{Write, stderr, stdin};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quorate::token::readers::Readers;
+use quorate::token::readers::{Content, Readers};
 use quorate::token::yubikey::YubiKeys;
 use quorate::token::{Pin, PivToken, Puk, Touch};
 
@@ -47,15 +47,17 @@ impl Hand for Arc<VirtualCard> {
     }
 }
 
-/// The person at a real key, asked on stderr. What they do is seen by its effect.
+/// The person at a real key, asked on stderr. Taking it out and putting it in are seen by their effect; what they will do at
+/// the next touch is not, so they press Enter when they have read it.
 pub struct PersonsHand {
     serial: u32,
+    told: Option<Finger>,
 }
 
 impl PersonsHand {
     /// `serial` must have been agreed to: everything in the key's PIV application will be erased.
     pub fn new(serial: u32) -> Self {
-        Self { serial }
+        Self { serial, told: None }
     }
 
     fn ask(&self, what: &str) {
@@ -66,6 +68,13 @@ impl PersonsHand {
     fn is_there(&self) -> bool {
         matches!(YubiKeys::default().open(self.serial), Ok(Some(_)))
     }
+
+    /// The reader that it is in, by which other programs find it.
+    fn reader(&self) -> Option<String> {
+        let readers = YubiKeys::default().look().ok()?;
+        let holds = |content: &Content| matches!(content, Content::Token(token) if token.info().serial == self.serial);
+        readers.into_iter().find(|reader| holds(&reader.content)).map(|reader| reader.name)
+    }
 }
 
 impl Hand for PersonsHand {
@@ -73,9 +82,11 @@ impl Hand for PersonsHand {
         if !self.is_there() {
             self.insert();
         }
-        let serial = self.serial.to_string();
-        let status = Command::new("ykman").args(["--device", &serial, "piv", "reset", "--force"]).status();
-        assert!(status.is_ok_and(|status| status.success()), "ykman (package yubikey-manager) did not reset {serial}");
+        let reader = self.reader().expect("the key was just there");
+        let reset = Command::new("ykman").args(["--reader", &reader, "piv", "reset", "--force"]).output();
+        let reset = reset.expect("ykman (package yubikey-manager) is installed");
+        let said = String::from_utf8_lossy(&reset.stderr);
+        assert!(reset.status.success(), "ykman did not reset the key {} in {reader}: {said}", self.serial);
     }
 
     fn remove(&mut self) {
@@ -94,12 +105,17 @@ impl Hand for PersonsHand {
     }
 
     fn plan(&mut self, finger: Finger) {
-        match finger {
-            Finger::Touches => self.ask("touch it whenever it blinks"),
-            Finger::StaysAway => self.ask("do NOT touch it, blink as it may"),
-            Finger::Hesitates => self.ask("do not touch it until you are told to"),
-            Finger::PullsOut => self.ask("pull it out as soon as it blinks"),
+        if self.told.replace(finger) == Some(finger) {
+            return;
         }
+        self.ask(match finger {
+            Finger::Touches => "from now on touch it whenever it blinks; Enter when you have read this",
+            Finger::StaysAway => "from now on do NOT touch it, blink as it may; Enter when you have read this",
+            Finger::Hesitates => "do not touch it until you are told to; Enter when you have read this",
+            Finger::PullsOut => "from now on pull it out as soon as it blinks; Enter when you have read this",
+        });
+        let read = stdin().read_line(&mut String::new());
+        assert!(read.is_ok_and(|length| length > 0), "nobody is there to read this");
     }
 }
 

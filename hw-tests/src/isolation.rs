@@ -65,7 +65,8 @@ fn missing() -> Option<String> {
     (!missing.is_empty()).then(|| format!("{} not installed", missing.join(", ")))
 }
 
-fn is_root() -> bool {
+/// Whether this is root, of this machine or of one's own.
+pub fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output().expect("id runs");
     output.stdout.trim_ascii() == b"0"
 }

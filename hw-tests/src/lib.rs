@@ -7,5 +7,6 @@ pub mod card;
 pub mod contract;
 pub mod hardware;
 pub mod isolation;
+pub mod real_keys;
 pub mod service;
 pub mod soft;

@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034  # read by the scripts that source this
 {
-    # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file, else a command.
+    # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file or a pattern of files, else a command.
     need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
         pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev)
     need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux /usr/bin/kill:procps)
@@ -12,7 +12,8 @@
     need_card=(/usr/sbin/pcscd:pcscd /usr/lib/pcsc/drivers/serial/libifdvpcd.so:vsmartcard-vpcd /sbin/ip:iproute2
         mount:mount opensc-tool:opensc ykman:yubikey-manager yubico-piv-tool:yubico-piv-tool
         /usr/lib/gnupg/scdaemon:scdaemon udevadm:udev /usr/lib/polkit-1/polkitd:polkitd dbus-daemon:dbus-daemon)
-    # Later grounds add their line here and to `test.sh`: the shared store (postgresql).
+    # Debian keeps the server's programs out of the PATH; setpriv runs it as somebody who is not root.
+    need_store=('/usr/lib/postgresql/*/bin/initdb:postgresql' setpriv:util-linux)
     need_shell_lint=(shellcheck:shellcheck)
     need_fuzz=(c++:g++)
 }
@@ -22,7 +23,7 @@ need() {
     local pair probe missing=()
     for pair in "$@"; do
         probe=${pair%%:*}
-        if [[ $probe == */* ]]; then [[ -e $probe ]]; else command -v "$probe" >/dev/null; fi || missing+=("${pair#*:}")
+        if [[ $probe == */* ]]; then compgen -G "$probe" >/dev/null; else command -v "$probe" >/dev/null; fi || missing+=("${pair#*:}")
     done
     ((${#missing[@]})) || return 0
     command -v apt-get >/dev/null || die "missing: ${missing[*]} (Debian's names); install them, then run this again"

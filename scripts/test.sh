@@ -10,7 +10,7 @@ source "$here/need.sh"
 # shellcheck source=scripts/cargo-tool.sh
 source "$here/cargo-tool.sh"
 
-need "${need_build[@]}" "${need_peers[@]}" "${need_browser[@]}" "${need_card[@]}"
+need "${need_build[@]}" "${need_peers[@]}" "${need_browser[@]}" "${need_card[@]}" "${need_store[@]}"
 # Debian does not have it; the tests find it where age does.
 cargo_tool age-plugin-yubikey 0.5.1
 PATH=${tool%/*}:$PATH

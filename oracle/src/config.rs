@@ -76,7 +76,19 @@ settings! {
     "state" state: Option<PathBuf> = "",
         "Folder of keys and, unless `database` says otherwise, data. Unset: `$XDG_STATE_HOME/quorate`.";
     "database" database: Option<String> = "",
-        "Where data are kept, a URL. Unset: sqlite:STATE/quorate.db.";
+        "Where data are kept: a file as sqlite:FILE, or a server as `postgres://USER@HOST/NAME`. Unset: sqlite:STATE/quorate.db.";
+    "postgres.connections" postgres_connections: u32 = "16",
+        "Connections of this oracle to PostgreSQL at most, besides one that listens. All oracles' must fit the server's.";
+    "postgres.connect_seconds" postgres_connect_seconds: u32 = "3",
+        "Seconds that connecting to PostgreSQL may take, for each host of the URL.";
+    "postgres.wait_seconds" postgres_wait_seconds: u32 = "2",
+        "Seconds that a request may wait for a free connection to PostgreSQL. Then it is answered 503.";
+    "postgres.statement_seconds" postgres_statement_seconds: u32 = "3",
+        "Seconds that PostgreSQL may take for one statement, locks included.";
+    "postgres.operation_seconds" postgres_operation_seconds: u32 = "8",
+        "Seconds that PostgreSQL may take for all that one step of a request needs, tries on other connections included.";
+    "postgres.ca" postgres_ca: Option<PathBuf> = "",
+        "PEM file of the certificates that vouch for PostgreSQL. Unset: those of the system.";
     "name" name: String = "quorate oracle",
         "What this oracle calls itself on its pages.";
     "listen" listen: SocketAddr = "127.0.0.1:8080",
@@ -242,6 +254,11 @@ impl Config {
             ("limits.write_seconds", self.write_seconds),
             ("crypto.queue", self.crypto_queue),
             ("invite.days", self.invite_days),
+            ("postgres.connections", self.postgres_connections),
+            ("postgres.connect_seconds", self.postgres_connect_seconds),
+            ("postgres.wait_seconds", self.postgres_wait_seconds),
+            ("postgres.statement_seconds", self.postgres_statement_seconds),
+            ("postgres.operation_seconds", self.postgres_operation_seconds),
             ("redeal.keep_days", self.redeal_keep_days),
             ("sessions.pending_seconds", self.session_pending_seconds),
         ];

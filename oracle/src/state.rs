@@ -6,13 +6,14 @@ use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
 use crate::service::sessions::{self, Sessions};
-use crate::store::Store;
+use crate::store::{Store, StoreOptions};
 use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Where random bytes come from.
@@ -150,7 +151,7 @@ impl AppState {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StateError> {
         let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
-        let store = Store::open(&config.database_url()?).await?;
+        let store = Store::open_with(&config.database_url()?, StoreOptions::from(&config)).await?;
         check_root_secret(&store, &keys).await?;
         let threads = match config.crypto_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -202,6 +203,21 @@ impl AppState {
     /// A receiver that turns true when the oracle stops, for streams that outlive a request.
     pub fn shutdown(&self) -> watch::Receiver<bool> {
         self.shutdown.subscribe()
+    }
+}
+
+impl From<&Config> for StoreOptions {
+    fn from(config: &Config) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Self {
+            connections: config.postgres_connections as usize,
+            connect: seconds(config.postgres_connect_seconds),
+            wait: seconds(config.postgres_wait_seconds),
+            statement: seconds(config.postgres_statement_seconds),
+            operation: seconds(config.postgres_operation_seconds),
+            ca: config.postgres_ca.clone(),
+            ..Self::default()
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod events;
 mod migrations;
+mod postgres;
 mod redeals;
 mod rows;
 mod sessions;
@@ -19,11 +20,16 @@ mod settings;
 mod sqlite;
 mod tocs;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::broadcast;
 
-use self::{engine::Act, sqlite::Sqlite};
+use self::{engine::Act, postgres::Postgres, sqlite::Sqlite};
 pub use self::{
     error::{EngineError, StoreError},
     rows::{
@@ -36,20 +42,45 @@ pub use self::{
 /// Changes that a watcher may be behind before it must look for itself.
 const NOTICES: usize = 1024;
 
-/// How the embedded engine shares its work.
+/// The notice that names no session: anything may have changed, so look for yourself.
+pub const EVERYTHING: &str = "";
+
+/// The bounds of an engine.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// Operations that share a commit at most.
+    /// Embedded: operations that share a commit at most.
     pub max_batch: usize,
-    /// Operations that may wait for the writer, and for the readers; more are refused as [`StoreError::Busy`].
+    /// Operations that may wait; more are refused as [`StoreError::Busy`]. Embedded: for the writer, and for the readers.
     pub queue: usize,
-    /// Read-only connections.
+    /// Embedded: read-only connections.
     pub readers: usize,
+    /// Shared: connections for operations at most; there is one more that listens.
+    pub connections: usize,
+    /// Shared: how long making a connection may take.
+    pub connect: Duration,
+    /// Shared: how long an operation may wait for a free connection.
+    pub wait: Duration,
+    /// Shared: how long one statement may take, locks included.
+    pub statement: Duration,
+    /// Shared: how long an operation may take with all that it waits for and every time that it is run again.
+    pub operation: Duration,
+    /// Shared: PEM file of the certificates that vouch for the server; otherwise the system's.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { max_batch: 256, queue: 1024, readers: 4 }
+        Self {
+            max_batch: 256,
+            queue: 1024,
+            readers: 4,
+            connections: 16,
+            connect: Duration::from_secs(3),
+            wait: Duration::from_secs(2),
+            statement: Duration::from_secs(3),
+            operation: Duration::from_secs(8),
+            ca: None,
+        }
     }
 }
 
@@ -70,12 +101,14 @@ pub struct Store {
 }
 
 enum Engine {
+    Postgres(Postgres),
     Sqlite(Sqlite),
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.engine {
+            Engine::Postgres(_) => f.write_str("Store(postgres)"),
             Engine::Sqlite(_) => f.write_str("Store(sqlite)"),
         }
     }
@@ -83,7 +116,8 @@ impl fmt::Debug for Store {
 
 impl Store {
     /// Opens the database that a URL names: `sqlite:PATH` makes the file in an existing folder when it is not there;
-    /// `sqlite::memory:` is gone when the store is.
+    /// `sqlite::memory:` is gone when the store is; `postgres://USER@HOST/NAME` is a server's, with its tables made when
+    /// they are not there.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::open_with(url, StoreOptions::default()).await
     }
@@ -102,13 +136,14 @@ impl Store {
                 };
                 Engine::Sqlite(tokio::task::spawn_blocking(open).await.unwrap_or(Err(StoreError::Panicked))?)
             }
+            "postgres" | "postgresql" => Engine::Postgres(Postgres::open(url, &options, notices.clone()).await?),
             _ => return Err(StoreError::UnknownScheme { scheme: scheme.to_owned() }),
         };
         Ok(Self { engine: Arc::new(engine), notices })
     }
 
-    /// Ids of sessions in which something changed, each after the commit of the change. A receiver that lagged must
-    /// look for itself.
+    /// Ids of sessions in which something changed, each after the commit of the change, or [`EVERYTHING`]. A receiver
+    /// that lagged must look for itself. A node that died may have told nobody, so look now and then without a notice.
     pub fn notices(&self) -> broadcast::Receiver<Arc<str>> {
         self.notices.subscribe()
     }
@@ -117,7 +152,7 @@ impl Store {
 
     /// Makes a session with its first Toc and event.
     pub async fn insert_session(&self, new: NewSession) -> Result<InsertOutcome, StoreError> {
-        self.write(new, |tx, new| Box::pin(sessions::insert(tx, new))).await
+        self.write(&new.source.clone(), new, |tx, new| Box::pin(sessions::insert(tx, new))).await
     }
 
     /// The session of that id, closed or not.
@@ -143,7 +178,7 @@ impl Store {
 
     /// Closes a session, removes its Tocs and empties what is sealed in it. False when it was closed or is unknown.
     pub async fn close(&self, id: &str, closed_as: ClosedAs, now: i64, event: NewEvent) -> Result<bool, StoreError> {
-        self.write((id.to_owned(), closed_as, now, event), |tx, (id, closed_as, now, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), closed_as, now, event), |tx, (id, closed_as, now, event)| {
             Box::pin(sessions::close(tx, id, *closed_as, *now, event))
         })
         .await
@@ -153,7 +188,7 @@ impl Store {
     /// but with a notice), removes those closed for `grace_ms` milliseconds, forgets proofs that expired. A redeal stays
     /// until every new player has signed receipt, but not beyond `redeal_ms` milliseconds.
     pub async fn sweep(&self, now: i64, grace_ms: i64, redeal_ms: i64, batch: i64) -> Result<Swept, StoreError> {
-        self.write((now, grace_ms, redeal_ms, batch), |tx, (now, grace_ms, redeal_ms, batch)| {
+        self.write(b"sweep", (now, grace_ms, redeal_ms, batch), |tx, (now, grace_ms, redeal_ms, batch)| {
             Box::pin(sessions::sweep(tx, *now, *grace_ms, *redeal_ms, *batch))
         })
         .await
@@ -192,9 +227,11 @@ impl Store {
         provisional_cap: i64,
         event: NewEvent,
     ) -> Result<TocOutcome, StoreError> {
-        self.write((id.to_owned(), toc, now, provisional_cap, event), |tx, (id, toc, now, cap, event)| {
-            Box::pin(tocs::put(tx, id, toc, *now, *cap, event))
-        })
+        self.write(
+            id.as_bytes(),
+            (id.to_owned(), toc, now, provisional_cap, event),
+            |tx, (id, toc, now, cap, event)| Box::pin(tocs::put(tx, id, toc, *now, *cap, event)),
+        )
         .await
     }
 
@@ -206,7 +243,7 @@ impl Store {
         now: i64,
         event: NewEvent,
     ) -> Result<u64, StoreError> {
-        self.write((id.to_owned(), digests, now, event), |tx, (id, digests, now, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), digests, now, event), |tx, (id, digests, now, event)| {
             Box::pin(tocs::drop_false(tx, id, digests, *now, event))
         })
         .await
@@ -214,7 +251,7 @@ impl Store {
 
     /// Records that a player said no.
     pub async fn deny(&self, id: &str, x: u8, now: i64, event: NewEvent) -> Result<DenyOutcome, StoreError> {
-        self.write((id.to_owned(), x, now, event), |tx, (id, x, now, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), x, now, event), |tx, (id, x, now, event)| {
             Box::pin(tocs::deny(tx, id, *x, *now, event))
         })
         .await
@@ -231,7 +268,7 @@ impl Store {
         if let Some(again) = again {
             return Ok(again);
         }
-        self.write((id.to_owned(), step, now, event), |tx, (id, step, now, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), step, now, event), |tx, (id, step, now, event)| {
             Box::pin(codes::take(tx, id, *step, *now, event))
         })
         .await
@@ -240,7 +277,7 @@ impl Store {
     /// Counts a failed attempt to open Tocs. Number `cap` closes the session as exhausted, with the event; no other
     /// writes one. Gives the count; a closed session's does not grow, an unknown one's is 0.
     pub async fn record_failure(&self, id: &str, cap: i64, now: i64, event: NewEvent) -> Result<i64, StoreError> {
-        self.write((id.to_owned(), cap, now, event), |tx, (id, cap, now, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), cap, now, event), |tx, (id, cap, now, event)| {
             Box::pin(codes::fail(tx, id, *cap, *now, event))
         })
         .await
@@ -257,7 +294,7 @@ impl Store {
         tocs: Vec<(u8, Vec<u8>)>,
         event: NewEvent,
     ) -> Result<bool, StoreError> {
-        self.write((id.to_owned(), redeal, tocs, event), |tx, (id, redeal, tocs, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), redeal, tocs, event), |tx, (id, redeal, tocs, event)| {
             Box::pin(redeals::finish(tx, id, redeal, tocs, event))
         })
         .await
@@ -270,7 +307,7 @@ impl Store {
 
     /// Records a new player's receipt and drops the sealed Toc; with a threshold of receipts the old group is refused.
     pub async fn receive(&self, id: &str, x: u8, at: i64, event: NewEvent) -> Result<ReceiveOutcome, StoreError> {
-        self.write((id.to_owned(), x, at, event), |tx, (id, x, at, event)| {
+        self.write(id.as_bytes(), (id.to_owned(), x, at, event), |tx, (id, x, at, event)| {
             Box::pin(redeals::receive(tx, id, *x, *at, event))
         })
         .await
@@ -285,38 +322,59 @@ impl Store {
 
     /// Puts a setting unless it has a value; gives the value in force.
     pub async fn put_setting_if_absent(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        self.write((name.to_owned(), value), |tx, (name, value)| Box::pin(settings::put_if_absent(tx, name, value)))
-            .await
+        self.write(name.as_bytes(), (name.to_owned(), value), |tx, (name, value)| {
+            Box::pin(settings::put_if_absent(tx, name, value))
+        })
+        .await
     }
 
     /// Whether the store can be read and its writer answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.read((), |tx, ()| Box::pin(async move { tx.first("SELECT 1", &[]).await.map(drop) })).await?;
-        self.write((), |_, ()| Box::pin(async { Ok(()) })).await
+        self.write(b"ping", (), |tx, ()| Box::pin(settings::touch(tx))).await
+    }
+
+    /// The store's own clock in Unix milliseconds; `None` when it has no other than this machine's.
+    pub async fn now(&self) -> Result<Option<i64>, StoreError> {
+        match &*self.engine {
+            Engine::Postgres(postgres) => postgres.now().await.map(Some),
+            Engine::Sqlite(_) => Ok(None),
+        }
     }
 
     /// What the writer has done since the start.
     pub fn counts(&self) -> WriterCounts {
         match &*self.engine {
+            Engine::Postgres(postgres) => postgres.counts(),
             Engine::Sqlite(sqlite) => sqlite.counts(),
         }
     }
 
     /// Finishes what is waiting and closes the database; whatever comes later gets [`StoreError::Stopped`].
     pub async fn shutdown(&self) {
-        let engine = Arc::clone(&self.engine);
-        let stop = move || match &*engine {
-            Engine::Sqlite(sqlite) => sqlite.shut_down(),
-        };
-        drop(tokio::task::spawn_blocking(stop).await);
+        match &*self.engine {
+            Engine::Postgres(postgres) => postgres.shut_down().await,
+            Engine::Sqlite(_) => {
+                let engine = Arc::clone(&self.engine);
+                let stop = move || {
+                    if let Engine::Sqlite(sqlite) = &*engine {
+                        sqlite.shut_down();
+                    }
+                };
+                drop(tokio::task::spawn_blocking(stop).await);
+            }
+        }
     }
 
-    async fn write<I, T>(&self, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    /// Has an operation done. `lane` names what it and others would meet in, such as a session's id.
+    async fn write<I, T>(&self, lane: &[u8], input: I, act: Act<I, T>) -> Result<T, StoreError>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
         match &*self.engine {
+            Engine::Postgres(postgres) => postgres.write(lane, input, act).await,
+            // The one writer takes them one after the other anyway.
             Engine::Sqlite(sqlite) => sqlite.write(input, act).await,
         }
     }
@@ -327,6 +385,7 @@ impl Store {
         T: Send + 'static,
     {
         match &*self.engine {
+            Engine::Postgres(postgres) => postgres.read(input, act).await,
             Engine::Sqlite(sqlite) => sqlite.read(input, act).await,
         }
     }

@@ -6,9 +6,15 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 28] = [
+const OTHER: [(&str, &str); 34] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
+    ("postgres.connections", "5"),
+    ("postgres.connect_seconds", "4"),
+    ("postgres.wait_seconds", "5"),
+    ("postgres.statement_seconds", "6"),
+    ("postgres.operation_seconds", "7"),
+    ("postgres.ca", "/tmp/ca.pem"),
     ("name", "oracle of Delphi"),
     ("listen", "127.0.0.1:9999"),
     ("url", "https://oracle.example/prod"),

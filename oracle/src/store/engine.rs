@@ -162,6 +162,10 @@ pub(crate) trait Tx: Send {
     /// Runs a query, or a statement with `RETURNING`, and gives all its rows.
     fn query<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>>;
 
+    /// Runs a statement of which nobody needs to know more than that it went well, before the next one or the commit at
+    /// the latest: an engine far away need not be waited for. Its error may come out there.
+    fn defer<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Has everyone who watches told, after the commit and only then, that something changed in a session.
     fn notify<'a>(&'a mut self, session_id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 }

@@ -11,6 +11,12 @@ pub enum StoreError {
     /// Too much is waiting already; try again shortly.
     #[error("the store is busy: its queue is full")]
     Busy,
+    /// The operation met others so often that it gave up; try again shortly.
+    #[error("the store is busy: the operation lost against others {tries} times")]
+    Contended {
+        /// How often it was tried.
+        tries: u32,
+    },
     /// Whatever the engine said that has no variant of its own.
     #[error("the database failed while {doing}")]
     Engine {
@@ -68,6 +74,9 @@ pub enum StoreError {
     /// The operation itself failed in a way that nobody foresaw.
     #[error("an operation of the store panicked")]
     Panicked,
+    /// The store takes no writes: a standby, or switched so by its operator.
+    #[error("the database is read-only")]
+    ReadOnly,
     /// A row does not hold what the schema promises: the database was altered by something else.
     #[error("a stored row is damaged: column {column} is not {expected}")]
     Row {
@@ -76,14 +85,29 @@ pub enum StoreError {
         /// What it should have been.
         expected: &'static str,
     },
+    /// No answer in time. What was asked may have been done all the same.
+    #[error("the database did not answer in time")]
+    Slow,
     /// The store was shut down, or its writer died.
     #[error("the store has stopped")]
     Stopped,
     /// No engine is known for such a URL.
-    #[error("unknown kind of database '{scheme}': the URL must start with sqlite:")]
+    #[error("unknown kind of database '{scheme}': the URL must start with sqlite: or postgres:")]
     UnknownScheme {
         /// What stood before the colon; the rest may hold a password and is not repeated.
         scheme: String,
+    },
+    /// No connection to the database server, or it broke. What was under way may have been done all the same.
+    #[error("the database is out of reach")]
+    Unreachable {
+        /// Why.
+        source: EngineError,
+    },
+    /// The database's URL, or what belongs to it, cannot be used. The URL is not repeated: it may hold a password.
+    #[error("the database's URL cannot be used")]
+    Url {
+        /// Why.
+        source: EngineError,
     },
 }
 

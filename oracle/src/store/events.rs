@@ -14,7 +14,7 @@ pub(super) async fn append(
     at: i64,
     event: &NewEvent,
 ) -> Result<(), StoreError> {
-    tx.execute(
+    tx.defer(
         "INSERT INTO events (session, seq, at, kind, sealed)
          VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE session = $1), $2, $3, $4)",
         &[number.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],

@@ -32,16 +32,30 @@ pub(super) struct Applied {
     pub(super) checksum: Digest,
 }
 
-/// The steps for the embedded engine.
-pub(super) const SQLITE: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "sessions",
-        needs: 1,
-        sql: include_str!("../../migrations/sqlite/0001_sessions.sql"),
-    },
-    Migration { version: 2, name: "bounds", needs: 1, sql: include_str!("../../migrations/sqlite/0002_bounds.sql") },
-];
+/// The histories of all engines from one list, so that a step has the same number, name and `needs` in each.
+macro_rules! histories {
+    ($( $version:literal $name:literal needs $needs:literal in $file:literal; )*) => {
+        /// The steps for the embedded engine.
+        pub(super) const SQLITE: &[Migration] = &[ $( Migration {
+            version: $version,
+            name: $name,
+            needs: $needs,
+            sql: include_str!(concat!("../../migrations/sqlite/", $file)),
+        }, )* ];
+        /// The same steps for `PostgreSQL`.
+        pub(super) const POSTGRES: &[Migration] = &[ $( Migration {
+            version: $version,
+            name: $name,
+            needs: $needs,
+            sql: include_str!(concat!("../../migrations/postgres/", $file)),
+        }, )* ];
+    };
+}
+
+histories! {
+    1 "sessions" needs 1 in "0001_sessions.sql";
+    2 "bounds" needs 1 in "0002_bounds.sql";
+}
 
 /// The steps that a database still needs, or why this program must not touch it.
 pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration], StoreError> {
@@ -62,7 +76,7 @@ pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::{Applied, Migration, SQLITE, pending};
+    use super::{Applied, Migration, POSTGRES, SQLITE, pending};
     use crate::store::StoreError;
 
     const KNOWN: &[Migration] = &[
@@ -103,10 +117,42 @@ mod tests {
     }
 
     #[test]
-    fn the_history_has_no_gap_and_asks_for_nothing_it_does_not_bring() {
-        for (place, migration) in (1..).zip(SQLITE) {
-            assert_eq!(migration.version, place, "{}", migration.name);
-            assert!(migration.needs <= migration.version, "{}", migration.name);
+    fn the_histories_have_no_gap_and_ask_for_nothing_they_do_not_bring() {
+        for history in [SQLITE, POSTGRES] {
+            for (place, migration) in (1..).zip(history) {
+                assert_eq!(migration.version, place, "{}", migration.name);
+                assert!(migration.needs <= migration.version, "{}", migration.name);
+            }
+        }
+    }
+
+    /// Every table and index with its columns, by step, as far as a text tells.
+    #[test]
+    fn the_histories_make_the_same_tables() {
+        fn made(migration: &Migration) -> Vec<String> {
+            let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let mut table = String::new();
+            let mut made = Vec::new();
+            for line in migration.sql.lines().map(|line| line.split("--").next().unwrap_or_default()) {
+                let words = words(line);
+                match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                    ["CREATE", "TABLE", name, ..] => table = (*name).to_owned(),
+                    ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => made.push(words.join(" ")),
+                    ["ALTER", "TABLE", name, _, "COLUMN", column, ..] => made.push(format!("{name}.{column}")),
+                    [")" | ");", ..] => table.clear(),
+                    [column, ..] if !table.is_empty() => made.push(format!("{table}.{column}")),
+                    _ => {}
+                }
+            }
+            made
+        }
+        let names = |history: &[Migration]| -> Vec<_> {
+            history.iter().map(|step| (step.version, step.name, step.needs)).collect()
+        };
+        assert_eq!(names(SQLITE), names(POSTGRES));
+        for (sqlite, postgres) in SQLITE.iter().zip(POSTGRES) {
+            assert!(!made(sqlite).is_empty());
+            assert_eq!(made(sqlite), made(postgres), "step {}", sqlite.version);
         }
     }
 }

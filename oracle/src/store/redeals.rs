@@ -28,7 +28,7 @@ pub(super) async fn finish(
         return Ok(false);
     }
     let Some(number) = sessions::shut(tx, id, ClosedAs::Redealt, redeal.at).await? else { return Ok(false) };
-    tx.execute(
+    tx.defer(
         "INSERT INTO redeals (session, old_group, new_group, threshold, at, sealed)
          VALUES ($1, $2, $3, $4, $5, $6)",
         &[
@@ -42,7 +42,7 @@ pub(super) async fn finish(
     )
     .await?;
     for (x, sealed) in tocs {
-        tx.execute(
+        tx.defer(
             "INSERT INTO redeal_tocs (session, x, sealed) VALUES ($1, $2, $3)",
             &[number.into(), (*x).into(), sealed.as_slice().into()],
         )
@@ -99,9 +99,9 @@ pub(super) async fn receive(
 }
 
 async fn complete(tx: &mut dyn Tx, id: &str, number: i64, redeal: &RedealRow, at: i64) -> Result<(), StoreError> {
-    tx.execute("UPDATE redeals SET completed_at = $1 WHERE session = $2", &[at.into(), number.into()]).await?;
+    tx.defer("UPDATE redeals SET completed_at = $1 WHERE session = $2", &[at.into(), number.into()]).await?;
     if let Some(old) = &redeal.old_group {
-        tx.execute(
+        tx.defer(
             "INSERT INTO refused_groups (group_fp, at, session_id) VALUES ($1, $2, $3)
              ON CONFLICT (group_fp) DO NOTHING",
             &[old.into(), at.into(), id.into()],

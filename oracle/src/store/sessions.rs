@@ -25,7 +25,7 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
     if !count_source(tx, &new.source, new.source_cap).await? {
         if let Some(once) = &new.once {
             // Refused requests leave nothing behind: the same proof serves when there is room again.
-            tx.execute("DELETE FROM used WHERE digest = $1", &[(&once.digest).into()]).await?;
+            tx.defer("DELETE FROM used WHERE digest = $1", &[(&once.digest).into()]).await?;
         }
         return Ok(InsertOutcome::SourceFull);
     }
@@ -112,10 +112,10 @@ pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i6
         .await?;
     let Some(closed) = closed else { return Ok(None) };
     let (number, source): (i64, Value) = (closed.int(0)?, (&closed.digest(1)?).into());
-    tx.execute("DELETE FROM tocs WHERE session = $1", &[number.into()]).await?;
+    tx.defer("DELETE FROM tocs WHERE session = $1", &[number.into()]).await?;
     let last = tx.execute("DELETE FROM sources WHERE source = $1 AND open <= 1", std::slice::from_ref(&source)).await?;
     if last == 0 {
-        tx.execute("UPDATE sources SET open = open - 1 WHERE source = $1", &[source]).await?;
+        tx.defer("UPDATE sources SET open = open - 1 WHERE source = $1", &[source]).await?;
     }
     tx.notify(id).await?;
     Ok(Some(number))

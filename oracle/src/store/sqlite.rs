@@ -133,14 +133,25 @@ struct SqliteTx<'a> {
     touched: &'a mut Vec<Arc<str>>,
 }
 
+impl SqliteTx<'_> {
+    fn run(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let changed = self.connection.prepare_cached(sql).and_then(|mut it| it.execute(params_from_iter(values)));
+        changed.map(|rows| rows as u64).map_err(|cause| failed("running a statement", cause))
+    }
+}
+
 impl Tx for SqliteTx<'_> {
     fn execute<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let changed = self.connection.prepare_cached(sql).and_then(|mut it| it.execute(params_from_iter(values)));
-        ready(changed.map(|rows| rows as u64).map_err(|cause| failed("running a statement", cause))).boxed()
+        ready(self.run(sql, values)).boxed()
     }
 
     fn query<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         ready(query(self.connection, sql, values)).boxed()
+    }
+
+    fn defer<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<(), StoreError>> {
+        // Nothing is nearer than here.
+        ready(self.run(sql, values).map(drop)).boxed()
     }
 
     fn notify<'a>(&'a mut self, session_id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -44,7 +44,7 @@ pub(super) async fn put(
     }
     let mut outcome = TocOutcome::Stored;
     if earlier.is_some() {
-        tx.execute("DELETE FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), toc.x.into()])
+        tx.defer("DELETE FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), toc.x.into()])
             .await?;
         outcome = TocOutcome::Replaced;
     }
@@ -60,7 +60,7 @@ pub(super) async fn insert(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result
 
 /// As [`insert`], after so many replacements of the player's earlier ones.
 async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64) -> Result<(), StoreError> {
-    tx.execute(
+    tx.defer(
         "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, replaced)
          VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6, $7)",
         &[
@@ -73,8 +73,7 @@ async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64)
             replaced.into(),
         ],
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 /// The Tocs of a session in order of arrival.

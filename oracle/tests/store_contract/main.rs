@@ -6,6 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
 mod codes;
+#[path = "../support/postgres.rs"]
+#[expect(dead_code, reason = "shared with tests that kill it")]
+mod postgres;
 mod redeals;
 mod rows;
 mod sessions;
@@ -27,10 +30,26 @@ async fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
     store.shutdown().await;
 }
 
+/// The same on an empty database of a real server.
+async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
+    let Some(server) = postgres::shared() else { return };
+    let store = Store::open(&server.url(&server.database().await)).await.unwrap();
+    test(store.clone()).await;
+    store.shutdown().await;
+}
+
 /// Makes a test of each part of the contract, on each engine.
 macro_rules! on_every_engine {
     ($($part:ident :: $test:ident),* $(,)?) => {
-        mod sqlite {
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::on_postgres(super::$part::$test).await;
+                }
+            )*
+        }
+        mod on_sqlite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {

@@ -5,6 +5,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Path};
 use crate::service::sessions::{Place, Sessions};
 use crate::state::AppState;
+use crate::store::EVERYTHING;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
@@ -100,7 +101,7 @@ impl Watch {
                 () = &mut deadline => return Some(()),
                 _stopping = self.stop.wait_for(|stopping| *stopping) => return None,
                 notice = self.notices.recv() => match notice {
-                    Ok(id) if *id == *self.id => return Some(()),
+                    Ok(id) if *id == *self.id || *id == *EVERYTHING => return Some(()),
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => return Some(()),
                     Err(RecvError::Closed) => return None,

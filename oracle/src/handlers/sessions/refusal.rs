@@ -57,7 +57,7 @@ fn over(why: ClosedAs) -> &'static str {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy => Self::overloaded().because(error),
+            StoreError::Busy | StoreError::Contended { .. } => Self::overloaded().because(error),
             error => Self::unavailable(error),
         }
     }

@@ -84,7 +84,7 @@ impl Gate {
             type Doors = (Mutex<Receiver<()>>, Mutex<Option<tokio::sync::oneshot::Sender<()>>>);
             let doors: Doors = (Mutex::new(opened), Mutex::new(Some(inside)));
             store
-                .write(doors, |_, (opened, inside)| {
+                .write(b"", doors, |_, (opened, inside)| {
                     Box::pin(async move {
                         inside.lock().unwrap().take().unwrap().send(()).unwrap();
                         opened.lock().unwrap().recv().unwrap();
@@ -162,9 +162,9 @@ async fn an_operation_that_fails_does_not_undo_its_neighbours() {
     let gate = Gate::hold(store).await;
     let waiting = queue(vec![
         store.insert_session(session("before")).boxed(),
-        store.write((), |tx, ()| Box::pin(write_and_fail(tx))).boxed(),
+        store.write(b"", (), |tx, ()| Box::pin(write_and_fail(tx))).boxed(),
         store.insert_session(session("between")).boxed(),
-        store.write((), |tx, ()| Box::pin(write_and_panic(tx))).boxed(),
+        store.write(b"", (), |tx, ()| Box::pin(write_and_panic(tx))).boxed(),
         store.insert_session(session("after")).boxed(),
     ]);
     gate.open().await.unwrap();
@@ -194,7 +194,7 @@ async fn a_commit_that_fails_is_nobodys_success() {
     let mut notices = store.notices();
     let gate = Gate::hold(store).await;
     let mut operations = inserts(store, 10);
-    operations.insert(5, store.write((), |tx, ()| Box::pin(orphan(tx))).boxed());
+    operations.insert(5, store.write(b"", (), |tx, ()| Box::pin(orphan(tx))).boxed());
     let waiting = queue(operations);
     assert!(gate.open().await.is_err(), "the gate's own operation was in that transaction, too");
     for outcome in join_all(waiting).await {
@@ -209,7 +209,10 @@ async fn a_commit_that_fails_is_nobodys_success() {
 async fn a_full_disk_is_an_error_and_not_an_end() {
     /// The engine's own bound answers like a disk without room.
     async fn room(store: &Store, pragma: &'static str) {
-        store.write(pragma, |tx, pragma| Box::pin(async move { tx.query(pragma, &[]).await.map(drop) })).await.unwrap();
+        store
+            .write(b"", pragma, |tx, pragma| Box::pin(async move { tx.query(pragma, &[]).await.map(drop) }))
+            .await
+            .unwrap();
     }
     let ground = boundless().await;
     let store = &ground.store;

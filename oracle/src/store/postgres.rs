@@ -1,0 +1,269 @@
+//! The shared engine: `PostgreSQL`, or whatever speaks its protocol. Every operation is one transaction on a connection of
+//! a bounded pool, isolated as if it were alone (`SERIALIZABLE`), and run again when it lost against others or when its
+//! connection broke before the commit was asked for. Everything has a bound: see `docs/cluster.md`.
+//!
+//! Knows no table but `schema_migrations`.
+
+mod connect;
+mod failure;
+mod lanes;
+mod migrate;
+mod notify;
+mod tx;
+mod values;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::{Object, Pool};
+use tokio::sync::{Semaphore, TryAcquireError, broadcast};
+
+use self::{connect::Connector, failure::Failure, lanes::Lanes, notify::Notifier, tx::PostgresTx};
+use super::{
+    StoreOptions, WriterCounts,
+    engine::Act,
+    error::StoreError,
+    migrations::{self, Migration},
+};
+
+/// Times that an operation is run again on another connection.
+const RECONNECTIONS: u32 = 4;
+/// Times that it is run again because it lost.
+const DEFEATS: u32 = 100;
+/// The longest pause before it is run again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// An open database.
+pub(super) struct Postgres(Arc<Shared>);
+
+struct Shared {
+    pool: Pool,
+    lanes: Lanes,
+    notifier: Notifier,
+    /// A place for each operation that is under way or waits.
+    room: Arc<Semaphore>,
+    places: u32,
+    operation: Duration,
+    commits: AtomicU64,
+    jobs: AtomicU64,
+}
+
+/// What an operation does to the database.
+enum Kind {
+    Reads,
+    /// With the lane that it takes.
+    Writes(Vec<u8>),
+}
+
+impl Postgres {
+    /// Connects, brings the schema up to date and listens to the other nodes.
+    pub(super) async fn open(
+        url: &str,
+        options: &StoreOptions,
+        notices: broadcast::Sender<Arc<str>>,
+    ) -> Result<Self, StoreError> {
+        Self::open_knowing(migrations::POSTGRES, url, options, notices).await
+    }
+
+    /// The same for a program that knows another history.
+    async fn open_knowing(
+        known: &[Migration],
+        url: &str,
+        options: &StoreOptions,
+        notices: broadcast::Sender<Arc<str>>,
+    ) -> Result<Self, StoreError> {
+        let connector = Connector::new(url, options)?;
+        let (notifier, pool) = prepare(&connector, known, options, notices).await.map_err(Failure::into_error)?;
+        let places = u32::try_from(options.queue.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX >> 4);
+        Ok(Self(Arc::new(Shared {
+            pool,
+            lanes: Lanes::new(),
+            notifier,
+            room: Arc::new(Semaphore::new(places as usize)),
+            places,
+            operation: options.operation,
+            commits: AtomicU64::new(0),
+            jobs: AtomicU64::new(0),
+        })))
+    }
+
+    /// Has an operation done, after others of the same lane. It is done even when the caller does not wait for it.
+    pub(super) async fn write<I, T>(&self, lane: &[u8], input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.run(Kind::Writes(lane.to_vec()), input, act).await
+    }
+
+    /// Has an operation that only reads done on one state of the database.
+    pub(super) async fn read<I, T>(&self, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.run(Kind::Reads, input, act).await
+    }
+
+    /// The server's clock, in Unix milliseconds.
+    pub(super) async fn now(&self) -> Result<i64, StoreError> {
+        self.read((), |tx, ()| {
+            Box::pin(async move {
+                let now = tx.first("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)", &[]).await?;
+                now.ok_or(StoreError::Row { column: 0, expected: "a time" })?.int(0)
+            })
+        })
+        .await
+    }
+
+    pub(super) fn counts(&self) -> WriterCounts {
+        WriterCounts { commits: self.0.commits.load(Ordering::Relaxed), jobs: self.0.jobs.load(Ordering::Relaxed) }
+    }
+
+    /// Finishes what is under way and closes the connections.
+    pub(super) async fn shut_down(&self) {
+        let shared = &self.0;
+        // Nobody gets a place any more; those who have one give it back in time.
+        drop(tokio::time::timeout(shared.operation, shared.room.acquire_many(shared.places)).await);
+        shared.room.close();
+        shared.pool.close();
+    }
+
+    async fn run<I, T>(&self, kind: Kind, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let shared = Arc::clone(&self.0);
+        let place = Arc::clone(&shared.room).try_acquire_owned().map_err(|refused| match refused {
+            TryAcquireError::NoPermits => StoreError::Busy,
+            TryAcquireError::Closed => StoreError::Stopped,
+        })?;
+        // A task of its own, so that a caller who goes away leaves neither half an operation nor a connection in the middle
+        // of one behind.
+        let task = tokio::spawn(async move {
+            let outcome = tokio::time::timeout(shared.operation, shared.persist(&kind, &input, act)).await;
+            drop(place);
+            outcome.unwrap_or(Err(StoreError::Slow))
+        });
+        task.await.unwrap_or(Err(StoreError::Panicked))
+    }
+}
+
+async fn prepare(
+    connector: &Connector,
+    known: &[Migration],
+    options: &StoreOptions,
+    notices: broadcast::Sender<Arc<str>>,
+) -> Result<(Notifier, Pool), Failure> {
+    let (client, connection) = connector.dial().await?;
+    let driver = tokio::spawn(connection);
+    let migrated = migrate::migrate(&client, known).await;
+    drop(client);
+    driver.abort();
+    migrated?;
+    Ok((Notifier::start(connector.clone(), notices).await?, connector.pool(options)))
+}
+
+impl Shared {
+    /// Runs an operation until it is done, or may not be run again.
+    async fn persist<I, T>(&self, kind: &Kind, input: &I, act: Act<I, T>) -> Result<T, StoreError> {
+        let _lane = match kind {
+            Kind::Reads => None,
+            Kind::Writes(lane) => {
+                self.jobs.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("quorate_store_jobs_total").increment(1);
+                Some(self.lanes.enter(lane).await)
+            }
+        };
+        let (mut defeats, mut cuts) = (0, 0);
+        loop {
+            match self.attempt(kind, input, act).await {
+                Ok(value) => return Ok(value),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Lost) if defeats == DEFEATS => return Err(StoreError::Contended { tries: DEFEATS }),
+                Err(Failure::Lost) => {
+                    metrics::counter!("quorate_store_lost_total").increment(1);
+                    defeats += 1;
+                    // The first time whoever won is most likely done.
+                    pause(Duration::from_micros(500) * defeats).await;
+                }
+                Err(Failure::Cut(error)) if cuts == RECONNECTIONS => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    tracing::debug!(%error, "trying another connection to the database");
+                    metrics::counter!("quorate_store_reconnections_total").increment(1);
+                    // What broke this one has most likely broken the idle ones.
+                    self.pool.retain(|_, _| false);
+                    pause(Duration::from_millis(20) * (1 << cuts)).await;
+                    cuts += 1;
+                }
+            }
+        }
+    }
+
+    async fn attempt<I, T>(&self, kind: &Kind, input: &I, act: Act<I, T>) -> Result<T, Failure> {
+        let held = Held(Some(self.pool.get().await?));
+        let begin = match kind {
+            Kind::Reads => tx::READ,
+            Kind::Writes(_) => tx::WRITE,
+        };
+        let mut tx = PostgresTx::new(held.connection(), begin);
+        let outcome = act(&mut tx, input).await;
+        let value = match (outcome, tx.failure()) {
+            (_, Some(Failure::Cut(error))) => return Err(Failure::Cut(error)),
+            (_, Some(failure)) => {
+                tx.leave();
+                held.give_back();
+                return Err(failure);
+            }
+            (Err(error), None) => {
+                tx.leave();
+                held.give_back();
+                return Err(Failure::Final(error));
+            }
+            (Ok(value), None) => value,
+        };
+        match kind {
+            Kind::Reads => tx.leave(),
+            Kind::Writes(_) => {
+                let told = tx.commit().await?;
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("quorate_store_commits_total").increment(1);
+                self.notifier.tell(told);
+            }
+        }
+        held.give_back();
+        Ok(value)
+    }
+}
+
+/// A connection that is thrown away, and its transaction with it, unless it is given back.
+struct Held(Option<Object>);
+
+impl Held {
+    fn connection(&self) -> &deadpool_postgres::ClientWrapper {
+        self.0.as_ref().expect("held until given back")
+    }
+
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// Waits for a random part of `most`, so that those who met once do not meet again.
+async fn pause(most: Duration) {
+    tokio::time::sleep(most.min(PAUSE).mul_f64(rand::random())).await;
+}

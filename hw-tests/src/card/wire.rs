@@ -43,6 +43,9 @@ pub(super) fn serve(shared: &Shared, port: u16) {
             let mut state = shared.lock();
             state.applet.power_off();
             state.connection = None;
+        } else {
+            // Nobody listens there yet, or any more. The lock is asked for once more below.
+            drop(state);
         }
         let state = shared.lock();
         drop(shared.changed.wait_timeout_while(state, REDIAL, |state| state.place != Place::Gone));

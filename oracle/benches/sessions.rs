@@ -93,18 +93,19 @@ impl Bench {
         self.farmfa();
         let described = self.load(200).each(vec![request("GET", "/.well-known/quorate", b"")]).bodies;
         let described: OracleDescription = serde_json::from_slice(&described[0]).expect("a description");
-        let deal = dealt(OraclePin { url: described.url, root_key: described.root_key });
+        let url = &described.url;
+        let deal = dealt(OraclePin { url: described.url.clone(), root_key: described.root_key });
         let whole: Box<RawValue> = serde_json::from_slice(&deal.tocs[0].to_json()).expect("a Toc is JSON");
         let body = json(&NewSession { toc_zero: Some(whole), ..NewSession::default() });
         self.row("POST /sessions, our Toc as toc_zero", 200, vec![request("POST", "/sessions", &body)]);
 
         // Each proof serves once: as many requests as are sent.
-        let ours =
-            (0..self.many(STARTED)).map(|number| request("POST", "/sessions", &json(&signed(&deal.tocs[0], number))));
+        let ours = (0..self.many(STARTED))
+            .map(|number| request("POST", "/sessions", &json(&signed(url, &deal.tocs[0], number))));
         self.once("POST /sessions, with a proof", ours.collect());
 
         let asked = (0..self.many(SESSIONS))
-            .map(|i| request("POST", "/sessions", &json(&signed(&deal.tocs[0], 1_000_000 + i))));
+            .map(|i| request("POST", "/sessions", &json(&signed(url, &deal.tocs[0], 1_000_000 + i))));
         let answers = self.load(200).each(asked.collect()).bodies;
         let sessions: Vec<SessionCredentials> =
             answers.iter().map(|body| serde_json::from_slice(body).expect("credentials")).collect();
@@ -219,12 +220,12 @@ fn dealt(oracle: OraclePin) -> Deal {
 }
 
 /// A request of its own by the holder of `toc`.
-fn signed(toc: &WholeToc, number: usize) -> NewSession {
+fn signed(oracle: &str, toc: &WholeToc, number: usize) -> NewSession {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let time = i64::try_from(now).expect("this century");
     let reason = format!("close the month, {number}");
     // Codes flow for as long as the rows take.
-    let terms = Terms { purpose: "code", plan: b"", reason: &reason, ttl: 600, max_codes: 0 };
+    let terms = Terms { oracle, purpose: "code", plan: b"", reason: &reason, ttl: 600, max_codes: 0 };
     let x = toc.share().x();
     let signature = sign(&toc.signing_key(), &create_message(toc.group(), x, time, &terms)).into();
     NewSession {

@@ -27,7 +27,8 @@ use support::{Asked, signed_request};
 const FAST: &str = "otpauth://totp/Test:root?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&period=1&digits=8";
 
 /// The same public address after every start, for invites to stay what they are.
-const SETTINGS: [(&str, &str); 2] = [("URL", "http://oracle.test"), ("SESSIONS_OPEN_PER_SOURCE", "100000")];
+const URL: &str = "http://oracle.test";
+const SETTINGS: [(&str, &str); 2] = [("URL", URL), ("SESSIONS_OPEN_PER_SOURCE", "100000")];
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_quorate-oracle"))
@@ -55,7 +56,7 @@ fn dealt() -> Deal {
 fn ask(connection: &mut Connection, deal: &Deal, reason: &str) -> std::io::Result<Answer> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let now = i64::try_from(now).expect("this century");
-    let request = signed_request(&deal.tocs[0], Purpose::Code, None, reason, now);
+    let request = signed_request(URL, &deal.tocs[0], Purpose::Code, None, reason, now);
     connection.try_request("POST", "/sessions", "", &serde_json::to_vec(&request).expect("JSON"))
 }
 

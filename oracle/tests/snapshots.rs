@@ -184,8 +184,9 @@ async fn start() {
     script.post("a redeal", "/sessions", &redeal).await;
     script.post("one more from this address", "/sessions", &json!({ "toc_zero": toc })).await;
 
+    let url = script.court.oracle.url("");
     let changed = |field: &str, value: Value| {
-        let mut changed = json!(signed_request(&deal.tocs[0], Purpose::Code, None, "a new one", now));
+        let mut changed = json!(signed_request(&url, &deal.tocs[0], Purpose::Code, None, "a new one", now));
         changed[field] = value;
         changed
     };
@@ -193,7 +194,7 @@ async fn start() {
     script.post("both ways at once", "/sessions", &changed("toc_zero", toc.clone())).await;
     script.post("ttl out of range", "/sessions", &changed("ttl", 59.into())).await;
     script.post("another reason than signed", "/sessions", &changed("reason", "another".into())).await;
-    let old = signed_request(&deal.tocs[0], Purpose::Code, None, "", now - 121);
+    let old = signed_request(&url, &deal.tocs[0], Purpose::Code, None, "", now - 121);
     script.post("an old proof", "/sessions", &old).await;
     script.post("no header", "/sessions", &changed("header", "e30=".into())).await;
     let mut no_plan = redeal.clone();
@@ -204,7 +205,7 @@ async fn start() {
     script.post("a changed Toc", "/sessions", &json!({ "toc_zero": lowered })).await;
     script.post("a field of another kind", "/sessions", &json!({ "reason": 7 })).await;
     let elsewhere = elsewhere();
-    let request = signed_request(&elsewhere, Purpose::Code, None, "", now);
+    let request = signed_request(&url, &elsewhere, Purpose::Code, None, "", now);
     script.post("a group of another oracle", "/sessions", &request).await;
     script.usual("POST", "/sessions", "PUT").await;
     script.court.clock.advance(200 * 24 * 3_600_000);
@@ -347,8 +348,16 @@ async fn code() {
     let redeal = script.started(&script.court.request(1, Purpose::Redeal, Some(&good(&script)))).await;
     script.post("of a redeal", &redeal.path("totp"), &kek(&redeal)).await;
     let dishonest = dishonest();
-    let asked =
-        script.started(&signed_request(&dishonest[0], Purpose::Code, None, "", script.court.clock_seconds())).await;
+    let asked = script
+        .started(&signed_request(
+            &script.court.oracle.url(""),
+            &dishonest[0],
+            Purpose::Code,
+            None,
+            "",
+            script.court.clock_seconds(),
+        ))
+        .await;
     for toc in &dishonest[..2] {
         let sent = script.at("POST", &asked.path("tocs")).json(&asked.approval(toc)).send();
         assert_eq!(sent.await.expect("an answer").status(), 200);
@@ -413,10 +422,11 @@ async fn redeal() {
     script.post("the same again", &receipts, &receipt(&new[0], &new[0])).await;
     script.post("the last receipt", &receipts, &receipt(&new[1], &new[1])).await;
     script.case("fetched when all are in", fetch(&script)).await;
-    let old = signed_request(&script.court.deal.tocs[2], Purpose::Code, None, "", script.court.clock_seconds());
+    let url = script.court.oracle.url("");
+    let old = signed_request(&url, &script.court.deal.tocs[2], Purpose::Code, None, "", script.court.clock_seconds());
     script.post("the old group", "/sessions", &old).await;
     let other = script
-        .started(&signed_request(&dealt(9, 2, 3).tocs[0], Purpose::Code, None, "", script.court.clock_seconds()))
+        .started(&signed_request(&url, &dealt(9, 2, 3).tocs[0], Purpose::Code, None, "", script.court.clock_seconds()))
         .await;
     script.post("run in a session for a code", &other.path("redeal"), &kek(&other)).await;
     let request = script.at("GET", &other.path("redeal")).header("quorate-invite", other.invite.view_token());

@@ -52,7 +52,14 @@ fn main() {
     let large = dealt(&secret, 128, 255, &mut rng);
     let mut rows = Rows { unit: None };
 
-    let terms = Terms { purpose: "code", plan: b"", reason: "close the month", ttl: 0, max_codes: 0 };
+    let terms = Terms {
+        oracle: "https://oracle.test",
+        purpose: "code",
+        plan: b"",
+        reason: "close the month",
+        ttl: 0,
+        max_codes: 0,
+    };
     let message = create_message(small.group.name(), 1, 1_800_000_000, &terms);
     let signature = sign(&small.tocs[0].signing_key(), &message);
     let header = &small.group.header;

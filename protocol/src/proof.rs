@@ -16,6 +16,8 @@ pub struct ProofError;
 /// The terms on which a session is created, as the applicant signs them.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
+    /// URL of the oracle that is asked, as its invites name it: another one cannot pass the request on as its own.
+    pub oracle: &'a str,
     /// `code` or `redeal`.
     pub purpose: &'a str,
     /// The exact bytes of the plan; empty for a code.
@@ -31,6 +33,7 @@ pub struct Terms<'a> {
 /// "quorate/1 create\0" ‖ G ‖ x ‖ time (seconds, 8 bytes big-endian) ‖ SHA-256(terms, each length-prefixed).
 pub fn create_message(group: GroupName, x: u8, time: i64, terms: &Terms<'_>) -> Vec<u8> {
     let terms = length_prefixed(&[
+        terms.oracle.as_bytes(),
         terms.purpose.as_bytes(),
         terms.plan,
         terms.reason.as_bytes(),
@@ -84,8 +87,10 @@ mod tests {
 
     #[test]
     fn no_message_serves_for_another() {
-        let terms = Terms { purpose: "code", plan: b"", reason: "r", ttl: 60, max_codes: 1 };
+        let oracle = "https://oracle.test";
+        let terms = Terms { oracle, purpose: "code", plan: b"", reason: "r", ttl: 60, max_codes: 1 };
         let changed = [
+            Terms { oracle: "https://elsewhere.test", ..terms },
             Terms { purpose: "redeal", ..terms },
             Terms { plan: b"p", ..terms },
             Terms { reason: "s", ..terms },

@@ -133,7 +133,8 @@ def check_proofs():
 
     for made in held["create"]:
         numbers = struct.pack(">I", made["ttl"]), struct.pack(">I", made["max_codes"])
-        terms = prefixed(made["purpose"].encode(), b64(made["plan"]), made["reason"].encode(), *numbers)
+        words = made["oracle"].encode(), made["purpose"].encode(), b64(made["plan"]), made["reason"].encode()
+        terms = prefixed(*words, *numbers)
         start = b"quorate/1 create\0" + bytes.fromhex(made["group"]) + bytes([made["x"]])
         proved(made, start + struct.pack(">q", made["time"]) + sha256(terms))
     bodies = {

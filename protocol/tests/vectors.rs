@@ -234,6 +234,7 @@ fn proofs_verify() {
     for made in list(&held, "create") {
         let plan = decoded(made, "plan");
         let terms = Terms {
+            oracle: text(made, "oracle"),
             purpose: text(made, "purpose"),
             plan: &plan,
             reason: text(made, "reason"),

@@ -82,7 +82,8 @@ impl Stage {
     /// Ann asks for a code, or for the redeal of `plan`.
     pub async fn ask(&self, reason: &str, plan: Option<&Plan>) -> Asked {
         let purpose = if plan.is_some() { Purpose::Redeal } else { Purpose::Code };
-        let request = signed_request(&self.deal.tocs[0], purpose, plan, reason, now());
+        let oracle = format!("http://{}", self.address);
+        let request = signed_request(&oracle, &self.deal.tocs[0], purpose, plan, reason, now());
         self.send(Method::POST, "/sessions", &request).await.asked()
     }
 

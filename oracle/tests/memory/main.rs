@@ -57,8 +57,11 @@ fn a_thousand_sessions_leave_nothing_behind() {
     println!("searched after {:.1} s", begun.elapsed().as_secs_f64());
 }
 
+/// What the oracle is asked under.
+const URL: &str = "http://oracle.test";
+
 fn start(state: &Path) -> Oracle {
-    let settings = [("SESSIONS_OPEN_PER_SOURCE", "100000")];
+    let settings = [("URL", URL), ("SESSIONS_OPEN_PER_SOURCE", "100000")];
     Oracle::start(Path::new(env!("CARGO_BIN_EXE_quorate-oracle")), state, &settings)
 }
 

@@ -266,7 +266,7 @@ impl Client<'_> {
     fn ask(&mut self, deal: &Deal, purpose: Purpose, plan: Option<&Plan>) -> Asked {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let now = i64::try_from(now).expect("this century");
-        self.create(&signed_request(&deal.tocs[1], purpose, plan, "close the month", now))
+        self.create(&signed_request(super::URL, &deal.tocs[1], purpose, plan, "close the month", now))
     }
 
     /// A new session; its keys are written down at once, for closing empties its row.

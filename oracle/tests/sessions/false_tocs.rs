@@ -123,7 +123,8 @@ async fn a_rewritten_header_gives_no_code() {
     let lowered = Header::new(lowered).expect("a header");
     let forged = with_header(&court.deal, &lowered, |_, share| share);
     let time = court.clock_seconds();
-    let asked = court.post("/sessions", &signed_request(&forged.tocs[0], Purpose::Code, None, "", time)).await.asked();
+    let request = signed_request(&court.oracle.url(""), &forged.tocs[0], Purpose::Code, None, "", time);
+    let asked = court.post("/sessions", &request).await.asked();
     for toc in &forged.tocs[..2] {
         assert_eq!(court.post(&asked.path("tocs"), &asked.approval(toc)).await.status, StatusCode::OK);
     }

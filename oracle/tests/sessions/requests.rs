@@ -112,13 +112,16 @@ async fn who_asks_must_prove_it_freshly_and_once() {
     let request = court.request(1, Purpose::Code, None);
     assert_eq!(court.post("/sessions", &request).await.status, StatusCode::OK);
     assert_eq!(court.post("/sessions", &request).await.refusal(), (409, "proof_used"));
-    let at = |time| signed_request(&court.deal.tocs[0], Purpose::Code, None, "", time);
+    let url = court.oracle.url("");
+    let at = |time| signed_request(&url, &court.deal.tocs[0], Purpose::Code, None, "", time);
     for late in [NOW - 121, NOW + 121] {
         assert_eq!(court.post("/sessions", &at(late)).await.refusal(), (400, "proof_time"));
     }
     let mut reworded = court.request(2, Purpose::Code, None);
     reworded.reason = Some("something else".into());
     assert_eq!(court.post("/sessions", &reworded).await.refusal(), (403, "bad_proof"));
+    let elsewhere = signed_request("https://elsewhere.test", &court.deal.tocs[1], Purpose::Code, None, "", NOW);
+    assert_eq!(court.post("/sessions", &elsewhere).await.refusal(), (403, "bad_proof"));
     let mut longer = court.request(2, Purpose::Code, None);
     longer.ttl = Some(86_400);
     assert_eq!(court.post("/sessions", &longer).await.refusal(), (403, "bad_proof"));

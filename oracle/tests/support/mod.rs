@@ -77,7 +77,14 @@ impl Court {
 
     /// What player `x` would send to start a session.
     pub fn request(&self, x: usize, purpose: Purpose, plan: Option<&Plan>) -> NewSession {
-        signed_request(&self.deal.tocs[x - 1], purpose, plan, "close the month", self.clock_seconds())
+        signed_request(
+            &self.oracle.url(""),
+            &self.deal.tocs[x - 1],
+            purpose,
+            plan,
+            "close the month",
+            self.clock_seconds(),
+        )
     }
 
     pub fn clock_seconds(&self) -> i64 {
@@ -125,10 +132,17 @@ pub fn dealt(seed: u64, threshold: usize, size: usize) -> Deal {
     deal(&request, &mut StdRng::seed_from_u64(seed)).expect("dealt")
 }
 
-/// A request signed with the share key of `toc`.
-pub fn signed_request(toc: &WholeToc, purpose: Purpose, plan: Option<&Plan>, reason: &str, time: i64) -> NewSession {
+/// A request to the oracle of that URL, signed with the share key of `toc`.
+pub fn signed_request(
+    oracle: &str,
+    toc: &WholeToc,
+    purpose: Purpose,
+    plan: Option<&Plan>,
+    reason: &str,
+    time: i64,
+) -> NewSession {
     let plan_bytes = plan.map_or(&[][..], Plan::bytes);
-    let terms = Terms { purpose: purpose.as_str(), plan: plan_bytes, reason, ttl: 0, max_codes: 0 };
+    let terms = Terms { oracle, purpose: purpose.as_str(), plan: plan_bytes, reason, ttl: 0, max_codes: 0 };
     let x = toc.share().x();
     let signature = sign(&toc.signing_key(), &create_message(toc.group(), x, time, &terms));
     NewSession {

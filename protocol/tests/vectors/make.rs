@@ -276,13 +276,28 @@ fn proofs() -> Value {
     let [code, redeal, _] = three_invites();
     let g = first.group.name();
     let creates = [
-        Terms { purpose: "code", plan: b"", reason: &code.fields().reason, ttl: 300, max_codes: 2 },
-        Terms { purpose: "redeal", plan: plan.bytes(), reason: "", ttl: 0, max_codes: 0 },
+        Terms {
+            oracle: &code.fields().oracle,
+            purpose: "code",
+            plan: b"",
+            reason: &code.fields().reason,
+            ttl: 300,
+            max_codes: 2,
+        },
+        Terms {
+            oracle: &redeal.fields().oracle,
+            purpose: "redeal",
+            plan: plan.bytes(),
+            reason: "",
+            ttl: 0,
+            max_codes: 0,
+        },
     ]
     .map(|terms| {
         let message = create_message(g, 1, NOW, &terms);
         let mut made = signed(&first.tocs[0], g, message);
         made["time"] = NOW.into();
+        made["oracle"] = terms.oracle.into();
         made["purpose"] = terms.purpose.into();
         made["plan"] = base64(terms.plan).into();
         made["reason"] = terms.reason.into();

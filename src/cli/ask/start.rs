@@ -52,7 +52,7 @@ pub(super) fn start(
 ) -> Result<Started, CliError> {
     let client = Client::new(&pin.url, &args.network.options())?;
     let now = context.now();
-    let credentials = create(&client, args, own, plan, now)?;
+    let credentials = create(&client, args, own, plan, pin, now)?;
     let kek = Kek::from_base64(&credentials.kek)?;
     let invite = match verify(args, own, plan, pin, &credentials, now) {
         Ok(invite) => invite,
@@ -89,18 +89,25 @@ fn create(
     args: &AskArgs,
     own: &OpenedToc,
     plan: Option<&Plan>,
+    pin: &OraclePin,
     now: i64,
 ) -> Result<SessionCredentials, CliError> {
     let mut time = now;
     loop {
-        match client.create(&request(args, own, plan, time)?) {
+        match client.create(&request(args, own, plan, pin, time)?) {
             Err(error) if error.code() == Some("proof_used") && time - now < MAX_EQUAL => time += 1,
             result => return Ok(result?),
         }
     }
 }
 
-fn request(args: &AskArgs, own: &OpenedToc, plan: Option<&Plan>, now: i64) -> Result<NewSession, CliError> {
+fn request(
+    args: &AskArgs,
+    own: &OpenedToc,
+    plan: Option<&Plan>,
+    pin: &OraclePin,
+    now: i64,
+) -> Result<NewSession, CliError> {
     let mut session = NewSession {
         purpose: Some(purpose(plan)),
         plan: plan.map(|plan| plan.bytes().to_vec().into()),
@@ -112,6 +119,7 @@ fn request(args: &AskArgs, own: &OpenedToc, plan: Option<&Plan>, now: i64) -> Re
     match &own.toc {
         Toc::Whole(whole) => {
             let terms = Terms {
+                oracle: &pin.url,
                 purpose: purpose(plan).as_str(),
                 plan: plan.map_or(&[], Plan::bytes),
                 reason: &args.reason,

@@ -4,7 +4,7 @@ use super::error::SessionError;
 use super::known::Known;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
 use super::signer::InviteSigner;
-use super::{MAX_REASON, Sessions};
+use super::{Inner, MAX_REASON, Sessions};
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
@@ -68,7 +68,7 @@ impl Sessions {
             .crypto
             .run(move || {
                 let asked = Asked::read(&request, this.inner.limits.max_codes)?;
-                let applying = Applying::read(&request, &asked, now_ms, &signer, &this.inner.sound)?;
+                let applying = Applying::read(&request, &asked, now_ms, &signer, &this.inner)?;
                 this.prepare(asked, applying, &signer, source, now_ms, &mut rng)
             })
             .await??;
@@ -192,8 +192,9 @@ impl Asked {
         })
     }
 
-    fn terms(&self) -> Terms<'_> {
+    fn terms<'a>(&'a self, oracle: &'a str) -> Terms<'a> {
         Terms {
+            oracle,
             purpose: self.purpose.as_str(),
             plan: self.plan.as_ref().map_or(&[], Plan::bytes),
             reason: &self.reason,
@@ -209,7 +210,7 @@ impl Applying {
         asked: &Asked,
         now_ms: i64,
         signer: &InviteSigner,
-        sound: &Known,
+        inner: &Inner,
     ) -> Result<Self, SessionError> {
         let applying = match (&request.toc_zero, &request.header, &request.sealed, &request.applicant) {
             (Some(toc), None, None, None) => Self::with_toc(toc.get().as_bytes())?,
@@ -217,8 +218,8 @@ impl Applying {
                 if sealed.0.len() > MAX_SEALED {
                     return Err(SessionError::Request("the sealed part is larger than any"));
                 }
-                let group = Group { header: read_header(&header.0, sound)?, sealed: sealed.0.clone() };
-                Self::with_proof(group, proof, asked, now_ms)?
+                let group = Group { header: read_header(&header.0, &inner.sound)?, sealed: sealed.0.clone() };
+                Self::with_proof(group, proof, &asked.terms(&inner.url), now_ms)?
             }
             _ => {
                 return Err(SessionError::Request("send either toc_zero, or header, sealed and applicant"));
@@ -260,12 +261,12 @@ impl Applying {
     }
 
     /// The applicant signed with a share key.
-    fn with_proof(group: Group, proof: &ApplicantProof, asked: &Asked, now_ms: i64) -> Result<Self, SessionError> {
+    fn with_proof(group: Group, proof: &ApplicantProof, terms: &Terms<'_>, now_ms: i64) -> Result<Self, SessionError> {
         let now = now_ms.div_euclid(1000);
         if now.abs_diff(proof.time) > MAX_SKEW.unsigned_abs() {
             return Err(SessionError::ProofTime);
         }
-        let message = create_message(group.name(), proof.x, proof.time, &asked.terms());
+        let message = create_message(group.name(), proof.x, proof.time, terms);
         verify_player(&group.header, proof.x, &message, &proof.signature.0).map_err(|_| SessionError::BadProof)?;
         let player = group.header.player(proof.x).ok_or(SessionError::BadProof)?;
         let applicant = Applicant::Proved { holder: player.holder.clone(), x: proof.x };

@@ -52,6 +52,12 @@ impl Clock for TestClock {
     }
 }
 
+/// The least by which another clock, which showed `theirs` at some time between `before` and `after` of this one, is ahead;
+/// negative when it is behind. All in milliseconds.
+pub fn ahead(theirs: i64, before: i64, after: i64) -> i64 {
+    if theirs < before { theirs - before } else { (theirs - after).max(0) }
+}
+
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now_ms(&self) -> i64 {
         (**self).now_ms()
@@ -70,6 +76,13 @@ mod tests {
         assert_eq!((clock.now_ms(), clock.now()), (-1_001, -2));
         clock.set(7);
         assert_eq!(clock.now_ms(), 7);
+    }
+
+    #[test]
+    fn how_far_a_clock_is_ahead_is_never_overstated() {
+        assert_eq!(ahead(50, 10, 90), 0, "somewhere between asking and hearing");
+        assert_eq!((ahead(10, 10, 90), ahead(90, 10, 90)), (0, 0));
+        assert_eq!((ahead(-5, 10, 90), ahead(95, 10, 90)), (-15, 5));
     }
 
     #[test]

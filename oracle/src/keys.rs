@@ -5,13 +5,14 @@
 //! |---|---|
 //! | `root.secret` | 32 random bytes, base64: everything at rest is sealed under keys derived from it; also `QUORATE_ROOT_SECRET` |
 //! | `root.key` | Ed25519 root key, base64 seed. Tocs pin its public half; it may be kept elsewhere |
-//! | `root.public` | the public half, base64 |
-//! | `invite.key` | Ed25519 key that signs invites, base64 seed |
-//! | `invite.certificate` | JSON list that leads from the root key, or from its predecessors, to the invite key |
+//! | `root.public` | the public half, base64; also `QUORATE_ROOT_PUBLIC` |
+//! | `invite.key` | Ed25519 key that signs invites, base64 seed; also `QUORATE_INVITE_KEY` |
+//! | `invite.certificate` | JSON list that leads from the root key, or from its predecessors, to the invite key; also `QUORATE_INVITE_CERTIFICATE` |
 //! | `gateway.key` | what `x-api-key` must hold; also `QUORATE_GATEWAY_KEY` |
 //!
-//! Each is made on first start, for its owner alone, and never over an existing file. A file of the same name in
-//! `$CREDENTIALS_DIRECTORY` (systemd) takes precedence, except for what changes: the certificate.
+//! Each is made on first start, for its owner alone, and never over an existing file. What the environment gives takes
+//! precedence over a file of the same name in `$CREDENTIALS_DIRECTORY` (systemd), and that over the state folder's; of
+//! certificates, which change, the one that lasts longest counts. An oracle that is given all of them keeps none itself.
 
 pub mod certificates;
 pub mod files;
@@ -72,6 +73,12 @@ pub struct Sources {
     pub root_secret: Option<Zeroizing<String>>,
     /// `QUORATE_GATEWAY_KEY`.
     pub gateway_key: Option<Zeroizing<String>>,
+    /// `QUORATE_ROOT_PUBLIC`.
+    pub root_public: Option<Zeroizing<String>>,
+    /// `QUORATE_INVITE_KEY`.
+    pub invite_key: Option<Zeroizing<String>>,
+    /// `QUORATE_INVITE_CERTIFICATE`.
+    pub invite_certificate: Option<Zeroizing<String>>,
     /// `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
 }
@@ -89,18 +96,36 @@ impl Sources {
         Self {
             root_secret: secret("QUORATE_ROOT_SECRET"),
             gateway_key: secret("QUORATE_GATEWAY_KEY"),
+            root_public: secret("QUORATE_ROOT_PUBLIC"),
+            invite_key: secret("QUORATE_INVITE_KEY"),
+            invite_certificate: secret("QUORATE_INVITE_CERTIFICATE"),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         }
     }
 
-    /// The text of a file given by systemd, or else in the state folder.
-    fn read(&self, folder: &Path, name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
-        if let Some(credentials) = &self.credentials
-            && let Some(text) = files::read(&credentials.join(name))?
-        {
-            return Ok(Some(text));
+    /// What is given under a name besides the state folder.
+    fn given(&self, name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
+        let from_env = match name {
+            ROOT_SECRET => &self.root_secret,
+            GATEWAY_KEY => &self.gateway_key,
+            ROOT_PUBLIC => &self.root_public,
+            INVITE_KEY => &self.invite_key,
+            INVITE_CERTIFICATE => &self.invite_certificate,
+            _ => &None,
+        };
+        match (from_env, &self.credentials) {
+            (Some(text), _) => Ok(Some(text.clone())),
+            (None, Some(credentials)) => Ok(files::read(&credentials.join(name))?),
+            (None, None) => Ok(None),
         }
-        Ok(files::read_private(&folder.join(name))?)
+    }
+
+    /// What is given, or else the text of a private file in the state folder.
+    fn read(&self, folder: &Path, name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
+        match self.given(name)? {
+            Some(text) => Ok(Some(text)),
+            None => Ok(files::read_private(&folder.join(name))?),
+        }
     }
 
     /// The same, made from `fresh` when there is none.
@@ -144,6 +169,16 @@ pub enum Standing {
     Invalid,
 }
 
+impl Standing {
+    /// When it ends, Unix seconds; `None` when it is not valid.
+    fn until(self) -> Option<i64> {
+        match self {
+            Self::Valid(until) | Self::Expiring(until) => Some(until),
+            Self::Invalid => None,
+        }
+    }
+}
+
 impl Keys {
     /// Reads the keys of `folder`, making what is missing; a new invite certificate is valid for `days`.
     pub fn open(
@@ -155,15 +190,13 @@ impl Keys {
     ) -> Result<Self, KeyError> {
         files::prepare_folder(folder)?;
         let fresh = || material::fresh(entropy);
-        let root_secret = || match &sources.root_secret {
-            Some(text) => RootSecret::parse(text, "QUORATE_ROOT_SECRET"),
-            None => RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, ROOT_SECRET),
+        let root_secret = || {
+            let place = if sources.root_secret.is_some() { "QUORATE_ROOT_SECRET" } else { ROOT_SECRET };
+            RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, place)
         };
-        let gateway = || match &sources.gateway_key {
-            Some(text) => Ok(GatewayKey::new(text)),
-            None => sources
-                .read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))
-                .map(|text| GatewayKey::new(&text)),
+        let gateway = || {
+            let text = sources.read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))?;
+            Ok::<_, KeyError>(GatewayKey::new(&text))
         };
         let invite = || material::signing_key(&sources.read_or_make(folder, INVITE_KEY, fresh)?, INVITE_KEY);
         // On a first start each file waits for the disk; side by side they wait once.
@@ -172,7 +205,7 @@ impl Keys {
             let root = Self::open_root(folder, sources, fresh)?;
             Ok::<_, KeyError>((root, joined(root_secret)?, joined(gateway)?, joined(invite)?))
         })?;
-        let chain = RwLock::new(Arc::new(Self::read_chain(folder)?));
+        let chain = RwLock::default();
         let keys = Self { folder: folder.to_owned(), root_secret, gateway, root, invite, chain };
         keys.renew_if_due(sources, clock, days)?;
         Ok(keys)
@@ -185,10 +218,14 @@ impl Keys {
         fresh: impl FnOnce() -> Zeroizing<String>,
     ) -> Result<VerifyingKey, KeyError> {
         let public = folder.join(ROOT_PUBLIC);
+        if let Some(text) = sources.given(ROOT_PUBLIC)? {
+            return material::verifying_key(&text, ROOT_PUBLIC);
+        }
         if let Some(text) = files::read(&public)? {
             return material::verifying_key(&text, &public.display().to_string());
         }
-        let had_one = files::read(&folder.join(INVITE_CERTIFICATE))?.is_some();
+        let certificate = sources.given(INVITE_CERTIFICATE)?;
+        let had_one = certificate.is_some() || files::read(&folder.join(INVITE_CERTIFICATE))?.is_some();
         if had_one && sources.read(folder, ROOT_KEY)?.is_none() {
             return Err(KeyError::RootUnknown(public));
         }
@@ -199,17 +236,24 @@ impl Keys {
         }
     }
 
-    fn read_chain(folder: &Path) -> Result<Chain, KeyError> {
-        match files::read(&folder.join(INVITE_CERTIFICATE))? {
-            Some(text) => Ok(Chain::parse(&text)?),
-            None => Ok(Chain::default()),
+    /// The certificates that are given, or those in the folder when they last longer: `certify` leaves them there.
+    fn read_chain(&self, sources: &Sources, now: i64) -> Result<Chain, KeyError> {
+        let mut best = Chain::default();
+        for text in [sources.given(INVITE_CERTIFICATE)?, files::read(&self.folder.join(INVITE_CERTIFICATE))?] {
+            let Some(text) = text else { continue };
+            let chain = Chain::parse(&text)?;
+            let until = |chain: &Chain| chain.standing(&self.root, &self.invite.verifying_key(), now).until();
+            if best == Chain::default() || until(&chain) > until(&best) {
+                best = chain;
+            }
         }
+        Ok(best)
     }
 
     /// Reads the certificates again, as `quorate-oracle certify` may have left them, and renews the invite certificate
     /// when its time is nearly over and the root key is at hand.
     pub fn renew_if_due(&self, sources: &Sources, clock: &dyn Clock, days: u32) -> Result<Standing, KeyError> {
-        self.replace_chain(Self::read_chain(&self.folder)?);
+        self.replace_chain(self.read_chain(sources, clock.now())?);
         let standing = self.standing(clock.now());
         if matches!(standing, Standing::Valid(_)) {
             return Ok(standing);

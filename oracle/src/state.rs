@@ -1,12 +1,12 @@
 //! What every request shares: settings, time, randomness, keys, cryptography's threads, the store. It must not know any
 //! route.
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{self, Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
 use crate::service::sessions::{self, Sessions};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
@@ -83,6 +83,9 @@ impl fmt::Debug for StateRng {
     }
 }
 
+/// Milliseconds that the clocks of an oracle and of its store may differ.
+pub const MAX_SKEW: i64 = 2_000;
+
 /// Shared by all handlers; clones are the same state.
 #[derive(Clone, Debug)]
 pub struct AppState(Arc<Shared>);
@@ -127,7 +130,7 @@ pub enum StateError {
     Keys(#[from] crate::keys::KeyError),
     /// The store.
     #[error("cannot open the database: {0}")]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     /// The root secret was lost or exchanged.
     #[error("the database was sealed with another root secret: put root.secret back, or start with an empty database")]
     RootSecret,
@@ -186,6 +189,13 @@ impl AppState {
     /// Reads the invite certificate again and renews it if it is due and the root key is at hand.
     pub fn renew_certificate(&self) -> Result<Standing, crate::keys::KeyError> {
         self.keys.renew_if_due(&self.sources, self.clock(), self.config.invite_days)
+    }
+
+    /// The least by which the store's clock is ahead of this oracle's, in milliseconds; negative when it is behind.
+    pub async fn store_ahead(&self) -> Result<i64, StoreError> {
+        let before = self.clock().now_ms();
+        let theirs = self.store.now().await?;
+        Ok(theirs.map_or(0, |theirs| clock::ahead(theirs, before, self.clock().now_ms())))
     }
 
     /// Tells everything that waits (event streams, background work) that the oracle stops.

@@ -26,12 +26,13 @@ pub struct TestOracle {
 pub struct TestSetup {
     flags: Vec<(&'static str, String)>,
     clock: Arc<dyn Clock>,
+    sources: Sources,
     routes: fn(AppState) -> Router,
 }
 
 impl Default for TestSetup {
     fn default() -> Self {
-        Self { flags: Vec::new(), clock: Arc::new(SystemClock), routes: router::router }
+        Self { flags: Vec::new(), clock: Arc::new(SystemClock), sources: Sources::default(), routes: router::router }
     }
 }
 
@@ -47,6 +48,13 @@ impl TestSetup {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// With the keys of a folder, as systemd would give them.
+    #[must_use]
+    pub fn credentials(mut self, folder: &Path) -> Self {
+        self.sources.credentials = Some(folder.to_owned());
         self
     }
 
@@ -75,7 +83,7 @@ impl TestSetup {
         let limits = Limits::from(&config);
         let url = format!("{scheme}://{address}");
         let entropy = Arc::new(SystemEntropy);
-        let state = AppState::open_with(config, url, Sources::default(), self.clock, entropy).await;
+        let state = AppState::open_with(config, url, self.sources, self.clock, entropy).await;
         let state = state.expect("a state opens in an empty folder");
         let router = (self.routes)(state.clone());
         let stop = state.clone();

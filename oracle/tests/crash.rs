@@ -1,33 +1,26 @@
 //! The oracle's program killed at the worst moments, and on a disk without room: what it has acknowledged is kept, what it
 //! may give only so often is given no oftener, and it goes on as soon as it can.
 
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod process;
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod support;
 
+use plain::{URL, ask, asked, code, dealt, join, json_of};
 use process::{Answer, Connection, Oracle};
-use quorate_protocol::api::SessionCredentials;
-use quorate_protocol::deal::{Deal, DealRequest, deal};
-use quorate_protocol::invite::{Invite, Purpose};
-use quorate_protocol::otp::OtpSecret;
 use rustix::process::{Pid, Resource, Rlimit};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Asked, signed_request};
+use support::Asked;
 
-/// A new code each second, of eight digits: two codes are hardly ever equal by chance.
-const FAST: &str = "otpauth://totp/Test:root?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&period=1&digits=8";
-
-/// The same public address after every start, for invites to stay what they are.
-const URL: &str = "http://oracle.test";
 const SETTINGS: [(&str, &str); 2] = [("URL", URL), ("SESSIONS_OPEN_PER_SOURCE", "100000")];
 
 fn program() -> &'static Path {
@@ -36,49 +29,6 @@ fn program() -> &'static Path {
 
 fn start(state: &Path) -> Oracle {
     Oracle::start(program(), state, &SETTINGS)
-}
-
-fn dealt() -> Deal {
-    let holders: Vec<String> = (1..=3).map(|x| format!("player {x}")).collect();
-    let request = DealRequest {
-        secret: &OtpSecret::from_uri(FAST).expect("a URI"),
-        threshold: 2,
-        holders: &holders,
-        note: "test",
-        dealt_at: 1_800_000_000,
-        oracle: None,
-        replaces: None,
-    };
-    deal(&request, &mut rand::rng()).expect("dealt")
-}
-
-/// Player 1 asks, giving `reason`, which makes the request a new one.
-fn ask(connection: &mut Connection, deal: &Deal, reason: &str) -> std::io::Result<Answer> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let now = i64::try_from(now).expect("this century");
-    let request = signed_request(URL, &deal.tocs[0], Purpose::Code, None, reason, now);
-    connection.try_request("POST", "/sessions", "", &serde_json::to_vec(&request).expect("JSON"))
-}
-
-fn asked(answer: &Answer) -> Asked {
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let credentials: SessionCredentials = serde_json::from_str(&answer.body).expect("credentials");
-    let invite = Invite::parse(&credentials.invite).expect("an invite");
-    Asked { credentials, invite }
-}
-
-fn join(connection: &mut Connection, asked: &Asked, deal: &Deal, x: usize) -> std::io::Result<Answer> {
-    let body = serde_json::to_vec(&asked.approval(&deal.tocs[x - 1])).expect("JSON");
-    connection.try_request("POST", &asked.path("tocs"), "", &body)
-}
-
-fn code(connection: &mut Connection, asked: &Asked) -> std::io::Result<Answer> {
-    let body = json!({ "kek": asked.credentials.kek.as_str() }).to_string();
-    connection.try_request("POST", &asked.path("totp"), "", body.as_bytes())
-}
-
-fn json_of(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.body).expect("JSON")
 }
 
 /// Killed after each acknowledged step; every next step goes on where the last one ended.

@@ -129,7 +129,7 @@ fn environment_and_credentials_come_before_the_folder() {
     assert!(!state.join("root.secret").exists() && !state.join("gateway.key").exists());
 
     let text = |text: &str| Some(Zeroizing::new(text.to_owned()));
-    let by_env = Sources { root_secret: text(secret), gateway_key: text("from env"), credentials: None };
+    let by_env = Sources { root_secret: text(secret), gateway_key: text("from env"), ..Sources::default() };
     assert!(!format!("{by_env:?}").contains("AQEB"));
     let by_env = open(&by_env).unwrap();
     assert!(by_env.gateway().matches(b"from env"));
@@ -175,4 +175,51 @@ fn a_successor_is_in_force_after_a_restart() {
     assert_eq!(again.standing(NOW), Standing::Valid(NOW + 90 * DAY));
     // The old key is still in the folder: it must not certify in the new one's name.
     assert_eq!(again.renew_if_due(&Sources::default(), &clock(80), 90).unwrap(), Standing::Expiring(NOW + 90 * DAY));
+}
+
+/// Everything is given; the folder of a node that can be replaced at any instant stays empty.
+#[test]
+fn an_oracle_that_is_given_its_keys_keeps_none() {
+    let (_parent, first) = folder();
+    let origin = open(&first).unwrap();
+    let read = |name: &str| Some(Zeroizing::new(fs::read_to_string(first.join(name)).unwrap()));
+    let by_systemd = Sources { credentials: Some(first.clone()), ..Sources::default() };
+    let by_env = Sources {
+        root_secret: read("root.secret"),
+        gateway_key: read("gateway.key"),
+        root_public: read("root.public"),
+        invite_key: read("invite.key"),
+        invite_certificate: read("invite.certificate"),
+        credentials: None,
+    };
+    for sources in [by_systemd, by_env] {
+        let (_parent, state) = folder();
+        let node = Keys::open(&state, &sources, &clock(0), &SystemEntropy, 90).unwrap();
+        assert_eq!(contents(&state), []);
+        assert_eq!(node.fingerprint(), origin.fingerprint());
+        assert_eq!(node.certificates(), origin.certificates());
+        assert_eq!(node.standing(NOW), Standing::Valid(NOW + 90 * DAY));
+        assert_eq!(*node.root_secret().subkey("x"), *origin.root_secret().subkey("x"));
+    }
+    let (_parent, state) = folder();
+    let half = Sources { invite_certificate: read("invite.certificate"), ..Sources::default() };
+    let refused = Keys::open(&state, &half, &clock(0), &SystemEntropy, 90);
+    assert!(matches!(refused, Err(KeyError::RootUnknown(_))), "no root key is made beside a certificate of another");
+}
+
+#[test]
+fn of_two_certificates_the_one_that_lasts_longer_counts() {
+    let (_parent, first) = folder();
+    open(&first).unwrap();
+    let sources = Sources { credentials: Some(first.clone()), ..Sources::default() };
+    let (_parent, state) = folder();
+    let node = Keys::open(&state, &sources, &clock(0), &SystemEntropy, 90).unwrap();
+    let root = read_signing_key(&first.join("root.key")).unwrap();
+    let renewed = for_invites(&root, &node.invite_key().verifying_key(), NOW + 10 * DAY, 90);
+    node.install(&[renewed], &clock(10)).unwrap();
+    let again = Keys::open(&state, &sources, &clock(10), &SystemEntropy, 90).unwrap();
+    assert_eq!(again.standing(NOW + 10 * DAY), Standing::Valid(NOW + 100 * DAY), "the folder's");
+    Keys::open(&first, &Sources::default(), &clock(85), &SystemEntropy, 90).unwrap();
+    let standing = again.renew_if_due(&sources, &clock(85), 90).unwrap();
+    assert_eq!(standing, Standing::Valid(NOW + 175 * DAY), "the given one, renewed since");
 }

@@ -4,7 +4,7 @@ use super::{Outcome, SettingFlags, tell};
 use crate::config::Config;
 use crate::keys::Standing;
 use crate::serve::{Limits, serve};
-use crate::state::AppState;
+use crate::state::{AppState, MAX_SKEW};
 use crate::tls::Tls;
 use crate::{memory, observe, router};
 use axum::Router;
@@ -17,6 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the invite certificate is looked at.
 const RENEWAL: Duration = Duration::from_secs(60 * 60);
+/// How often the clock is compared with the store's.
+const CLOCK: Duration = Duration::from_secs(10);
 /// How often sessions are swept.
 const SWEEP: Duration = Duration::from_secs(2);
 /// Connections that the system keeps waiting.
@@ -58,6 +60,7 @@ async fn run_until_told(config: Config) -> Outcome {
     serve_metrics(&state, &limits)?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(sweep(state.clone()));
+    tokio::spawn(watch_clock(state.clone()));
 
     tell(&format!("listening on {scheme}://{address}"));
     let stopping = state.clone();
@@ -135,6 +138,32 @@ async fn sweep(state: AppState) {
         };
         let pause = if more { Duration::ZERO } else { SWEEP };
         if tokio::time::timeout(pause, state.stopping()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Compares the clock with the store's, and says when they part and when they agree again. Whether requests come here is
+/// for whoever asks `/readyz`.
+async fn watch_clock(state: AppState) {
+    let mut differed = false;
+    loop {
+        // A store out of reach is told of by those who need it.
+        if let Ok(ahead) = state.store_ahead().await {
+            metrics::gauge!("quorate_store_clock_ahead_milliseconds")
+                .set(f64::from(i32::try_from(ahead).unwrap_or(i32::MAX)));
+            let differs = ahead.abs() > MAX_SKEW;
+            if differs && !differed {
+                tracing::error!(
+                    ahead,
+                    "the store's clock is ahead by so many milliseconds: not ready until they agree"
+                );
+            } else if differed && !differs {
+                tracing::info!("the clock agrees with the store's again");
+            }
+            differed = differs;
+        }
+        if tokio::time::timeout(CLOCK, state.stopping()).await.is_ok() {
             return;
         }
     }

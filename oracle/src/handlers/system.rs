@@ -3,7 +3,7 @@
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Json;
 use crate::keys::Standing;
-use crate::state::AppState;
+use crate::state::{AppState, MAX_SKEW};
 use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::{ErrorBody, OracleDescription};
@@ -27,19 +27,30 @@ pub async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Answers 200 when the store answers and invites can be signed, 503 otherwise.
+/// Answers 200 when the store answers, its clock and this oracle's agree and invites can be signed, 503 otherwise.
 #[utoipa::path(get, path = "/readyz", tag = "system", responses(
     (status = 200, description = "Requests can be served", body = Readiness),
-    (status = 503, description = "The store is out of reach, or there is no valid invite certificate", body = ErrorBody),
+    (status = 503, description = "The store is out of reach, its clock differs by more than two seconds, or there is no valid invite certificate", body = ErrorBody),
 ))]
 pub async fn ready(State(state): State<AppState>) -> ApiResult<Json<Readiness>> {
     state.store.ping().await.map_err(ApiError::unavailable)?;
+    let ahead = state.store_ahead().await.map_err(ApiError::unavailable)?;
+    if ahead.abs() > MAX_SKEW {
+        return Err(clocks_differ(ahead));
+    }
     let (certificate, certificate_expires) = match state.keys.standing(state.clock().now()) {
         Standing::Valid(until) => ("valid", until),
         Standing::Expiring(until) => ("expiring", until),
         Standing::Invalid => return Err(no_certificate()),
     };
     Ok(Json(Readiness { status: "ready", certificate, certificate_expires }))
+}
+
+fn clocks_differ(ahead: i64) -> ApiError {
+    let (seconds, tenths) = (ahead.abs() / 1_000, ahead.abs() % 1_000 / 100);
+    let which = if ahead < 0 { "ahead of" } else { "behind" };
+    let message = format!("the oracle's clock is {seconds}.{tenths} s {which} the store's: an operator has to set it");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "clock_skew", message).retry_after(30)
 }
 
 fn no_certificate() -> ApiError {

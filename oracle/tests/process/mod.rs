@@ -101,12 +101,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to an oracle that lives.
     pub fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the oracle listens");
-        stream.set_nodelay(true).expect("a socket takes options");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes options");
-        Self { stream, received: Vec::with_capacity(16 * 1024) }
+        Self::try_to(address).expect("the oracle listens")
+    }
+
+    /// Connects to one that may be dead.
+    pub fn try_to(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, received: Vec::with_capacity(16 * 1024) })
     }
 
     /// Sends a whole request.

@@ -7,8 +7,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::json;
 
-#[tokio::test]
-async fn a_quorum_gets_the_code_and_nobody_less() {
+pub async fn a_quorum_gets_the_code_and_nobody_less() {
     let court = Court::of(3, 5).await;
     let asked = court.ask(2).await;
     for (before, x) in [2, 5, 1].into_iter().enumerate() {
@@ -24,8 +23,7 @@ async fn a_quorum_gets_the_code_and_nobody_less() {
     assert_eq!(court.get(&format!("/sessions/{}", asked.id())).await.json["complete"], true);
 }
 
-#[tokio::test]
-async fn a_farmfa_client_works_with_our_tocs_too() {
+pub async fn a_farmfa_client_works_with_our_tocs_too() {
     let court = Court::of(2, 3).await;
     let toc = &court.deal.tocs;
     let zero: Value = serde_json::from_slice(&toc[0].to_json()).expect("JSON");
@@ -36,8 +34,7 @@ async fn a_farmfa_client_works_with_our_tocs_too() {
     court.assert_code(&asked).await;
 }
 
-#[tokio::test]
-async fn the_same_toc_twice_counts_once() {
+pub async fn the_same_toc_twice_counts_once() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     let approval = asked.approval(&court.deal.tocs[0]);
@@ -56,8 +53,7 @@ async fn the_same_toc_twice_counts_once() {
     court.assert_code(&asked).await;
 }
 
-#[tokio::test]
-async fn sessions_end_in_each_of_their_ways() {
+pub async fn sessions_end_in_each_of_their_ways() {
     let court = Court::of(2, 3).await;
     for id in ["A".repeat(32).as_str(), "x", "../etc", "%00"] {
         assert_eq!(court.get(&format!("/sessions/{id}")).await.status, StatusCode::NOT_FOUND, "{id}");
@@ -98,8 +94,7 @@ async fn sessions_end_in_each_of_their_ways() {
     assert_eq!(court.code(&asked).await.refusal(), (410, "session_cancelled"));
 }
 
-#[tokio::test]
-async fn an_allowance_of_codes_is_kept() {
+pub async fn an_allowance_of_codes_is_kept() {
     let court = Court::of(2, 3).await;
     let toc: Value = serde_json::from_slice(&court.deal.tocs[0].to_json()).expect("JSON");
     let request = json!({ "toc_zero": toc, "max_codes": 2, "ttl": 600 });
@@ -113,8 +108,7 @@ async fn an_allowance_of_codes_is_kept() {
     assert_eq!(court.code(&asked).await.refusal(), (410, "session_exhausted"));
 }
 
-#[tokio::test]
-async fn sixty_four_clients_start_sessions_at_once() {
+pub async fn sixty_four_clients_start_sessions_at_once() {
     let court = Court::of(2, 64).await;
     let asking = (1..=64).map(|x| court.ask(x));
     let asked = futures_util::future::join_all(asking).await;
@@ -124,8 +118,7 @@ async fn sixty_four_clients_start_sessions_at_once() {
     assert_eq!(ids.len(), 64);
 }
 
-#[tokio::test]
-async fn events_are_told_in_order_and_resumed() {
+pub async fn events_are_told_in_order_and_resumed() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     let follow = |after: &'static str| {
@@ -156,8 +149,7 @@ async fn events_are_told_in_order_and_resumed() {
     assert_eq!(resumed.matches("event: ").count(), 1, "{resumed}");
 }
 
-#[tokio::test]
-async fn a_no_is_signed_and_seen() {
+pub async fn a_no_is_signed_and_seen() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     let mut denial = asked.denial(&court.deal.tocs[1], "not at night");
@@ -180,8 +172,7 @@ async fn a_no_is_signed_and_seen() {
 }
 
 /// A stream that waits does not keep the oracle from stopping.
-#[tokio::test]
-async fn who_follows_is_let_go_when_the_oracle_stops() {
+pub async fn who_follows_is_let_go_when_the_oracle_stops() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     let mut live = court.http.get(court.oracle.url(&asked.path("events"))).send().await.expect("an answer");
@@ -193,8 +184,7 @@ async fn who_follows_is_let_go_when_the_oracle_stops() {
 }
 
 /// An end by time is told like any other, once.
-#[tokio::test]
-async fn who_follows_hears_of_an_end_by_time() {
+pub async fn who_follows_hears_of_an_end_by_time() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     court.clock.advance(3_600_000);

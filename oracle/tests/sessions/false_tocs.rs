@@ -19,8 +19,7 @@ use serde_json::Value;
 use serde_json::json;
 
 /// Every sort of false Toc, one at a time: it is dropped and named, and the next good one makes the session quorate.
-#[tokio::test]
-async fn one_false_toc_never_blocks_a_session() {
+pub async fn one_false_toc_never_blocks_a_session() {
     let court = Court::of(2, 3).await;
     let tocs = &court.deal.tocs;
     let other = dealt(99, 2, 3);
@@ -72,8 +71,7 @@ async fn one_false_toc_never_blocks_a_session() {
     }
 }
 
-#[tokio::test]
-async fn armored_text_that_is_no_toc_and_tocs_for_others_are_refused_or_dropped() {
+pub async fn armored_text_that_is_no_toc_and_tocs_for_others_are_refused_or_dropped() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     for text in ["", "hello", "-----BEGIN AGE ENCRYPTED FILE-----\nAAAA\n-----END AGE ENCRYPTED FILE-----\n"] {
@@ -97,8 +95,7 @@ async fn armored_text_that_is_no_toc_and_tocs_for_others_are_refused_or_dropped(
 }
 
 /// The dealer publishes keys that do not lie on one polynomial: nobody gets a code, right or wrong.
-#[tokio::test]
-async fn a_dishonest_deal_gives_no_code() {
+pub async fn a_dishonest_deal_gives_no_code() {
     let mut court = Court::of(2, 4).await;
     let stray = split(&[9; 32], 2, 4, &mut StdRng::seed_from_u64(5)).expect("split")[3].clone();
     let mut fields = court.deal.group.header.fields().clone();
@@ -115,8 +112,7 @@ async fn a_dishonest_deal_gives_no_code() {
 }
 
 /// Somebody rewrites the header: fewer Tocs, or another player's key. The shares still check, the deal does not.
-#[tokio::test]
-async fn a_rewritten_header_gives_no_code() {
+pub async fn a_rewritten_header_gives_no_code() {
     let court = Court::of(3, 4).await;
     let mut lowered = court.deal.group.header.fields().clone();
     lowered.threshold = 2;
@@ -142,8 +138,7 @@ async fn a_rewritten_header_gives_no_code() {
 }
 
 /// An applicant with one share forges a group of threshold 2 to learn what an honest share adds to it.
-#[tokio::test]
-async fn a_forged_toc_zero_cannot_probe_an_honest_share() {
+pub async fn a_forged_toc_zero_cannot_probe_an_honest_share() {
     let court = Court::of(3, 5).await;
     let honest = &court.deal.tocs[1];
     let fields = court.deal.group.header.fields();
@@ -178,8 +173,7 @@ async fn a_forged_toc_zero_cannot_probe_an_honest_share() {
 
 /// Shares of ours are checked one by one, so nothing can be learnt by trying: junk and lies are dropped for as long as they
 /// come, and end nothing. farMFA's could be probed, so failures there are counted.
-#[tokio::test]
-async fn junk_ends_no_session_of_ours_and_sixteen_failures_end_a_farmfa_one() {
+pub async fn junk_ends_no_session_of_ours_and_sixteen_failures_end_a_farmfa_one() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     court.join(&asked, 1).await;
@@ -211,8 +205,7 @@ fn farmfa(threshold: u8, share: &str) -> Value {
 
 /// Somebody with the invite and no Toc sends two shares of a key of their own, made to fit each other, before the honest
 /// one comes: neither a code nor a redeal is made of them.
-#[tokio::test]
-async fn a_stranger_cannot_bring_a_secret_of_their_own_into_a_farmfa_session() {
+pub async fn a_stranger_cannot_bring_a_secret_of_their_own_into_a_farmfa_session() {
     let court = Court::of(2, 3).await;
     // Over the prime field of the older layout a constant polynomial is a line: both shares carry the key itself.
     let key =
@@ -243,8 +236,7 @@ async fn a_stranger_cannot_bring_a_secret_of_their_own_into_a_farmfa_session() {
 }
 
 /// A Toc with a thousand recipients would cost whoever opens it a thousand scalar multiplications.
-#[tokio::test]
-async fn a_toc_for_many_recipients_is_refused() {
+pub async fn a_toc_for_many_recipients_is_refused() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     let tek = asked.tek();

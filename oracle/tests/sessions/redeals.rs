@@ -18,8 +18,7 @@ use quorate_protocol::toc::WholeToc;
 use reqwest::StatusCode;
 use serde_json::json;
 
-#[tokio::test]
-async fn a_redeal_moves_the_secret_and_ends_the_old_group() {
+pub async fn a_redeal_moves_the_secret_and_ends_the_old_group() {
     let mut court = Court::of(2, 3).await;
     let keys: Vec<_> = (0..4).map(|_| age::x25519::Identity::generate()).collect();
     let players = keys.iter().zip(["ann", "ben", "cho", "dee"]).map(|(key, name)| planned(name, key)).collect();
@@ -85,8 +84,7 @@ async fn a_redeal_moves_the_secret_and_ends_the_old_group() {
     court.assert_code(&asked).await;
 }
 
-#[tokio::test]
-async fn a_redeal_happens_only_as_approved() {
+pub async fn a_redeal_happens_only_as_approved() {
     let court = Court::of(2, 3).await;
     let name = court.deal.group.name();
     let (good, evil) = (plan(name, 2, &["ann", "ben"]), plan(name, 2, &["eve", "mallory"]));

@@ -19,8 +19,7 @@ use serde_json::Value;
 use serde_json::json;
 
 /// Bodies that are not what a route takes, on every route that takes one.
-#[tokio::test]
-async fn junk_bodies_are_refused() {
+pub async fn junk_bodies_are_refused() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
     let paths = ["tocs", "denials", "totp", "redeal", "receipts"].map(|what| asked.path(what));
@@ -51,8 +50,7 @@ async fn junk_bodies_are_refused() {
     court.assert_code(&asked).await;
 }
 
-#[tokio::test]
-async fn duplicate_keys_are_refused_wherever_they_stand() {
+pub async fn duplicate_keys_are_refused_wherever_they_stand() {
     let court = Court::of(2, 3).await;
     let toc = String::from_utf8(court.deal.tocs[0].to_json().to_vec()).expect("JSON");
     let doubled = toc.replacen('{', "{\"group_threshold\":2,", 1);
@@ -71,8 +69,7 @@ async fn duplicate_keys_are_refused_wherever_they_stand() {
     assert!(answer.text.contains("unproved"), "{}", answer.text);
 }
 
-#[tokio::test]
-async fn a_proof_serves_for_its_session_purpose_player_and_label_only() {
+pub async fn a_proof_serves_for_its_session_purpose_player_and_label_only() {
     let court = Court::of(2, 3).await;
     let (asked, other) = (court.ask(1).await, court.ask(2).await);
     let toc = &court.deal.tocs[2];
@@ -106,8 +103,7 @@ async fn a_proof_serves_for_its_session_purpose_player_and_label_only() {
     assert_eq!(court.post(&asked.path("denials"), &denial).await.refusal(), (403, "bad_proof"));
 }
 
-#[tokio::test]
-async fn who_asks_must_prove_it_freshly_and_once() {
+pub async fn who_asks_must_prove_it_freshly_and_once() {
     let court = Court::of(2, 3).await;
     let request = court.request(1, Purpose::Code, None);
     assert_eq!(court.post("/sessions", &request).await.status, StatusCode::OK);
@@ -138,8 +134,7 @@ async fn who_asks_must_prove_it_freshly_and_once() {
     }
 }
 
-#[tokio::test]
-async fn a_wrong_or_short_kek_opens_nothing() {
+pub async fn a_wrong_or_short_kek_opens_nothing() {
     let court = Court::of(2, 3).await;
     let (asked, other) = (court.ask(1).await, court.ask(2).await);
     court.join(&asked, 1).await;
@@ -152,8 +147,7 @@ async fn a_wrong_or_short_kek_opens_nothing() {
 }
 
 /// A stranger fills a session's pool and the oracle's sessions up to the caps; the honest quorum still gets its code.
-#[tokio::test]
-async fn a_stranger_with_junk_does_not_keep_an_honest_quorum_out() {
+pub async fn a_stranger_with_junk_does_not_keep_an_honest_quorum_out() {
     let setup = TestSetup::default().set("sessions.open_per_source", "20").set("behind_proxy", "true");
     let court = Court::with(setup, 2, 3).await;
     let from = |source: &'static str, body: Value| {

@@ -38,9 +38,34 @@ async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
     store.shutdown().await;
 }
 
+/// The same on a server's database that the next program has migrated already: it only added, as steps must while both
+/// programs run.
+async fn on_newer_schema<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    Store::open(&server.url(&database)).await.unwrap().shutdown().await;
+    let step = "ALTER TABLE sessions ADD COLUMN colour TEXT, ADD COLUMN weight BIGINT NOT NULL DEFAULT 7;
+        ALTER TABLE tocs ADD COLUMN origin BYTEA;
+        CREATE TABLE favourites (session BIGINT PRIMARY KEY REFERENCES sessions (number) ON DELETE CASCADE);
+        CREATE INDEX sessions_by_colour ON sessions (colour);
+        INSERT INTO schema_migrations VALUES (90, 'favourites', 1, decode(repeat('00', 32), 'hex'))";
+    server.run(&database, step).await;
+    let store = Store::open(&server.url(&database)).await.unwrap();
+    test(store.clone()).await;
+    store.shutdown().await;
+}
+
 /// Makes a test of each part of the contract, on each engine.
 macro_rules! on_every_engine {
     ($($part:ident :: $test:ident),* $(,)?) => {
+        mod on_newer_schema {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::on_newer_schema(super::$part::$test).await;
+                }
+            )*
+        }
         mod on_postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! A group of players and an oracle inside one test: dealing, asking, joining over HTTP, honestly or not.
 
+pub mod postgres;
+
 use age::Recipient;
 use quorate_oracle::clock::TestClock;
 use quorate_oracle::testing::{TestOracle, TestSetup};
@@ -24,6 +26,11 @@ pub const URI: &str = "otpauth://totp/Test%20Bank:root?secret=JBSWY3DPEHPK3PXPJB
 /// Where the test clock starts, Unix seconds.
 pub const NOW: i64 = 1_800_000_000;
 
+tokio::task_local! {
+    /// The server on which the courts of a test keep their sessions, each in a database of its own; unset: `SQLite`.
+    pub static SERVER: &'static postgres::Postgres;
+}
+
 /// An oracle on a clock that the test moves, a client, and a deal.
 pub struct Court {
     pub oracle: TestOracle,
@@ -40,6 +47,10 @@ impl Court {
 
     /// The same with settings of the test's own.
     pub async fn with(setup: TestSetup, threshold: usize, size: usize) -> Self {
+        let setup = match SERVER.try_with(|server| *server) {
+            Ok(server) => setup.set("database", server.url(&server.database().await)),
+            Err(_unset) => setup,
+        };
         let clock = Arc::new(TestClock::at(NOW * 1000));
         let oracle = setup.clock(clock.clone()).start().await;
         // A second installation, by another test of this process, is refused and changes nothing.

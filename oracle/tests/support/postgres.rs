@@ -74,6 +74,7 @@ impl Postgres {
         for setting in always.iter().chain(&quiet).chain(settings) {
             keeper.args(["-c", setting]);
         }
+        keeper.stderr(Stdio::null());
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell starts");
         let (orders, output) = (keeper.stdin.take(), keeper.stdout.take().expect("it was piped"));
         let (sender, said) = channel();

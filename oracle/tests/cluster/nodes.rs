@@ -1,0 +1,201 @@
+//! Nodes in one process: the same keys, the same database, and no folder that matters.
+
+use crate::forward::{Forwarder, Target};
+use crate::support::postgres::{self, Postgres};
+use crate::support::{Answer, Court, dealt};
+use futures_util::future::join_all;
+use quorate_oracle::clock::{Clock, SystemClock, TestClock};
+use quorate_oracle::keys::{Keys, Sources};
+use quorate_oracle::state::SystemEntropy;
+use quorate_oracle::testing::{TestOracle, TestSetup};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// An event comes as it happens, and not when somebody looks again, which is after five seconds.
+const LIVE: Duration = Duration::from_secs(4);
+
+/// Three nodes behind one address. Whatever the court sends goes to the next of them.
+struct Cluster {
+    court: Court,
+    nodes: Vec<TestOracle>,
+    _forwarder: Forwarder,
+    _keys: tempfile::TempDir,
+}
+
+impl Cluster {
+    async fn start(server: &Postgres) -> Self {
+        let clock = Arc::new(TestClock::at(crate::support::NOW * 1000));
+        let keys = tempfile::tempdir().expect("a folder");
+        Keys::open(keys.path(), &Sources::default(), &clock, &SystemEntropy, 90).expect("keys are made");
+        let (forwarder, database) = (Forwarder::start().await, server.url(&server.database().await));
+        let start = || {
+            let setup = TestSetup::default().set("database", &database).set("postgres.connections", "6");
+            let address = format!("http://{}", forwarder.address());
+            setup.set("url", address).credentials(keys.path()).clock(clock.clone()).start()
+        };
+        let mut nodes = vec![start().await, start().await, start().await];
+        forwarder.lead_to(nodes.iter().map(|node| Target::Tcp(node.address())));
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        // Without connections that are kept, each request makes its own, and that goes to the next node.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+        let court = Court { oracle: nodes.remove(0), clock, http, deal: dealt(1, 2, 3) };
+        Self { court, nodes, _forwarder: forwarder, _keys: keys }
+    }
+
+    /// Each of the three.
+    fn each(&self) -> impl Iterator<Item = &TestOracle> {
+        std::iter::once(&self.court.oracle).chain(&self.nodes)
+    }
+
+    /// A request to one of them.
+    async fn to(&self, node: &TestOracle, method: Method, path: &str, body: &impl serde::Serialize) -> Answer {
+        let request = self.court.http.request(method, format!("http://{}{path}", node.address())).json(body);
+        Answer::read(request.send().await.expect("the node answers")).await
+    }
+}
+
+#[tokio::test]
+async fn a_quorum_comes_about_whichever_node_each_request_meets() {
+    let Some(server) = postgres::shared() else { return };
+    let cluster = Cluster::start(server).await;
+    let court = &cluster.court;
+    for _ in 0..3 {
+        let asked = court.ask(1).await;
+        court.join(&asked, 1).await;
+        court.join(&asked, 3).await;
+        for _ in 0..3 {
+            court.assert_code(&asked).await;
+        }
+        let token = quorate_protocol::session::Kek::from_base64(&asked.credentials.kek).expect("a KEK").cancel_token();
+        let path = court.oracle.url(&format!("/sessions/{}", asked.id()));
+        let cancelled = court.http.delete(path).bearer_auth(token.as_str()).send().await.expect("an answer");
+        assert_eq!(cancelled.status(), StatusCode::NO_CONTENT);
+        for _ in 0..3 {
+            assert_eq!(court.code(&asked).await.refusal(), (410, "session_cancelled"));
+        }
+    }
+    for node in cluster.each() {
+        let kept = std::fs::read_dir(node.folder()).expect("its folder").count();
+        assert_eq!(kept, 0, "a node keeps nothing of its own");
+        assert_eq!(node.state().keys.fingerprint(), court.oracle.state().keys.fingerprint());
+    }
+}
+
+#[tokio::test]
+async fn a_page_on_one_node_sees_what_another_took() {
+    let Some(server) = postgres::shared() else { return };
+    let cluster = Cluster::start(server).await;
+    let asked = cluster.court.ask(1).await;
+    let path = format!("http://{}{}", cluster.nodes[0].address(), asked.path("events"));
+    let mut live = cluster.court.http.get(path).send().await.expect("an answer");
+    let mut seen = String::new();
+    for (event, act) in [("created", None), ("joined", Some(2)), ("joined", Some(3))] {
+        if let Some(x) = act {
+            let body = asked.approval(&cluster.court.deal.tocs[x - 1]);
+            let answer = cluster.to(&cluster.nodes[1], Method::POST, &asked.path("tocs"), &body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        }
+        let wanted = seen.matches(&format!("event: {event}")).count() + 1;
+        let follow = async {
+            while seen.matches(&format!("event: {event}")).count() < wanted {
+                let chunk = live.chunk().await.expect("alive").expect("not over");
+                seen.push_str(std::str::from_utf8(&chunk).expect("text"));
+            }
+        };
+        tokio::time::timeout(LIVE, follow).await.expect("an event comes as it happens");
+    }
+}
+
+#[tokio::test]
+async fn two_nodes_handed_the_same_thing_at_once_take_it_once() {
+    let Some(server) = postgres::shared() else { return };
+    let cluster = Cluster::start(server).await;
+    let court = &cluster.court;
+    let zero: Value = serde_json::from_slice(&court.deal.tocs[0].to_json()).expect("JSON");
+    let request = json!({ "toc_zero": zero, "max_codes": 2, "ttl": 600 });
+    let asked = court.post("/sessions", &request).await.asked();
+    let nodes: Vec<_> = cluster.each().collect();
+    let all = async |path: String, body: Value| {
+        join_all((0..12).map(|number| cluster.to(nodes[number % 3], Method::POST, &path, &body))).await
+    };
+    // The same Toc.
+    let approval = serde_json::to_value(asked.approval(&court.deal.tocs[1])).expect("JSON");
+    for answer in all(asked.path("tocs"), approval).await {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+    assert_eq!(court.get(&format!("/sessions/{}", asked.id())).await.json["tocs_provided"], 2);
+    // The same KEK, for each code that is permitted, the last one included, and for one more.
+    let kek = json!({ "kek": asked.credentials.kek.as_str() });
+    for _ in 0..2 {
+        for answer in all(asked.path("totp"), kek.clone()).await {
+            assert_eq!(answer.json["totp"], court.expected_code(), "{}", answer.text);
+        }
+        court.clock.advance(30_000);
+    }
+    for answer in all(asked.path("totp"), kek).await {
+        assert_eq!(answer.refusal(), (410, "session_exhausted"));
+    }
+    let follow = court.http.get(court.oracle.url(&asked.path("events"))).send().await.expect("an answer");
+    let events = follow.text().await.expect("a stream that ends");
+    assert_eq!(events.matches("event: code").count(), 2, "{events}");
+    // The applicant's own Toc came with the request.
+    for once in ["joined", "exhausted"] {
+        assert_eq!(events.matches(&format!("event: {once}")).count(), 1, "{events}");
+    }
+}
+
+/// The system's time, and so many milliseconds more.
+struct Off(AtomicI64);
+
+impl Clock for Off {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_wrong_is_not_ready() {
+    let Some(server) = postgres::shared() else { return };
+    let clock = Arc::new(Off(AtomicI64::new(0)));
+    let database = server.url(&server.database().await);
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let node = TestSetup::default().set("database", database).clock(clock.clone()).start().await;
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let ready = async || Answer::read(http.get(node.url("/readyz")).send().await.expect("an answer")).await;
+    for (off, word) in [(0, None), (4_000, Some("ahead of")), (0, None), (-4_000, Some("behind")), (0, None)] {
+        clock.0.store(off, Ordering::SeqCst);
+        let answer = ready().await;
+        let Some(word) = word else {
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+            continue;
+        };
+        assert_eq!(answer.refusal(), (503, "clock_skew"));
+        let message = answer.json["message"].as_str().expect("a message");
+        assert!(message.contains(word) && (message.contains("3.") || message.contains("4.")), "{message}");
+        assert_eq!(http.get(node.url("/healthz")).send().await.expect("an answer").status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_503_with_a_time_to_come_back() {
+    let Some(mut server) = Postgres::start(&[]) else { return };
+    let database = server.url("postgres");
+    let setup = TestSetup::default().set("database", database).set("postgres.operation_seconds", "3");
+    let court = Court::with(setup, 2, 3).await;
+    let asked = court.ask(1).await;
+    server.stop();
+    for path in ["/readyz".to_owned(), format!("/sessions/{}", asked.id())] {
+        let answer = court.http.get(court.oracle.url(&path)).send().await.expect("an answer");
+        assert!(answer.headers().contains_key("retry-after"), "{path}");
+        assert_eq!(Answer::read(answer).await.refusal(), (503, "unavailable"), "{path}");
+    }
+    let body = asked.approval(&court.deal.tocs[0]);
+    assert_eq!(court.post(&asked.path("tocs"), &body).await.refusal(), (503, "unavailable"));
+    server.start_again();
+    while court.post(&asked.path("tocs"), &body).await.status != StatusCode::OK {}
+    court.join(&asked, 2).await;
+    court.assert_code(&asked).await;
+}

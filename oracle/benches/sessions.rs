@@ -1,16 +1,21 @@
-//! The whole oracle under load on loopback: starting sessions, joining them, codes. Each rate stands beside that of
-//! `GET /healthz` of the same server in the same run, for what a machine does in a second changes from day to day.
+//! The whole oracle under load on loopback: starting sessions, joining them, codes; on `SQLite`, and as one, two and three
+//! nodes on a `PostgreSQL` that syncs its disk. Each rate stands beside that of `GET /healthz` of the same servers in the
+//! same run, for what a machine does in a second changes from day to day.
 //!
 //! `cargo bench -p quorate-oracle --bench sessions`; `QUORATE_BENCH_SECONDS` sets how long each row runs.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod load;
+#[path = "../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod postgres;
 #[path = "../tests/process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod process;
 
-use load::{Figures, Load, request};
+use load::{Figures, Load, request, request_from};
+use postgres::Postgres;
 use process::Oracle;
 use quorate_protocol::api::{AddToc, ApplicantProof, NewSession, OracleDescription, SessionCredentials, SessionKey};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
@@ -22,6 +27,7 @@ use quorate_protocol::sealing::age_seal;
 use quorate_protocol::toc::WholeToc;
 use serde_json::value::RawValue;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Clients at the same time.
@@ -43,7 +49,7 @@ fn main() {
     let (first, again) = starts(folder.path());
     println!("ready after exec: {first:.1} ms the first time, {again:.1} ms later (target: below 50)");
 
-    let bench = Bench { oracle: start(folder.path()), time, healthz: 0.0 };
+    let bench = Bench { oracles: vec![start(folder.path())], time, part: 1.0, healthz: 0.0 };
     let idle = bench.resident();
     println!("resident when idle: {idle:.1} MB (target: below 20)");
     let bench = Bench { healthz: bench.row("GET /healthz", 200, vec![request("GET", "/healthz", b"")]).rate, ..bench };
@@ -55,11 +61,38 @@ fn main() {
     bench.row("GET /healthz, last of all", 200, vec![request("GET", "/healthz", b"")]);
     let last = bench.resident();
     println!("resident after as many sessions again: {last:.1} MB, {:+.1} MB", last - after);
+    drop(bench);
+    for nodes in 1..=3 {
+        on_postgres(folder.path(), nodes, time);
+    }
 }
 
+/// The rows of sessions, of so many nodes with the keys of `keys` on a new server that waits for its disk as in earnest.
+fn on_postgres(keys: &Path, nodes: usize, time: Duration) {
+    let Some(server) = Postgres::start(&["fsync=on"]) else { return };
+    println!("{nodes} node{} on PostgreSQL", if nodes == 1 { "" } else { "s" });
+    let (url, empty) = (server.url("postgres"), tempfile::tempdir().expect("a folder"));
+    let node = |_| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
+        command.env_clear().arg("serve").env("CREDENTIALS_DIRECTORY", keys);
+        Oracle::spawn(&mut command, empty.path(), &[SETTINGS.as_slice(), &[("DATABASE", url.as_str())]].concat())
+    };
+    let bench = Bench { oracles: (0..nodes).map(node).collect(), time, part: 0.1, healthz: 0.0 };
+    let bench = Bench { healthz: bench.row("GET /healthz", 200, vec![request("GET", "/healthz", b"")]).rate, ..bench };
+    bench.sessions();
+}
+
+/// Room for the load, clients told apart as behind a proxy, and one address for all nodes.
+const SETTINGS: [(&str, &str); 5] = [
+    ("BEHIND_PROXY", "true"),
+    ("LOG_LEVEL", "info"),
+    ("SESSIONS_OPEN", "10000000"),
+    ("SESSIONS_OPEN_PER_SOURCE", "10000000"),
+    ("URL", "http://oracle.test"),
+];
+
 fn start(state: &Path) -> Oracle {
-    let settings = [("SESSIONS_OPEN_PER_SOURCE", "10000000"), ("SESSIONS_OPEN", "10000000"), ("LOG_LEVEL", "info")];
-    Oracle::start(Path::new(env!("CARGO_BIN_EXE_quorate-oracle")), state, &settings)
+    Oracle::start(Path::new(env!("CARGO_BIN_EXE_quorate-oracle")), state, &SETTINGS)
 }
 
 /// Milliseconds from exec to `listening on`: with keys and database to be made, and without.
@@ -76,8 +109,10 @@ fn starts(state: &Path) -> (f64, f64) {
 }
 
 struct Bench {
-    oracle: Oracle,
+    oracles: Vec<Oracle>,
     time: Duration,
+    /// Part of the requests of which each is sent once: fewer where each waits longer.
+    part: f64,
     /// Rate of `GET /healthz`.
     healthz: f64,
 }
@@ -86,7 +121,7 @@ impl Bench {
     fn farmfa(&self) {
         let toc_zero = Some(RawValue::from_string(FARMFA.to_owned()).expect("JSON"));
         let body = json(&NewSession { toc_zero, ..NewSession::default() });
-        self.row("POST /sessions, a farMFA Toc as toc_zero", 200, vec![request("POST", "/sessions", &body)]);
+        self.row("POST /sessions, a farMFA Toc as toc_zero", 200, from_many(&body));
     }
 
     fn sessions(&self) {
@@ -97,15 +132,15 @@ impl Bench {
         let deal = dealt(OraclePin { url: described.url.clone(), root_key: described.root_key });
         let whole: Box<RawValue> = serde_json::from_slice(&deal.tocs[0].to_json()).expect("a Toc is JSON");
         let body = json(&NewSession { toc_zero: Some(whole), ..NewSession::default() });
-        self.row("POST /sessions, our Toc as toc_zero", 200, vec![request("POST", "/sessions", &body)]);
+        self.row("POST /sessions, our Toc as toc_zero", 200, from_many(&body));
 
         // Each proof serves once: as many requests as are sent.
         let ours = (0..self.many(STARTED))
-            .map(|number| request("POST", "/sessions", &json(&signed(url, &deal.tocs[0], number))));
+            .map(|number| request_from(number, "POST", "/sessions", &json(&signed(url, &deal.tocs[0], number))));
         self.once("POST /sessions, with a proof", ours.collect());
 
         let asked = (0..self.many(SESSIONS))
-            .map(|i| request("POST", "/sessions", &json(&signed(url, &deal.tocs[0], 1_000_000 + i))));
+            .map(|i| request_from(i, "POST", "/sessions", &json(&signed(url, &deal.tocs[0], 1_000_000 + i))));
         let answers = self.load(200).each(asked.collect()).bodies;
         let sessions: Vec<SessionCredentials> =
             answers.iter().map(|body| serde_json::from_slice(body).expect("credentials")).collect();
@@ -126,12 +161,12 @@ impl Bench {
     /// As many as fit the time of a row.
     fn many(&self, a_second: f64) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of requests")]
-        let many = (self.time.as_secs_f64() * a_second) as usize;
+        let many = (self.time.as_secs_f64() * a_second * self.part) as usize;
         many.max(CLIENTS)
     }
 
     fn load(&self, status: u16) -> Load {
-        Load { address: self.oracle.address(), clients: CLIENTS, status }
+        Load { addresses: self.oracles.iter().map(Oracle::address).collect(), clients: CLIENTS, status }
     }
 
     /// A row of `requests`, round and round.
@@ -160,25 +195,32 @@ impl Bench {
         );
     }
 
-    /// Seconds that the oracle has run on any processor, to 10 ms.
+    /// Seconds that the oracles have run on any processor, to 10 ms.
     fn processor_time(&self) -> f64 {
-        let stat = self.proc("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_ascii_whitespace().collect();
-        // User and system time, in hundredths of a second (proc(5): fields 14 and 15).
-        let ticks: u32 = fields[11..13].iter().map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
-        f64::from(ticks) / 100.0
+        let ticks = |stat: &str| -> u32 {
+            let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_ascii_whitespace().collect();
+            // User and system time, in hundredths of a second (proc(5): fields 14 and 15).
+            fields[11..13].iter().map(|ticks| ticks.parse::<u32>().expect("a number")).sum()
+        };
+        let all: u32 = self.oracles.iter().map(|oracle| ticks(&proc(oracle, "stat"))).sum();
+        f64::from(all) / 100.0
     }
 
-    /// Megabytes that are resident.
+    /// Megabytes that are resident, of the first oracle.
     fn resident(&self) -> f64 {
-        let status = self.proc("status");
+        let status = proc(&self.oracles[0], "status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a running process has it");
         line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
     }
+}
 
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.oracle.id())).expect("the oracle runs")
-    }
+fn proc(oracle: &Oracle, file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{}/{file}", oracle.id())).expect("the oracle runs")
+}
+
+/// The same request for a session from more clients than are at work.
+fn from_many(body: &[u8]) -> Vec<Vec<u8>> {
+    (0..CLIENTS * 64).map(|client| request_from(client, "POST", "/sessions", body)).collect()
 }
 
 /// What players 1, 3 and 5 send to join each session.

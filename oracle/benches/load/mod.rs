@@ -22,10 +22,10 @@ pub struct Figures {
     pub count: usize,
 }
 
-/// A load on one server.
+/// A load on one server, or on several that are one.
 pub struct Load {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens; with several, each client goes to the next.
+    pub addresses: Vec<SocketAddr>,
     /// Connections at the same time, each with one request under way.
     pub clients: usize,
     /// The status that every answer must have.
@@ -48,8 +48,8 @@ impl Load {
         runtime.block_on(async {
             let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
             let mut streams = Vec::new();
-            for _ in 0..self.clients {
-                let stream = TcpStream::connect(self.address).await.expect("the oracle listens");
+            for address in self.addresses.iter().cycle().take(self.clients) {
+                let stream = TcpStream::connect(address).await.expect("the oracle listens");
                 stream.set_nodelay(true).expect("a socket takes options");
                 streams.push(stream);
             }
@@ -145,9 +145,15 @@ fn content_length(head: &[u8]) -> usize {
 
 /// A whole request.
 pub fn request(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
-    let length = body.len();
+    request_from(0, method, path, body)
+}
+
+/// A whole request of the client with that number, as a proxy would tell of it.
+pub fn request_from(client: usize, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let (length, [.., a, b, c]) = (body.len(), client.to_be_bytes());
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 10.{a}.{b}.{c}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }

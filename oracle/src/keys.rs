@@ -293,6 +293,12 @@ impl Keys {
         self.chain().standing(&self.root, &self.invite.verifying_key(), now)
     }
 
+    /// Whether the certificates lead, or once led, from an earlier root key to the invite key.
+    pub fn succeeds(&self, earlier: &[u8]) -> bool {
+        let earlier = <[u8; 32]>::try_from(earlier).ok().and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+        earlier.is_some_and(|earlier| self.chain().led_from(&earlier, &self.invite.verifying_key()))
+    }
+
     /// From the root key to the invite key, for invites.
     pub fn certificates(&self) -> Vec<Certificate> {
         self.chain().certificates().to_vec()

@@ -134,6 +134,11 @@ pub enum StateError {
     /// The root secret was lost or exchanged.
     #[error("the database was sealed with another root secret: put root.secret back, or start with an empty database")]
     RootSecret,
+    /// A node with keys of its own beside others.
+    #[error(
+        "the database belongs to an oracle with another root key: give this one the same keys, see docs/cluster.md"
+    )]
+    RootKey,
     /// The system gives no threads.
     #[error("cannot start the threads for cryptography: {0}")]
     Threads(#[source] std::io::Error),
@@ -156,6 +161,7 @@ impl AppState {
         let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
         let store = Store::open_with(&config.database_url()?, StoreOptions::from(&config)).await?;
         check_root_secret(&store, &keys).await?;
+        check_root_key(&store, &keys).await?;
         let threads = match config.crypto_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads as usize,
@@ -237,6 +243,14 @@ async fn check_root_secret(store: &Store, keys: &Keys) -> Result<(), StateError>
     let check = quorate_protocol::encoding::sha256(&[keys.root_secret().subkey("check").as_slice()]);
     let known = store.put_setting_if_absent("root_secret_check", check.to_vec()).await?;
     if known == check { Ok(()) } else { Err(StateError::RootSecret) }
+}
+
+/// Compares the root key with the one that the database was made with, or checks that it is a successor's: players would
+/// refuse the invites of a node that had made its own.
+async fn check_root_key(store: &Store, keys: &Keys) -> Result<(), StateError> {
+    let own = keys.root().to_bytes();
+    let known = store.put_setting_if_absent("root_key", own.to_vec()).await?;
+    if known == own || keys.succeeds(&known) { Ok(()) } else { Err(StateError::RootKey) }
 }
 
 impl FromRef<AppState> for Sessions {

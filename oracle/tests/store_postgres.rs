@@ -365,3 +365,50 @@ async fn errors_keep_rows_and_passwords_to_themselves() {
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_spoken_with_the_server_that_was_meant_and_nobody_else() {
+    // Free a moment ago; the socket of the file system is there in any case.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let Some(server) = Postgres::start(&["listen_addresses=127.0.0.1", &format!("port={port}")]) else { return };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = server.put("server.pem", &made.cert.pem());
+    let key = server.put("server.key", &made.signing_key.serialize_pem());
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(server.socket().parent().unwrap()).port(port).user("postgres").dbname("postgres");
+    let (admin, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    admin.batch_execute(&format!("ALTER SYSTEM SET ssl_cert_file = '{}'", certificate.display())).await.unwrap();
+    admin.batch_execute(&format!("ALTER SYSTEM SET ssl_key_file = '{}'", key.display())).await.unwrap();
+    admin.batch_execute("ALTER SYSTEM SET ssl = on").await.unwrap();
+    admin.batch_execute("ALTER SYSTEM SET password_encryption = 'scram-sha-256'").await.unwrap();
+    admin.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let open = async |host: &str, ca: Option<&std::path::Path>| {
+        let options = StoreOptions { ca: ca.map(Into::into), ..short() };
+        Store::open_with(&format!("postgres://postgres@{host}:{port}/postgres?sslmode=require"), options).await
+    };
+    let begun = Instant::now();
+    let store = loop {
+        // The server reads its settings in its own time.
+        match open("localhost", Some(&ca)).await {
+            Ok(store) => break store,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(60), "{error:?}"),
+        }
+    };
+    insert(&store, "through").await.unwrap();
+    let clear = "SELECT COUNT(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                 WHERE NOT ssl AND client_addr IS NOT NULL AND application_name = 'quorate-oracle'";
+    assert_eq!(admin.query_one(clear, &[]).await.unwrap().get::<_, i64>(0), 0);
+    for (what, refused) in [
+        ("a name that the certificate does not have", open("127.0.0.1", Some(&ca)).await),
+        ("a certificate that nobody vouches for", open("localhost", None).await),
+    ] {
+        assert!(
+            matches!(refused, Err(StoreError::Unreachable { .. } | StoreError::Engine { .. })),
+            "{what}: {refused:?}"
+        );
+    }
+}

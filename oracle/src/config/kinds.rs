@@ -41,8 +41,12 @@ impl Setting for String {
         if text.chars().any(char::is_control) { Err("control characters".to_owned()) } else { Ok(text.to_owned()) }
     }
 
-    /// A password in a URL (between the first `:` of the user part and `@`) is left out.
+    /// A password in a URL (between the first `:` of the user part and `@`, or a parameter of that name) is left out.
     fn show(&self) -> String {
+        if let Some((before, after)) = self.split_once("password=").filter(|_| self.contains("://")) {
+            let rest = after.find('&').map_or("", |end| &after[end..]);
+            return Self::from(before).show() + "password=…" + &Self::from(rest);
+        }
         let Some((scheme, rest)) = self.split_once("://") else { return self.clone() };
         let authority = rest.split('/').next().unwrap_or(rest);
         let Some((user, _)) = authority.rsplit_once('@') else { return self.clone() };
@@ -189,6 +193,8 @@ mod tests {
     fn a_password_in_a_url_is_not_shown() {
         let url = "postgres://oracle:hunter2@db.example/quorate".to_owned();
         assert_eq!(url.show(), "postgres://oracle:…@db.example/quorate");
+        let url = "postgres://oracle:hunter2@db/quorate?password=hunter2&sslmode=require".to_owned();
+        assert_eq!(url.show(), "postgres://oracle:…@db/quorate?password=…&sslmode=require");
         for open in ["postgres://oracle@db/quorate", "sqlite:/var/lib/quorate.db", "https://example.org/a:b@c"] {
             assert_eq!(open.to_owned().show(), open);
         }

@@ -94,6 +94,12 @@ impl Chain {
         if chain.len() > MAX_CHAIN { Err(CertificateError::TooMany) } else { Ok((Self(chain), root)) }
     }
 
+    /// Whether it leads from `root` to `invite` while its last certificate is valid.
+    pub(super) fn led_from(&self, root: &VerifyingKey, invite: &VerifyingKey) -> bool {
+        let Some(Ok(last)) = self.0.last().map(Certificate::read) else { return false };
+        follow_chain(root, &self.0, last.expires - 1).ok() == Some(*invite)
+    }
+
     pub(super) fn standing(&self, root: &VerifyingKey, invite: &VerifyingKey, now: i64) -> Standing {
         if follow_chain(root, &self.0, now).ok() != Some(*invite) {
             return Standing::Invalid;
@@ -153,6 +159,10 @@ mod tests {
         let (chain, root) = chain.extended(&renewed, &root, &invite, NOW + 80 * DAY).unwrap();
         assert_eq!((chain.certificates().len(), root), (2, new.verifying_key()));
         assert!(follow_chain(&old.verifying_key(), chain.certificates(), NOW + 120 * DAY).is_ok());
+        for (key, led) in [(&old, true), (&new, true), (&key(9), false)] {
+            assert_eq!(chain.led_from(&key.verifying_key(), &invite), led);
+        }
+        assert!(!Chain::default().led_from(&old.verifying_key(), &invite));
     }
 
     #[test]

@@ -12,6 +12,9 @@ mod notify;
 mod tx;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     sync::{
         Arc,
@@ -228,14 +231,24 @@ impl Shared {
             }
             (Ok(value), None) => value,
         };
-        match kind {
-            Kind::Reads => tx.leave(),
-            Kind::Writes(_) => {
-                let told = tx.commit().await?;
-                self.commits.fetch_add(1, Ordering::Relaxed);
-                metrics::counter!("quorate_store_commits_total").increment(1);
-                self.notifier.tell(told);
+        if let Kind::Writes(_) = kind {
+            match tx.commit().await {
+                Ok(told) => {
+                    self.commits.fetch_add(1, Ordering::Relaxed);
+                    metrics::counter!("quorate_store_commits_total").increment(1);
+                    self.notifier.tell(told);
+                }
+                Err(failure) => {
+                    metrics::counter!("quorate_store_failed_commits_total").increment(1);
+                    // Whoever lost was told so by a server that goes on.
+                    if matches!(failure, Failure::Lost) {
+                        held.give_back();
+                    }
+                    return Err(failure);
+                }
             }
+        } else {
+            tx.leave();
         }
         held.give_back();
         Ok(value)

@@ -57,7 +57,8 @@ impl Postgres {
             let required = std::env::var_os("CI").is_some_and(|ci| ci == "true")
                 || std::env::var_os("QUORATE_TEST_ALL").is_some_and(|all| all == "1");
             assert!(!required, "PostgreSQL is missing: apt-get install postgresql");
-            say_skipped();
+            // Who runs the tests should know which did not run.
+            drop(writeln!(std::io::stdout(), "skipped: PostgreSQL is not here (Debian: postgresql)"));
             return None;
         };
         let folder = tempfile::Builder::new().prefix("quorate-pg-").tempdir().expect("a folder").keep();
@@ -159,6 +160,15 @@ impl Postgres {
         self.folder.join(".s.PGSQL.5432")
     }
 
+    /// Puts a file there that only the server can read, and gives its path.
+    pub fn put(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        std::fs::write(&path, content).expect("one's own folder");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("one's own file");
+        give_away(&path);
+        path
+    }
+
     /// The URL of a database by its name.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.to_str().expect("the system's temporary folder is UTF-8").replace('/', "%2F");
@@ -191,11 +201,6 @@ impl Drop for Postgres {
         drop(self.orders.take());
         let _gone_already = self.keeper.wait();
     }
-}
-
-#[expect(clippy::print_stdout, reason = "who runs the tests should know which did not run")]
-fn say_skipped() {
-    println!("skipped: PostgreSQL is not here (Debian: postgresql)");
 }
 
 /// The folder of the server's programs: that of `postgres` in the PATH, or where Debian keeps the newest.
@@ -237,18 +242,22 @@ fn unprivileged() -> Vec<String> {
         .into()
 }
 
+/// Makes a file the server's.
+fn give_away(path: &Path) {
+    if geteuid().is_root() {
+        let (user, group) = user();
+        rustix::fs::chown(path, Some(Uid::from_raw(user)), Some(Gid::from_raw(group))).expect("root may");
+    }
+}
+
 /// Puts a fresh cluster into `data`: a copy of one that is made once for each build folder.
 fn lay_out(programs: &Path, folder: &Path, data: &Path) {
-    let give_away = |path: &Path| {
-        if geteuid().is_root() {
-            let (user, group) = user();
-            rustix::fs::chown(path, Some(Uid::from_raw(user)), Some(Gid::from_raw(group))).expect("root may");
-        }
-    };
     give_away(folder);
     let version = Command::new(programs.join("postgres")).arg("--version").output().expect("it is there").stdout;
     let version: String = String::from_utf8_lossy(&version).chars().filter(char::is_ascii_alphanumeric).collect();
-    let model = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{version}-{}", geteuid().as_raw()));
+    // Unit tests have no such folder.
+    let models = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let model = models.join(format!("quorate-cluster-{version}-{}", geteuid().as_raw()));
     let copy = |from: &Path, to: &Path| {
         let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
         assert!(copied.success(), "cannot copy {} to {}", from.display(), to.display());

@@ -4,12 +4,14 @@
 mod countdown;
 mod interrupt;
 mod prompts;
+mod time;
 mod tty;
 
 pub use countdown::Countdown;
 pub use interrupt::{OnInterrupt, on_interrupt};
 pub use prompts::PinCommandError;
 pub(crate) use prompts::tries;
+pub(crate) use time::{time, time_of};
 
 use serde::Serialize;
 use std::fmt::{Display, Write as _};

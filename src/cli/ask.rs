@@ -1,13 +1,14 @@
 //! `quorate ask`: the applicant's part of a session, from the request to the code. It must not know how codes are made.
 
+mod picture;
 pub(crate) mod start;
 
 use self::start::Started;
 use super::drawer::{Card, Drawer};
 use super::session::code;
 use super::session::follow::Wait;
-use super::{CliError, Context, NetworkArgs, redeal};
-use crate::ui::{OnInterrupt, on_interrupt, shown};
+use super::{CliError, Context, NetworkArgs, files, redeal};
+use crate::ui::{OnInterrupt, on_interrupt, shown, time_of};
 use clap::Args;
 use quorate_protocol::invite::Invite;
 use serde::Serialize;
@@ -49,6 +50,9 @@ pub(crate) struct AskArgs {
     /// Show the invite as a QR code too
     #[arg(long)]
     qr: bool,
+    /// Write the invite as a QR code to a new PNG file too, to send or to print
+    #[arg(long, value_name = "FILE")]
+    invite_qr: Option<PathBuf>,
     /// The oracle to ask, for a Toc that names none; it must be trusted
     #[arg(long, value_name = "URL")]
     oracle: Option<String>,
@@ -68,6 +72,9 @@ struct Asked<'a> {
 pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
     if args.reason.trim().is_empty() || args.reason.len() > MAX_REASON {
         return Err(CliError::Usage(format!("a reason has between 1 and {MAX_REASON} bytes")));
+    }
+    if let Some(path) = args.invite_qr.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(CliError::Exists(path.clone()));
     }
     let plan_file = args.plan.as_deref().map(redeal::read).transpose()?;
     // What the card knows is checked before anybody touches a key.
@@ -108,7 +115,7 @@ fn announce(context: &Context, args: &AskArgs, invite: &Invite, expires_at: &str
         shown(&fields.group_id),
         fields.threshold,
         fields.size,
-        shown(expires_at),
+        time_of(expires_at),
     ));
     let value = Asked {
         session: &fields.session,
@@ -118,19 +125,24 @@ fn announce(context: &Context, args: &AskArgs, invite: &Invite, expires_at: &str
         expires_at,
     };
     context.ui.print(&value, || link.as_str())?;
-    if args.qr {
-        match picture(&link) {
-            Some(picture) => context.ui.say(picture),
+    if args.qr || args.invite_qr.is_some() {
+        match picture::of(&link) {
+            Some(code) => show_picture(context, args, &code)?,
             None => context.ui.warn("this invite is too long for a QR code: send the link"),
         }
     }
     Ok(())
 }
 
-fn picture(link: &str) -> Option<String> {
-    // Level L: an invite is long, and a screen is not scratched.
-    let code = qrcode::QrCode::with_error_correction_level(link, qrcode::EcLevel::L).ok()?;
-    Some(code.render::<qrcode::render::unicode::Dense1x2>().quiet_zone(true).build())
+fn show_picture(context: &Context, args: &AskArgs, code: &qrcode::QrCode) -> Result<(), CliError> {
+    if args.qr {
+        context.ui.say(picture::on_terminal(code));
+    }
+    if let Some(path) = &args.invite_qr {
+        files::write_new(path, &picture::png(code))?;
+        context.ui.say(format_args!("the invite is in {} as a QR code", path.display()));
+    }
+    Ok(())
 }
 
 fn say_how_to_go_on(context: &Context, id: &str, redeal: bool) -> OnInterrupt {
@@ -142,16 +154,4 @@ fn say_how_to_go_on(context: &Context, id: &str, redeal: bool) -> OnInterrupt {
 
 fn go_on(id: &str, redeal: bool) -> String {
     if redeal { format!("quorate session redeal --wait {id}") } else { format!("quorate session code --wait {id}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_becomes_a_picture_unless_it_is_too_long() {
-        let picture_of_short = picture("https://oracle.example/s/A#b.c").expect("fits");
-        assert!(picture_of_short.lines().count() > 10);
-        assert!(picture(&"x".repeat(5000)).is_none());
-    }
 }

@@ -57,21 +57,28 @@ pub(crate) fn run(context: &Context, args: &DoctorArgs) -> Result<(), CliError> 
 
 fn identities(context: &Context) -> Finding {
     let what = "identities";
-    match context.load_identities() {
-        Err(error) => wrong(what, &error, error.hint()),
-        Ok(identities) => {
-            let tokens = identities.tokens().count();
-            match identities.recipients().len() {
-                0 if tokens == 0 => Finding {
-                    what: what.to_owned(),
-                    state: State::Warning,
-                    found: "none whose recipient is known without a passphrase".to_owned(),
-                    cure: Some("make a key with `quorate key generate`, or name a file with -i".to_owned()),
-                },
-                recipients => ok(what, format!("{tokens} tokens, {recipients} recipients")),
-            }
+    let identities = match context.load_identities() {
+        Ok(identities) => identities,
+        Err(error) => return wrong(what, &error, error.hint()),
+    };
+    let mut names = Vec::new();
+    let mut of_tokens = Vec::new();
+    for token in identities.tokens() {
+        for key in token.keys() {
+            names.push(format!("\"{}\" in {}", shown(&key.label), shown(&token.info().to_string())));
+            of_tokens.extend(key.recipients().map(|recipient| recipient.to_string()));
+        }
+        if token.keys().is_empty() {
+            names.push(format!("{} without a key", shown(&token.info().to_string())));
         }
     }
+    let plain = identities.recipients().into_iter().filter(|own| !of_tokens.contains(&own.recipient));
+    names.extend(plain.map(|own| format!("an age key in {}", shown(&own.source))));
+    if names.is_empty() {
+        let cure = "make a key with `quorate key generate`, or name a file with -i";
+        return warning(what, "none whose recipient is known without a passphrase".to_owned(), Some(cure.to_owned()));
+    }
+    ok(what, names.join(", "))
 }
 
 fn tocs(paths: &Paths) -> Finding {

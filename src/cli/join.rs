@@ -59,7 +59,10 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     }
     let pin = card.as_ref().and_then(|card| card.oracle.as_ref());
     let vouched = vouch::vouch(context, &invite, pin, context.now())?;
+    // Then whether an answer can arrive, and be made: a PIN and a touch for nothing are worse than an error.
+    still_open(&Client::new(&vouched.pin.url, &args.network.options())?, &invite)?;
     let identities = context.load_identities()?;
+    opening::check(&identities, &path)?;
     let own_keys = OwnKeys::of(&identities);
     let noted = card.as_ref().map(|card| lost_place(args, &invite, card, &own_keys)).transpose()?.flatten();
     confirm(context, args, &invite, &show::request(&invite, card.as_ref(), &own_keys, vouched.by_toc)?)?;
@@ -83,6 +86,16 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     }
     drop(own);
     report(context, args, &invite, &client)
+}
+
+/// Fails when the session takes no answers any more.
+fn still_open(client: &Client, invite: &Invite) -> Result<(), CliError> {
+    let over = |code: &str| follow::ended(code).map(|how| CliError::from(SessionError::Over(how)));
+    let looked = client.session(&invite.fields().session, Some(&invite.view_token()));
+    match looked {
+        Ok(session) => over(&format!("session_{}", session.state)).map_or(Ok(()), Err),
+        Err(error) => Err(error.code().and_then(over).unwrap_or_else(|| error.into())),
+    }
 }
 
 /// The file of the Toc, and what is known of it without opening it.

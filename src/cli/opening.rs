@@ -39,6 +39,12 @@ impl Context {
     }
 }
 
+/// Fails when it is clear without a key that none of ours opens the file `path`.
+pub(crate) fn check(identities: &Identities, path: &Path) -> Result<(), CliError> {
+    let encrypted = files::read(path, MAX_TOC_FILE)?;
+    identities.could_open(&encrypted).map_err(|source| CliError::Open { path: path.to_owned(), source })
+}
+
 /// Opens the Toc in the file `path`.
 pub(crate) fn open(identities: &Identities, path: &Path) -> Result<OpenedToc, CliError> {
     let encrypted = files::read(path, MAX_TOC_FILE)?;

@@ -3,7 +3,7 @@
 use super::trust::{TrustError, TrustStore, TrustedOracle, check, is_successor, same_fingerprint};
 use super::{CliError, Context, NetworkArgs};
 use crate::client::Client;
-use crate::ui::shown;
+use crate::ui::{shown, time_of};
 use clap::{Args, Subcommand};
 use quorate_protocol::api::fingerprint;
 use serde::Serialize;
@@ -134,7 +134,7 @@ fn print(context: &Context, oracle: &TrustedOracle) -> Result<(), CliError> {
             shown(&oracle.url),
             oracle.fingerprint,
             oracle.root_key.encode(),
-            shown(&oracle.trusted_at)
+            time_of(&oracle.trusted_at)
         )
     };
     Ok(context.ui.print(&view(oracle), lines)?)

@@ -5,6 +5,7 @@ pub(crate) mod code;
 mod fetch;
 pub(crate) mod follow;
 pub(crate) mod kept;
+mod list;
 mod show;
 pub(crate) mod vouch;
 
@@ -30,6 +31,8 @@ pub(crate) struct SessionArgs {
 
 #[derive(Debug, Subcommand)]
 enum SessionCommand {
+    /// List the sessions that you started here and that may still be open
+    List,
     /// Show a session once: counts for whoever has its id, names for whoever has the invite
     Show(LookArgs),
     /// Follow a session until it ends
@@ -113,6 +116,7 @@ struct CancelArgs {
 
 pub(crate) fn run(context: &Context, args: &SessionArgs) -> Result<(), CliError> {
     match &args.command {
+        SessionCommand::List => list::run(context),
         SessionCommand::Show(args) => {
             let target = Target::of(context, &args.session, args.oracle.as_deref(), &args.network)?;
             show::once(context, &target)

@@ -9,6 +9,7 @@ use super::opening::open;
 use super::{CliError, Context};
 use crate::ui::shown;
 use clap::{Args, Subcommand};
+use quorate_protocol::api::fingerprint;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -73,10 +74,25 @@ pub(crate) fn run(context: &Context, args: &TocArgs) -> Result<(), CliError> {
 fn add(context: &Context, file: &Path) -> Result<(), CliError> {
     let opened = open(&context.load_identities()?, file)?;
     let filed = Drawer::new(&context.paths()?).file(&opened.toc, &opened.encrypted, file)?;
-    let holder = filed.card.holder.as_deref().unwrap_or("a player of farMFA");
-    context.ui.say(format_args!("filed the Toc of {}", shown(holder)));
+    let card = &filed.card;
+    let holder = card.holder.as_deref().unwrap_or("a player of farMFA");
+    context.ui.say(format_args!("filed the Toc of {}: {}", shown(holder), in_words(card)));
+    match &card.oracle {
+        Some(pin) => context.ui.say(format_args!(
+            "its invites are believed only from {} with the root key {}: compare that with what the operator says",
+            shown(&pin.url),
+            fingerprint(&pin.root_key.0)
+        )),
+        None => context.ui.say("it names no oracle: trust the right one with `quorate oracle trust URL`"),
+    }
     context.ui.print(&Listed { file: &filed.path, card: &filed.card }, || filed.path.display().to_string())?;
     Ok(())
+}
+
+/// What it opens, and how many it takes.
+fn in_words(card: &Card) -> String {
+    let note = if card.note.is_empty() { String::new() } else { format!("\"{}\", ", shown(&card.note)) };
+    format!("{note}{} of {} Tocs needed", card.threshold, card.size)
 }
 
 fn list(context: &Context) -> Result<(), CliError> {

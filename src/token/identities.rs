@@ -8,7 +8,7 @@ mod callbacks;
 mod connected;
 mod source;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -166,28 +166,46 @@ impl Identities {
 
     /// The plaintext of an age file, armored or not, of at most [`MAX_SEALED_BYTES`].
     pub fn decrypt(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
-        if sealed.len() > MAX_SEALED_BYTES {
-            return Err(IdentityError::Damaged(format!("it has more than {MAX_SEALED_BYTES} bytes")));
-        }
-        let damaged = |error: DecryptError| IdentityError::Damaged(error.to_string());
-        let decryptor = Decryptor::new(ArmoredReader::new(sealed)).map_err(damaged)?;
-        if decryptor.is_scrypt() {
-            return Err(IdentityError::Passphrase);
-        }
         let attempt = Attempt { identities: self, wanted: RefCell::default(), failure: RefCell::default() };
-        let reader = decryptor.decrypt(std::iter::once(&attempt as &dyn age::Identity));
-        let mut reader = reader.map_err(|error| match (attempt.failure.take(), error) {
+        let mut reader = unseal(sealed, &attempt)?.map_err(|error| match (attempt.failure.take(), error) {
             (Some(failure), _) => failure,
-            (None, DecryptError::NoMatchingKeys) if self.all().next().is_none() => {
-                IdentityError::Nothing(self.looked_in.clone())
-            }
-            (None, DecryptError::NoMatchingKeys) => IdentityError::NoneMatches(attempt.wanted.take()),
-            (None, error) => damaged(error),
+            (None, DecryptError::NoMatchingKeys) => self.none_matches(attempt.wanted.take()),
+            (None, error) => damaged(&error),
         })?;
         // A plaintext is shorter than its file, so the buffer never moves and leaves no copy behind.
         let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
         reader.read_to_end(&mut plain).map_err(|error| IdentityError::Damaged(error.to_string()))?;
         Ok(plain)
+    }
+
+    /// Fails when it is clear beforehand that [`Identities::decrypt`] would: the file is damaged, or none of the identities can
+    /// help. Asks nobody for anything; looks for connected tokens when the file may need one.
+    pub fn could_open(&self, sealed: &[u8]) -> Result<(), IdentityError> {
+        let prospect = Prospect { identities: self, wanted: RefCell::default(), hopeful: Cell::new(false) };
+        match unseal(sealed, &prospect)? {
+            Ok(_) => Ok(()),
+            Err(DecryptError::NoMatchingKeys) if prospect.hopeful.get() => Ok(()),
+            Err(DecryptError::NoMatchingKeys) => Err(self.none_matches(prospect.wanted.take())),
+            Err(error) => Err(damaged(&error)),
+        }
+    }
+
+    fn none_matches(&self, wanted: Vec<String>) -> IdentityError {
+        match self.all().next() {
+            None => IdentityError::Nothing(self.looked_in.clone()),
+            Some(_) => IdentityError::NoneMatches(wanted),
+        }
+    }
+
+    /// Whether trying may help: an identity fits, or a token may be put in, or one that is there cannot be asked.
+    fn may_open(&self, stanzas: &[Stanza]) -> bool {
+        let by_token = |connected: &Connected| {
+            let found = connected.found();
+            let unusable = found.faults.iter().any(|fault| fault.of_unusable_token().is_some());
+            !by_cost(&found.tokens, stanzas).is_empty() || unusable || connected.sees()
+        };
+        !by_cost(&self.sources, stanzas).is_empty()
+            || self.connected.as_ref().is_some_and(|connected| may_be_on_a_token(stanzas) && by_token(connected))
     }
 
     fn add(&mut self, path: &Path) -> Result<(), IdentityError> {
@@ -211,6 +229,44 @@ impl Identities {
         let bytes = read_bounded(path)?;
         self.sources.extend(source::parse(path, &bytes, &self.prompts, self.readers.as_ref())?);
         Ok(())
+    }
+}
+
+/// The reader of what is in an age file, armored or not, with `identity`.
+fn unseal<'a>(
+    sealed: &'a [u8],
+    identity: &dyn age::Identity,
+) -> Result<Result<impl Read + use<'a>, DecryptError>, IdentityError> {
+    if sealed.len() > MAX_SEALED_BYTES {
+        return Err(IdentityError::Damaged(format!("it has more than {MAX_SEALED_BYTES} bytes")));
+    }
+    let decryptor = Decryptor::new(ArmoredReader::new(sealed)).map_err(|error| damaged(&error))?;
+    if decryptor.is_scrypt() {
+        return Err(IdentityError::Passphrase);
+    }
+    Ok(decryptor.decrypt(std::iter::once(identity)))
+}
+
+fn damaged(error: &DecryptError) -> IdentityError {
+    IdentityError::Damaged(error.to_string())
+}
+
+/// Looks at what a file wants, and opens nothing.
+struct Prospect<'a> {
+    identities: &'a Identities,
+    wanted: RefCell<Vec<String>>,
+    hopeful: Cell<bool>,
+}
+
+impl age::Identity for Prospect<'_> {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        self.unwrap_stanzas(std::slice::from_ref(stanza))
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        self.wanted.replace(stanza_types(stanzas));
+        self.hopeful.set(self.identities.may_open(stanzas));
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 //! nothing of the insides; sessions have tests of their own, with a real oracle.
 
 mod deal;
+mod doctor;
 mod home;
 mod oracle;
 mod terminal;

@@ -236,8 +236,12 @@ fn a_card_that_lies_is_found_out_by_the_toc() {
     fs::write(&card, json.to_string()).expect("written");
     let chain = vec![scene.certify(&other, scene.now - 60, scene.now + 60)];
     let invite = scene.issue(InvitePayload { certificates: chain, ..scene.fields() });
-    let said = scene.bob.quorate(&["join", &invite.to_url(), "--yes"]).fails(1);
+    // What the card names is asked whether the session lives; the Toc itself then decides who gets anything.
+    let joining = scene.bob.start(&["join", &invite.to_url(), "--yes"]);
+    let requests = answer_once(&scene.listener, &credentials(&scene.fields(), &invite));
+    let said = joining.end().fails(1);
     assert!(said.contains("not signed by the oracle that this Toc trusts"), "{said}");
+    assert!(requests.len() == 1 && requests[0].starts_with("GET /sessions/"), "{requests:?}");
     assert!(!scene.was_reached());
 }
 

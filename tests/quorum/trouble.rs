@@ -3,6 +3,7 @@
 
 use super::support::{Key, Oracle, Person, Program};
 use super::{Table, session_of};
+use age::secrecy::ExposeSecret as _;
 use std::fs;
 
 #[test]
@@ -59,4 +60,56 @@ fn a_session_whose_key_cannot_be_kept_is_not_left_open() {
     let ended = ann.quorate(&["ask", &table.group, "--reason", "r"]);
     assert_eq!(ended.stdout, "", "an invite that its applicant cannot use is not shown");
     assert!(ended.fails(1).contains("run/quorate/sessions"));
+}
+
+#[test]
+fn nobody_touches_a_key_for_a_session_that_is_over_or_a_toc_that_is_not_theirs() {
+    let table = Table::deal(&["ann", "bob"], 2, Key::Soft);
+    let (ann, bob) = (table.person("ann"), table.person("bob"));
+    let invite = ann.quorate(&["ask", &table.group, "--reason", "r", "--no-wait"]).ok();
+    let invite = invite.trim();
+    // A program that leaves a trace when it is asked for the PIN.
+    let asked_bob = |arguments: &[&str]| {
+        let mut command = bob.command(arguments);
+        command.env("QUORATE_PIN_COMMAND", "touch asked; echo 493027");
+        let ended = Program::start(&mut command).end();
+        assert!(!bob.path("asked").exists(), "the PIN was asked for: {}", ended.stderr);
+        ended
+    };
+
+    // Neither a confirmation nor a PIN for a Toc of somebody else's key.
+    let stranger = age::x25519::Identity::generate();
+    fs::write(bob.path("other.key"), stranger.to_string().expose_secret()).expect("written");
+    let said = asked_bob(&["join", invite, "-i", "other.key"]).fails(1);
+    assert!(said.contains("none of the identities opens it") && !said.contains("terminal"), "{said}");
+
+    ann.quorate(&["session", "cancel", session_of(invite)]).ok();
+    let said = asked_bob(&["join", invite, "--yes"]).fails(1);
+    assert!(
+        said.contains("the session was cancelled: nothing was sent") && said.contains("hint: ask the one"),
+        "{said}"
+    );
+}
+
+#[test]
+fn open_sessions_are_listed_until_they_are_cancelled_and_an_invite_can_be_a_picture() {
+    let table = Table::deal(&["ann", "bob"], 2, Key::Plain);
+    let ann = table.person("ann");
+    let ask = ["ask", &table.group, "--reason", "close the month", "--no-wait", "--invite-qr", "invite.png"];
+    let invite = ann.quorate(&ask).ok();
+    let picture = image::open(ann.path("invite.png")).expect("a picture").to_luma8();
+    let mut prepared = rqrr::PreparedImage::prepare(picture);
+    let (_, link) = prepared.detect_grids()[0].decode().expect("a QR code");
+    assert_eq!(link, invite.trim());
+    let again = ann.quorate(&ask).fails(1);
+    assert!(again.contains("invite.png is there already"), "{again}");
+
+    let listed = ann.quorate(&["session", "list"]).ok();
+    assert_eq!(listed.lines().count(), 1, "nothing was started by what failed: {listed}");
+    assert!(listed.starts_with(session_of(&invite)) && listed.contains("close the month"), "{listed}");
+    let json = ann.quorate(&["session", "list", "--json"]).json();
+    assert_eq!(json["invite"], invite.trim());
+    assert!(table.person("bob").quorate(&["session", "list"]).ok().is_empty(), "only who asked has the key");
+    ann.quorate(&["session", "cancel", session_of(&invite)]).ok();
+    assert!(ann.quorate(&["session", "list"]).ok().is_empty());
 }

@@ -48,6 +48,9 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Token(error) => return token(error),
         CliError::Trust(error) => return Some(trust(error)),
         CliError::Ui(UiError::Different(_)) => "nothing was changed: try again",
+        CliError::Ui(UiError::PinCommand(_)) => {
+            "run that program by hand with sh -c: it must print the PIN as its first line, and end with 0"
+        }
         CliError::Ui(UiError::NoTerminal(_)) => {
             "run it from a terminal; without one, PINs come from the program in QUORATE_PIN_COMMAND"
         }
@@ -79,6 +82,9 @@ fn header(error: &HeaderError) -> Option<String> {
         HeaderError::Note => "say what the secret opens in fewer words",
         HeaderError::Threshold { threshold: 0 | 1, .. } => {
             "with 1, a single person could open the account: -t 2 is the least"
+        }
+        HeaderError::Threshold { threshold: 3, size: 2 } => {
+            "of two players both are needed: say so with -t 2 (it is 3 without -t), or name more players"
         }
         HeaderError::Threshold { size: 0..=255, .. } => "lower it with -t, or name more players",
         HeaderError::Threshold { .. } => "a group has 255 players at most",

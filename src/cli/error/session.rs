@@ -55,6 +55,9 @@ pub(crate) enum SessionError {
         /// What the Toc says.
         pinned: String,
     },
+    /// The session takes no answer any more.
+    #[error("{0}: nothing was sent")]
+    Over(&'static str),
     /// A plan file that cannot be read as one.
     #[error("{} is no plan: {cause}", path.display())]
     PlanFile {
@@ -135,6 +138,10 @@ impl SessionError {
             Self::OtherGroup { .. } | Self::OtherOracle { .. } | Self::Wrong(_) => {
                 "nothing was sent; tell the one who sent you this invite, and the operator of your oracle"
             }
+            Self::Over(_) => "ask the one who sent the invite for a new one, if it is still wanted",
+            Self::Purpose(_) => {
+                "`quorate session show` says what it is for; `session redeal` runs the plan of a redeal"
+            }
             Self::PlanFile { .. } => {
                 "it takes threshold, note if you like, and per player [[player]] with name and recipients"
             }
@@ -145,7 +152,7 @@ impl SessionError {
                     "file the Toc that you got (`quorate toc add FILE`), or compare fingerprints with the operator: `quorate oracle trust {url}`"
                 ));
             }
-            Self::Declined | Self::Purpose(_) => return None,
+            Self::Declined => return None,
         };
         Some(hint.to_owned())
     }

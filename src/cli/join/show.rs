@@ -4,9 +4,7 @@
 use crate::cli::drawer::Card;
 use crate::cli::redeal::OwnKeys;
 use crate::cli::{CliError, redeal};
-use crate::ui::shown;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use crate::ui::{shown, time};
 use quorate_protocol::invite::{Applicant, Invite, Purpose};
 
 /// The request in words. `card` is what is known of one's own Toc, `own` are one's own keys; `by_toc` says whether the Toc
@@ -87,13 +85,6 @@ fn proves(by_toc: bool, applicant: &Applicant) -> String {
 
 fn quoted(text: &str) -> String {
     if text.is_empty() { "(nothing said)".to_owned() } else { format!("\"{}\"", shown(text)) }
-}
-
-fn time(unix: i64) -> String {
-    match Timestamp::from_second(unix) {
-        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
-        Err(_) => unix.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::token::identities::OwnRecipient;
 use crate::token::stub::Stub;
 use crate::token::{PivKey, TokenInfo, TokenKind};
-use crate::ui::shown;
+use crate::ui::{shown, time_of};
 use serde::Serialize;
 
 /// A key in a token.
@@ -63,7 +63,7 @@ impl KeyReport {
             ("or", tag.clone()),
             ("PIN", self.pin_policy.clone().unwrap_or_else(unknown)),
             ("touch", self.touch_policy.clone().unwrap_or_else(unknown)),
-            ("created", self.created.clone().unwrap_or_else(unknown)),
+            ("created", self.created.as_deref().map_or_else(unknown, time_of)),
             ("origin", self.origin.clone()),
         ];
         let identity = self.identity.iter().map(|identity| ("for age", identity.clone()));

@@ -70,6 +70,18 @@ impl Kept {
         kept.ok_or_else(|| SessionError::StateFile(path).into())
     }
 
+    /// Every session in `folder` that is not over at `now`, oldest first. Files that cannot be read as one are left out.
+    pub(crate) fn list(folder: &Path, now: i64) -> Vec<Self> {
+        let mut sessions: Vec<Self> = files_in(folder).filter_map(|path| Self::read(&path)).collect();
+        sessions.retain(|kept| kept.over_at > now);
+        sessions.sort_by_key(|kept| kept.invite.fields().created);
+        sessions
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        Self::parse(&files::read(path, MAX_FILE).ok()?)
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         let file: File = serde_json::from_slice(text).ok()?;
         let kept = Self {
@@ -95,18 +107,17 @@ fn path(folder: &Path, id: &str) -> PathBuf {
 
 /// Removes the files of sessions that are over. Best effort: what cannot be read stays.
 fn prune(folder: &Path, now: i64) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let ours = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_session_id);
-        let over = ours
-            && files::read(&path, MAX_FILE)
-                .ok()
-                .and_then(|text| Kept::parse(&text))
-                .is_some_and(|kept| kept.over_at <= now);
-        if over {
+    for path in files_in(folder) {
+        if Kept::read(&path).is_some_and(|kept| kept.over_at <= now) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// The files in `folder` that have the name of a session.
+fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_session_id))
 }
 
 #[cfg(test)]
@@ -157,6 +168,20 @@ mod tests {
         assert!(Kept::load(&folder, &"A".repeat(32)).is_err());
         assert!(Kept::load(&folder, &"B".repeat(32)).is_ok());
         assert!(folder.join("notes.json").exists());
+    }
+
+    #[test]
+    fn what_is_not_over_is_listed_and_junk_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().join("sessions");
+        assert!(Kept::list(&folder, 50).is_empty(), "there is no such folder");
+        kept('A', 100).save(&folder, 50).expect("saved");
+        kept('B', 300).save(&folder, 50).expect("saved");
+        fs::write(path(&folder, &"C".repeat(32)), "{}").expect("written");
+        let ids = |now| Kept::list(&folder, now).iter().map(|kept| kept.id()[..1].to_owned()).collect::<Vec<_>>();
+        assert_eq!(ids(50).len(), 2);
+        assert_eq!(ids(100), ["B"]);
+        assert!(path(&folder, &"A".repeat(32)).exists(), "looking removes nothing");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Target, follow};
 use crate::cli::{CliError, Context};
-use crate::ui::shown;
+use crate::ui::{shown, time_of};
 use quorate_protocol::api::Session;
 
 /// Shows the session once.
@@ -15,7 +15,7 @@ pub(super) fn once(context: &Context, target: &Target) -> Result<(), CliError> {
 pub(super) fn watch(context: &Context, target: &Target) -> Result<(), CliError> {
     for event in target.client.events(&target.id, target.view.as_deref(), 0) {
         let event = event?;
-        context.ui.print(&event, || format!("{}  {}", shown(&event.at), follow::in_words(&event)))?;
+        context.ui.print(&event, || format!("{}  {}", time_of(&event.at), follow::in_words(&event)))?;
     }
     Ok(())
 }
@@ -27,8 +27,8 @@ fn lines(session: &Session) -> String {
         ("for", session.purpose.as_str().to_owned()),
         ("state", shown(&session.state)),
         ("Tocs", format!("{} (of {} players)", follow::counts(session), session.tocs_in_group)),
-        ("created", shown(&session.created_at)),
-        ("ends", shown(&session.expires_at)),
+        ("created", time_of(&session.created_at)),
+        ("ends", time_of(&session.expires_at)),
     ];
     if session.denials > 0 {
         lines.push(("said no", session.denials.to_string()));

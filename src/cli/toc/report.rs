@@ -3,7 +3,7 @@
 
 use crate::cli::drawer::Card;
 use crate::cli::opening::OpenedToc;
-use crate::ui::shown;
+use crate::ui::{shown, time};
 use quorate_protocol::api::fingerprint;
 use quorate_protocol::encoding::base64;
 use quorate_protocol::toc::Toc;
@@ -90,9 +90,4 @@ fn share_text(opened: &OpenedToc) -> Option<Zeroizing<String>> {
         Toc::Whole(whole) => Some(Zeroizing::new(base64(whole.share().as_bytes()))),
         Toc::Short(_) | Toc::Farmfa(_) => serde_json::from_slice::<OnlyShare>(&opened.json).ok().map(|toc| toc.share),
     }
-}
-
-/// Unix seconds as RFC 3339; the number itself when no calendar has it.
-fn time(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }

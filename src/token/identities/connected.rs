@@ -75,10 +75,15 @@ impl Connected {
         identity.map(|it| (name.clone(), it)).map_err(|source| IdentityError::Token { token: name, source })
     }
 
+    /// Whether a token that is put in would be seen.
+    pub(super) fn sees(&self) -> bool {
+        self.readers.look().is_ok()
+    }
+
     /// Asks for a token that opens the file, though none that is there does, until one does or the owner gives up. Only where
     /// somebody can answer, and where a token that was put in would be seen.
     pub(super) fn ask_for_another(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, IdentityError>> {
-        let sees = self.readers.look().is_ok();
+        let sees = self.sees();
         while sees && !self.given_up.get() {
             let question = "no connected key opens this; put in the one that does";
             if self.prompts.confirm(question, "it is in", Some("there is none")) != Some(true) {

@@ -46,7 +46,7 @@ struct SettingFlags {
     config: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help = "Folder of keys and data [default: $XDG_STATE_HOME/quorate]")]
     state: Option<String>,
-    /// Where data are kept [default: sqlite:STATE/quorate.db]
+    /// Where data are kept: sqlite:FILE, or postgres: and the rest of its URL [default: sqlite:STATE/quorate.db]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Address and port to serve on; port 0 picks one [default: 127.0.0.1:8080]

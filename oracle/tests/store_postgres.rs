@@ -170,6 +170,34 @@ async fn a_connection_that_breaks_between_operations_is_nobodys_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_over_is_followed() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    let ways = [Forwarder::start().await, Forwarder::start().await];
+    for way in &ways {
+        way.lead_to([Target::Unix(server.socket())]);
+    }
+    let hosts = ways.each_ref().map(|way| way.address().to_string()).join(",");
+    let url = format!("postgres://postgres@{hosts}/{database}");
+    let store = Store::open_with(&url, short()).await.unwrap();
+    for (round, (gone, left)) in [(0, 1), (1, 0), (0, 1)].into_iter().enumerate() {
+        ways[left].open();
+        insert(&store, &format!("before {round}")).await.unwrap();
+        ways[gone].cut();
+        // What was not under way is run again on the other server, and nobody is told.
+        insert(&store, &format!("after {round}")).await.unwrap();
+        assert!(store.session(&format!("before {round}")).await.unwrap().is_some());
+    }
+    // One that takes no writes is passed over, and a connection to it is left when that changes.
+    let standby = format!("ALTER DATABASE {database} SET default_transaction_read_only = on");
+    server.run("postgres", &standby).await;
+    let refused = Store::open_with(&url, short()).await;
+    assert!(matches!(refused, Err(StoreError::Unreachable { .. } | StoreError::ReadOnly)), "{refused:?}");
+    server.run("postgres", &format!("ALTER DATABASE {database} RESET ALL")).await;
+    until_back(&store, "in the end").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_store_is_read_and_says_so() {
     let Some(server) = Postgres::start(&[]) else { return };
     let database = server.database().await;

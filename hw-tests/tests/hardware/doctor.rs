@@ -41,7 +41,7 @@ fn a_card_is_well_or_has_the_factorys_codes_or_blocked_ones() {
         token(SERIAL).change_pin(&pin("123456"), &pin("493027")).expect("the factory's PIN");
         assert_found(&finding(&ann, &name), &["warning: ", "the PUK is the factory's", "key pin --puk"]);
         token(SERIAL).change_puk(&puk("12345678"), &puk("493027")).expect("the factory's PUK");
-        assert_eq!(finding(&ann, &name), "ok: 0 keys for age, PIN: 3 tries left ()");
+        assert_eq!(finding(&ann, &name), "ok: no keys for age; PIN: 3 tries left ()");
         for _ in 0..3 {
             token(SERIAL).verify_pin(&pin("000000")).expect_err("a wrong PIN");
         }

@@ -212,3 +212,29 @@ impl Drop for VirtualCard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_card_calls_until_a_reader_answers_and_can_be_dropped_while_none_does() {
+        let reader = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = reader.local_addr().expect("it has one");
+        let card = VirtualCard::new(address.port(), [5, 4, 3], 1);
+        // The reader hangs up and is gone for a while; the card is not held up by that.
+        drop(reader.accept().expect("the card calls"));
+        drop(reader);
+        let calls_in_vain = Instant::now() + Duration::from_millis(50);
+        while Instant::now() < calls_in_vain {
+            assert_eq!(card.tries_left(), (3, 3));
+        }
+        let again = TcpListener::bind(address).expect("the port is free again");
+        again.accept().expect("the card calls again");
+        drop(again);
+        drop(card);
+    }
+}

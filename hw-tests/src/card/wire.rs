@@ -37,17 +37,17 @@ pub(super) fn serve(shared: &Shared, port: u16) {
         if let Ok((to_be_cut, stream)) = connected {
             state.connection = Some(to_be_cut);
             state.applet.power_off();
+            // The state is given back first: whoever holds the card needs it while the line is up.
             drop(state);
             // The end of the line is how a card is taken out, by either side.
             let _ = talk(shared, stream);
-            let mut state = shared.lock();
+            state = shared.lock();
             state.applet.power_off();
             state.connection = None;
         } else {
             // Nobody listens there yet, or any more. The lock is asked for once more below.
             drop(state);
         }
-        let state = shared.lock();
         drop(shared.changed.wait_timeout_while(state, REDIAL, |state| state.place != Place::Gone));
     }
 }

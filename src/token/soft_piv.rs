@@ -36,12 +36,16 @@ pub const TOUCH_VARIABLE: &str = "QUORATE_SOFT_TOUCH";
 /// How long one touch serves a key with touch policy "cached", as on a `YubiKey`.
 const TOUCH_LASTS: Duration = Duration::from_secs(15);
 
+/// How long other processes may keep the token: each needs it for less than a second, and a stopped one for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An open soft token.
 pub struct SoftPivToken {
     store: Store,
     info: TokenInfo,
     session: Session,
     touch: Option<Touch>,
+    patience: Duration,
 }
 
 /// What a card forgets when it is pulled out.
@@ -90,7 +94,7 @@ impl SoftPivToken {
             Some("timeout") => Touch::TimedOut,
             _ => Touch::Refused,
         });
-        Self { store, info, session: Session::default(), touch }
+        Self { store, info, session: Session::default(), touch, patience: PATIENCE }
     }
 
     /// The token as it is now. A file that went away, or became another token, is a removed card.
@@ -101,7 +105,7 @@ impl SoftPivToken {
 
     /// The same, with every other process kept out until the answer is dropped.
     fn hold(&mut self) -> Result<(Held, Envelope), TokenError> {
-        let held = self.store.hold().and_then(|(held, envelope)| Ok((held, self.same(envelope)?)));
+        let held = self.store.hold(self.patience).and_then(|(held, envelope)| Ok((held, self.same(envelope)?)));
         self.forget_if_removed(held)
     }
 

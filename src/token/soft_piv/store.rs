@@ -1,10 +1,12 @@
 //! The file of a soft token on disk: read whole, replaced atomically and durably, one process at a time. Knows no
 //! keys and no codes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroizing;
@@ -14,6 +16,8 @@ use crate::token::TokenError;
 
 /// Twenty-one keys take some ten thousand bytes.
 const MAX_BYTES: u64 = 64 * 1024;
+/// How often a token that another process holds is tried again: the system tells nobody when it is let go.
+const RETRY: Duration = Duration::from_millis(10);
 /// Hidden, so that whoever lists a folder of identities passes over what a crash left behind.
 const TEMPORARY_PREFIX: &str = ".quorate-";
 
@@ -55,11 +59,18 @@ impl Store {
         self.parse(&mut self.file()?)
     }
 
-    /// Waits for other processes, then reads.
-    pub(super) fn hold(&self) -> Result<(Held, Envelope), TokenError> {
+    /// Waits for other processes, then reads. [`TokenError::Busy`] when one of them has kept the token for longer than `limit`.
+    pub(super) fn hold(&self, limit: Duration) -> Result<(Held, Envelope), TokenError> {
+        let deadline = Instant::now() + limit;
         loop {
             let mut file = self.file()?;
-            file.lock().map_err(|source| io_error(&self.path, source))?;
+            while let Err(error) = file.try_lock() {
+                match error {
+                    TryLockError::WouldBlock if Instant::now() < deadline => thread::sleep(RETRY),
+                    TryLockError::WouldBlock => return Err(TokenError::Busy(None)),
+                    TryLockError::Error(source) => return Err(io_error(&self.path, source)),
+                }
+            }
             // While we waited, another process may have put a new file in place of the one that we locked.
             if self.is_current(&file)? {
                 let envelope = self.parse(&mut file)?;

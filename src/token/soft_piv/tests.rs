@@ -90,6 +90,19 @@ fn processes_share_one_count_and_never_get_a_fourth_try() {
 }
 
 #[test]
+fn a_process_that_never_lets_go_is_given_up() {
+    let (_folder, path, mut token) = fresh();
+    token.patience = Duration::from_millis(20);
+    let stopped = fs::File::open(&path).unwrap();
+    stopped.lock().unwrap();
+    assert!(matches!(token.verify_pin(&pin("471108")), Err(TokenError::Busy(None))));
+    assert!(matches!(token.change_pin(&pin("471108"), &pin("815815")), Err(TokenError::Busy(None))));
+    assert_eq!(token.pin_tries().unwrap(), 3, "what needs nothing is answered, and no try was spent");
+    drop(stopped);
+    token.verify_pin(&pin("471108")).unwrap();
+}
+
+#[test]
 fn altering_what_is_open_about_a_key_makes_it_useless() {
     let (_folder, path, mut token) = fresh();
     let slot = with_key(&mut token, PinPolicy::Once, TouchPolicy::Always);

@@ -45,6 +45,7 @@ pub(crate) fn with_card(firmware: [u8; 3], test: impl FnOnce(&mut Bench)) {
 }
 
 /// Runs a test with several cards, on a machine of its own. They are in their readers when it begins.
+#[expect(clippy::print_stdout, reason = "which ground was exercised is said")]
 pub(crate) fn with_cards(cards: &[([u8; 3], u32)], test: impl FnOnce(&mut Bench)) {
     isolated(|| {
         let service = Service::start();
@@ -54,6 +55,11 @@ pub(crate) fn with_cards(cards: &[([u8; 3], u32)], test: impl FnOnce(&mut Bench)
         for (_, serial) in cards {
             token(*serial);
         }
+        let firmware = |card: &([u8; 3], u32)| card.0.map(|part| part.to_string()).join(".");
+        println!(
+            "virtual cards behind pcscd, firmware {}",
+            cards.iter().map(firmware).collect::<Vec<_>>().join(" and ")
+        );
         test(&mut bench);
     });
 }
@@ -103,14 +109,17 @@ pub(crate) fn rest(card: &VirtualCard) {
     card.take_log();
 }
 
-/// Whether other people's programs are all here; a test that misses one is left out, and says so.
+/// Whether other people's programs are all here, which is said either way; a test that misses one is left out.
+#[expect(clippy::print_stdout, reason = "which programs were met is said")]
 pub(crate) fn are_here(programs: &[&str]) -> bool {
-    let missing = programs.iter().find(|program| !is_installed(program));
-    if let Some(missing) = missing {
-        let thread = std::thread::current();
-        leave_out(thread.name().unwrap_or("a test"), &format!("{missing} not installed"));
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    if let Some(missing) = programs.iter().find(|program| !is_installed(program)) {
+        leave_out(test, &format!("{missing} not installed"));
+        return false;
     }
-    missing.is_none()
+    println!("{test}: with {}", programs.join(", "));
+    true
 }
 
 /// Tocs of a group of two: one encrypted to `recipient` and its spares, one to nobody in particular.

@@ -48,8 +48,8 @@ impl KeyReport {
     }
 
     pub(super) fn line(&self) -> String {
-        let [_, tag] = &self.recipients;
-        format!("{tag}  slot {}  {}  {}", self.slot, shown(&self.label), shown(&self.token))
+        let [yubikey, tag] = &self.recipients;
+        format!("{tag}  slot {}  {}  {}\n  or {yubikey}", self.slot, shown(&self.label), shown(&self.token))
     }
 
     pub(super) fn lines(&self) -> String {

@@ -44,9 +44,6 @@ pub(super) fn serve(shared: &Shared, port: u16) {
             state = shared.lock();
             state.applet.power_off();
             state.connection = None;
-        } else {
-            // Nobody listens there yet, or any more. The lock is asked for once more below.
-            drop(state);
         }
         drop(shared.changed.wait_timeout_while(state, REDIAL, |state| state.place != Place::Gone));
     }

@@ -37,7 +37,7 @@ fn a_card_is_well_or_has_the_factorys_codes_or_blocked_ones() {
         let ann = Person::at_cards("ann");
         let name = format!("YubiKey 5 (serial {SERIAL}), firmware 5.4.3");
         assert_found(&finding(&ann, "smart-card service"), &["ok: runs, 2 readers"]);
-        assert_found(&finding(&ann, &name), &["warning: 0 keys", "the PIN is the factory's"]);
+        assert_found(&finding(&ann, &name), &["warning: no keys for age", "the PIN is the factory's"]);
         token(SERIAL).change_pin(&pin("123456"), &pin("493027")).expect("the factory's PIN");
         assert_found(&finding(&ann, &name), &["warning: ", "the PUK is the factory's", "key pin --puk"]);
         token(SERIAL).change_puk(&puk("12345678"), &puk("493027")).expect("the factory's PUK");

@@ -122,7 +122,7 @@ impl fmt::Display for TokenInfo {
 }
 
 /// What a token is made of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TokenKind {
     /// A file: for trying out, testing and low stakes.
     Soft,

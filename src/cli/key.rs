@@ -8,7 +8,8 @@ use self::report::{KeyReport, PlainReport};
 use super::{CliError, Context};
 use crate::token::identity::PivIdentity;
 use crate::token::soft_piv::SoftPivToken;
-use crate::token::{NewKey, Pin, PinPolicy, PivKey, PivToken, Puk, Slot, TokenError, TouchPolicy};
+use crate::token::{NewKey, Pin, PinPolicy, PivKey, PivToken, Puk, Slot, TokenError, TokenPrompts as _, TouchPolicy};
+use crate::ui::{shown, tries};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -156,8 +157,8 @@ fn soft_token(context: &Context, path: &Path) -> Result<SoftPivToken, CliError> 
     let ui = context.ui;
     if path.symlink_metadata().is_ok() {
         let mut token = SoftPivToken::open(path)?;
-        let entered = ui.pin(&format!("PIN of {}", crate::ui::shown(&token.info().to_string())))?;
-        token.verify_pin(&pin(&entered)?)?;
+        let entered = present_pin(context, &mut token)?;
+        token.verify_pin(&entered)?;
         return Ok(token);
     }
     let name = path.file_stem().map_or_else(|| "soft".to_owned(), |stem| stem.to_string_lossy().into_owned());
@@ -167,6 +168,16 @@ fn soft_token(context: &Context, path: &Path) -> Result<SoftPivToken, CliError> 
     let mut token = SoftPivToken::create(path, &name, &new_pin, &new_puk)?;
     token.verify_pin(&new_pin)?;
     Ok(token)
+}
+
+/// The PIN that a token has now, from whoever knows it: a program has all tries but the last.
+fn present_pin(context: &Context, token: &mut dyn PivToken) -> Result<Pin, CliError> {
+    let ui = context.ui;
+    match token.pin_tries()? {
+        0 => Err(TokenError::PinBlocked.into()),
+        1 if !ui.may_ask_again() => Err(TokenError::LastTry("PIN").into()),
+        left => pin(&ui.pin(&format!("PIN of {} ({})", shown(&token.info().to_string()), tries(left)))?),
+    }
 }
 
 fn pin(entered: &Zeroizing<String>) -> Result<Pin, CliError> {

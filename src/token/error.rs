@@ -52,6 +52,9 @@ pub enum TokenError {
         /// What is wrong with it.
         cause: String,
     },
+    /// A program would have spent the last try. Holds which code has no other.
+    #[error("only one try is left for the {0}, and a program does not get it")]
+    LastTry(&'static str),
     /// Writing to the token needs a management key that nobody gave.
     #[error(
         "the token's management key is neither the factory default nor kept under the PIN, and none that fits was given"

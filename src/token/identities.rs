@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use self::connected::Connected;
 use self::source::{Cost, Source};
-use super::identity::PivIdentity;
+use super::identity::{PinKeeper, PivIdentity};
 use super::readers::Readers;
 use super::{ServiceFault, TokenError, TokenPrompts};
 
@@ -110,7 +110,8 @@ pub struct OwnRecipient {
 pub struct Identities {
     sources: Vec<Source>,
     looked_in: PathBuf,
-    prompts: Arc<dyn TokenPrompts>,
+    /// Shared by all of them: no token is offered a wrong PIN twice because two files or identities lead to it.
+    pins: Arc<PinKeeper>,
     readers: Option<Arc<dyn Readers>>,
     /// `None` when identities were named: then no token is tried that none of them names.
     connected: Option<Connected>,
@@ -126,9 +127,10 @@ impl Identities {
         prompts: Arc<dyn TokenPrompts>,
         readers: Option<Arc<dyn Readers>>,
     ) -> Result<Self, IdentityError> {
+        let pins = Arc::new(PinKeeper::new(prompts));
         let tries_all = readers.clone().filter(|_| files.is_empty());
-        let connected = tries_all.map(|readers| Connected::new(readers, Arc::clone(&prompts)));
-        let mut identities = Self { sources: Vec::new(), looked_in: default.to_owned(), prompts, readers, connected };
+        let connected = tries_all.map(|readers| Connected::new(readers, Arc::clone(&pins)));
+        let mut identities = Self { sources: Vec::new(), looked_in: default.to_owned(), pins, readers, connected };
         for path in files {
             identities.add(path)?;
         }
@@ -227,7 +229,12 @@ impl Identities {
 
     fn add_file(&mut self, path: &Path) -> Result<(), IdentityError> {
         let bytes = read_bounded(path)?;
-        self.sources.extend(source::parse(path, &bytes, &self.prompts, self.readers.as_ref())?);
+        for source in source::parse(path, &bytes, &self.pins, self.readers.as_ref())? {
+            // Named twice is one: what failed once would only fail again, at the price of another try.
+            if !self.sources.iter().any(|known| known.is_the_same_as(&source)) {
+                self.sources.push(source);
+            }
+        }
         Ok(())
     }
 }

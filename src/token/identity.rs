@@ -2,6 +2,8 @@
 //!
 //! Works over any [`PivToken`]; knows no files and no plugins.
 
+mod pins;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -9,7 +11,8 @@ use age::DecryptError;
 use age_core::format::{FileKey, Stanza};
 use quorate_protocol::p256_stanza::{P256Stanza, StanzaError};
 
-use super::{KeyOrigin, Pin, PinPolicy, PinRequest, PivKey, PivToken, Slot, TokenError, TokenInfo, TokenPrompts};
+pub(crate) use self::pins::PinKeeper;
+use super::{KeyOrigin, PinPolicy, PivKey, PivToken, Slot, TokenError, TokenInfo, TokenPrompts};
 
 /// How many stanzas that name one of its keys a token is asked to open: a file made to tease could hold thousands,
 /// each wanting a touch. An honest one holds two at most, one of each type.
@@ -17,23 +20,27 @@ const MOST_ATTEMPTS: usize = 4;
 
 /// A token whose keys open age files.
 ///
-/// The PIN is asked for once in the life of this value and kept, wiped when dropped, for keys that want it every time.
+/// The PIN is asked for once in the life of this value and kept, wiped when dropped, for keys that want it every time. A program
+/// that gave a wrong one is not asked again.
 pub struct PivIdentity {
     info: TokenInfo,
     keys: Vec<PivKey>,
     token: RefCell<Box<dyn PivToken>>,
-    pin: RefCell<Option<Pin>>,
     failure: RefCell<Option<TokenError>>,
-    prompts: Arc<dyn TokenPrompts>,
+    pins: Arc<PinKeeper>,
 }
 
 impl PivIdentity {
     /// Lists the token's keys; asks nobody for anything.
-    pub fn new(mut token: Box<dyn PivToken>, prompts: Arc<dyn TokenPrompts>) -> Result<Self, TokenError> {
+    pub fn new(token: Box<dyn PivToken>, prompts: Arc<dyn TokenPrompts>) -> Result<Self, TokenError> {
+        Self::sharing(token, Arc::new(PinKeeper::new(prompts)))
+    }
+
+    /// The same, with PINs that other identities know too.
+    pub(crate) fn sharing(mut token: Box<dyn PivToken>, pins: Arc<PinKeeper>) -> Result<Self, TokenError> {
         let keys = token.keys()?;
         let info = token.info().clone();
-        let (pin, failure) = (RefCell::default(), RefCell::default());
-        Ok(Self { info, keys, token: RefCell::new(token), pin, failure, prompts })
+        Ok(Self { info, keys, token: RefCell::new(token), failure: RefCell::default(), pins })
     }
 
     /// The token behind it.
@@ -44,6 +51,12 @@ impl PivIdentity {
     /// The keys that it opens files with.
     pub fn keys(&self) -> &[PivKey] {
         &self.keys
+    }
+
+    /// Whether both are one token with the same keys.
+    pub(crate) fn is_the_same_as(&self, other: &Self) -> bool {
+        let keys = |it: &Self| it.keys.iter().map(|key| (key.slot, key.public)).collect::<Vec<_>>();
+        self.info == other.info && keys(self) == keys(other)
     }
 
     /// Where one of its keys comes from, with the token's proof where it can give one.
@@ -93,48 +106,18 @@ impl PivIdentity {
     fn open_one(&self, stanza: &P256Stanza, key: &PivKey) -> Result<FileKey, TokenError> {
         let mut token = self.token.borrow_mut();
         self.satisfy_pin_policy(token.as_mut(), key)?;
-        let shared_x = token.ecdh(key.slot, stanza.ephemeral(), &*self.prompts)?;
+        let shared_x = token.ecdh(key.slot, stanza.ephemeral(), &**self.pins.prompts())?;
         Ok(stanza.finish(&shared_x, &key.public)?)
     }
 
     /// A key that cannot say its policy is treated as "once": a token that wants more says so itself.
     fn satisfy_pin_policy(&self, token: &mut dyn PivToken, key: &PivKey) -> Result<(), TokenError> {
-        match key.pin_policy {
-            Some(PinPolicy::Never) => return Ok(()),
-            Some(PinPolicy::Always) => {}
-            Some(PinPolicy::Once) | None => {
-                if token.pin_verified()? {
-                    return Ok(());
-                }
-            }
-        }
-        let known = self.pin.borrow().clone();
-        let pin = match known {
-            Some(pin) => {
-                token.verify_pin(&pin)?;
-                pin
-            }
-            None => self.ask_for_pin(token)?,
+        let satisfied = match key.pin_policy {
+            Some(PinPolicy::Never) => true,
+            Some(PinPolicy::Always) => false,
+            Some(PinPolicy::Once) | None => token.pin_verified()?,
         };
-        self.pin.replace(Some(pin));
-        Ok(())
-    }
-
-    fn ask_for_pin(&self, token: &mut dyn PivToken) -> Result<Pin, TokenError> {
-        let mut again = false;
-        loop {
-            let tries_left = token.pin_tries()?;
-            if tries_left == 0 {
-                return Err(TokenError::PinBlocked);
-            }
-            let entered = self.prompts.pin(&PinRequest { token: &self.info, tries_left, again });
-            let pin = Pin::parse(entered.ok_or(TokenError::PinDeclined)?)?;
-            match token.verify_pin(&pin) {
-                Ok(()) => return Ok(pin),
-                Err(TokenError::WrongPin { .. }) if self.prompts.may_ask_again() => again = true,
-                Err(error) => return Err(error),
-            }
-        }
+        if satisfied { Ok(()) } else { self.pins.verify(token) }
     }
 }
 
@@ -166,7 +149,7 @@ mod tests {
     use super::*;
     use crate::token::soft_piv::SoftPivToken;
     use crate::token::testing::Script;
-    use crate::token::{NewKey, NoPrompts, Puk, Touch, TouchPolicy};
+    use crate::token::{NewKey, NoPrompts, Pin, Puk, Touch, TouchPolicy};
 
     struct Fixture {
         _folder: TempDir,
@@ -225,7 +208,10 @@ mod tests {
         let it = fixture(PinPolicy::Once, Script::default().pin("000000").pin("471108"));
         let result = it.identity.open(&sealed(&it.recipients[0]));
         assert!(matches!(result, Some(Err(TokenError::WrongPin { tries_left: 2 }))));
-        assert_eq!(it.script.asked(), ["pin 3"]);
+        // Asked anew it would say the same: the next file costs no try.
+        let result = it.identity.open(&sealed(&it.recipients[1]));
+        assert!(matches!(result, Some(Err(TokenError::WrongPin { tries_left: 2 }))));
+        assert_eq!(it.script.asked(), ["pin 3", "refused: wrong PIN, tries left: 2"]);
 
         let script = Script::default().patient().pin("000000").pin("471108");
         let it = fixture(PinPolicy::Once, script);
@@ -240,13 +226,56 @@ mod tests {
         let stanzas = sealed(&it.recipients[0]);
         assert!(matches!(it.identity.open(&stanzas), Some(Err(TokenError::PinBlocked))));
         assert!(matches!(it.identity.open(&stanzas), Some(Err(TokenError::PinBlocked))));
-        assert_eq!(it.script.asked().len(), 3);
+        assert_eq!(it.script.asked(), ["pin 3", "pin 2 again", "pin 1 again", "refused: the PIN is blocked"]);
 
         let it = fixture(PinPolicy::Once, Script::default().pin("1"));
         let stanzas = sealed(&it.recipients[0]);
         assert!(matches!(it.identity.open(&stanzas), Some(Err(TokenError::CodeFormat("PIN")))));
         assert!(matches!(it.identity.open(&stanzas), Some(Err(TokenError::PinDeclined))));
         assert_eq!(it.script.asked(), ["pin 3", "pin 3"]);
+    }
+
+    #[test]
+    fn the_last_try_is_kept_for_a_person() {
+        let spend = |it: &Fixture| {
+            let wrong = Pin::parse("000000".into()).unwrap();
+            (0..2).for_each(|_| assert!(it.identity.token.borrow_mut().verify_pin(&wrong).is_err()));
+        };
+        let it = fixture(PinPolicy::Once, Script::default().pin("471108"));
+        spend(&it);
+        assert!(matches!(it.identity.open(&sealed(&it.recipients[0])), Some(Err(TokenError::LastTry("PIN")))));
+        assert!(it.script.asked().is_empty());
+
+        let it = fixture(PinPolicy::Once, Script::default().patient().pin("471108"));
+        spend(&it);
+        assert_eq!(opened(it.identity.open(&sealed(&it.recipients[0]))), [42; 16]);
+        assert_eq!(it.script.asked(), ["pin 1"]);
+    }
+
+    #[test]
+    fn a_pin_that_was_changed_meanwhile_is_offered_once_and_then_asked_for() {
+        let change = |it: &Fixture| {
+            let [old, new] = ["471108", "815471"].map(|text| Pin::parse(text.into()).unwrap());
+            it.identity.token.borrow_mut().change_pin(&old, &new).unwrap();
+        };
+        let script = Script::default().patient().pin("471108").pin("815471");
+        let it = fixture(PinPolicy::Always, script);
+        let stanzas = sealed(&it.recipients[0]);
+        assert_eq!(opened(it.identity.open(&stanzas)), [42; 16]);
+        change(&it);
+        for _ in 0..2 {
+            assert_eq!(opened(it.identity.open(&stanzas)), [42; 16]);
+        }
+        assert_eq!(it.script.asked(), ["pin 3", "pin 2 again"]);
+
+        let it = fixture(PinPolicy::Always, Script::default().pin("471108").pin("815471"));
+        let stanzas = sealed(&it.recipients[0]);
+        assert_eq!(opened(it.identity.open(&stanzas)), [42; 16]);
+        change(&it);
+        for _ in 0..2 {
+            assert!(matches!(it.identity.open(&stanzas), Some(Err(TokenError::WrongPin { tries_left: 2 }))));
+        }
+        assert_eq!(it.script.asked(), ["pin 3", "refused: wrong PIN, tries left: 2"]);
     }
 
     #[test]

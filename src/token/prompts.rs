@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::TokenInfo;
+use super::{TokenError, TokenInfo};
 
 /// A person, as seen by a token. Every method may block until they have answered.
 pub trait TokenPrompts: Send + Sync {
@@ -15,6 +15,9 @@ pub trait TokenPrompts: Send + Sync {
     fn may_ask_again(&self) -> bool {
         false
     }
+
+    /// Says at once that a token has refused a PIN that is not asked for again, whatever else may open the file.
+    fn refused(&self, _token: &TokenInfo, _why: &TokenError) {}
 
     /// Says that a token now waits for a touch. Returns at once; the token is touched, not the terminal.
     fn touch(&self, request: &TouchRequest<'_>);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use secrecy::SecretString;
 
-use super::{PinRequest, TokenPrompts, Touch, TouchRequest};
+use super::{PinRequest, TokenError, TokenInfo, TokenPrompts, Touch, TouchRequest};
 
 #[derive(Default)]
 pub(crate) struct Script {
@@ -63,6 +63,10 @@ impl TokenPrompts for Script {
 
     fn may_ask_again(&self) -> bool {
         self.patient
+    }
+
+    fn refused(&self, _: &TokenInfo, why: &TokenError) {
+        self.note(format!("refused: {why}"));
     }
 
     fn touch(&self, _: &TouchRequest<'_>) {

@@ -2,7 +2,7 @@
 //! It must not know what a PIN opens.
 
 use super::{Ui, UiError, shown, tty, urge};
-use crate::token::{PinRequest, TokenPrompts, Touch, TouchRequest};
+use crate::token::{PinRequest, TokenError, TokenInfo, TokenPrompts, Touch, TouchRequest};
 use secrecy::SecretString;
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -69,6 +69,10 @@ impl TokenPrompts for Ui {
 
     fn may_ask_again(&self) -> bool {
         pin_command().is_none()
+    }
+
+    fn refused(&self, token: &TokenInfo, why: &TokenError) {
+        self.warn(format_args!("{}: {}", shown(&token.to_string()), shown(&why.to_string())));
     }
 
     fn touch(&self, request: &TouchRequest<'_>) {

@@ -102,6 +102,35 @@ fn two_different_new_pins_change_nothing() {
 }
 
 #[test]
+fn several_tocs_cost_a_wrong_program_one_try_and_it_is_said() {
+    let home = Home::new();
+    let recipient = |name: &str| {
+        let made = home.ok(&["key", "generate", "--soft", name, "--json"], "");
+        let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+        made["recipients"][1].as_str().expect("a recipient").to_owned()
+    };
+    let (first, spare) = (recipient("first.token"), recipient("spare.token"));
+    let players: Vec<String> =
+        ["ann", "bob", "cid"].iter().flat_map(|name| ["-p".to_owned(), format!("{name}={first},{spare}")]).collect();
+    for (folder, player) in [("one", 0), ("two", 1), ("three", 2)] {
+        let mut others = Home::players(&["dan", "eve"]);
+        others.extend_from_slice(&players[player * 2..player * 2 + 2]);
+        let mut deal = vec!["deal", "-t", "2", "-o", folder];
+        deal.extend(others.iter().map(String::as_str));
+        home.ok(&deal, SECRET);
+    }
+    let tocs = ["one/ann.toc.age", "two/bob.toc.age", "three/cid.toc.age"];
+    let mut verify = vec!["toc", "verify", "-i", "first.token", "-i", "spare.token", "-i", "first.token"];
+    verify.extend(tocs);
+    let knows_the_spares = "case $QUORATE_PIN_PROMPT in *first*) echo 000000;; *) echo 493027;; esac";
+    let output = home.command(&verify).env("QUORATE_PIN_COMMAND", knows_the_spares).output().expect("it runs");
+    let said = crate::home::text(&output);
+    assert!(output.status.success() && said.matches("ok      ").count() == 3, "{said}");
+    assert_eq!(said.matches("warning: soft token first").count(), 1, "{said}");
+    assert!(said.contains("wrong PIN, tries left: 2"), "{said}");
+}
+
+#[test]
 fn a_wrong_pin_from_a_program_is_tried_once() {
     let home = Home::new();
     home.ok(&["key", "generate", "--soft", "my.token"], "");
@@ -109,6 +138,24 @@ fn a_wrong_pin_from_a_program_is_tried_once() {
     let output = command.env("QUORATE_PIN_COMMAND", "echo 000000").output().expect("it runs");
     let said = crate::home::text(&output);
     assert!(said.contains("wrong PIN, tries left: 2") && said.contains("hint: "), "{said}");
+    let output = home.command(&["key", "pin", "--soft", "my.token"]).env("QUORATE_PIN_COMMAND", "echo 000000").output();
+    assert!(crate::home::text(&output.expect("it runs")).contains("wrong PIN, tries left: 1"));
+    for command in [&["key", "pin", "--soft", "my.token"][..], &["key", "generate", "--soft", "my.token"]] {
+        let said = home.fails(1, command, "");
+        assert!(
+            said.contains("only one try is left for the PIN") && said.contains("hint: enter it yourself"),
+            "{said}"
+        );
+    }
+    let mut terminal = on_terminal(&home, &["key", "pin", "--soft", "my.token"]);
+    terminal.exp_string("(the last try): ").expect("a person may");
+    terminal.send_line("493027").expect("typed");
+    for question in ["new PIN", "again: "] {
+        terminal.exp_string(question).expect(question);
+        terminal.send_line("493027").expect("typed");
+    }
+    terminal.exp_eof().expect("ended");
+    ended_with(&terminal, 0);
     let mut command = home.command(&["key", "generate", "--soft", "my.token"]);
     let output = command.env("QUORATE_PIN_COMMAND", "exit 3").output().expect("it runs");
     assert!(crate::home::text(&output).contains("QUORATE_PIN_COMMAND failed"));

@@ -171,6 +171,9 @@ pub(crate) fn token(error: &TokenError) -> Option<String> {
         TokenError::Busy(None) => "end the program that uses it (gpg, an SSH agent, a browser), and try again",
         TokenError::CodeFormat(_) | TokenError::DefaultCode(_) => "choose 6 to 8 characters that others will not guess",
         TokenError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
+        TokenError::LastTry(_) => {
+            "enter it yourself on a terminal, without that program: the right one brings all tries back"
+        }
         TokenError::Malformed { .. } => "name a soft token, or a new file to make one in",
         TokenError::NoFreeSlot => "use another token, or slot 9d if nothing else uses it: --slot 9d",
         TokenError::NoKey(_) | TokenError::NoSuchSlot(_) => {

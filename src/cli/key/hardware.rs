@@ -1,12 +1,12 @@
 //! The connected token that a command is about: finding the one that is meant, and having its owner unlock it, with the codes
 //! that it came with replaced on the way. It must not know what kind of token it is.
 
-use super::{pin, puk};
+use super::{pin, present_pin, puk};
 use crate::cli::{CliError, Context};
 use crate::token::identities::Identities;
 use crate::token::readers::{Content, system_readers};
 use crate::token::{FactoryCodes, Pin, PivToken, Puk, TokenError};
-use crate::ui::{shown, tries};
+use crate::ui::shown;
 use secrecy::SecretString;
 
 /// What everybody knows: the codes of every key at first.
@@ -51,13 +51,9 @@ pub(super) fn unlocked(context: &Context, serial: Option<u32>) -> Result<Box<dyn
     let mut token = find(serial)?;
     let name = shown(&token.info().to_string());
     let codes = token.factory_codes()?;
-    let left = token.pin_tries()?;
-    if left == 0 {
-        return Err(TokenError::PinBlocked.into());
-    }
     let entered = match codes.pin {
-        Some(true) => factory_pin(),
-        _ => pin(&ui.pin(&format!("PIN of {name} ({})", tries(left)))?)?,
+        Some(true) if token.pin_tries()? > 0 => factory_pin(),
+        _ => present_pin(context, &mut *token)?,
     };
     token.verify_pin(&entered)?;
     if entered.check_new().is_err() {

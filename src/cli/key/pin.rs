@@ -1,7 +1,7 @@
 //! `quorate key pin`: change a token's PIN or PUK, or unblock its PIN. Codes come from the terminal or from the program in
 //! `QUORATE_PIN_COMMAND`, never from an argument.
 
-use super::{hardware, pin, puk};
+use super::{hardware, pin, present_pin, puk};
 use crate::cli::{CliError, Context};
 use crate::token::soft_piv::SoftPivToken;
 use crate::token::{PivToken, TokenError};
@@ -38,11 +38,7 @@ pub(super) fn run(context: &Context, args: &PinArgs) -> Result<(), CliError> {
         token.change_puk(&old, &puk(&ui.new_pin("new PUK (6 to 8 characters)")?)?)?;
         ui.say(format_args!("the PUK of {name} is changed"));
     } else {
-        let left = token.pin_tries()?;
-        if left == 0 {
-            return Err(TokenError::PinBlocked.into());
-        }
-        let old = pin(&ui.pin(&format!("PIN of {name} ({})", tries(left)))?)?;
+        let old = present_pin(context, &mut *token)?;
         token.change_pin(&old, &pin(&ui.new_pin("new PIN (6 to 8 characters)")?)?)?;
         ui.say(format_args!("the PIN of {name} is changed"));
     }

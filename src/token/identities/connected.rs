@@ -9,10 +9,10 @@ use age_core::format::{FileKey, Stanza};
 
 use super::IdentityError;
 use super::source::Source;
-use crate::token::identity::PivIdentity;
+use crate::token::identity::{PinKeeper, PivIdentity};
 use crate::token::readers::{Content, Readers};
 use crate::token::stub::Stub;
-use crate::token::{PivToken, TokenError, TokenPrompts};
+use crate::token::{PivToken, TokenError};
 
 /// How long a token may take to be seen after its owner has said that it is in.
 const SEEN: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const SEEN: Duration = Duration::from_secs(5);
 /// The readers of this machine, and what is known to be in them.
 pub(super) struct Connected {
     readers: Arc<dyn Readers>,
-    prompts: Arc<dyn TokenPrompts>,
+    pins: Arc<PinKeeper>,
     found: OnceCell<Found>,
     /// Whether the owner has said already that no other token will come.
     given_up: Cell<bool>,
@@ -35,8 +35,8 @@ pub(super) struct Found {
 }
 
 impl Connected {
-    pub(super) fn new(readers: Arc<dyn Readers>, prompts: Arc<dyn TokenPrompts>) -> Self {
-        Self { readers, prompts, found: OnceCell::new(), given_up: Cell::new(false) }
+    pub(super) fn new(readers: Arc<dyn Readers>, pins: Arc<PinKeeper>) -> Self {
+        Self { readers, pins, found: OnceCell::new(), given_up: Cell::new(false) }
     }
 
     /// What is connected, as it was when first asked for.
@@ -71,7 +71,7 @@ impl Connected {
 
     fn identity(&self, token: Box<dyn PivToken>) -> Result<(String, PivIdentity), IdentityError> {
         let name = token.info().to_string();
-        let identity = PivIdentity::new(token, Arc::clone(&self.prompts));
+        let identity = PivIdentity::sharing(token, Arc::clone(&self.pins));
         identity.map(|it| (name.clone(), it)).map_err(|source| IdentityError::Token { token: name, source })
     }
 
@@ -86,7 +86,7 @@ impl Connected {
         let sees = self.sees();
         while sees && !self.given_up.get() {
             let question = "no connected key opens this; put in the one that does";
-            if self.prompts.confirm(question, "it is in", Some("there is none")) != Some(true) {
+            if self.pins.prompts().confirm(question, "it is in", Some("there is none")) != Some(true) {
                 self.given_up.set(true);
                 return None;
             }
@@ -103,14 +103,14 @@ impl Connected {
 pub(super) struct Awaited {
     pub(super) stub: Stub,
     readers: Arc<dyn Readers>,
-    prompts: Arc<dyn TokenPrompts>,
+    pins: Arc<PinKeeper>,
     /// Kept while the command runs: it knows the PIN.
     identity: RefCell<Option<PivIdentity>>,
 }
 
 impl Awaited {
-    pub(super) fn new(stub: Stub, readers: Arc<dyn Readers>, prompts: Arc<dyn TokenPrompts>) -> Self {
-        Self { stub, readers, prompts, identity: RefCell::default() }
+    pub(super) fn new(stub: Stub, readers: Arc<dyn Readers>, pins: Arc<PinKeeper>) -> Self {
+        Self { stub, readers, pins, identity: RefCell::default() }
     }
 
     /// Opens with the token; asks for it to be put in when it is not. `None` when its owner skips it.
@@ -134,12 +134,12 @@ impl Awaited {
         let mut token = self.readers.open(self.stub.serial)?;
         while token.is_none() {
             let question = format!("put in the YubiKey with serial number {}", self.stub.serial);
-            if self.prompts.confirm(&question, "it is in", Some("skip it")) != Some(true) {
+            if self.pins.prompts().confirm(&question, "it is in", Some("skip it")) != Some(true) {
                 return Ok(None);
             }
             token = self.readers.wait_for(self.stub.serial, SEEN)?;
         }
-        token.map(|token| PivIdentity::new(token, Arc::clone(&self.prompts))).transpose()
+        token.map(|token| PivIdentity::sharing(token, Arc::clone(&self.pins))).transpose()
     }
 
     fn failed(&self, source: TokenError) -> IdentityError {

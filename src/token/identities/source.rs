@@ -14,8 +14,7 @@ use quorate_protocol::p256_stanza::{P256Stanza, PIV_P256};
 use super::callbacks::Person;
 use super::connected::Awaited;
 use super::{IdentityError, OwnRecipient};
-use crate::token::TokenPrompts;
-use crate::token::identity::PivIdentity;
+use crate::token::identity::{PinKeeper, PivIdentity};
 use crate::token::readers::Readers;
 use crate::token::soft_piv::{SoftPivToken, is_soft_token};
 use crate::token::stub::Stub;
@@ -63,25 +62,25 @@ type EncryptedFile = encrypted::Identity<ArmoredReader<BufReader<Cursor<Vec<u8>>
 pub(super) fn parse(
     path: &Path,
     bytes: &[u8],
-    prompts: &Arc<dyn TokenPrompts>,
+    pins: &Arc<PinKeeper>,
     readers: Option<&Arc<dyn Readers>>,
 ) -> Result<Vec<Source>, IdentityError> {
     let origin = path.display().to_string();
     if AGE_FILE_STARTS.iter().any(|start| bytes.starts_with(start)) {
-        return Ok(vec![encrypted_file(path, bytes, prompts)?]);
+        return Ok(vec![encrypted_file(path, bytes, pins)?]);
     }
     let text = str::from_utf8(bytes).map_err(|_| IdentityError::NotAnIdentity { path: path.to_owned(), line: 1 })?;
     if is_soft_token(text) {
         let failed = |source| IdentityError::Token { token: origin.clone(), source };
         let token = SoftPivToken::open(path).map_err(failed)?;
-        let identity = PivIdentity::new(Box::new(token), Arc::clone(prompts)).map_err(failed)?;
+        let identity = PivIdentity::sharing(Box::new(token), Arc::clone(pins)).map_err(failed)?;
         return Ok(vec![Source::piv(origin, identity)]);
     }
     let lines = text.lines().map(str::trim_end).enumerate();
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|(at, line)| {
-            let kind = parse_line(line, prompts, readers);
+            let kind = parse_line(line, pins, readers);
             let kind = kind.ok_or_else(|| IdentityError::NotAnIdentity { path: path.to_owned(), line: at + 1 })?;
             Ok(Source { origin: origin.clone(), kind })
         })
@@ -89,23 +88,23 @@ pub(super) fn parse(
 }
 
 /// A key of age-plugin-yubikey is used without the plugin where there are readers.
-fn parse_line(line: &str, prompts: &Arc<dyn TokenPrompts>, readers: Option<&Arc<dyn Readers>>) -> Option<Kind> {
+fn parse_line(line: &str, pins: &Arc<PinKeeper>, readers: Option<&Arc<dyn Readers>>) -> Option<Kind> {
     if let Ok(identity) = line.parse() {
         return Some(Kind::X25519(identity));
     }
     let stub = Stub::parse(line);
     if let (Some(stub), Some(readers)) = (stub, readers) {
-        return Some(Kind::Awaited(Box::new(Awaited::new(stub, Arc::clone(readers), Arc::clone(prompts)))));
+        return Some(Kind::Awaited(Box::new(Awaited::new(stub, Arc::clone(readers), Arc::clone(pins)))));
     }
     let identity: plugin::Identity = line.parse().ok()?;
-    Some(Kind::Plugin { identity, key_tag: stub.map(|stub| stub.tag), person: Person(Arc::clone(prompts)) })
+    Some(Kind::Plugin { identity, key_tag: stub.map(|stub| stub.tag), person: Person(Arc::clone(pins.prompts())) })
 }
 
-fn encrypted_file(path: &Path, bytes: &[u8], prompts: &Arc<dyn TokenPrompts>) -> Result<Source, IdentityError> {
+fn encrypted_file(path: &Path, bytes: &[u8], pins: &Arc<PinKeeper>) -> Result<Source, IdentityError> {
     let locked = |cause: String| IdentityError::Locked { path: path.to_owned(), cause };
     let reader = ArmoredReader::new(Cursor::new(bytes.to_vec()));
     let origin = path.display().to_string();
-    let person = Person(Arc::clone(prompts));
+    let person = Person(Arc::clone(pins.prompts()));
     let identity = encrypted::Identity::from_buffer(reader, Some(origin.clone()), person, Some(MAX_WORK_FACTOR))
         .map_err(|error| locked(error.to_string()))?
         .ok_or_else(|| locked("it is encrypted to keys; only a passphrase is supported here".to_owned()))?;
@@ -129,6 +128,19 @@ impl Source {
         match &self.kind {
             Kind::Awaited(awaited) => Some(awaited.stub.serial),
             _ => None,
+        }
+    }
+
+    /// Whether trying both would be trying one twice.
+    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Awaited(one), Kind::Awaited(other)) => one.stub == other.stub,
+            (Kind::Encrypted { path: one, .. }, Kind::Encrypted { path: other, .. }) => one == other,
+            (Kind::Piv(one), Kind::Piv(other)) => one.is_the_same_as(other),
+            (Kind::Plugin { identity: one, .. }, Kind::Plugin { identity: other, .. }) => {
+                one.to_string() == other.to_string()
+            }
+            _ => false,
         }
     }
 

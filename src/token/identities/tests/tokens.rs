@@ -81,6 +81,62 @@ fn of_several_connected_tokens_only_the_one_that_is_named_asks_for_its_pin() {
     assert_eq!(drawer.looks(), 1, "readers are looked into once");
 }
 
+/// Tries that are left on the token in `file`.
+fn tries_left(file: &Path) -> u8 {
+    SoftPivToken::open(file).unwrap().pin_tries().unwrap()
+}
+
+#[test]
+fn a_programs_wrong_pin_costs_one_try_however_often_the_token_is_named() {
+    let place = Place::new(Script::default().pin("000000").pin("000000").pin("000000"));
+    let (token, recipients) = place.token("mine");
+    let copy = place.path("copy");
+    fs::copy(&token, &copy).unwrap();
+    let identities = place.loaded(&[token.clone(), token.clone(), copy, token.clone()]);
+    assert_eq!(identities.tokens().count(), 1);
+    for recipient in recipients.iter().chain(&recipients) {
+        let error = identities.decrypt(&sealed(recipient)).unwrap_err();
+        assert!(
+            matches!(error, IdentityError::Token { source: TokenError::WrongPin { tries_left: 2 }, .. }),
+            "{error}"
+        );
+    }
+    assert_eq!(place.script.asked(), ["pin 3", "refused: wrong PIN, tries left: 2"]);
+    assert_eq!(tries_left(&token), 2);
+}
+
+#[test]
+fn stubs_of_one_token_share_what_became_of_its_pin() {
+    let place = Place::new(Script::default().pin("000000").pin("471108"));
+    let (token, [recipient, _]) = place.token("mine");
+    let first = Stub::parse(&stub(&token)).unwrap();
+    let other = Stub { slot: Slot::KEY_MANAGEMENT, ..first };
+    let lines = place.write("stubs.txt", format!("{first}\n{other}\n{first}\n"));
+    let drawer: Arc<dyn Readers> = Arc::new(Drawer::default().with(&token, 0));
+    let prompts = Arc::clone(&place.script) as _;
+    let identities = Identities::load(&[lines], &place.path("default"), prompts, Some(drawer));
+    let identities = identities.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(identities.sources.len(), 2);
+    assert!(identities.decrypt(&sealed(&recipient)).is_err());
+    assert_eq!(place.script.asked(), ["pin 3", "refused: wrong PIN, tries left: 2"]);
+    assert_eq!(tries_left(&token), 2);
+}
+
+#[test]
+fn a_spare_that_opens_everything_does_not_hide_that_the_first_refused_a_pin() {
+    let place = Place::new(Script::default().pin("000000").pin("471108"));
+    let (first, [one, _]) = place.token("first");
+    let (spare, [two, _]) = place.token("spare");
+    let drawer = Arc::new(Drawer::default().with(&first, 0).with(&spare, 0));
+    let identities = identities(&place, &drawer);
+    let file = sealed_to(&[&one, &two], Format::Binary);
+    for _ in 0..4 {
+        assert_eq!(identities.decrypt(&file).unwrap().as_slice(), b"a Toc");
+    }
+    assert_eq!(place.script.asked(), ["pin 3", "refused: wrong PIN, tries left: 2", "pin 3"]);
+    assert_eq!((tries_left(&first), tries_left(&spare)), (2, 3));
+}
+
 #[test]
 fn readers_are_left_alone_when_no_token_can_help_or_identities_are_named() {
     let place = Place::new(Script::default());

@@ -26,8 +26,8 @@ trap cleanup EXIT
 cd -- "$work"
 
 # A soft token asks for a PIN and a touch like a real one; here a program answers both.
-printf '#!/bin/sh\necho 482913\n' >pin && chmod 700 pin
-export QUORATE_PIN_COMMAND=$work/pin QUORATE_SOFT_TOUCH=yes
+printf '#!/bin/sh\necho 482913\n' >pin && printf '#!/bin/sh\necho 71930264\n' >puk && chmod 700 pin puk
+export QUORATE_PIN_COMMAND=$work/pin QUORATE_PUK_COMMAND=$work/puk QUORATE_SOFT_TOUCH=yes
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 # as NAME ARGUMENTS…: quorate as that person, with a home of their own; the command is shown.

@@ -40,7 +40,9 @@ Identities:
 
 Environment:
   QUORATE_PIN_COMMAND  Program (run by sh) whose first line of output is the PIN; QUORATE_PIN_PROMPT
-                       tells it what is asked for
+                       tells it what is asked for. Run once for each token, never for its last try,
+                       and for no other secret: all others are typed on the terminal
+  QUORATE_PUK_COMMAND  The same for the PUK
   QUORATE_SOFT_TOUCH   yes, no or timeout: answers the touches of soft tokens, and of nothing else
   SSL_CERT_FILE        Certificate authorities to trust instead of the system's
   XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XDG_STATE_HOME

@@ -57,7 +57,7 @@ pub trait PivToken: Send {
 
     /// Which codes are still those that everybody knows.
     fn factory_codes(&mut self) -> Result<FactoryCodes, TokenError> {
-        Ok(FactoryCodes { pin: Some(false), puk: Some(false) })
+        Ok(FactoryCodes { pin: Some(false), puk: Some(false), management_key: None })
     }
 
     /// Whether keys with PIN policy "once" work without asking again.
@@ -97,6 +97,8 @@ pub struct FactoryCodes {
     pub pin: Option<bool>,
     /// The PUK is 12345678.
     pub puk: Option<bool>,
+    /// The management key, which protects writing, is the one that every token comes with.
+    pub management_key: Option<bool>,
 }
 
 /// What a token says of itself.

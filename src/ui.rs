@@ -34,7 +34,7 @@ pub enum UiError {
     /// stdout could not be written.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
-    /// The program in `QUORATE_PIN_COMMAND` failed.
+    /// The program that should print a PIN or PUK failed.
     #[error(transparent)]
     PinCommand(#[from] PinCommandError),
     /// The terminal failed.

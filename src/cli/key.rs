@@ -131,6 +131,9 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<(), CliError> {
     if args.touch_policy == TouchPolicy::Never {
         ui.warn("without a touch, malicious software on your machine can use the key unseen");
     }
+    if args.pin_policy == PinPolicy::Never {
+        ui.warn("without a PIN, whoever finds the token can use the key");
+    }
     let mut token: Box<dyn PivToken> = match &args.soft {
         Some(path) => Box::new(soft_token(context, path)?),
         None => hardware::unlocked(context, args.serial)?,
@@ -164,7 +167,7 @@ fn soft_token(context: &Context, path: &Path) -> Result<SoftPivToken, CliError> 
     let name = path.file_stem().map_or_else(|| "soft".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let new_pin = pin(&ui.new_pin("new PIN (6 to 8 characters)")?)?;
     new_pin.check_new()?;
-    let new_puk = puk(&ui.new_pin("new PUK, which unblocks the PIN (6 to 8 characters)")?)?;
+    let new_puk = puk(&ui.new_puk("new PUK, which unblocks the PIN (6 to 8 characters)")?)?;
     let mut token = SoftPivToken::create(path, &name, &new_pin, &new_puk)?;
     token.verify_pin(&new_pin)?;
     Ok(token)

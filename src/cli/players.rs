@@ -2,6 +2,7 @@
 //! know secrets or Tocs.
 
 use super::CliError;
+use crate::token::identities::Person;
 use crate::ui::{Ui, shown};
 use age::plugin::{Recipient as PluginRecipient, RecipientPluginV1};
 use quorate_protocol::header::{HeaderError, MAX_HOLDER, MAX_PLAYERS};
@@ -10,6 +11,7 @@ use quorate_protocol::recipient::{KeyId, NativeRecipient, RecipientError, check_
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes of a file of players that are read at most.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -199,7 +201,8 @@ impl Player {
             }
         }
         for (name, recipients) in of_plugins {
-            let plugin = RecipientPluginV1::new(name, &recipients, &[], ui)
+            let person = Person::at_plugin(name, &(Arc::new(ui) as _));
+            let plugin = RecipientPluginV1::new(name, &recipients, &[], person)
                 .map_err(|_| CliError::NoPlugin { name: name.to_owned(), holder: self.holder.clone() })?;
             boxed.push(Box::new(plugin));
         }

@@ -90,6 +90,9 @@ pub enum TokenError {
     /// The token is gone.
     #[error("the token was removed")]
     Removed,
+    /// One code was chosen as PIN and as PUK.
+    #[error("the PUK must not be the PIN")]
+    SameCode,
     /// The smart-card service cannot be used.
     #[error("{0}")]
     Service(ServiceFault),

@@ -20,6 +20,7 @@ use age_core::format::{FileKey, Stanza};
 use quorate_protocol::p256_stanza::P256Stanza;
 use zeroize::Zeroizing;
 
+pub(crate) use self::callbacks::Person;
 use self::connected::Connected;
 use self::source::{Cost, Source};
 use super::identity::{PinKeeper, PivIdentity};

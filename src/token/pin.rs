@@ -45,6 +45,11 @@ impl Puk {
         if is_default(&self.0) { Err(TokenError::DefaultCode("PUK")) } else { Ok(()) }
     }
 
+    /// [`TokenError::SameCode`] when it is the PIN too: then whoever has seen the one has both.
+    pub fn check_differs(&self, pin: &Pin) -> Result<(), TokenError> {
+        if self.expose() == pin.expose() { Err(TokenError::SameCode) } else { Ok(()) }
+    }
+
     /// The characters, for the token.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -98,6 +103,13 @@ mod tests {
             assert!(matches!(Puk::parse(text.into()).unwrap().check_new(), Err(TokenError::DefaultCode("PUK"))));
         }
         assert!(Pin::parse("654321".into()).unwrap().check_new().is_ok());
+    }
+
+    #[test]
+    fn a_puk_is_another_code_than_the_pin() {
+        let pin = Pin::parse("471108".into()).unwrap();
+        assert!(matches!(Puk::parse("471108".into()).unwrap().check_differs(&pin), Err(TokenError::SameCode)));
+        assert!(Puk::parse("4711089".into()).unwrap().check_differs(&pin).is_ok());
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub trait TokenPrompts: Send + Sync {
     /// Asks for text that is no secret. `None` when nobody can answer.
     fn text(&self, question: &str) -> Option<String>;
 
-    /// Asks for a passphrase or another secret that is not a token's PIN. `None` when nobody can answer.
+    /// Asks for a passphrase or another secret that is no token's PIN, and never of a program that knows PINs. `None` when
+    /// nobody can answer.
     fn passphrase(&self, question: &str) -> Option<SecretString>;
 }
 

@@ -63,10 +63,11 @@ struct Unlocked {
 
 impl SoftPivToken {
     /// Makes a token without keys, never over an existing file; readable by its owner only. Factory defaults are
-    /// refused for both codes, the name has the limits of a label.
+    /// refused for both codes, which must differ; the name has the limits of a label.
     pub fn create(path: &Path, name: &str, pin: &Pin, puk: &Puk) -> Result<Self, TokenError> {
         pin.check_new()?;
         puk.check_new()?;
+        puk.check_differs(pin)?;
         NewKey::recommended(name).check_label()?;
         let envelope = Envelope::new(name, pin, puk);
         let store = Store::create(path, &envelope)?;

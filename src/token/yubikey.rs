@@ -274,11 +274,12 @@ impl PivToken for YubiKeyToken {
     fn factory_codes(&mut self) -> Result<FactoryCodes, TokenError> {
         if !self.has_metadata() {
             self.be_connected()?;
-            return Ok(FactoryCodes { pin: None, puk: None });
+            return Ok(FactoryCodes { pin: None, puk: None, management_key: None });
         }
         self.transact(self.patience.answer, |channel| {
             let (pin, puk) = (channel.pin_metadata()?, channel.puk_metadata()?);
-            Ok(FactoryCodes { pin: Some(pin.is_default), puk: Some(puk.is_default) })
+            let management_key = channel.management_key_is_default()?;
+            Ok(FactoryCodes { pin: Some(pin.is_default), puk: Some(puk.is_default), management_key })
         })
     }
 

@@ -1,4 +1,5 @@
-//! PINs, passphrases and touches: answered by the program in `QUORATE_PIN_COMMAND`, or on the terminal. Never by an argument.
+//! PINs, PUKs, passphrases and touches, never from an argument. The program in `QUORATE_PIN_COMMAND` answers for PINs, that in
+//! `QUORATE_PUK_COMMAND` for PUKs, and neither for anything else: all other secrets are typed on the terminal, whoever wants them.
 //! It must not know what a PIN opens.
 
 use super::{Ui, UiError, shown, tty, urge};
@@ -11,38 +12,63 @@ use zeroize::Zeroizing;
 
 /// The variable that names a program which prints a PIN, for machines without people and for password managers.
 const PIN_COMMAND: &str = "QUORATE_PIN_COMMAND";
+/// The same for PUKs. Apart, so that no PIN is offered as a PUK and spends one of its tries.
+const PUK_COMMAND: &str = "QUORATE_PUK_COMMAND";
 /// Longest PIN or passphrase that is read, in bytes.
 const MAX_PIN: u64 = 4096;
 
-/// Why the program in `QUORATE_PIN_COMMAND` gave no PIN. Never repeats what it printed.
+/// Why the program that a variable names gave no PIN or PUK. Never repeats what it printed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PinCommandError {
     /// It ended with a failure.
-    #[error("the program in QUORATE_PIN_COMMAND failed: {0}")]
-    Failed(std::process::ExitStatus),
+    #[error("the program in {0} failed: {1}")]
+    Failed(&'static str, std::process::ExitStatus),
     /// It printed nothing, too much, or no text.
-    #[error("the program in QUORATE_PIN_COMMAND did not print one line of text")]
-    Output,
+    #[error("the program in {0} did not print one line of text")]
+    Output(&'static str),
     /// The shell could not be started.
-    #[error("cannot run the program in QUORATE_PIN_COMMAND: {0}")]
-    Run(std::io::Error),
+    #[error("cannot run the program in {0}: {1}")]
+    Run(&'static str, std::io::Error),
 }
 
 impl Ui {
-    /// A PIN or passphrase for `what`: the first line that the program in `QUORATE_PIN_COMMAND` prints (run by `sh`,
-    /// with `QUORATE_PIN_PROMPT` saying what is asked), or what is typed on the terminal.
+    /// A PIN for `what`: the first line that the program in `QUORATE_PIN_COMMAND` prints (run by `sh`, with
+    /// `QUORATE_PIN_PROMPT` saying what is asked), or what is typed on the terminal.
     pub fn pin(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
-        match pin_command() {
-            Some(command) => Ok(pin_from(&command, what)?),
+        self.code(PIN_COMMAND, what)
+    }
+
+    /// A new PIN; typed twice when a person types it.
+    pub fn new_pin(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
+        self.new_code(PIN_COMMAND, what)
+    }
+
+    /// A PUK, likewise from the program in `QUORATE_PUK_COMMAND`.
+    pub fn puk(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
+        self.code(PUK_COMMAND, what)
+    }
+
+    /// A new PUK; typed twice when a person types it.
+    pub fn new_puk(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
+        self.new_code(PUK_COMMAND, what)
+    }
+
+    /// Whether a person types PUKs.
+    pub fn puk_is_typed(&self) -> bool {
+        command(PUK_COMMAND).is_none()
+    }
+
+    fn code(self, variable: &'static str, what: &str) -> Result<Zeroizing<String>, UiError> {
+        match command(variable) {
+            Some(command) => Ok(printed_by(&command, variable, what)?),
             None => self.ask_hidden(what),
         }
     }
 
-    /// A new PIN or PUK; typed twice when a person types it.
-    pub fn new_pin(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
-        let first = self.pin(what)?;
-        if pin_command().is_none() && *self.ask_hidden(&format!("{what}, again"))? != *first {
+    fn new_code(self, variable: &'static str, what: &str) -> Result<Zeroizing<String>, UiError> {
+        let first = self.code(variable, what)?;
+        if command(variable).is_none() && *self.ask_hidden(&format!("{what}, again"))? != *first {
             return Err(UiError::Different(what.to_owned()));
         }
         Ok(first)
@@ -68,7 +94,7 @@ impl TokenPrompts for Ui {
     }
 
     fn may_ask_again(&self) -> bool {
-        pin_command().is_none()
+        command(PIN_COMMAND).is_none()
     }
 
     fn refused(&self, token: &TokenInfo, why: &TokenError) {
@@ -107,26 +133,7 @@ impl TokenPrompts for Ui {
     }
 
     fn passphrase(&self, question: &str) -> Option<SecretString> {
-        self.answer(Ui::pin(self, &shown(question)))
-    }
-}
-
-/// A plugin speaks to people in the same way as a token.
-impl age::Callbacks for Ui {
-    fn display_message(&self, message: &str) {
-        self.message(message);
-    }
-
-    fn confirm(&self, message: &str, yes_string: &str, no_string: Option<&str>) -> Option<bool> {
-        TokenPrompts::confirm(self, message, yes_string, no_string)
-    }
-
-    fn request_public_string(&self, description: &str) -> Option<String> {
-        self.text(description)
-    }
-
-    fn request_passphrase(&self, description: &str) -> Option<SecretString> {
-        self.passphrase(description)
+        self.answer(self.ask_hidden(&shown(question)))
     }
 }
 
@@ -138,11 +145,17 @@ pub(crate) fn tries(left: u8) -> String {
     }
 }
 
-fn pin_command() -> Option<OsString> {
-    std::env::var_os(PIN_COMMAND).filter(|command| !command.is_empty())
+fn command(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable).filter(|command| !command.is_empty())
 }
 
-fn pin_from(command: &std::ffi::OsStr, what: &str) -> Result<Zeroizing<String>, PinCommandError> {
+fn printed_by(
+    command: &std::ffi::OsStr,
+    variable: &'static str,
+    what: &str,
+) -> Result<Zeroizing<String>, PinCommandError> {
+    let run = |error| PinCommandError::Run(variable, error);
+    let output = || PinCommandError::Output(variable);
     let mut child = Command::new("sh")
         .arg("-c")
         .arg(command)
@@ -150,19 +163,19 @@ fn pin_from(command: &std::ffi::OsStr, what: &str) -> Result<Zeroizing<String>, 
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(PinCommandError::Run)?;
+        .map_err(run)?;
     // Reserved at once: a buffer that grows leaves copies behind.
     let mut printed = Zeroizing::new(Vec::with_capacity(8 * 1024));
     let stdout = child.stdout.take().expect("stdout was asked for");
     let read = stdout.take(MAX_PIN + 1).read_to_end(&mut printed);
-    let status = child.wait().map_err(PinCommandError::Run)?;
+    let status = child.wait().map_err(run)?;
     if !status.success() {
-        return Err(PinCommandError::Failed(status));
+        return Err(PinCommandError::Failed(variable, status));
     }
-    let text = std::str::from_utf8(&printed).map_err(|_| PinCommandError::Output)?;
+    let text = std::str::from_utf8(&printed).map_err(|_| output())?;
     let line = text.lines().next().unwrap_or_default();
     if read.is_err() || line.is_empty() || printed.len() as u64 > MAX_PIN {
-        return Err(PinCommandError::Output);
+        return Err(output());
     }
     Ok(Zeroizing::new(line.to_owned()))
 }
@@ -173,15 +186,15 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_pin_and_failures_are_told_apart() {
-        let pin = |command: &str| pin_from(command.as_ref(), "PIN");
+        let pin = |command: &str| printed_by(command.as_ref(), PIN_COMMAND, "PIN");
         assert_eq!(*pin("printf '493027\\nmore'").expect("a PIN"), "493027");
         assert_eq!(*pin("printf \"$QUORATE_PIN_PROMPT\"").expect("a PIN"), "PIN");
-        assert!(matches!(pin("exit 3"), Err(PinCommandError::Failed(_))));
-        assert!(matches!(pin("true"), Err(PinCommandError::Output)));
-        assert!(matches!(pin("printf '\\377'"), Err(PinCommandError::Output)));
+        assert!(matches!(pin("exit 3"), Err(PinCommandError::Failed(PIN_COMMAND, _))));
+        assert!(matches!(pin("true"), Err(PinCommandError::Output(_))));
+        assert!(matches!(pin("printf '\\377'"), Err(PinCommandError::Output(_))));
         assert!(matches!(
             pin("head -c 9000 /dev/zero | tr '\\0' a"),
-            Err(PinCommandError::Output | PinCommandError::Failed(_))
+            Err(PinCommandError::Output(_) | PinCommandError::Failed(..))
         ));
     }
 }

@@ -32,6 +32,7 @@ impl Home {
             .env("HOME", self.0.path())
             .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
             .env("QUORATE_PIN_COMMAND", "echo 493027")
+            .env("QUORATE_PUK_COMMAND", "echo 81736450")
             .env("QUORATE_SOFT_TOUCH", "yes");
         command
     }

@@ -1,14 +1,20 @@
 //! What only happens on a terminal: what is typed unseen, asked again, confirmed and interrupted.
 
 use crate::home::{Home, SECRET, contents};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use rexpect::session::{PtySession, spawn_command};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// How long a line may take, in milliseconds.
 const LIMIT_MS: u64 = 60_000;
 
 fn on_terminal(home: &Home, arguments: &[&str]) -> PtySession {
     let mut command = home.command(arguments);
-    command.env_remove("QUORATE_PIN_COMMAND").env_remove("QUORATE_SOFT_TOUCH");
+    for variable in ["QUORATE_PIN_COMMAND", "QUORATE_PUK_COMMAND", "QUORATE_SOFT_TOUCH"] {
+        command.env_remove(variable);
+    }
     spawn_command(command, Some(LIMIT_MS)).expect("a terminal")
 }
 
@@ -128,6 +134,72 @@ fn several_tocs_cost_a_wrong_program_one_try_and_it_is_said() {
     assert!(output.status.success() && said.matches("ok      ").count() == 3, "{said}");
     assert_eq!(said.matches("warning: soft token first").count(), 1, "{said}");
     assert!(said.contains("wrong PIN, tries left: 2"), "{said}");
+}
+
+/// A plugin that asks one secret, and writes down what it is told.
+const ASKER: &str = r#"#!/bin/sh
+while read -r line && [ "$line" != "-> done" ]; do :; done
+read -r line
+printf '%s\n' '-> request-secret' "$(printf 'what is your PIN' | base64 | tr -d =)"
+read -r verdict && read -r answer
+printf '%s' "$answer" >"$HOME/told"
+printf '%s\n' '-> done' ''
+"#;
+
+#[test]
+fn a_plugin_asks_under_its_name_and_never_gets_the_pin_of_a_token() {
+    let home = Home::new();
+    let path = std::env::var("PATH").expect("there is one");
+    let plugin = home.path("age-plugin-asker");
+    fs::write(&plugin, ASKER).expect("written");
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o700)).expect("ours");
+    let identity = age::plugin::Identity::default_for_plugin("asker").expect("a plain name").to_string();
+    fs::write(home.path("asker.txt"), identity).expect("written");
+    let players = Home::players(&["ann", "bob"]);
+    let mut deal = vec!["deal", "-t", "2", "-o", "out"];
+    deal.extend(players.iter().map(String::as_str));
+    home.ok(&deal, SECRET);
+
+    // The program that knows PINs is named, and not run.
+    let mut command = home.command(&["toc", "show", "out/ann.toc.age", "-i", "asker.txt"]);
+    command.env("PATH", format!("{}:{path}", home.path(".").display()));
+    let mut terminal = spawn_command(command, Some(LIMIT_MS)).expect("a terminal");
+    terminal.exp_string("age-plugin-asker: what is your PIN: ").expect("the question, with its sender");
+    terminal.send_line("typed here").expect("typed");
+    terminal.exp_string("none of the identities opens it").expect("the plugin gave up");
+    terminal.exp_eof().expect("ended");
+    let told = fs::read_to_string(home.path("told")).expect("it was told something");
+    assert_eq!(told, BASE64_STANDARD_NO_PAD.encode("typed here"));
+}
+
+#[test]
+fn a_puk_comes_from_its_own_program_and_never_spends_the_last_try() {
+    let home = Home::new();
+    home.ok(&["key", "generate", "--soft", "my.token"], "");
+    let unblock = |puk: &str| {
+        let mut command = home.command(&["key", "pin", "--unblock", "--soft", "my.token"]);
+        let output = command.env("QUORATE_PUK_COMMAND", puk).output().expect("it runs");
+        (output.status.code(), crate::home::text(&output))
+    };
+    let (code, said) = unblock("echo 493027");
+    assert!(code == Some(1) && said.contains("the PUK must not be the PIN"), "{said}");
+    let (code, said) = unblock("echo 00000000");
+    assert!(code == Some(1) && said.contains("wrong PUK, tries left: 2"), "{said}");
+    let (code, said) = unblock("exit 3");
+    assert!(code == Some(1) && said.contains("QUORATE_PUK_COMMAND failed"), "{said}");
+    assert!(unblock("echo 00000000").1.contains("wrong PUK, tries left: 1"));
+    assert!(unblock("echo 00000000").1.contains("only one try is left for the PUK"));
+
+    // Without a program of its own the PUK is typed, whoever knows the PIN.
+    let mut command = home.command(&["key", "pin", "--unblock", "--soft", "my.token"]);
+    command.env_remove("QUORATE_PUK_COMMAND");
+    let mut terminal = spawn_command(command, Some(LIMIT_MS)).expect("a terminal");
+    terminal.exp_string("PUK of soft token my").expect("the question");
+    terminal.exp_string("(the last try): ").expect("how many are left");
+    terminal.send_line("81736450").expect("typed");
+    terminal.exp_string("is unblocked and new").expect("done");
+    terminal.exp_eof().expect("ended");
+    ended_with(&terminal, 0);
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The PIN of a person's token, and its PUK.
+/// The PIN of a person's token.
 pub const PIN: &str = "493027";
+/// The PUK of a person's token.
+const PUK: &str = "81736450";
 
 /// What a person opens Tocs with.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +90,7 @@ impl Person {
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("QUORATE_PIN_COMMAND", format!("echo {PIN}"))
+            .env("QUORATE_PUK_COMMAND", format!("echo {PUK}"))
             .env("QUORATE_SOFT_TOUCH", "yes");
         if !self.reaches_cards {
             command.env("PCSCLITE_CSOCK_NAME", "/nonexistent");
@@ -98,7 +101,9 @@ impl Person {
     /// Starts `quorate` on a terminal, where the person answers every question.
     pub fn on_terminal(&self, arguments: &[&str]) -> Terminal {
         let mut command = self.command(arguments);
-        command.env_remove("QUORATE_PIN_COMMAND").env_remove("QUORATE_SOFT_TOUCH");
+        for variable in ["QUORATE_PIN_COMMAND", "QUORATE_PUK_COMMAND", "QUORATE_SOFT_TOUCH"] {
+            command.env_remove(variable);
+        }
         Terminal::start(command)
     }
 

@@ -4,7 +4,7 @@
 use super::{Finding, State, ok, warning};
 use crate::cli::error::token_hint;
 use crate::token::readers::{Content, Readers, system_readers};
-use crate::token::{PivToken, ServiceFault, TokenError};
+use crate::token::{FactoryCodes, PivToken, ServiceFault, TokenError};
 use crate::ui::{shown, tries};
 
 const SERVICE: &str = "smart-card service";
@@ -60,15 +60,22 @@ fn of_token(token: &mut dyn PivToken) -> Result<Finding, TokenError> {
     let keys =
         if keys.is_empty() { "no keys for age".to_owned() } else { format!("keys for age: {}", keys.join(", ")) };
     let found = format!("{keys}; PIN: {}", tries(left));
-    let codes = token.factory_codes()?;
-    let cure = match (codes.pin, codes.puk) {
-        (Some(true), _) => {
-            "the PIN is the factory's: `quorate key pin`, or `quorate key generate`, which asks for a new one"
-        }
-        (_, Some(true)) => "the PUK is the factory's, so whoever finds the key can set a PIN: `quorate key pin --puk`",
-        _ => return Ok(ok(&what, found)),
-    };
-    Ok(warning(&what, found, Some(cure.to_owned())))
+    let cures = cures(token.factory_codes()?);
+    Ok(if cures.is_empty() { ok(&what, found) } else { warning(&what, found, Some(cures.join("; "))) })
+}
+
+/// What to do about codes that everybody knows.
+fn cures(codes: FactoryCodes) -> Vec<&'static str> {
+    let cures = [
+        (codes.pin, "the PIN is the factory's: `quorate key pin`, or `quorate key generate`, which asks for a new one"),
+        (codes.puk, "the PUK is the factory's, so whoever finds the key can set a PIN: `quorate key pin --puk`"),
+        (
+            codes.management_key,
+            "the management key is the factory's, so any program can erase and replace keys: `quorate key generate` puts one \
+             under the PIN",
+        ),
+    ];
+    cures.into_iter().filter(|(is_factory, _)| *is_factory == Some(true)).map(|(_, cure)| cure).collect()
 }
 
 fn wrong(what: &str, error: &TokenError) -> Finding {
@@ -145,6 +152,18 @@ mod tests {
             assert!(lines[1].starts_with("WRONG    reader Example 00 00"), "{lines:?}");
             assert!(lines[1].contains(found) && lines[1].contains(cure), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn every_code_that_everybody_knows_is_named() {
+        let told = |pin, puk, management_key| cures(FactoryCodes { pin, puk, management_key }).join("; ");
+        assert_eq!(told(Some(false), None, Some(false)), "");
+        let all = told(Some(true), Some(true), Some(true));
+        assert!(
+            all.contains("the PIN is") && all.contains("the PUK is") && all.contains("the management key is"),
+            "{all}"
+        );
+        assert!(told(Some(false), Some(false), Some(true)).starts_with("the management key is the factory's"));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
             "run that program by hand with sh -c: it must print the PIN as its first line, and end with 0"
         }
         CliError::Ui(UiError::NoTerminal(_)) => {
-            "run it from a terminal; without one, PINs come from the program in QUORATE_PIN_COMMAND"
+            "run it from a terminal; without one, PINs come from the program in QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND"
         }
         CliError::Write { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
@@ -189,6 +189,7 @@ pub(crate) fn token(error: &TokenError) -> Option<String> {
         TokenError::PinDeclined => "enter it on the terminal, or name a program that prints it in QUORATE_PIN_COMMAND",
         TokenError::PukBlocked => "its keys are lost: use a spare key, or ask the others for a redeal",
         TokenError::Removed => "put it back and try again",
+        TokenError::SameCode => "whoever sees one of them would have both: choose another",
         TokenError::Service(fault) => service(*fault),
         TokenError::SlotOccupied(_) => "a key is never replaced: choose another slot with --slot",
         TokenError::TouchTimeout => "try again, and touch the key when you are asked to",

@@ -60,10 +60,10 @@ pub(super) fn unlocked(context: &Context, serial: Option<u32>) -> Result<Box<dyn
         ui.say(format_args!("{name} still has the PIN that it came with: choose one of your own"));
         let chosen = pin(&ui.new_pin("new PIN (6 to 8 characters)")?)?;
         token.change_pin(&entered, &chosen)?;
-        replace_puk(context, &mut *token, &name, codes)?;
+        replace_puk(context, &mut *token, &chosen, codes)?;
         token.verify_pin(&chosen)?;
     } else if codes.puk == Some(true) {
-        replace_puk(context, &mut *token, &name, codes)?;
+        replace_puk(context, &mut *token, &entered, codes)?;
         token.verify_pin(&entered)?;
     }
     Ok(token)
@@ -71,18 +71,20 @@ pub(super) fn unlocked(context: &Context, serial: Option<u32>) -> Result<Box<dyn
 
 /// Replaces a PUK that everybody knows: with it, whoever finds the key sets a PIN of theirs. A token that does not tell has its
 /// owner asked.
-fn replace_puk(context: &Context, token: &mut dyn PivToken, name: &str, codes: FactoryCodes) -> Result<(), CliError> {
+fn replace_puk(context: &Context, token: &mut dyn PivToken, pin: &Pin, codes: FactoryCodes) -> Result<(), CliError> {
     let ui = context.ui;
+    let name = shown(&token.info().to_string());
     let old = match codes.puk {
         Some(true) => factory_puk(),
         Some(false) => return Ok(()),
-        None => puk(&ui.pin(&format!("PUK of {name} ({FACTORY_PUK}, unless you have changed it)"))?)?,
+        None => puk(&ui.puk(&format!("PUK of {name} ({FACTORY_PUK}, unless you have changed it)"))?)?,
     };
     if old.check_new().is_ok() {
         return Ok(());
     }
     ui.say(format_args!("{name} still has the PUK that it came with: choose one of your own"));
-    let chosen = puk(&ui.new_pin("new PUK, which unblocks the PIN (6 to 8 characters)")?)?;
+    let chosen = puk(&ui.new_puk("new PUK, which unblocks the PIN (6 to 8 characters)")?)?;
+    chosen.check_differs(pin)?;
     Ok(token.change_puk(&old, &chosen)?)
 }
 

@@ -97,14 +97,15 @@ fn parse_line(line: &str, pins: &Arc<PinKeeper>, readers: Option<&Arc<dyn Reader
         return Some(Kind::Awaited(Box::new(Awaited::new(stub, Arc::clone(readers), Arc::clone(pins)))));
     }
     let identity: plugin::Identity = line.parse().ok()?;
-    Some(Kind::Plugin { identity, key_tag: stub.map(|stub| stub.tag), person: Person(Arc::clone(pins.prompts())) })
+    let person = Person::at_plugin(identity.plugin(), pins.prompts());
+    Some(Kind::Plugin { identity, key_tag: stub.map(|stub| stub.tag), person })
 }
 
 fn encrypted_file(path: &Path, bytes: &[u8], pins: &Arc<PinKeeper>) -> Result<Source, IdentityError> {
     let locked = |cause: String| IdentityError::Locked { path: path.to_owned(), cause };
     let reader = ArmoredReader::new(Cursor::new(bytes.to_vec()));
     let origin = path.display().to_string();
-    let person = Person(Arc::clone(pins.prompts()));
+    let person = Person::at_passphrases(pins.prompts());
     let identity = encrypted::Identity::from_buffer(reader, Some(origin.clone()), person, Some(MAX_WORK_FACTOR))
         .map_err(|error| locked(error.to_string()))?
         .ok_or_else(|| locked("it is encrypted to keys; only a passphrase is supported here".to_owned()))?;

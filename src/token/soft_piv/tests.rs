@@ -61,13 +61,15 @@ fn never_over_an_existing_file() {
 }
 
 #[test]
-fn factory_defaults_make_no_token() {
+fn factory_defaults_and_one_code_for_both_make_no_token() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     for (pin_text, puk_text) in [("123456", "87654321"), ("471108", "12345678")] {
         let made = SoftPivToken::create(&path, "alice", &pin(pin_text), &puk(puk_text));
         assert!(matches!(made, Err(TokenError::DefaultCode(_))));
     }
+    let made = SoftPivToken::create(&path, "alice", &pin("471108"), &puk("471108"));
+    assert!(matches!(made, Err(TokenError::SameCode)));
     assert!(!path.exists());
 }
 

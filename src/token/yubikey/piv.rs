@@ -15,6 +15,8 @@ pub(super) const P256: u8 = 0x11;
 /// References of the codes, as slots.
 const PIN: u8 = 0x80;
 const PUK: u8 = 0x81;
+/// The management key, likewise.
+const MANAGEMENT_KEY: u8 = 0x9b;
 /// A code in a command, filled up (SP 800-73-4 part 2, §2.4.3).
 const CODE_BYTES: usize = 8;
 
@@ -112,6 +114,12 @@ impl Channel<'_> {
     /// From firmware 5.3.
     pub(super) fn puk_metadata(&self) -> Result<CodeState, Fault> {
         self.code_metadata(PUK)
+    }
+
+    /// Whether the management key is the factory's, where the card says so. From firmware 5.3.
+    pub(super) fn management_key_is_default(&self) -> Result<Option<bool>, Fault> {
+        let answer = self.metadata(MANAGEMENT_KEY)?;
+        Ok(answer.and_then(|answer| object(&answer, 5).map(|is_default| is_default == [1])))
     }
 
     fn code_metadata(&self, reference: u8) -> Result<CodeState, Fault> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use quorate::token::readers::{Content, Readers};
 use quorate::token::yubikey::YubiKeys;
-use quorate_hw_tests::card::VirtualCard;
+use quorate_hw_tests::card::{ManagementAlgorithm, VirtualCard};
 use quorate_hw_tests::service::PORTS;
 
 use super::bad_luck::{held_by, scdaemon_is_here};
@@ -33,7 +33,7 @@ fn assert_found(found: &str, parts: &[&str]) {
 
 #[test]
 fn a_card_is_well_or_has_the_factorys_codes_or_blocked_ones() {
-    with_card(FIRMWARE, |_| {
+    with_card(FIRMWARE, |bench| {
         let ann = Person::at_cards("ann");
         let name = format!("YubiKey 5 (serial {SERIAL}), firmware 5.4.3");
         assert_found(&finding(&ann, "smart-card service"), &["ok: runs, 2 readers"]);
@@ -41,6 +41,8 @@ fn a_card_is_well_or_has_the_factorys_codes_or_blocked_ones() {
         token(SERIAL).change_pin(&pin("123456"), &pin("493027")).expect("the factory's PIN");
         assert_found(&finding(&ann, &name), &["warning: ", "the PUK is the factory's", "key pin --puk"]);
         token(SERIAL).change_puk(&puk("12345678"), &puk("493027")).expect("the factory's PUK");
+        assert_found(&finding(&ann, &name), &["warning: ", "(the management key is the factory's"]);
+        bench.card().set_management_key(ManagementAlgorithm::TripleDes, &[0x5a; 24]);
         assert_eq!(finding(&ann, &name), "ok: no keys for age; PIN: 3 tries left ()");
         for _ in 0..3 {
             token(SERIAL).verify_pin(&pin("000000")).expect_err("a wrong PIN");

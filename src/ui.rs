@@ -16,6 +16,7 @@ pub(crate) use time::{time, time_of};
 use serde::Serialize;
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Why nobody could be told or asked.
@@ -128,6 +129,11 @@ impl Ui {
 /// Foreign text made safe to show: see [`quorate_protocol::display`].
 pub fn shown(text: &str) -> String {
     quorate_protocol::display::escape_controls(text)
+}
+
+/// The name of a file, likewise: whoever made the file chose it.
+pub fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
 }
 
 /// The same JSON with every character that [`shown`] would escape as `\u…`: beyond ASCII, JSON has them in strings only.

@@ -134,6 +134,18 @@ fn card_types_stay_in_their_module() {
 }
 
 #[test]
+fn file_names_are_escaped_before_they_are_printed() {
+    // What an error says is escaped where it is reported.
+    let printed = |line: &&str| line.contains(".display()") && !line.trim_start().starts_with("#[error(");
+    for file in ["src/cli", "src/ui"].into_iter().flat_map(code_files).chain(existing("src/ui.rs")) {
+        let text = read(&file);
+        let code = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+        let offences: Vec<&str> = code.filter(printed).collect();
+        assert!(offences.is_empty(), "{}: use shown_path: {offences:?}", file.display());
+    }
+}
+
+#[test]
 fn every_source_file_opens_with_its_purpose_and_stays_small() {
     for file in SOURCES.into_iter().flat_map(rust_files) {
         let text = read(&file);

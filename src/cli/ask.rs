@@ -140,7 +140,7 @@ fn show_picture(context: &Context, args: &AskArgs, code: &qrcode::QrCode) -> Res
     }
     if let Some(path) = &args.invite_qr {
         files::write_new(path, &picture::png(code))?;
-        context.ui.say(format_args!("the invite is in {} as a QR code", path.display()));
+        context.ui.say(format_args!("the invite is in {} as a QR code", crate::ui::shown_path(path)));
     }
     Ok(())
 }

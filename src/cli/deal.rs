@@ -6,7 +6,7 @@ use super::players::{self, Player};
 use super::secret::SecretArgs;
 use super::trust::TrustStore;
 use super::{CliError, Context};
-use crate::ui::shown;
+use crate::ui::{shown, shown_path};
 use clap::Args;
 use quorate_protocol::api::fingerprint;
 use quorate_protocol::deal::{Deal, DealRequest, deal};
@@ -211,9 +211,9 @@ fn lines(summary: &Summary<'_>) -> String {
     if let Some(oracle) = &summary.oracle {
         lines.push(format!("oracle      {} ({})", shown(oracle.url), oracle.fingerprint));
     }
-    lines.push(format!("group file  {}", summary.group_file.display()));
+    lines.push(format!("group file  {}", shown_path(summary.group_file)));
     lines.extend(
-        summary.tocs.iter().map(|toc| format!("Toc         {}  for {}", toc.file.display(), shown(toc.holder))),
+        summary.tocs.iter().map(|toc| format!("Toc         {}  for {}", shown_path(toc.file), shown(toc.holder))),
     );
     lines.join("\n")
 }

@@ -7,7 +7,7 @@ use super::drawer::Drawer;
 use super::trust::{TrustStore, TrustedOracle};
 use super::{CliError, Context, NetworkArgs, Paths};
 use crate::client::Client;
-use crate::ui::shown;
+use crate::ui::{shown, shown_path};
 use clap::Args;
 use quorate_protocol::proof::MAX_SKEW;
 use serde::Serialize;
@@ -151,10 +151,10 @@ fn permissions(context: &Context, paths: &Paths) -> Vec<Finding> {
 fn too_open(path: &Path) -> Option<Finding> {
     let mode = path.metadata().ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then(|| Finding {
-        what: format!("permissions of {}", path.display()),
+        what: format!("permissions of {}", shown_path(path)),
         state: State::Wrong,
         found: format!("mode {mode:03o}: others can reach it"),
-        cure: Some(format!("chmod go= {}", path.display())),
+        cure: Some(format!("chmod go= {}", shown_path(path))),
     })
 }
 

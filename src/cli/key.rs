@@ -9,7 +9,7 @@ use super::{CliError, Context};
 use crate::token::identity::PivIdentity;
 use crate::token::soft_piv::SoftPivToken;
 use crate::token::{NewKey, Pin, PinPolicy, PivKey, PivToken, Puk, Slot, TokenError, TokenPrompts as _, TouchPolicy};
-use crate::ui::{shown, tries};
+use crate::ui::{shown, shown_path, tries};
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,7 @@ fn generate(context: &Context, args: &GenerateArgs) -> Result<(), CliError> {
         Some(path) => ui.say(format_args!(
             "give one of the two recipients to the dealer; open Tocs with `-i {}`, or keep the file in\n\
              $XDG_CONFIG_HOME/quorate/identities",
-            path.display()
+            shown_path(path)
         )),
         None => ui.say(
             "give one of the two recipients to the dealer; Tocs open whenever the key is connected. Make a spare on a\n\

@@ -17,7 +17,7 @@ pub(crate) fn run(context: &Context, args: &ManArgs) -> Result<(), CliError> {
         std::fs::create_dir_all(folder)
             .and_then(|()| clap_mangen::generate_to(definition, folder))
             .map_err(|source| CliError::write(folder, source))?;
-        context.ui.say(format_args!("wrote the manual pages to {}", folder.display()));
+        context.ui.say(format_args!("wrote the manual pages to {}", crate::ui::shown_path(folder)));
         return Ok(());
     }
     let mut page = Vec::new();

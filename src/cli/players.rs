@@ -139,8 +139,10 @@ pub(crate) fn player<'a>(name: &str, recipients: impl Iterator<Item = &'a str>) 
 
 fn parse_file(path: &Path) -> Result<Vec<Player>, CliError> {
     let text = super::files::read_text(path, MAX_FILE)?;
-    let file: PlayersFile = toml::from_str(&text)
-        .map_err(|error| PlayersError::File { file: path.display().to_string(), cause: error.message().to_owned() })?;
+    let file: PlayersFile = toml::from_str(&text).map_err(|error| PlayersError::File {
+        file: path.to_string_lossy().into_owned(),
+        cause: error.message().to_owned(),
+    })?;
     file.player.iter().map(|entry| player(&entry.name, entry.recipients.iter().map(String::as_str))).collect()
 }
 

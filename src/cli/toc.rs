@@ -7,7 +7,7 @@ use self::report::Report;
 use super::drawer::{Card, Drawer, DrawerError};
 use super::opening::open;
 use super::{CliError, Context};
-use crate::ui::shown;
+use crate::ui::{shown, shown_path};
 use clap::{Args, Subcommand};
 use quorate_protocol::api::fingerprint;
 use serde::Serialize;
@@ -85,7 +85,7 @@ fn add(context: &Context, file: &Path) -> Result<(), CliError> {
         )),
         None => context.ui.say("it names no oracle: trust the right one with `quorate oracle trust URL`"),
     }
-    context.ui.print(&Listed { file: &filed.path, card: &filed.card }, || filed.path.display().to_string())?;
+    context.ui.print(&Listed { file: &filed.path, card: &filed.card }, || shown_path(&filed.path))?;
     Ok(())
 }
 

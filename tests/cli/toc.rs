@@ -40,6 +40,22 @@ fn a_toc_of_farmfa_is_shown_filed_and_listed() {
 }
 
 #[test]
+fn the_name_of_a_file_does_nothing_to_a_terminal() {
+    let home = with_toc(FARMFA);
+    let hostile = "\u{1b}[2J\u{202e}toc.age";
+    fs::rename(home.path("toc.age"), home.path(hostile)).expect("moved");
+    fs::set_permissions(home.path(hostile), fs::Permissions::from_mode(0o644)).expect("ours");
+    let output = home.run(&["toc", "verify", hostile, "-i", "my.key"], "");
+    let said = crate::home::text(&output);
+    assert!(output.status.success() && said.contains("ok ") && said.contains("can be read by others"), "{said:?}");
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    let said = home.fails(1, &["doctor", "-i", hostile], "");
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    let made = home.run(&["key", "generate", "--soft", "\u{202e}nekot", "--label", "x"], "");
+    assert!(!crate::home::text(&made).contains('\u{202e}'));
+}
+
+#[test]
 fn what_is_no_toc_is_refused_without_repeating_it() {
     for plain in [
         String::new(),

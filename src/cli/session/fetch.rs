@@ -8,7 +8,7 @@ use crate::cli::redeal::OwnKeys;
 use crate::cli::{CliError, Context, NetworkArgs, files, redeal};
 use crate::client::Client;
 use crate::token::identities::{Identities, IdentityError};
-use crate::ui::shown;
+use crate::ui::{shown, shown_path};
 use clap::Args;
 use quorate_protocol::api::{Receipt, Redeal, RedealToc};
 use quorate_protocol::invite::Invite;
@@ -64,7 +64,7 @@ pub(super) fn run(context: &Context, args: &FetchArgs) -> Result<(), CliError> {
     ));
     let value =
         Fetched { group: group.name().to_string(), group_id: &fields.group_id, holder: toc.holder(), file: &filed };
-    Ok(context.ui.print(&value, || filed.display().to_string())?)
+    Ok(context.ui.print(&value, || shown_path(&filed))?)
 }
 
 fn file(context: &Context, toc: &WholeToc, encrypted: &str) -> Result<PathBuf, CliError> {

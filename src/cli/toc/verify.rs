@@ -4,7 +4,7 @@ use crate::cli::drawer::{Card, Drawer, DrawerError};
 use crate::cli::opening::{OpenedToc, open};
 use crate::cli::trust::TrustStore;
 use crate::cli::{CliError, Context};
-use crate::ui::shown;
+use crate::ui::{shown, shown_path};
 use quorate_protocol::toc::Toc;
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt as _;
@@ -89,7 +89,7 @@ fn good(path: &Path, card: Card, opened: &OpenedToc, trust: &TrustStore) -> Verd
         },
     }
     if path.metadata().is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
-        warnings.push(format!("{} can be read by others: chmod 600", path.display()));
+        warnings.push(format!("{} can be read by others: chmod 600", shown_path(path)));
     }
     let group = card.group.map(|group| group.to_string());
     Verdict { file: path.to_owned(), ok: true, error: None, warnings, holder: card.holder, group }
@@ -107,7 +107,7 @@ fn bad(path: &Path, error: &CliError) -> Verdict {
 }
 
 fn line(verdict: &Verdict) -> String {
-    let file = verdict.file.display();
+    let file = shown_path(&verdict.file);
     if let Some(error) = &verdict.error {
         return format!("FAILED  {error}");
     }

@@ -18,6 +18,7 @@ mod rows;
 mod sessions;
 mod settings;
 mod sqlite;
+mod sweep;
 mod tocs;
 
 use std::{
@@ -29,7 +30,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use self::{engine::Act, postgres::Postgres, sqlite::Sqlite};
+use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 pub use self::{
     error::{EngineError, StoreError},
     rows::{
@@ -186,12 +187,11 @@ impl Store {
 
     /// One round of tidying, of at most `batch` rows of each kind: closes sessions whose time is up (without an event,
     /// but with a notice), removes those closed for `grace_ms` milliseconds, forgets proofs that expired. A redeal stays
-    /// until every new player has signed receipt, but not beyond `redeal_ms` milliseconds.
+    /// until every new player has signed receipt, but not beyond `redeal_ms` milliseconds. Whatever the outcome, what could
+    /// be done is done.
     pub async fn sweep(&self, now: i64, grace_ms: i64, redeal_ms: i64, batch: i64) -> Result<Swept, StoreError> {
-        self.write(b"sweep", (now, grace_ms, redeal_ms, batch), |tx, (now, grace_ms, redeal_ms, batch)| {
-            Box::pin(sessions::sweep(tx, *now, *grace_ms, *redeal_ms, *batch))
-        })
-        .await
+        let (closed, redealt) = (now.saturating_sub(grace_ms), now.saturating_sub(redeal_ms));
+        sweep::round(self, Round { now, closed, redealt, batch }).await
     }
 
     /// How many sessions are open; those whose time is up count until they are swept.

@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const RENEWAL: Duration = Duration::from_secs(60 * 60);
 /// How often the clock is compared with the store's.
 const CLOCK: Duration = Duration::from_secs(10);
-/// How often sessions are swept.
+/// How often sessions are swept, more or less.
 const SWEEP: Duration = Duration::from_secs(2);
 /// Connections that the system keeps waiting.
 const BACKLOG: u32 = 1024;
@@ -136,7 +136,8 @@ async fn sweep(state: AppState) {
                 false
             }
         };
-        let pause = if more { Duration::ZERO } else { SWEEP };
+        // Not in step with the other nodes, which have the same to do.
+        let pause = if more { Duration::ZERO } else { SWEEP.mul_f64(0.75 + rand::random::<f64>() / 2.0) };
         if tokio::time::timeout(pause, state.stopping()).await.is_ok() {
             return;
         }

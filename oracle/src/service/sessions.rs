@@ -26,7 +26,7 @@ use crate::keys::Keys;
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::state::StateRng;
-use crate::store::{ClosedAs, Digest, SessionRow, Store};
+use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::session::is_session_id;
 use sha2::Sha256;
@@ -40,6 +40,8 @@ use zeroize::Zeroizing;
 pub const MAX_FAILURES: i64 = 16;
 /// Sessions whose Tocs are in memory at once.
 const MAX_LOADS: usize = 64;
+/// Rows of each kind that a round of sweeping takes on when the store keeps up.
+const SWEEP_BATCH: i64 = 500;
 /// Bytes of UTF-8 in a reason.
 pub const MAX_REASON: usize = 1024;
 
@@ -95,6 +97,7 @@ struct Inner {
     honest: Known,
     limits: Limits,
     open: AtomicI64,
+    sweep_batch: AtomicI64,
     watchers: Arc<Watchers>,
     loads: Arc<Semaphore>,
 }
@@ -150,6 +153,7 @@ impl Sessions {
             honest: Known::default(),
             limits,
             open,
+            sweep_batch: AtomicI64::new(SWEEP_BATCH),
             watchers,
             loads: Arc::new(Semaphore::new(MAX_LOADS)),
         };
@@ -163,12 +167,19 @@ impl Sessions {
 
     /// Closes what has expired and forgets what is long over; `true` when there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, SessionError> {
-        const BATCH: i64 = 500;
         let Limits { remember, keep_redeals, .. } = self.inner.limits;
-        let swept = self.inner.store.sweep(self.now_ms(), remember, keep_redeals, BATCH).await?;
+        let batch = self.inner.sweep_batch.load(Ordering::Relaxed);
+        let swept = self.inner.store.sweep(self.now_ms(), remember, keep_redeals, batch).await;
+        let batch = match &swept {
+            Err(StoreError::Slow | StoreError::Contended { .. } | StoreError::Busy) => (batch / 2).max(1),
+            _ => (batch * 2).min(SWEEP_BATCH),
+        };
+        self.inner.sweep_batch.store(batch, Ordering::Relaxed);
+        // The places that are taken count for everybody who asks, so they are counted however the sweep went.
         let open = self.inner.store.open_sessions().await?;
         self.inner.open.store(open, Ordering::Relaxed);
         metrics::gauge!("quorate_sessions_open").set(f64::from(i32::try_from(open).unwrap_or(i32::MAX)));
+        let swept = swept?;
         metrics::counter!("quorate_sessions_expired_total").increment(swept.expired);
         Ok(swept.more)
     }

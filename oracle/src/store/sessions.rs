@@ -1,4 +1,4 @@
-//! Sessions: made, read, closed, swept. Everything that opens or closes one also keeps the count of its source right.
+//! Sessions: made, read, closed. Everything that opens or closes one also keeps the count of its source right.
 //!
 //! Knows nothing about Tocs beyond that they are removed when their session closes.
 
@@ -6,7 +6,7 @@ use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
     events,
-    rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow, Swept},
+    rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
     tocs,
 };
 
@@ -119,44 +119,6 @@ pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i6
     }
     tx.notify(id).await?;
     Ok(Some(number))
-}
-
-/// Closes sessions whose time is up, removes closed ones older than `grace_ms`, forgets proofs that expired; at most
-/// `batch` of each. A redeal stays until every new player has signed receipt, or for `redeal_ms`.
-pub(super) async fn sweep(
-    tx: &mut dyn Tx,
-    now: i64,
-    grace_ms: i64,
-    redeal_ms: i64,
-    batch: i64,
-) -> Result<Swept, StoreError> {
-    let due = tx
-        .query(
-            "SELECT id FROM sessions WHERE closed_at IS NULL AND ends_at <= $1 ORDER BY ends_at LIMIT $2",
-            &[now.into(), batch.into()],
-        )
-        .await?;
-    for row in &due {
-        shut(tx, row.text(0)?, ClosedAs::Expired, now).await?;
-    }
-    let deleted = tx
-        .execute(
-            "DELETE FROM sessions WHERE number IN (
-                 SELECT number FROM sessions AS old WHERE closed_at <= $1 AND (closed_at <= $2 OR NOT EXISTS (
-                     SELECT 1 FROM redeal_tocs WHERE session = old.number AND received_at IS NULL))
-                 ORDER BY closed_at LIMIT $3)",
-            &[now.saturating_sub(grace_ms).into(), now.saturating_sub(redeal_ms).into(), batch.into()],
-        )
-        .await?;
-    let forgotten = tx
-        .execute(
-            "DELETE FROM used WHERE digest IN (SELECT digest FROM used WHERE expires_at <= $1 LIMIT $2)",
-            &[now.into(), batch.into()],
-        )
-        .await?;
-    let expired = due.len() as u64;
-    let bound = u64::try_from(batch).unwrap_or(0);
-    Ok(Swept { expired, deleted, more: [expired, deleted, forgotten].contains(&bound) })
 }
 
 /// How many sessions are open, those included whose time is up but which are not swept yet.

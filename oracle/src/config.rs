@@ -8,6 +8,7 @@ mod kinds;
 
 pub use kinds::{IpRange, LogFormat};
 
+use crate::store::DatabaseUrl;
 use etcetera::BaseStrategy as _;
 use kinds::Setting;
 use std::collections::BTreeMap;
@@ -75,8 +76,10 @@ macro_rules! settings {
 settings! {
     "state" state: Option<PathBuf> = "",
         "Folder of keys and, unless `database` says otherwise, data. Unset: `$XDG_STATE_HOME/quorate`.";
-    "database" database: Option<String> = "",
+    "database" database: Option<DatabaseUrl> = "",
         "Where data are kept: a file as sqlite:FILE, or a server as `postgres://USER@HOST/NAME`. Unset: sqlite:STATE/quorate.db.";
+    "postgres.password_file" postgres_password_file: Option<PathBuf> = "",
+        "File with PostgreSQL's password, for its owner alone. Unset: the systemd credential `postgres.password`, if there is one.";
     "postgres.connections" postgres_connections: u32 = "16",
         "Connections of this oracle to PostgreSQL at most, besides one that listens. All oracles' must fit the server's.";
     "postgres.connect_seconds" postgres_connect_seconds: u32 = "3",
@@ -216,6 +219,15 @@ impl Config {
                 })?;
             }
         }
+        if flags.iter().any(|(path, _)| *path == "database")
+            && config.database.as_ref().is_some_and(DatabaseUrl::has_password)
+        {
+            return Err(ConfigError::Conflict(
+                "--database: everybody on this machine can read a password that is an argument: put it into the file that \
+                 postgres.password_file names, or the whole URL into QUORATE_DATABASE"
+                    .to_owned(),
+            ));
+        }
         config.check()?;
         Ok(config)
     }
@@ -288,10 +300,10 @@ impl Config {
     }
 
     /// The database's URL.
-    pub fn database_url(&self) -> Result<String, ConfigError> {
+    pub fn database_url(&self) -> Result<Zeroizing<String>, ConfigError> {
         match &self.database {
-            Some(url) => Ok(url.clone()),
-            None => Ok(format!("sqlite:{}", self.state_dir()?.join("quorate.db").display())),
+            Some(url) => Ok(Zeroizing::new(url.expose().to_owned())),
+            None => Ok(Zeroizing::new(format!("sqlite:{}", self.state_dir()?.join("quorate.db").display()))),
         }
     }
 }

@@ -40,6 +40,7 @@ const ROOT_PUBLIC: &str = "root.public";
 const INVITE_KEY: &str = "invite.key";
 const INVITE_CERTIFICATE: &str = "invite.certificate";
 const GATEWAY_KEY: &str = "gateway.key";
+const POSTGRES_PASSWORD: &str = "postgres.password";
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +119,15 @@ impl Sources {
             (None, Some(credentials)) => Ok(files::read(&credentials.join(name))?),
             (None, None) => Ok(None),
         }
+    }
+
+    /// The database's password: of a private file when one is named, or else the credential `postgres.password`.
+    pub fn postgres_password(&self, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, KeyError> {
+        let text = match file {
+            Some(file) => Some(files::read_private(file)?.ok_or_else(|| FileError::vanished(file))?),
+            None => self.given(POSTGRES_PASSWORD)?,
+        };
+        Ok(text.map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
     }
 
     /// What is given, or else the text of a private file in the state folder.

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
 use crate::service::sessions::{self, Sessions};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
@@ -159,7 +159,9 @@ impl AppState {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StateError> {
         let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
-        let store = Store::open_with(&config.database_url()?, StoreOptions::from(&config)).await?;
+        let password = sources.postgres_password(config.postgres_password_file.as_deref())?.map(Password::from);
+        let options = StoreOptions { password, ..StoreOptions::from(&config) };
+        let store = Store::open_with(&config.database_url()?, options).await?;
         check_root_secret(&store, &keys).await?;
         check_root_key(&store, &keys).await?;
         let threads = match config.crypto_threads {

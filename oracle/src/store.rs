@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod events;
 mod migrations;
+mod place;
 mod postgres;
 mod redeals;
 mod rows;
@@ -33,6 +34,7 @@ use tokio::sync::broadcast;
 use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 pub use self::{
     error::{EngineError, StoreError},
+    place::{DatabaseUrl, Password},
     rows::{
         ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
         NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
@@ -65,6 +67,8 @@ pub struct StoreOptions {
     pub statement: Duration,
     /// Shared: how long an operation may take with all that it waits for and every time that it is run again.
     pub operation: Duration,
+    /// Shared: the password, when the URL has none.
+    pub password: Option<Password>,
     /// Shared: PEM file of the certificates that vouch for the server; otherwise the system's.
     pub ca: Option<PathBuf>,
 }
@@ -80,6 +84,7 @@ impl Default for StoreOptions {
             wait: Duration::from_secs(2),
             statement: Duration::from_secs(3),
             operation: Duration::from_secs(8),
+            password: None,
             ca: None,
         }
     }

@@ -6,9 +6,10 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 34] = [
+const OTHER: [(&str, &str); 35] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
+    ("postgres.password_file", "/tmp/password"),
     ("postgres.connections", "5"),
     ("postgres.connect_seconds", "4"),
     ("postgres.wait_seconds", "5"),
@@ -137,6 +138,17 @@ fn broken_files_are_refused_without_repeating_them() {
     assert!(!error.to_string().contains("hunter2"), "{error}");
     let missing = Config::load(Some("/nonexistent/oracle.toml".as_ref()), |_| None, &[]).unwrap_err();
     assert!(matches!(missing, ConfigError::Read { .. }));
+}
+
+#[test]
+fn a_password_in_an_argument_is_refused_with_the_cure_and_shown_nowhere() {
+    let url = "postgres://oracle:hun/ter2@db/quorate";
+    let error = Config::load(None, |_| None, &[("database", url.to_owned())]).unwrap_err().to_string();
+    assert!(error.contains("postgres.password_file") && !error.contains("ter2"), "{error}");
+    let env = |name: &str| (name == "QUORATE_DATABASE").then(|| url.to_owned());
+    let config = Config::load(None, env, &[]).unwrap();
+    assert!(!format!("{config:?} {:?}", shown(&config)).contains("ter2"));
+    assert!(Config::load(None, |_| None, &[("database", "postgres://oracle@db/quorate".to_owned())]).is_ok());
 }
 
 #[test]

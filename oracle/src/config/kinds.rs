@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::store::DatabaseUrl;
+
 /// A value of one setting.
 pub(super) trait Setting: Sized {
     /// Reads it; the error says what it should be.
@@ -41,17 +43,19 @@ impl Setting for String {
         if text.chars().any(char::is_control) { Err("control characters".to_owned()) } else { Ok(text.to_owned()) }
     }
 
-    /// A password in a URL (between the first `:` of the user part and `@`, or a parameter of that name) is left out.
     fn show(&self) -> String {
-        if let Some((before, after)) = self.split_once("password=").filter(|_| self.contains("://")) {
-            let rest = after.find('&').map_or("", |end| &after[end..]);
-            return Self::from(before).show() + "password=…" + &Self::from(rest);
-        }
-        let Some((scheme, rest)) = self.split_once("://") else { return self.clone() };
-        let authority = rest.split('/').next().unwrap_or(rest);
-        let Some((user, _)) = authority.rsplit_once('@') else { return self.clone() };
-        let Some((name, _)) = user.split_once(':') else { return self.clone() };
-        format!("{scheme}://{name}:…{}", &rest[user.len()..])
+        self.clone()
+    }
+}
+
+impl Setting for DatabaseUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    /// Without the password, and without what else would only be needed with it.
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -191,12 +195,20 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_not_shown() {
-        let url = "postgres://oracle:hunter2@db.example/quorate".to_owned();
-        assert_eq!(url.show(), "postgres://oracle:…@db.example/quorate");
-        let url = "postgres://oracle:hunter2@db/quorate?password=hunter2&sslmode=require".to_owned();
-        assert_eq!(url.show(), "postgres://oracle:…@db/quorate?password=…&sslmode=require");
-        for open in ["postgres://oracle@db/quorate", "sqlite:/var/lib/quorate.db", "https://example.org/a:b@c"] {
-            assert_eq!(open.to_owned().show(), open);
+        for url in [
+            "postgres://oracle:hunter2@db/quorate",
+            "postgres://oracle:hun/ter2@db/quorate",
+            "postgres://oracle@db/quorate?pass%77ord=hunter2&sslmode=require",
+        ] {
+            let read = <Option<DatabaseUrl> as Setting>::parse(url).unwrap();
+            assert_eq!(read.show(), "postgres://oracle@db/quorate");
+            assert!(!format!("{read:?}").contains("ter2"), "{read:?}");
         }
+        let wrong = <Option<DatabaseUrl> as Setting>::parse("postgres://oracle:hun@ter2@db/quorate").unwrap_err();
+        assert!(wrong.contains("%40") && !wrong.contains("ter2"), "{wrong}");
+        let file = <DatabaseUrl as Setting>::parse("sqlite:/var/lib/quorate.db").unwrap();
+        assert_eq!(file.show(), "sqlite:/var/lib/quorate.db");
+        let odd = <DatabaseUrl as Setting>::parse("mysql://oracle:hunter2@db").unwrap();
+        assert_eq!(odd.show(), "mysql:…");
     }
 }

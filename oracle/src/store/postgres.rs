@@ -10,6 +10,7 @@ mod lanes;
 mod migrate;
 mod notify;
 mod tx;
+mod url;
 mod values;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::{
 use deadpool_postgres::{Object, Pool};
 use tokio::sync::{Semaphore, TryAcquireError, broadcast};
 
+pub(super) use self::url::ServerUrl;
 use self::{connect::Connector, failure::Failure, lanes::Lanes, notify::Notifier, tx::PostgresTx};
 use super::{
     StoreOptions, WriterCounts,

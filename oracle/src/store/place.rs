@@ -1,0 +1,78 @@
+//! Where data are kept, and the password for it: what is written by hand so that no derived text ever shows it.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::postgres::ServerUrl;
+
+/// A database's URL, wiped when dropped. Shown without what may be a password.
+#[derive(Clone)]
+pub struct DatabaseUrl(Zeroizing<String>);
+
+impl DatabaseUrl {
+    /// Reads it; the error says what is wrong without repeating it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) {
+            return Err("control characters".to_owned());
+        }
+        if is_server(text) {
+            ServerUrl::read(text).map_err(|error| std::error::Error::source(&error).unwrap_or(&error).to_string())?;
+        }
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// All of it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a password is in it.
+    pub fn has_password(&self) -> bool {
+        is_server(&self.0) && ServerUrl::read(&self.0).is_ok_and(|url| url.has_password())
+    }
+}
+
+fn is_server(text: &str) -> bool {
+    text.starts_with("postgres:") || text.starts_with("postgresql:")
+}
+
+/// A file as it is; of a server the user, the hosts and the database.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, _) = self.0.split_once(':').unwrap_or_default();
+        match ServerUrl::read(&self.0) {
+            Ok(url) if is_server(&self.0) => f.write_str(&url.show()),
+            _ if scheme == "sqlite" => f.write_str(&self.0),
+            _ => write!(f, "{scheme}:…"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// A password, wiped when dropped and never shown.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Zeroizing<String>> for Password {
+    fn from(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}

@@ -1,5 +1,5 @@
 //! One transaction on a connection, in as few round trips as it allows: the first query travels with its `BEGIN`, deferred
-//! statements with the next one, the last ones with the `COMMIT`.
+//! statements with the next one once it has begun, the last ones with the `COMMIT`.
 
 use std::sync::Arc;
 
@@ -80,8 +80,14 @@ impl<'a> PostgresTx<'a> {
 
     /// Runs `last` after everything before it, and sends all of it at once.
     async fn after_deferred<T>(&mut self, last: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
-        let (begin, client) = (self.begin.take(), self.client);
+        let client = self.client;
         let deferred = std::mem::take(&mut self.deferred);
+        if !deferred.is_empty() && self.begin.is_some() {
+            // Deferred statements write: should the BEGIN fail, they would run alone and be committed.
+            let started = begin_with(client, self.begin.take()).await;
+            self.remember(started, "beginning a transaction")?;
+        }
+        let begin = self.begin.take();
         // The first poll of each sends it, and they are polled in this order.
         let (started, before, last) = join3(begin_with(client, begin), all(client, &deferred), last).await;
         self.remember(started.and(before).and(last), "running a statement")
@@ -99,7 +105,8 @@ impl<'a> PostgresTx<'a> {
         })
     }
 
-    /// A statement that writes must not travel with the `BEGIN`: should that fail, it would run alone and be committed.
+    /// A statement that writes must not travel with the `BEGIN`: should that fail, it would run alone and be committed. A
+    /// `SELECT` of the store's calls no function that writes; what begins otherwise, `WITH` included, may write.
     async fn begin_before(&mut self, sql: &str) -> Result<(), StoreError> {
         if self.begin.is_some() && !sql.starts_with("SELECT") { self.flush().await } else { Ok(()) }
     }

@@ -59,6 +59,9 @@ pub enum KeyError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A folder that is no oracle's, where keys are only to be used.
+    #[error("there is no {INVITE_KEY} in {0}: name the oracle's state folder with --state, or give QUORATE_INVITE_KEY")]
+    NoInviteKey(PathBuf),
     /// There are certificates, but nothing says which root key they come from.
     #[error("{0} is missing although there are certificates: put it back, or the root key itself")]
     RootUnknown(PathBuf),
@@ -119,6 +122,16 @@ impl Sources {
             (None, Some(credentials)) => Ok(files::read(&credentials.join(name))?),
             (None, None) => Ok(None),
         }
+    }
+
+    /// For work on certificates: the oracle's own invite key must be there already, and secrets that have no part in it are
+    /// neither read nor made, so that none is left where it would be taken for the oracle's.
+    pub fn for_certificates(self, folder: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+        if self.read(folder, INVITE_KEY)?.is_none() {
+            return Err(KeyError::NoInviteKey(folder.to_owned()));
+        }
+        let (root_secret, gateway_key) = (Some(material::fresh(entropy)), Some(material::fresh_token(entropy)));
+        Ok(Self { root_secret, gateway_key, ..self })
     }
 
     /// The database's password: of a private file when one is named, or else the credential `postgres.password`.

@@ -221,7 +221,11 @@ fn the_root_key_can_stay_offline_and_be_succeeded() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let certify = |arguments: &[&str]| run(oracle(&state).arg("certify").args(arguments));
     let fingerprint = run(oracle(&state).arg("init")).1;
+    // The root secret may be a credential, which this command has no use for and must not make anew.
+    fs::rename(state.join("root.secret"), path("root.secret")).unwrap();
     let (_, invite, _) = certify(&["--show"]);
+    assert!(!state.join("root.secret").exists());
+    fs::rename(path("root.secret"), state.join("root.secret")).unwrap();
     fs::rename(state.join("root.key"), path("root.key")).unwrap();
 
     let (status, _, stderr) = certify(&[]);
@@ -230,6 +234,9 @@ fn the_root_key_can_stay_offline_and_be_succeeded() {
 
     let offline = ["--root", &path("root.key"), "--invite", invite.trim(), "--days", "30", "-o", &path("certificate")];
     let elsewhere = folder.path().join("none");
+    let (status, stdout, stderr) = run(oracle(&elsewhere).args(["certify", "--show"]));
+    assert_eq!((status, stdout.as_str(), elsewhere.exists()), (Some(1), "", false));
+    assert!(stderr.contains("--state"), "{stderr}");
     let issued = run(oracle(&elsewhere).arg("certify").args(offline));
     assert_eq!((issued.0, elsewhere.exists()), (Some(0), false), "{}", issued.2);
     let again = run(oracle(&elsewhere).arg("certify").args(offline));

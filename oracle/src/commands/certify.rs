@@ -59,7 +59,8 @@ impl Certify {
         let config = self.settings.load()?;
         let days = self.days.unwrap_or(config.invite_days);
         let folder = config.state_dir()?;
-        let keys = Keys::open(&folder, &Sources::from_env(), &SystemClock, &SystemEntropy, config.invite_days)?;
+        let sources = Sources::from_env().for_certificates(&folder, &SystemEntropy)?;
+        let keys = Keys::open(&folder, &sources, &SystemClock, &SystemEntropy, config.invite_days)?;
         let own = keys.invite_key().verifying_key();
         if self.show {
             return print(&format!("{}\n", base64(own.as_bytes())));

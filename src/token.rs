@@ -162,7 +162,7 @@ impl PivKey {
 /// Where a private key comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyOrigin {
-    /// Made on hardware, as the hardware has signed with the key that its maker gave it.
+    /// Made on hardware, as the hardware has signed with an attestation key of its own. Who gave it that key is not checked.
     Attested,
     /// Made outside and put in: copies may exist.
     Imported,
@@ -170,18 +170,18 @@ pub enum KeyOrigin {
     OnDevice,
     /// Lives in a file; whoever has file and PIN has the key.
     Software,
-    /// The token cannot tell.
+    /// Neither says the token anything of it: only a certificate does, which anybody who once could write to it has written.
     Unknown,
 }
 
 impl fmt::Display for KeyOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Attested => "on-device, attested",
+            Self::Attested => "on-device, attested by the token",
             Self::Imported => "imported",
-            Self::OnDevice => "on-device",
+            Self::OnDevice => "on-device, says the token",
             Self::Software => "software",
-            Self::Unknown => "unknown",
+            Self::Unknown => "unproved, only a certificate says so",
         })
     }
 }
@@ -219,7 +219,7 @@ pub enum PinPolicy {
     Always,
     /// Never: whoever has the token can use the key.
     Never,
-    /// Once, until the token is removed or the program ends.
+    /// Once, until the token is removed or reset. A card remembers it for every program that is let in, not for one.
     Once,
 }
 

@@ -176,6 +176,16 @@ impl VirtualCard {
         self.shared.lock().applet.set_management_key(algorithm, key);
     }
 
+    /// Whether whoever speaks to it now may write to it, as the management key was proved.
+    pub fn is_open_to_writing(&self) -> bool {
+        self.shared.lock().applet.is_managed()
+    }
+
+    /// Is another key from now on, without having been taken out: what a hub that loses power for a moment may do.
+    pub fn become_another(&self, serial: u32) {
+        self.shared.lock().applet.set_serial(serial);
+    }
+
     /// Whether the management key is one of the factory's.
     pub fn has_factory_management_key(&self) -> bool {
         self.shared.lock().applet.has_factory_management_key()

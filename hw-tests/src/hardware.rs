@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quorate::token::readers::{Content, Readers};
+use quorate::token::readers::Readers;
 use quorate::token::yubikey::YubiKeys;
 use quorate::token::{Pin, PivToken, Puk, Touch};
 
@@ -68,13 +68,6 @@ impl PersonsHand {
     fn is_there(&self) -> bool {
         matches!(YubiKeys::default().open(self.serial), Ok(Some(_)))
     }
-
-    /// The reader that it is in, by which other programs find it.
-    fn reader(&self) -> Option<String> {
-        let readers = YubiKeys::default().look().ok()?;
-        let holds = |content: &Content| matches!(content, Content::Token(token) if token.info().serial == self.serial);
-        readers.into_iter().find(|reader| holds(&reader.content)).map(|reader| reader.name)
-    }
 }
 
 impl Hand for PersonsHand {
@@ -82,11 +75,12 @@ impl Hand for PersonsHand {
         if !self.is_there() {
             self.insert();
         }
-        let reader = self.reader().expect("the key was just there");
-        let reset = Command::new("ykman").args(["--reader", &reader, "piv", "reset", "--force"]).output();
+        // By its number: whatever is in its reader by then is not what was agreed to.
+        let reset =
+            Command::new("ykman").args(["--device", &self.serial.to_string(), "piv", "reset", "--force"]).output();
         let reset = reset.expect("ykman (package yubikey-manager) is installed");
         let said = String::from_utf8_lossy(&reset.stderr);
-        assert!(reset.status.success(), "ykman did not reset the key {} in {reader}: {said}", self.serial);
+        assert!(reset.status.success(), "ykman did not reset the key {}: {said}", self.serial);
     }
 
     fn remove(&mut self) {

@@ -2,7 +2,7 @@
 //! machine of its own: see [`crate::isolation`]. It must not know cards.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,6 +43,15 @@ impl Service {
             running.kill().expect("it runs");
             running.wait().expect("a child of ours");
         }
+    }
+
+    /// Kills it, and has its socket taken over by somebody who never answers, for as long as the result lives.
+    pub fn replace_by_silence(&mut self) -> UnixListener {
+        // Moved away first, so that nobody finds the socket missing or without a listener in between.
+        fs::rename(SOCKET, format!("{SOCKET}.old")).expect("ours");
+        let silent = UnixListener::bind(SOCKET).expect("the name is free");
+        self.kill();
+        silent
     }
 
     /// Removes what a killed service leaves behind.

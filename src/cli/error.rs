@@ -148,6 +148,16 @@ pub(crate) enum CliError {
         /// Why.
         source: TocError,
     },
+    /// One token answers and one does not, when one was meant.
+    #[error("{found} is here, and another that does not answer, in the reader {reader}: {source}")]
+    TokenInDoubt {
+        /// The one that answers, safe to show.
+        found: String,
+        /// Where the other is, safe to show.
+        reader: String,
+        /// Why it does not answer.
+        source: TokenError,
+    },
     /// A token that did not do what it was asked.
     #[error(transparent)]
     Token(#[from] TokenError),

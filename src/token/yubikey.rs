@@ -24,7 +24,7 @@ use p256::PublicKey;
 use self::apdu::Status;
 use self::link::{Channel, Fault, Link, Version};
 use self::piv::Verdict;
-use self::worker::{Busy, NoAnswer, Worker};
+use self::worker::{NoAnswer, Turn, Worker};
 use super::{
     FactoryCodes, KeyOrigin, NewKey, Pin, PinPolicy, PivKey, PivToken, Puk, SharedX, Slot, TokenError, TokenInfo,
     TokenKind, TokenPrompts, TouchPolicy, TouchRequest,
@@ -72,6 +72,28 @@ struct Session {
     keys: HashMap<Slot, PivKey>,
 }
 
+/// The touch that a command may wait for.
+#[derive(Clone, Copy)]
+struct Finger<'a> {
+    /// Of a key that is there already.
+    slot: Option<Slot>,
+    policy: Option<TouchPolicy>,
+    label: &'a str,
+    prompts: &'a dyn TokenPrompts,
+}
+
+impl Finger<'_> {
+    /// Whether a finger is needed, when the last touches were these.
+    fn is_needed(&self, touched: &HashMap<Slot, Instant>) -> bool {
+        let last = self.slot.and_then(|slot| touched.get(&slot));
+        match self.policy {
+            Some(TouchPolicy::Never) => false,
+            Some(TouchPolicy::Cached) => last.is_none_or(|at| at.elapsed() >= TOUCH_LASTS),
+            Some(TouchPolicy::Always) | None => true,
+        }
+    }
+}
+
 impl YubiKeyToken {
     fn new(mut worker: Worker<Link>, patience: Patience) -> Result<Self, TokenError> {
         let facts = worker.run(patience.answer, |link, _| (link.version, link.serial));
@@ -91,23 +113,24 @@ impl YubiKeyToken {
         limit: Duration,
         work: impl FnOnce(&Channel<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, TokenError> {
-        self.run(limit, move |link, busy| link.transact(busy, work))?.map_err(|fault| self.understand(fault))
+        self.run(limit, None, move |link, turn| link.transact(turn, work))?.map_err(|fault| self.understand(fault))
     }
 
     /// Does something on the connection; finds the card again first if it was taken out and put back.
     fn run<T: Send + 'static>(
         &mut self,
         limit: Duration,
-        job: impl FnOnce(&mut Link, &Busy) -> Result<T, Fault> + Send + 'static,
+        finger: Option<Finger<'_>>,
+        job: impl FnOnce(&mut Link, &Turn) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Result<T, Fault>, TokenError> {
         self.be_connected()?;
-        self.on_worker(limit, job)
+        self.on_worker(limit, finger, job)
     }
 
     fn be_connected(&mut self) -> Result<(), TokenError> {
         if self.worker.is_some() {
             // Nothing is lost by asking first, whereas a command that fails half-way may have been carried out.
-            if self.on_worker(self.patience.answer, |link, busy| link.transact(busy, |_| Ok(())))?.is_ok() {
+            if self.on_worker(self.patience.answer, None, |link, turn| link.transact(turn, |_| Ok(())))?.is_ok() {
                 return Ok(());
             }
             self.forget();
@@ -120,20 +143,35 @@ impl YubiKeyToken {
     fn on_worker<T: Send + 'static>(
         &mut self,
         limit: Duration,
-        job: impl FnOnce(&mut Link, &Busy) -> Result<T, Fault> + Send + 'static,
+        finger: Option<Finger<'_>>,
+        job: impl FnOnce(&mut Link, &Turn) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Result<T, Fault>, TokenError> {
         let worker = self.worker.as_mut().ok_or(TokenError::Removed)?;
-        worker.run(limit, job).map_err(|cause| {
+        let (reset, untouched) = (worker.reset(), HashMap::new());
+        // Called once the card is ours: who is asked to touch it before may be waiting for another program.
+        let mut announce = || {
+            let touched = if reset.is_set() { &untouched } else { &self.session.touched };
+            if let Some(finger) = finger.filter(|finger| finger.is_needed(touched)) {
+                finger.prompts.touch(&TouchRequest { token: &self.info, key: finger.label });
+            }
+        };
+        let answer = worker.run_with_touch(limit, job, &mut announce);
+        if reset.take() {
+            self.session = Session::default();
+        }
+        answer.map_err(|cause| {
             self.forget();
             unanswered(cause, limit)
         })
     }
 
-    /// An error in words for a person; whatever was known of a card that is gone is forgotten.
+    /// An error in words for a person; whatever was known of a card that is gone is forgotten, and a PIN that it refused.
     fn understand(&mut self, fault: Fault) -> TokenError {
         let error = fault.into();
-        if matches!(error, TokenError::Removed | TokenError::Service(_)) {
-            self.forget();
+        match error {
+            TokenError::Removed | TokenError::Service(_) => self.forget(),
+            TokenError::WrongPin { .. } | TokenError::PinBlocked => self.session.pin = None,
+            _ => {}
         }
         error
     }
@@ -153,8 +191,8 @@ impl YubiKeyToken {
         if let Some(key) = self.session.keys.get(&slot) {
             return Ok(key.clone());
         }
-        let has_metadata = self.has_metadata();
-        let key = self.transact(self.patience.answer, move |channel| keys::read(channel, slot, has_metadata))?;
+        let version = self.version;
+        let key = self.transact(self.patience.answer, move |channel| keys::read(channel, slot, version))?;
         let key = key.ok_or(TokenError::NoKey(slot))?;
         self.session.keys.insert(slot, key.clone());
         Ok(key)
@@ -170,29 +208,16 @@ impl YubiKeyToken {
         if satisfied { Ok(()) } else { Err(TokenError::PinRequired) }
     }
 
-    /// Says that a touch is needed, when it is.
-    fn announce_touch(&self, key: &PivKey, prompts: &dyn TokenPrompts) {
-        let still_served = || self.session.touched.get(&key.slot).is_some_and(|at| at.elapsed() < TOUCH_LASTS);
-        let needed = match key.touch_policy {
-            Some(TouchPolicy::Never) => false,
-            Some(TouchPolicy::Cached) => !still_served(),
-            Some(TouchPolicy::Always) | None => true,
-        };
-        if needed {
-            prompts.touch(&TouchRequest { token: &self.info, key: &key.label });
-        }
-    }
-
-    /// Uses a private key: its PIN must have been verified, its touch is announced, and refusals are told apart.
+    /// Uses a private key: its PIN must have been verified, and refusals are told apart.
     fn use_key<T: Send + 'static>(
         &mut self,
         key: &PivKey,
         prompts: &dyn TokenPrompts,
         work: impl FnOnce(&Channel<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, TokenError> {
-        self.announce_touch(key, prompts);
         self.session.fresh = false;
-        let used = self.run(self.patience.touch, move |link, busy| link.transact(busy, work))?;
+        let finger = Finger { slot: Some(key.slot), policy: key.touch_policy, label: &key.label, prompts };
+        let used = self.run(self.patience.touch, Some(finger), move |link, turn| link.transact(turn, work))?;
         match used {
             Ok(value) => {
                 self.session.touched.insert(key.slot, Instant::now());
@@ -243,8 +268,10 @@ impl PivToken for YubiKeyToken {
     }
 
     fn keys(&mut self) -> Result<Vec<PivKey>, TokenError> {
-        let has_metadata = self.has_metadata();
-        let keys = self.transact(self.patience.answer, move |channel| keys::list(channel, has_metadata))?;
+        let version = self.version;
+        // An older card signs for each key that it has, which takes it a second or so.
+        let limit = if self.has_metadata() { self.patience.answer } else { self.patience.touch };
+        let keys = self.transact(limit, move |channel| keys::list(channel, version))?;
         self.session.keys = keys.iter().map(|key| (key.slot, key.clone())).collect();
         Ok(keys)
     }
@@ -328,6 +355,7 @@ impl PivToken for YubiKeyToken {
             if let Some(pin) = pin {
                 pin_verdict(channel.verify(&pin)?)?;
             }
+            channel.announce_touch();
             channel.agree(slot, &peer)
         })
     }

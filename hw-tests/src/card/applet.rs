@@ -132,6 +132,14 @@ impl Applet {
         self.serial
     }
 
+    pub(super) fn set_serial(&mut self, serial: u32) {
+        self.serial = serial;
+    }
+
+    pub(super) fn is_managed(&self) -> bool {
+        self.management.proved
+    }
+
     pub(super) fn tries_left(&self) -> (u8, u8) {
         (self.pin.left, self.puk.left)
     }
@@ -322,7 +330,7 @@ impl Applet {
     }
 
     fn be_managed(&self) -> Result<(), Refusal> {
-        if self.management.proved { Ok(()) } else { Err(SECURITY) }
+        if self.is_managed() { Ok(()) } else { Err(SECURITY) }
     }
 
     fn authenticate(&mut self, algorithm: u8, template: &[u8]) -> Result<Vec<u8>, Refusal> {

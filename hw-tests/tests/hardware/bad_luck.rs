@@ -10,11 +10,12 @@ use p256::elliptic_curve::Generate;
 use quorate::token::identity::PivIdentity;
 use quorate::token::readers::{Content, Readers};
 use quorate::token::yubikey::{Patience, YubiKeys};
-use quorate::token::{KeyOrigin, NewKey, NoPrompts, ServiceFault, Slot, TokenError, TouchPolicy};
+use quorate::token::{KeyOrigin, NewKey, NoPrompts, PinPolicy, ServiceFault, Slot, TokenError, TouchPolicy};
 use quorate_hw_tests::card::Finger;
 use quorate_hw_tests::contract::PIN;
 use quorate_protocol::recipient::NativeRecipient;
 
+use super::making::Owner;
 use super::support::{FIRMWARE, LIMIT, SERIAL, are_here, make_key, own_token, pin, token, with_card};
 
 const KEY_HISTORY: u32 = 0x5f_c10c;
@@ -69,15 +70,110 @@ fn garbage_in_a_certificate_leaves_the_key_usable_where_the_card_knows_it() {
 }
 
 #[test]
-fn on_firmware_4_a_key_without_readable_certificate_is_hidden_and_its_slot_kept() {
-    with_card([4, 3, 0], |bench| {
+fn before_metadata_the_card_still_says_what_it_has_made() {
+    for firmware in [[4, 3, 0], [5, 2, 4]] {
+        with_card(firmware, |bench| {
+            let mut token = own_token(SERIAL);
+            let (key, other) = (make_key(&mut *token, "key"), make_key(&mut *token, "other"));
+            let stranger = bench.card().object(FIRST_CERTIFICATE + 1).expect("just written");
+            // No certificate, an empty one, garbage, another key's.
+            for content in [&[][..], &[0x70, 0], &[0x70, 3, 1, 2, 3], &stranger] {
+                bench.card().set_object(FIRST_CERTIFICATE, content);
+                let mut token = self::token(SERIAL);
+                let listed = token.keys().expect("listing needs nothing");
+                let found: Vec<_> = listed.iter().map(|key| (key.public, key.touch_policy)).collect();
+                assert_eq!(found, [(key.public, key.touch_policy), (other.public, other.touch_policy)], "{content:x?}");
+                assert_eq!(listed[0].label, "(no readable certificate)");
+                assert_eq!(listed[0].origin, KeyOrigin::OnDevice);
+                token.verify_pin(&pin(PIN)).expect("the right PIN");
+                let new = NewKey { slot: Some(key.slot), ..NewKey::recommended("again") };
+                assert!(matches!(token.generate(&new, &NoPrompts), Err(TokenError::SlotOccupied(_))));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_key_that_only_a_certificate_speaks_of_is_called_unproved() {
+    with_card([4, 2, 0], |_| {
         let mut token = own_token(SERIAL);
-        let key = make_key(&mut *token, "key");
-        bench.card().set_object(FIRST_CERTIFICATE, &[0x70, 3, 1, 2, 3]);
-        let mut token = self::token(SERIAL);
-        assert!(token.keys().expect("listing needs nothing").is_empty());
-        token.verify_pin(&pin(PIN)).expect("the right PIN");
-        assert_ne!(make_key(&mut *token, "next").slot, key.slot);
+        assert_eq!(make_key(&mut *token, "key").origin, KeyOrigin::Unknown);
+        let listed = token.keys().expect("listing needs nothing");
+        assert_eq!(listed[0].origin.to_string(), "unproved, only a certificate says so");
+    });
+}
+
+#[test]
+fn a_card_that_is_another_after_a_reset_is_not_taken_for_the_old_one() {
+    with_card(FIRMWARE, |bench| {
+        let (mut one, mut other) = (own_token(SERIAL), token(SERIAL));
+        // Resets the card, which the other connection is told when it is used next.
+        make_key(&mut *one, "key");
+        bench.card().become_another(SERIAL + 1);
+        bench.card().take_log();
+        let tries = other.verify_pin(&pin("000000"));
+        assert!(matches!(tries, Err(TokenError::Removed)), "{tries:?}");
+        assert_eq!(bench.card().tries_left().0, 3, "the other card was not offered this one's PIN");
+    });
+}
+
+#[test]
+fn after_a_reset_a_touch_is_announced_again() {
+    with_card(FIRMWARE, |_| {
+        let (mut one, mut other) = (own_token(SERIAL), token(SERIAL));
+        let new = NewKey { touch_policy: TouchPolicy::Cached, ..NewKey::recommended("cached") };
+        let key = one.generate(&new, &NoPrompts).expect("a free slot");
+        let owner = Owner::default();
+        let mut uses = |announced: usize| {
+            one.verify_pin(&pin(PIN)).expect("the right PIN");
+            one.ecdh(key.slot, &key.public, &owner).expect("verified and touched");
+            assert_eq!(owner.asked.lock().expect("one thread").len(), announced);
+        };
+        uses(1);
+        uses(1);
+        other.verify_pin(&pin(PIN)).expect("the right PIN");
+        make_key(&mut *other, "resets the card");
+        uses(2);
+    });
+}
+
+#[test]
+fn nobody_is_asked_to_touch_a_card_that_another_program_uses() {
+    with_card(FIRMWARE, |bench| {
+        let mut token = own_token(SERIAL);
+        let new = NewKey { pin_policy: PinPolicy::Never, ..NewKey::recommended("key") };
+        let key = token.generate(&new, &NoPrompts).expect("a free slot");
+        let mut late = impatient().open(SERIAL).expect("the service works").expect("it is there");
+        late.keys().expect("listing needs nothing");
+        bench.card().set_touch(Finger::Hesitates);
+        let (slot, public) = (key.slot, key.public);
+        let at_work = std::thread::spawn(move || token.ecdh(slot, &public, &NoPrompts).map(drop));
+        bench.card().wait_for_blinking(LIMIT);
+        let owner = Owner::default();
+        let result = late.ecdh(key.slot, &key.public, &owner);
+        assert!(matches!(result, Err(TokenError::Frozen(_) | TokenError::Busy(_))), "{:?}", result.err());
+        assert!(owner.asked.lock().expect("one thread").is_empty());
+        bench.card().set_touch(Finger::Touches);
+        at_work.join().expect("no panic").expect("touched");
+    });
+}
+
+#[test]
+fn a_service_that_takes_calls_and_answers_none_is_unwell() {
+    with_card(FIRMWARE, |bench| {
+        let mut token = own_token(SERIAL);
+        let key = token.generate(&NewKey::recommended("key"), &NoPrompts).expect("a free slot");
+        bench.card().set_touch(Finger::Hesitates);
+        let public = key.public;
+        let at_work = std::thread::spawn(move || token.ecdh(key.slot, &public, &NoPrompts).map(drop));
+        bench.card().wait_for_blinking(LIMIT);
+        let before = Instant::now();
+        let _silent = bench.service.replace_by_silence();
+        let result = at_work.join().expect("no panic");
+        assert!(matches!(result, Err(TokenError::Service(ServiceFault::Unwell))), "{result:?}");
+        let looked = impatient().look().map(|readers| readers.len());
+        assert!(matches!(looked, Err(TokenError::Service(ServiceFault::Unwell))), "{looked:?}");
+        assert!(before.elapsed() < LIMIT / 2, "{:?}", before.elapsed());
     });
 }
 

@@ -16,9 +16,9 @@ const FIRST_CERTIFICATE: u32 = 0x5f_c10d;
 
 /// Knows one secret that is not a PIN.
 #[derive(Default)]
-struct Owner {
+pub(crate) struct Owner {
     secret: Option<&'static str>,
-    asked: Mutex<Vec<String>>,
+    pub(crate) asked: Mutex<Vec<String>>,
 }
 
 impl TokenPrompts for Owner {
@@ -180,6 +180,67 @@ fn a_forged_attestation_is_refused_and_leaves_no_key() {
         let made = token.generate(&new, &NoPrompts);
         assert!(matches!(made, Err(TokenError::Attestation(_))), "{:?}", made.err());
         assert!(token.keys().expect("listing needs nothing").is_empty());
+    });
+}
+
+#[test]
+fn where_the_card_cannot_delete_a_key_it_has_no_certificate_of_a_forger() {
+    with_card(FIRMWARE, |bench| {
+        bench.card().forge_attestations();
+        let mut token = own_token(SERIAL);
+        let new = NewKey { touch_policy: TouchPolicy::Never, ..NewKey::recommended("key") };
+        let made = token.generate(&new, &NoPrompts);
+        assert!(matches!(made, Err(TokenError::Attestation(_))), "{:?}", made.err());
+        assert_eq!(bench.card().object(FIRST_CERTIFICATE), None);
+    });
+}
+
+#[test]
+fn once_a_key_is_made_or_not_nobody_may_write_to_the_card() {
+    for firmware in [[4, 3, 0], [5, 7, 1]] {
+        with_card(firmware, |bench| {
+            let mut token = own_token(SERIAL);
+            make_key(&mut *token, "key");
+            assert!(!bench.card().is_open_to_writing());
+            assert!(token.pin_verified().expect("asking needs nothing"), "the PIN serves on");
+            bench.card().set_touch(Finger::StaysAway);
+            let made = token.generate(&NewKey::recommended("untouched"), &NoPrompts);
+            assert!(matches!(made, Err(TokenError::TouchTimeout)), "{:?}", made.err());
+            assert!(!bench.card().is_open_to_writing());
+        });
+    }
+}
+
+#[test]
+fn two_programs_that_make_keys_at_once_never_take_the_same_slot() {
+    with_card(FIRMWARE, |_| {
+        let mut first = own_token(SERIAL);
+        make_key(&mut *first, "first");
+        let makers = ["one", "other"].map(|label| {
+            let mut token = token(SERIAL);
+            token.verify_pin(&pin(PIN)).expect("the right PIN");
+            std::thread::spawn(move || make_key(&mut *token, label))
+        });
+        let made = makers.map(|maker| maker.join().expect("a key was made"));
+        let listed = first.keys().expect("listing needs nothing");
+        assert_eq!(listed.len(), 3);
+        assert!(made.iter().all(|key| listed.iter().any(|it| it.public == key.public && it.label == key.label)));
+    });
+}
+
+#[test]
+fn a_pin_that_another_program_has_changed_is_offered_once() {
+    with_card(FIRMWARE, |bench| {
+        let mut token = own_token(SERIAL);
+        make_key(&mut *token, "key");
+        self::token(SERIAL).change_pin(&pin(PIN), &pin("864209")).expect("the old PIN");
+        let new = NewKey { touch_policy: TouchPolicy::Never, ..NewKey::recommended("next") };
+        let made = token.generate(&new, &NoPrompts);
+        assert!(matches!(made, Err(TokenError::WrongPin { tries_left: 2 })), "{:?}", made.err());
+        let made = token.generate(&new, &NoPrompts);
+        assert!(matches!(made, Err(TokenError::PinRequired)), "{:?}", made.err());
+        assert_eq!(bench.card().tries_left(), (2, 3));
+        assert!(!bench.card().is_open_to_writing());
     });
 }
 

@@ -125,7 +125,7 @@ fn shows_and_uses_a_key_of_the_plugin(firmware: [u8; 3]) {
         {
             assert_eq!(shown[field], value);
         }
-        assert_eq!(shown["origin"], "on-device, attested");
+        assert_eq!(shown["origin"], "on-device, attested by the token");
         let listed = ann.quorate(&["key", "list"]).ok();
         let both = [recipient, shown["recipients"][1].as_str().expect("text")];
         assert!(both.iter().all(|recipient| listed.contains(recipient)), "{listed}");

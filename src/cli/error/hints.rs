@@ -46,6 +46,9 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         }
         CliError::Toc { .. } => "ask the dealer, or whoever sent the file, for the file again",
         CliError::Token(error) => return token(error),
+        CliError::TokenInDoubt { .. } => {
+            "`--serial NUMBER` says which is meant; `quorate doctor` says what is wrong with the other"
+        }
         CliError::Trust(error) => return Some(trust(error)),
         CliError::Ui(UiError::Different(_)) => "nothing was changed: try again",
         CliError::Ui(UiError::PinCommand(_)) => {

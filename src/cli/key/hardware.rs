@@ -29,18 +29,22 @@ pub(super) fn find(serial: Option<u32>) -> Result<Box<dyn PivToken>, CliError> {
     if let Some(serial) = serial {
         return readers.open(serial)?.ok_or(CliError::NoSuchToken(serial));
     }
-    let (mut tokens, mut fault) = (Vec::new(), None);
+    let (mut tokens, mut faults) = (Vec::new(), Vec::new());
     for reader in readers.look()? {
         match reader.content {
             Content::Token(token) => tokens.push(token),
-            Content::Unusable(error) => fault = Some(error),
+            Content::Unusable(error) => faults.push((reader.name, error)),
             Content::Empty | Content::Stranger => {}
         }
     }
-    match (tokens.pop(), fault) {
-        (Some(only), _) if tokens.is_empty() => Ok(only),
+    match (tokens.pop(), faults.pop()) {
+        (Some(only), None) if tokens.is_empty() => Ok(only),
+        // The one that does not answer may be the one that is meant.
+        (Some(only), Some((reader, source))) if tokens.is_empty() => {
+            Err(CliError::TokenInDoubt { found: shown(&only.info().to_string()), reader: shown(&reader), source })
+        }
         (Some(_), _) => Err(CliError::NotOneToken(tokens.len() + 1)),
-        (None, Some(error)) => Err(error.into()),
+        (None, Some((_, error))) => Err(error.into()),
         (None, None) => Err(CliError::NoHardware),
     }
 }

@@ -24,8 +24,8 @@ impl Command {
         Self { name, ins, p1, p2, data: Zeroizing::default() }
     }
 
-    pub(super) fn with(mut self, data: impl Into<Vec<u8>>) -> Self {
-        self.data = Zeroizing::new(data.into());
+    pub(super) fn with(mut self, data: &[u8]) -> Self {
+        self.data = Zeroizing::new(data.to_vec());
         self
     }
 
@@ -72,9 +72,19 @@ impl Status {
     }
 }
 
-/// `tag`, the length, `value`.
-pub(super) fn tlv(tag: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut object = Vec::with_capacity(tag.len() + 4 + value.len());
+/// One after the other, in memory that is wiped: any of them may be a secret. Reserved at once, because a vector that grows
+/// leaves copies behind.
+pub(super) fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let mut whole = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    for part in parts {
+        whole.extend_from_slice(part);
+    }
+    whole
+}
+
+/// `tag`, the length, `value`, in memory that is wiped.
+pub(super) fn tlv(tag: &[u8], value: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut object = Zeroizing::new(Vec::with_capacity(tag.len() + 4 + value.len()));
     object.extend(tag);
     match value.len() {
         length @ 0..=0x7f => object.push(u8::try_from(length).expect("below 128")),
@@ -118,7 +128,7 @@ mod tests {
     fn long_data_is_chained_and_none_has_a_length_of_zero() {
         let short = Command::new("short", 0xfd, 1, 2);
         assert_eq!(short.apdus().iter().map(|apdu| apdu.to_vec()).collect::<Vec<_>>(), [[0, 0xfd, 1, 2, 0]]);
-        let long = Command::new("long", 0xdb, 0x3f, 0xff).with(vec![7; 511]);
+        let long = Command::new("long", 0xdb, 0x3f, 0xff).with(&[7; 511]);
         let apdus = long.apdus();
         let heads: Vec<&[u8]> = apdus.iter().map(|apdu| &apdu[..5]).collect();
         assert_eq!(heads, [[0x10, 0xdb, 0x3f, 0xff, 255], [0x10, 0xdb, 0x3f, 0xff, 255], [0, 0xdb, 0x3f, 0xff, 1]]);

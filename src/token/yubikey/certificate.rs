@@ -10,9 +10,10 @@ use x509_cert::Certificate;
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::oid::db::{rfc5912, rfc8410};
 use x509_cert::der::{Decode, Encode};
+use zeroize::Zeroizing;
 
-use super::apdu::tlv;
-use crate::token::{PinPolicy, TouchPolicy};
+use super::apdu::{joined, tlv};
+use crate::token::{PinPolicy, PivKey, Slot, TouchPolicy};
 
 /// The organisation by which age-plugin-yubikey knows the certificates of age identities.
 const AGE_ORGANISATION: &str = "age-plugin-yubikey";
@@ -89,7 +90,7 @@ pub(super) fn touch_policy(byte: u8) -> Option<TouchPolicy> {
     [TouchPolicy::Never, TouchPolicy::Always, TouchPolicy::Cached].get(usize::from(byte).checked_sub(1)?).copied()
 }
 
-fn policy_bytes(pin: PinPolicy, touch: TouchPolicy) -> [u8; 2] {
+pub(super) fn policy_bytes(pin: PinPolicy, touch: TouchPolicy) -> [u8; 2] {
     let pin = match pin {
         PinPolicy::Never => 1,
         PinPolicy::Once => 2,
@@ -123,61 +124,57 @@ pub(super) struct Draft<'a> {
 
 impl Draft<'_> {
     /// The part that is signed (RFC 5280 §4.1): self-issued, never ending, with the policies in Yubico's extension.
-    pub(super) fn to_be_signed(&self) -> Vec<u8> {
+    pub(super) fn to_be_signed(&self) -> Zeroizing<Vec<u8>> {
         let name = self.name();
         let mut serial = self.serial;
         // Positive, and as long as it looks.
         serial[0] = serial[0] & 0x7f | 0x40;
         let not_before = self.created.strftime("%y%m%d%H%M%SZ").to_string();
-        let validity = [tlv(&[0x17], not_before.as_bytes()), tlv(&[0x18], NEVER_ENDS)].concat();
+        let validity = joined(&[&tlv(&[0x17], not_before.as_bytes()), &tlv(&[0x18], NEVER_ENDS)]);
         let point = [&[0][..], self.public.to_sec1_point(false).as_bytes()].concat();
-        let key = [P256_KEY.to_vec(), tlv(&[0x03], &point)].concat();
+        let key = joined(&[&P256_KEY, &tlv(&[0x03], &point)]);
         let policies = policy_bytes(self.pin_policy, self.touch_policy);
-        let extension = [tlv(&[0x06], POLICIES.as_bytes()), tlv(&[0x04], &policies)].concat();
+        let extension = joined(&[&tlv(&[0x06], POLICIES.as_bytes()), &tlv(&[0x04], &policies)]);
         let extensions = tlv(&[0xa3], &sequence(&sequence(&extension)));
         let version_3 = [0xa0, 3, 2, 1, 2];
-        sequence(
-            &[
-                &version_3[..],
-                &tlv(&[0x02], &serial),
-                &ECDSA_SHA256,
-                &name,
-                &sequence(&validity),
-                &name,
-                &sequence(&key),
-                &extensions,
-            ]
-            .concat(),
-        )
+        sequence(&joined(&[
+            &version_3,
+            &tlv(&[0x02], &serial),
+            &ECDSA_SHA256,
+            &name,
+            &sequence(&validity),
+            &name,
+            &sequence(&key),
+            &extensions,
+        ]))
     }
 
     /// Organisation, organisational unit (the program that wrote it), common name: as age-plugin-yubikey has them.
-    fn name(&self) -> Vec<u8> {
+    fn name(&self) -> Zeroizing<Vec<u8>> {
         let program = concat!("quorate ", env!("CARGO_PKG_VERSION"));
         let part = |kind: u8, text: &str| {
             let oid = tlv(&[0x06], &[0x55, 0x04, kind]);
-            tlv(&[0x31], &sequence(&[oid, tlv(&[0x0c], text.as_bytes())].concat()))
+            tlv(&[0x31], &sequence(&joined(&[&oid, &tlv(&[0x0c], text.as_bytes())])))
         };
-        sequence(&[part(10, AGE_ORGANISATION), part(11, program), part(3, self.label)].concat())
+        sequence(&joined(&[&part(10, AGE_ORGANISATION), &part(11, program), &part(3, self.label)]))
     }
 }
 
 /// A whole certificate. `signature` is the key's own, in DER (RFC 3279 §2.2.3).
-pub(super) fn signed(to_be_signed: &[u8], signature: &[u8]) -> Vec<u8> {
-    let signature = tlv(&[0x03], &[&[0], signature].concat());
-    sequence(&[to_be_signed, &ECDSA_SHA256, &signature].concat())
+pub(super) fn signed(to_be_signed: &[u8], signature: &[u8]) -> Zeroizing<Vec<u8>> {
+    let signature = tlv(&[0x03], &joined(&[&[0], signature]));
+    sequence(&joined(&[to_be_signed, &ECDSA_SHA256, &signature]))
 }
 
-fn sequence(content: &[u8]) -> Vec<u8> {
+fn sequence(content: &[u8]) -> Zeroizing<Vec<u8>> {
     tlv(&[0x30], content)
 }
 
-/// What an attestation says, once its signature has been checked with the card's own attestation certificate. That one's
-/// issuer is not checked: the maker's root is not part of quorate.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Attested {
-    pub(super) pin_policy: Option<PinPolicy>,
-    pub(super) touch_policy: Option<TouchPolicy>,
+/// What an attestation says of a key, its signature unchecked: the card's word. No key when it is of another kind.
+pub(super) fn describe_attestation(der: &[u8]) -> (Option<PublicKey>, Option<PinPolicy>, Option<TouchPolicy>) {
+    let Ok(attestation) = Certificate::from_der(der) else { return (None, None, None) };
+    let (pin_policy, touch_policy) = policies(&attestation);
+    (p256_key(&attestation), pin_policy, touch_policy)
 }
 
 /// Why an attestation proves nothing.
@@ -189,29 +186,40 @@ pub(super) enum AttestationFault {
     Unreadable,
 }
 
-/// Checks that the card whose attestation certificate is `issuer` made the key `public` and has the serial number `serial`.
+/// Checks that the holder of the attestation key in `issuer` says: the card with this serial number made this key in its slot,
+/// with its policies. Who that holder is remains open: `issuer` comes from the card, and the maker's root is no part of quorate.
 pub(super) fn check_attestation(
     attestation: &[u8],
     issuer: &[u8],
-    public: &PublicKey,
+    key: &PivKey,
     serial: u32,
-) -> Result<Attested, AttestationFault> {
+) -> Result<(), AttestationFault> {
     let parse = |der| Certificate::from_der(der).map_err(|_| AttestationFault::Unreadable);
     let (attestation, issuer) = (parse(attestation)?, parse(issuer)?);
     let signed = attestation.tbs_certificate().to_der().map_err(|_| AttestationFault::Unreadable)?;
     let algorithm = algorithm(&attestation, &issuer).ok_or(AttestationFault::Unreadable)?;
-    let key = issuer.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes();
-    signature::UnparsedPublicKey::new(algorithm, key)
+    let issuer_key = issuer.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes();
+    signature::UnparsedPublicKey::new(algorithm, issuer_key)
         .verify(&signed, attestation.signature().raw_bytes())
         .map_err(|_| AttestationFault::False("the signature is not by the token's attestation key"))?;
-    if p256_key(&attestation).as_ref() != Some(public) {
+    if p256_key(&attestation).as_ref() != Some(&key.public) {
         return Err(AttestationFault::False("it is about another key"));
     }
-    if attested_serial(&attestation).is_some_and(|attested| attested != serial) {
+    if attested_serial(&attestation) != Some(serial) {
         return Err(AttestationFault::False("it is about another token"));
     }
-    let (pin_policy, touch_policy) = policies(&attestation);
-    Ok(Attested { pin_policy, touch_policy })
+    if attested_slot(&attestation) != Some(key.slot) {
+        return Err(AttestationFault::False("it is about another slot"));
+    }
+    let (pin, touch) = policies(&attestation);
+    let (Some(pin), Some(touch)) = (pin, touch) else {
+        return Err(AttestationFault::False("it names no policies"));
+    };
+    let agree = key.pin_policy.is_none_or(|claimed| claimed == pin);
+    if !agree || key.touch_policy.is_some_and(|claimed| claimed != touch) {
+        return Err(AttestationFault::False("it names other policies"));
+    }
+    Ok(())
 }
 
 fn algorithm(attestation: &Certificate, issuer: &Certificate) -> Option<&'static dyn signature::VerificationAlgorithm> {
@@ -233,9 +241,18 @@ fn attested_serial(attestation: &Certificate) -> Option<u32> {
     u32::from_der(serial.extn_value.as_bytes()).ok()
 }
 
+/// The last word of the subject, as in "YubiKey PIV Attestation 9d".
+fn attested_slot(attestation: &Certificate) -> Option<Slot> {
+    let name = attestation.tbs_certificate().subject().common_name().ok()??;
+    let name = name.value();
+    let (_, slot) = name.rsplit_once(' ')?;
+    slot.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::KeyOrigin;
     use p256::SecretKey;
     use p256::elliptic_curve::Generate;
     use proptest::prelude::*;
@@ -305,32 +322,66 @@ mod tests {
         assert!(with(AGE_ORGANISATION, &[1, 2, 3, 4], false).is_some());
     }
 
-    #[test]
-    fn an_attestation_must_be_of_this_key_this_token_and_this_issuer() {
-        let (issuer_key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let issuer = Issuer::new(CertificateParams::default(), &issuer_key);
-        let issuer_certificate = CertificateParams::default().self_signed(&issuer_key).unwrap();
-        let other_certificate = CertificateParams::default().self_signed(&other_key).unwrap();
-        let secret = SecretKey::generate();
-        let public = secret.public_key();
+    /// An attestation of `key` by the holder of `issuer`, on the token 0x1122, with PIN policy "always" and touch policy "never".
+    fn attestation(key: &PivKey, issuer: &KeyPair, subject: &str, leave_out: Option<u64>) -> Vec<u8> {
         let mut params = CertificateParams::default();
-        let serial = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, 7], vec![2, 2, 0x11, 0x22]);
-        let policies = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, 8], vec![3, 1]);
-        params.custom_extensions = vec![serial, policies];
-        let attestation = params.signed_by(&Point(public.to_sec1_point(false).as_bytes().to_vec()), &issuer).unwrap();
-        let check = |issuer: &[u8], public, serial| check_attestation(attestation.der(), issuer, public, serial);
-
-        let attested = check(issuer_certificate.der(), &public, 0x1122).unwrap();
-        assert_eq!((attested.pin_policy, attested.touch_policy), (Some(PinPolicy::Always), Some(TouchPolicy::Never)));
-        let stranger = SecretKey::generate().public_key();
-        let fault = |result: Result<Attested, AttestationFault>| match result {
-            Err(AttestationFault::False(why)) => why,
-            other => panic!("{other:?}"),
+        params.distinguished_name.push(DnType::CommonName, subject);
+        let contents: [(u64, &[u8]); 2] = [(7, &[2, 2, 0x11, 0x22]), (8, &[3, 1])];
+        let kept = contents.into_iter().filter(|(last, _)| Some(*last) != leave_out);
+        let extension = |(last, content): (u64, &[u8])| {
+            CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, last], content.to_vec())
         };
-        assert!(fault(check(other_certificate.der(), &public, 0x1122)).contains("signature"));
-        assert!(fault(check(issuer_certificate.der(), &stranger, 0x1122)).contains("another key"));
-        assert!(fault(check(issuer_certificate.der(), &public, 0x1123)).contains("another token"));
-        assert_eq!(check(b"garbage", &public, 0x1122), Err(AttestationFault::Unreadable));
+        params.custom_extensions = kept.map(extension).collect();
+        let point = Point(key.public.to_sec1_point(false).as_bytes().to_vec());
+        let signed = params.signed_by(&point, &Issuer::new(CertificateParams::default(), issuer)).unwrap();
+        signed.der().to_vec()
+    }
+
+    #[test]
+    fn an_attestation_must_be_of_this_key_slot_token_and_issuer_and_say_what_is_known() {
+        let (issuer_key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let certificate = |key| CertificateParams::default().self_signed(key).unwrap().der().to_vec();
+        let issuer = certificate(&issuer_key);
+        let key = PivKey {
+            slot: Slot::KEY_MANAGEMENT,
+            label: "key".to_owned(),
+            public: SecretKey::generate().public_key(),
+            pin_policy: Some(PinPolicy::Always),
+            touch_policy: Some(TouchPolicy::Never),
+            created: None,
+            origin: KeyOrigin::Unknown,
+        };
+        let subject = "YubiKey PIV Attestation 9d";
+        let good = attestation(&key, &issuer_key, subject, None);
+        assert_eq!(check_attestation(&good, &issuer, &key, 0x1122), Ok(()));
+        assert_eq!(describe_attestation(&good), (Some(key.public), key.pin_policy, key.touch_policy));
+        let silent = PivKey { pin_policy: None, touch_policy: None, ..key.clone() };
+        assert_eq!(check_attestation(&good, &issuer, &silent, 0x1122), Ok(()));
+
+        let stranger = PivKey { public: SecretKey::generate().public_key(), ..key.clone() };
+        let elsewhere = PivKey { slot: Slot::retired().next().unwrap(), ..key.clone() };
+        let touched = PivKey { touch_policy: Some(TouchPolicy::Always), ..key.clone() };
+        let lazy = PivKey { pin_policy: Some(PinPolicy::Once), ..key.clone() };
+        let without = |last| attestation(&key, &issuer_key, subject, Some(last));
+        let nameless = attestation(&key, &issuer_key, "9d", None);
+        for (attestation, issuer, key, serial, expected) in [
+            (&good, &certificate(&other_key), &key, 0x1122, "signature"),
+            (&good, &issuer, &stranger, 0x1122, "another key"),
+            (&good, &issuer, &key, 0x1123, "another token"),
+            (&without(7), &issuer, &key, 0x1122, "another token"),
+            (&good, &issuer, &elsewhere, 0x1122, "another slot"),
+            (&nameless, &issuer, &key, 0x1122, "another slot"),
+            (&without(8), &issuer, &key, 0x1122, "no policies"),
+            (&good, &issuer, &touched, 0x1122, "other policies"),
+            (&good, &issuer, &lazy, 0x1122, "other policies"),
+        ] {
+            match check_attestation(attestation, issuer, key, serial) {
+                Err(AttestationFault::False(why)) => assert!(why.contains(expected), "{why}, not {expected}"),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+        assert_eq!(check_attestation(b"garbage", &issuer, &key, 0x1122), Err(AttestationFault::Unreadable));
+        assert_eq!(describe_attestation(b"garbage"), (None, None, None));
     }
 
     proptest! {

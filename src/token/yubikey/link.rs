@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::apdu::{Command, Status};
 use super::service;
-use super::worker::Busy;
+use super::worker::{Abandoned, Turn};
 use crate::token::TokenError;
 
 /// Application identifiers, as short as they are unique.
@@ -25,6 +25,8 @@ pub(super) struct Version(pub(super) [u8; 3]);
 impl Version {
     /// The first with touch policies and 32-bit serial numbers everywhere.
     const OLDEST: Self = Self([4, 0, 0]);
+    /// The first that says, as a certificate, which key it made in a slot.
+    pub(super) const ATTESTATION: Self = Self([4, 3, 0]);
     /// The first that says what a slot holds, and how many tries a code has.
     pub(super) const METADATA: Self = Self([5, 3, 0]);
     /// The first that can delete a key.
@@ -41,6 +43,8 @@ impl fmt::Display for Version {
 /// Why a card did not do what it was asked.
 #[derive(Debug)]
 pub(super) enum Fault {
+    /// Nobody waits for it any more, so it was not done.
+    Abandoned,
     /// The answer makes no sense.
     Malformed(&'static str),
     /// The card is none of ours.
@@ -51,6 +55,12 @@ pub(super) enum Fault {
     Status(&'static str, Status),
     /// What it means for a person is known already.
     Token(TokenError),
+}
+
+impl From<Abandoned> for Fault {
+    fn from(_: Abandoned) -> Self {
+        Self::Abandoned
+    }
 }
 
 impl From<pcsc::Error> for Fault {
@@ -68,6 +78,7 @@ impl From<TokenError> for Fault {
 impl From<Fault> for TokenError {
     fn from(fault: Fault) -> Self {
         match fault {
+            Fault::Abandoned => Self::Busy(None),
             Fault::Malformed(command) => Self::Unexpected { command, answer: "the answer makes no sense".to_owned() },
             Fault::NotOurs => Self::Removed,
             Fault::Reader(error) => service::explain(error),
@@ -87,9 +98,9 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects to the card in `reader`. [`Fault::NotOurs`] when it is no YubiKey with PIV.
-    pub(super) fn open(context: &Context, reader: &CStr, busy: &Busy) -> Result<Self, Fault> {
+    pub(super) fn open(context: &Context, reader: &CStr, turn: &Turn) -> Result<Self, Fault> {
         let mut card = context.connect(reader, ShareMode::Shared, Protocols::T1)?;
-        match identify(&mut card, busy) {
+        match meet(&mut card, turn) {
             Ok((version, serial)) => Ok(Self { card, reader: reader.to_owned(), version, serial }),
             Err(fault) => {
                 // Whatever the card was doing for others, it goes on doing.
@@ -108,34 +119,71 @@ impl Link {
     /// Does something that no other program may interrupt, with the PIV application selected.
     pub(super) fn transact<T>(
         &mut self,
-        busy: &Busy,
+        turn: &Turn,
         work: impl FnOnce(&Channel<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let transaction = match self.card.transaction2() {
-            Ok(transaction) => transaction,
-            // Another program has reset the card: the connection is good again once that was taken note of.
+        self.hold(turn, Disposition::LeaveCard, work)
+    }
+
+    /// The same, and resets the card in the end, whatever came of it: nothing that was proved to it holds any longer, for no
+    /// program.
+    pub(super) fn transact_and_reset<T>(
+        &mut self,
+        turn: &Turn,
+        work: impl FnOnce(&Channel<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.hold(turn, Disposition::ResetCard, work)
+    }
+
+    fn hold<T>(
+        &mut self,
+        turn: &Turn,
+        end: Disposition,
+        work: impl FnOnce(&Channel<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (transaction, was_reset) = match self.card.transaction2() {
+            Ok(transaction) => (transaction, false),
+            // Somebody has reset the card: the connection is good again once that was taken note of.
             Err((card, pcsc::Error::ResetCard)) => {
                 card.reconnect(ShareMode::Shared, Protocols::T1, Disposition::LeaveCard)?;
-                card.transaction()?
+                turn.note_reset();
+                (card.transaction()?, true)
             }
             Err((_, error)) => return Err(error.into()),
         };
-        busy.set(true);
-        let channel = Channel { transaction };
-        // Selecting anew would cost the PIN on firmware 4, so only when another program has selected something else.
-        if channel.version().is_err() {
-            channel.select(&PIV)?;
-        }
-        let result = work(&channel);
-        busy.set(false);
+        let channel = Channel { transaction, turn };
+        let ours = (self.version, self.serial);
+        let result = turn.begin().map_err(Fault::from).and_then(|()| {
+            if was_reset {
+                // The reader is the same; the card need not be.
+                if identify(&channel)? != ours {
+                    return Err(pcsc::Error::RemovedCard.into());
+                }
+            } else if channel.version().is_err() {
+                // Selecting costs the PIN on firmware 4, so only when another program has selected something else.
+                channel.select(&PIV)?;
+            }
+            work(&channel)
+        });
+        let ended = channel.transaction.end(end).map_err(|(_, error)| Fault::from(error));
+        turn.end();
+        // A card that was pulled out after its last answer has lost nothing but what a reset takes as well.
+        drop(ended);
         result
     }
 }
 
+/// What the card is, asked on a new connection.
+fn meet(card: &mut Card, turn: &Turn) -> Result<(Version, u32), Fault> {
+    let channel = Channel { transaction: card.transaction()?, turn };
+    turn.begin()?;
+    let identified = identify(&channel);
+    turn.end();
+    identified
+}
+
 /// What the card is. On firmware 4 the serial number is known to another application, and looking it up there costs the PIN.
-fn identify(card: &mut Card, busy: &Busy) -> Result<(Version, u32), Fault> {
-    let channel = Channel { transaction: card.transaction()? };
-    busy.set(true);
+fn identify(channel: &Channel<'_>) -> Result<(Version, u32), Fault> {
     channel.select(&PIV).map_err(not_ours)?;
     let version = channel.version().map_err(not_ours)?;
     if version < Version::OLDEST {
@@ -164,9 +212,15 @@ fn not_ours(fault: Fault) -> Fault {
 /// A card while nobody else may use it.
 pub(super) struct Channel<'a> {
     transaction: Transaction<'a>,
+    turn: &'a Turn,
 }
 
 impl Channel<'_> {
+    /// Tells the person that the next command may wait for their finger.
+    pub(super) fn announce_touch(&self) {
+        self.turn.announce_touch();
+    }
+
     /// Sends a command that must succeed, and gives the answer.
     pub(super) fn send(&self, command: &Command) -> Result<Zeroizing<Vec<u8>>, Fault> {
         match self.try_send(command)? {

@@ -1,17 +1,16 @@
-//! What may be done to a card only with its management key: proving that key, keeping it under the PIN, making a key pair.
+//! What it takes to write to a card: proving its management key, keeping that key under the PIN, and letting go of it.
 //! Uses the `yubikey` crate, which knows the management keys of every firmware (3DES, and AES since 5.7).
 //! It must not know people.
 
-use p256::PublicKey;
-use yubikey::piv::{AlgorithmId, RetiredSlotId, SlotId};
-use yubikey::{MgmAlgorithmId, MgmKey, PinPolicy as CardPinPolicy, TouchPolicy as CardTouchPolicy, YubiKey};
+use yubikey::{MgmAlgorithmId, MgmKey, YubiKey};
 use zeroize::Zeroizing;
 
-use super::apdu::{Command, object, objects, tlv};
+use super::apdu::{Command, Status, joined, object, objects, tlv};
 use super::link::{Channel, Fault, Link};
+use super::pin_verdict;
 use super::piv::{ADMIN, PRINTED};
-use super::worker::Busy;
-use crate::token::{Pin, PinPolicy, Slot, TokenError, TouchPolicy};
+use super::worker::Turn;
+use crate::token::{Pin, TokenError};
 
 /// The management key's reference, as a slot.
 const MANAGEMENT: u8 = 0x9b;
@@ -27,106 +26,118 @@ const SALT: u8 = 0x82;
 /// The flag that says that the management key is under the PIN.
 const KEY_IS_PROTECTED: u8 = 2;
 
+/// How often it is tried again when another program has reset the card between the proof and what needs it.
+const ATTEMPTS: u8 = 3;
+
 /// A management key that somebody entered.
 pub(super) type Entered = Zeroizing<Vec<u8>>;
 
-/// A card to which the management key has been proved, until it is reset or another application is selected.
-pub(super) struct Managed {
+/// Does something that needs the management key, in one transaction. In the end the card is reset, whatever came of it:
+/// otherwise every program that shares the card could go on writing to it. That costs the PIN too, which is verified again.
+pub(super) fn managed<T>(
+    link: &mut Link,
+    turn: &Turn,
+    pin: &Pin,
+    entered: Option<&Entered>,
+    work: impl Fn(&Channel<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let result = managed_once(link, turn, pin, entered, &work);
+        let was_disturbed =
+            matches!(result, Err(Fault::Status(_, Status::SECURITY) | Fault::Reader(pcsc::Error::ResetCard)));
+        if attempts.next() == Some(ATTEMPTS) || !was_disturbed {
+            return result;
+        }
+    }
+}
+
+fn managed_once<T>(
+    link: &mut Link,
+    turn: &Turn,
+    pin: &Pin,
+    entered: Option<&Entered>,
+    work: impl FnOnce(&Channel<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let other = Prover::open(link)?;
+    let known = link.transact(turn, |channel| {
+        // Opening has cost the PIN on firmware 4.
+        if channel.pin_state()?.is_some() {
+            pin_verdict(channel.verify(pin)?)?;
+        }
+        Ok((algorithm(channel)?, protected_key(channel)?))
+    })?;
+    let proved = prove(link, turn, other, known, entered);
+    let result = link.transact_and_reset(turn, |channel| proved.and_then(|()| work(channel)));
+    if matches!(result, Err(Fault::Token(TokenError::WrongPin { .. } | TokenError::PinBlocked))) {
+        // A PIN that was refused is not offered again.
+        return result;
+    }
+    let verified = link.transact(turn, |channel| Ok(pin_verdict(channel.verify(pin)?)?));
+    result.and_then(|value| verified.map(|()| value))
+}
+
+/// Proves the management key: the one under the PIN, else the one that was entered, else the factory's. The factory's is
+/// replaced by a random one under the PIN, so that whoever finds the key cannot write to it. [`TokenError::ManagementKey`] when
+/// none fits.
+fn prove(
+    link: &mut Link,
+    turn: &Turn,
+    mut prover: Prover,
+    (algorithm, protected): (MgmAlgorithmId, Option<Entered>),
+    entered: Option<&Entered>,
+) -> Result<(), Fault> {
+    turn.begin()?;
+    let factory = Zeroizing::new(FACTORY_KEY.to_vec());
+    for (key, is_factory) in [(protected.as_ref(), false), (entered, false), (Some(&factory), true)] {
+        let Some(key) = key.and_then(|key| MgmKey::from_bytes(key, Some(algorithm)).ok()) else { continue };
+        if prover.authenticate(&key)? {
+            return if is_factory { link.transact(turn, |channel| protect(channel, algorithm)) } else { Ok(()) };
+        }
+    }
+    Err(TokenError::ManagementKey.into())
+}
+
+/// The other library's connection. What is proved on it holds for the card, on every connection.
+struct Prover {
     card: Option<YubiKey>,
 }
 
-impl Managed {
-    /// Proves the management key: the one under the PIN, else the one that was entered, else the factory's. The factory's is
-    /// replaced by a random one under the PIN, so that whoever finds the key cannot write to it. [`TokenError::ManagementKey`]
-    /// when none fits.
-    pub(super) fn prove(link: &mut Link, busy: &Busy, pin: &Pin, entered: Option<&Entered>) -> Result<Self, Fault> {
-        let mut managed = Self { card: Some(open(link)?) };
-        let (algorithm, protected) = link.transact(busy, |channel| {
-            // Opening has cost the PIN on firmware 4.
-            if channel.pin_state()?.is_some() {
-                channel.verify(pin)?;
-            }
-            Ok((algorithm(channel)?, protected_key(channel)?))
-        })?;
-        busy.set(true);
-        let factory = Zeroizing::new(FACTORY_KEY.to_vec());
-        for (key, is_factory) in [(protected.as_ref(), false), (entered, false), (Some(&factory), true)] {
-            let Some(key) = key.and_then(|key| MgmKey::from_bytes(key, Some(algorithm)).ok()) else { continue };
-            if managed.authenticate(&key)? {
-                if is_factory {
-                    link.transact(busy, |channel| protect(channel, algorithm))?;
-                }
-                return Ok(managed);
-            }
-        }
-        Err(TokenError::ManagementKey.into())
+impl Prover {
+    fn open(link: &Link) -> Result<Self, Fault> {
+        let explain = |error| explain("connect", error);
+        let mut context = yubikey::reader::Context::open().map_err(explain)?;
+        let mut readers = context.iter().map_err(explain)?;
+        let wanted = link.reader.to_string_lossy();
+        let reader = readers.find(|reader| reader.name() == wanted).ok_or(TokenError::Removed)?;
+        let card = reader.open().map_err(explain)?;
+        let serial = card.serial().0;
+        let opened = Self { card: Some(card) };
+        if serial == link.serial { Ok(opened) } else { Err(TokenError::Removed.into()) }
     }
 
     fn authenticate(&mut self, key: &MgmKey) -> Result<bool, Fault> {
-        match self.card().authenticate(key) {
+        match self.card.as_mut().expect("it is taken when dropped").authenticate(key) {
             Ok(()) => Ok(true),
             Err(yubikey::Error::PcscError { inner: Some(error) }) => Err(error.into()),
             Err(_) => Ok(false),
         }
     }
-
-    /// Makes a key pair, over whatever is in the slot.
-    pub(super) fn generate(&mut self, slot: Slot, pin: PinPolicy, touch: TouchPolicy) -> Result<PublicKey, Fault> {
-        let pin = match pin {
-            PinPolicy::Always => CardPinPolicy::Always,
-            PinPolicy::Never => CardPinPolicy::Never,
-            PinPolicy::Once => CardPinPolicy::Once,
-        };
-        let touch = match touch {
-            TouchPolicy::Always => CardTouchPolicy::Always,
-            TouchPolicy::Cached => CardTouchPolicy::Cached,
-            TouchPolicy::Never => CardTouchPolicy::Never,
-        };
-        let made = yubikey::piv::generate(self.card(), card_slot(slot), AlgorithmId::EccP256, pin, touch);
-        let info = made.map_err(|error| explain("make a key", error))?;
-        PublicKey::from_sec1_bytes(info.subject_public_key.raw_bytes()).map_err(|_| TokenError::Point.into())
-    }
-
-    fn card(&mut self) -> &mut YubiKey {
-        self.card.as_mut().expect("it is taken when dropped")
-    }
 }
 
-impl Drop for Managed {
+impl Drop for Prover {
     fn drop(&mut self) {
         if let Some(card) = self.card.take() {
-            // Dropping it would reset the card, and cost the PIN. Nothing is left to be done about one that is gone.
+            // Dropping it would reset the card too early. Nothing is left to be done about one that is gone.
             let _ = card.disconnect(pcsc::Disposition::LeaveCard);
         }
     }
-}
-
-/// A second connection to the card, of the other library.
-fn open(link: &Link) -> Result<YubiKey, Fault> {
-    let explain = |error| explain("connect", error);
-    let mut context = yubikey::reader::Context::open().map_err(explain)?;
-    let mut readers = context.iter().map_err(explain)?;
-    let wanted = link.reader.to_string_lossy();
-    let reader = readers.find(|reader| reader.name() == wanted).ok_or(TokenError::Removed)?;
-    let card = reader.open().map_err(explain)?;
-    if card.serial().0 == link.serial {
-        return Ok(card);
-    }
-    let _ = card.disconnect(pcsc::Disposition::LeaveCard);
-    Err(TokenError::Removed.into())
 }
 
 fn explain(command: &'static str, error: yubikey::Error) -> Fault {
     match error {
         yubikey::Error::PcscError { inner: Some(error) } => error.into(),
         other => TokenError::Unexpected { command, answer: other.to_string() }.into(),
-    }
-}
-
-fn card_slot(slot: Slot) -> SlotId {
-    match RetiredSlotId::try_from(slot.number()) {
-        Ok(retired) => SlotId::Retired(retired),
-        Err(_) => SlotId::KeyManagement,
     }
 }
 
@@ -155,8 +166,8 @@ fn protect(channel: &Channel<'_>, algorithm: MgmAlgorithmId) -> Result<(), Fault
     let mut key = Zeroizing::new(vec![0; bytes]);
     rand::fill(&mut key[..]);
     change(channel, PRINTED, PROTECTED, &[(PROTECTED_KEY, Some(&key))])?;
-    let data = [&[u8::from(algorithm)][..], &tlv(&[MANAGEMENT], &key)].concat();
-    channel.send(&Command::new("set management key", 0xff, 0xff, 0xff).with(data))?;
+    let data = joined(&[&[u8::from(algorithm)], &tlv(&[MANAGEMENT], &key)]);
+    channel.send(&Command::new("set management key", 0xff, 0xff, 0xff).with(&data))?;
     let administrative = channel.read(ADMIN)?;
     let flags = administrative.as_ref().and_then(|content| object(object(content, ADMINISTRATIVE)?, FLAGS));
     let flags = flags.and_then(<[u8]>::first).copied().unwrap_or_default() | KEY_IS_PROTECTED;
@@ -171,7 +182,7 @@ fn change(channel: &Channel<'_>, id: u32, wrapper: u8, changes: &[(u8, Option<&[
     let new = changes.iter().filter_map(|(tag, value)| value.map(|value| (*tag, value)));
     let mut content = Zeroizing::new(Vec::with_capacity(3 * 1024));
     for (tag, value) in kept.chain(new) {
-        content.extend(Zeroizing::new(tlv(&[tag], value)).iter());
+        content.extend_from_slice(&tlv(&[tag], value));
     }
-    channel.write(id, &Zeroizing::new(tlv(&[wrapper], &content)))
+    channel.write(id, &tlv(&[wrapper], &content))
 }

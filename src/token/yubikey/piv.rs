@@ -5,10 +5,10 @@ use p256::PublicKey;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use zeroize::Zeroizing;
 
-use super::apdu::{Command, Status, object, tlv};
-use super::certificate::{pin_policy, touch_policy};
-use super::link::{Channel, Fault};
-use crate::token::{KeyOrigin, Pin, PinPolicy, Puk, SharedX, Slot, TouchPolicy};
+use super::apdu::{Command, Status, joined, object, tlv};
+use super::certificate::{describe_attestation, pin_policy, policy_bytes, touch_policy};
+use super::link::{Channel, Fault, Version};
+use crate::token::{KeyOrigin, Pin, PinPolicy, Puk, SharedX, Slot, TokenError, TouchPolicy};
 
 /// P-256 in commands (SP 800-78-4, table 6-2).
 pub(super) const P256: u8 = 0x11;
@@ -35,6 +35,13 @@ const ANSWER: u8 = 0x82;
 const POINT: u8 = 0x85;
 /// Around a public key.
 const ECC_POINT: u8 = 0x86;
+/// Around what a new key shall be, and within it: algorithm, and Yubico's policies.
+const CONTROL: u8 = 0xac;
+const ALGORITHM: u8 = 0x80;
+const PIN_POLICY: u8 = 0xaa;
+const TOUCH_POLICY: u8 = 0xab;
+/// Around a new public key, as the second byte of the tag 7f49.
+const NEW_KEY: u8 = 0x49;
 
 /// What became of a code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,22 +88,22 @@ impl Channel<'_> {
     }
 
     pub(super) fn verify(&self, pin: &Pin) -> Result<Verdict, Fault> {
-        self.offer(&Command::new("verify PIN", 0x20, 0, PIN).with(filled(&[pin.expose()]).as_slice()))
+        self.offer(&Command::new("verify PIN", 0x20, 0, PIN).with(&filled(&[pin.expose()])))
     }
 
     pub(super) fn change_pin(&self, old: &Pin, new: &Pin) -> Result<Verdict, Fault> {
         let codes = filled(&[old.expose(), new.expose()]);
-        self.offer(&Command::new("change PIN", 0x24, 0, PIN).with(codes.as_slice()))
+        self.offer(&Command::new("change PIN", 0x24, 0, PIN).with(&codes))
     }
 
     pub(super) fn change_puk(&self, old: &Puk, new: &Puk) -> Result<Verdict, Fault> {
         let codes = filled(&[old.expose(), new.expose()]);
-        self.offer(&Command::new("change PUK", 0x24, 0, PUK).with(codes.as_slice()))
+        self.offer(&Command::new("change PUK", 0x24, 0, PUK).with(&codes))
     }
 
     pub(super) fn unblock_pin(&self, puk: &Puk, new: &Pin) -> Result<Verdict, Fault> {
         let codes = filled(&[puk.expose(), new.expose()]);
-        self.offer(&Command::new("unblock PIN", 0x2c, 0, PIN).with(codes.as_slice()))
+        self.offer(&Command::new("unblock PIN", 0x2c, 0, PIN).with(&codes))
     }
 
     fn offer(&self, command: &Command) -> Result<Verdict, Fault> {
@@ -130,8 +137,24 @@ impl Channel<'_> {
         Ok(CodeState { is_default, tries_left })
     }
 
-    /// What is in a slot; `None` for nothing. From firmware 5.3.
-    pub(super) fn key_metadata(&self, slot: Slot) -> Result<Option<KeyState>, Fault> {
+    /// What the card says is in a slot. `None` for nothing; on firmware before 5.3 also for a key that was put in, and on
+    /// firmware before 4.3 always.
+    pub(super) fn key_state(&self, slot: Slot, version: Version) -> Result<Option<KeyState>, Fault> {
+        if version >= Version::METADATA {
+            return self.key_metadata(slot);
+        }
+        if version < Version::ATTESTATION {
+            return Ok(None);
+        }
+        // A card attests to what it has made, and to nothing else.
+        Ok(self.attest(slot)?.map(|attestation| {
+            let (public, pin_policy, touch_policy) = describe_attestation(&attestation);
+            KeyState { public, pin_policy, touch_policy, origin: KeyOrigin::OnDevice }
+        }))
+    }
+
+    /// From firmware 5.3.
+    fn key_metadata(&self, slot: Slot) -> Result<Option<KeyState>, Fault> {
         let Some(answer) = self.metadata(slot.number())? else { return Ok(None) };
         let malformed = || Fault::Malformed("key metadata");
         let public = match object(&answer, 1).ok_or_else(malformed)? {
@@ -160,7 +183,7 @@ impl Channel<'_> {
 
     /// The content of a data object; `None` when there is none, or nothing in it.
     pub(super) fn read(&self, id: u32) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
-        let command = Command::new("read object", 0xcb, 0x3f, 0xff).with(tlv(&[0x5c], &id_bytes(id)));
+        let command = Command::new("read object", 0xcb, 0x3f, 0xff).with(&tlv(&[0x5c], &id_bytes(id)));
         let Some(answer) = self.optional(&command)? else { return Ok(None) };
         let content = object(&answer, DATA).ok_or(Fault::Malformed(command.name))?;
         Ok((!content.is_empty()).then(|| Zeroizing::new(content.to_vec())))
@@ -168,8 +191,8 @@ impl Channel<'_> {
 
     /// Replaces a data object. Needs the management key.
     pub(super) fn write(&self, id: u32, content: &[u8]) -> Result<(), Fault> {
-        let data = [tlv(&[0x5c], &id_bytes(id)), tlv(&[DATA], content)].concat();
-        self.send(&Command::new("write object", 0xdb, 0x3f, 0xff).with(data)).map(drop)
+        let data = joined(&[&tlv(&[0x5c], &id_bytes(id)), &tlv(&[DATA], content)]);
+        self.send(&Command::new("write object", 0xdb, 0x3f, 0xff).with(&data)).map(drop)
     }
 
     /// Multiplies a point with a private key.
@@ -185,8 +208,8 @@ impl Channel<'_> {
     }
 
     fn private(&self, name: &'static str, slot: Slot, tag: u8, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let template = tlv(&[AUTHENTICATION], &[tlv(&[ANSWER], &[]), tlv(&[tag], data)].concat());
-        let answer = self.send(&Command::new(name, 0x87, P256, slot.number()).with(template))?;
+        let template = tlv(&[AUTHENTICATION], &joined(&[&tlv(&[ANSWER], &[]), &tlv(&[tag], data)]));
+        let answer = self.send(&Command::new(name, 0x87, P256, slot.number()).with(&template))?;
         let value = object(&answer, AUTHENTICATION).and_then(|inner| object(inner, ANSWER));
         value.map(|value| Zeroizing::new(value.to_vec())).ok_or(Fault::Malformed(name))
     }
@@ -199,6 +222,18 @@ impl Channel<'_> {
             // Imported, not there, or not supported: firmwares differ in how they say so.
             _ => Ok(None),
         }
+    }
+
+    /// Makes a key pair, over whatever is in the slot. Needs the management key.
+    pub(super) fn generate(&self, slot: Slot, pin: PinPolicy, touch: TouchPolicy) -> Result<PublicKey, Fault> {
+        let [pin, touch] = policy_bytes(pin, touch);
+        let parts = [(ALGORITHM, P256), (PIN_POLICY, pin), (TOUCH_POLICY, touch)];
+        let wanted = parts.map(|(tag, value)| [tag, 1, value]).concat();
+        let command = Command::new("make a key", 0x47, 0, slot.number()).with(&tlv(&[CONTROL], &wanted));
+        let answer = self.send(&command)?;
+        let key = answer.strip_prefix(&[0x7f]).and_then(|rest| object(rest, NEW_KEY));
+        let point = key.and_then(|key| object(key, ECC_POINT)).ok_or(Fault::Malformed(command.name))?;
+        PublicKey::from_sec1_bytes(point).map_err(|_| TokenError::Point.into())
     }
 
     /// From firmware 5.7. Needs the management key.

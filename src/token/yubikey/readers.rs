@@ -9,7 +9,7 @@ use super::link::{Fault, Link};
 use super::worker::{Worker, bounded};
 use super::{Patience, YubiKeyToken, service, unanswered};
 use crate::token::readers::{Content, Reader, Readers};
-use crate::token::{PivToken, TokenError};
+use crate::token::{PivToken, ServiceFault, TokenError};
 
 /// How much longer than the service was told to wait one waits for the service.
 const GRACE: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ impl Readers for YubiKeys {
     fn wait_for(&self, serial: u32, limit: Duration) -> Result<Option<Box<dyn PivToken>>, TokenError> {
         let deadline = Instant::now() + limit;
         // What is there is looked at after the state of the readers was taken, so that no change is missed in between.
-        let mut states = changed(Vec::new(), Duration::ZERO, self.patience)?;
+        let mut states = changed(Vec::new(), Duration::ZERO)?;
         loop {
             if let Some(token) = self.open(serial)? {
                 return Ok(Some(token));
@@ -53,7 +53,7 @@ impl Readers for YubiKeys {
             if remaining.is_zero() {
                 return Ok(None);
             }
-            states = changed(states, remaining.min(LONGEST_WAIT), self.patience)?;
+            states = changed(states, remaining.min(LONGEST_WAIT))?;
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn find(serial: u32, patience: Patience) -> Result<Option<Worker<Link
 fn connect(reader: &CStr, patience: Patience) -> Result<Worker<Link>, Fault> {
     let reader = reader.to_owned();
     let opened =
-        Worker::start(patience.answer, move |busy| Link::open(&service::connect()?, &reader, busy), Link::close);
+        Worker::start(patience.answer, move |turn| Link::open(&service::connect()?, &reader, turn), Link::close);
     opened.map_err(|failed| match failed {
         Ok(fault) => fault,
         Err(cause) => Fault::Token(unanswered(cause, patience.answer)),
@@ -108,7 +108,7 @@ fn connect(reader: &CStr, patience: Patience) -> Result<Worker<Link>, Fault> {
 /// The names of all readers.
 fn list(patience: Patience) -> Result<Vec<CString>, TokenError> {
     let listed = bounded(patience.answer, || names(&service::connect()?));
-    match listed.map_err(|cause| unanswered(cause, patience.answer))? {
+    match listed.map_err(|_| TokenError::Service(ServiceFault::Unwell))? {
         Ok(names) => Ok(names),
         Err(error) => Err(service::explain(error)),
     }
@@ -122,7 +122,7 @@ fn names(context: &Context) -> Result<Vec<CString>, pcsc::Error> {
 }
 
 /// Waits until something was put in or taken out since `states` were taken, and gives the new ones; also when nothing was.
-fn changed(mut states: Vec<ReaderState>, limit: Duration, patience: Patience) -> Result<Vec<ReaderState>, TokenError> {
+fn changed(mut states: Vec<ReaderState>, limit: Duration) -> Result<Vec<ReaderState>, TokenError> {
     let waited = bounded(limit + GRACE, move || {
         let context = service::connect()?;
         let names = names(&context)?;
@@ -140,7 +140,7 @@ fn changed(mut states: Vec<ReaderState>, limit: Duration, patience: Patience) ->
             Err(error) => Err(error),
         }
     });
-    match waited.map_err(|cause| unanswered(cause, patience.answer))? {
+    match waited.map_err(|_| TokenError::Service(ServiceFault::Unwell))? {
         Ok(states) => Ok(states),
         Err(error) => Err(service::explain(error)),
     }

@@ -3,12 +3,16 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::worker::bounded;
 use crate::token::{ServiceFault, TokenError};
 
 /// Where pcscd listens, unless the variable of its client library says otherwise.
 const SOCKET: &str = "/run/pcscd/pcscd.comm";
 const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
+/// How long the service may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(5);
 /// Programs that are known to keep a card to themselves, by their process names.
 const HOLDERS: [&str; 4] = ["scdaemon", "yubikey-agent", "pivy-agent", "pkcs11_daemon"];
 /// Folders of system programs that need not be in a person's `PATH`.
@@ -38,10 +42,12 @@ pub(super) fn explain(error: pcsc::Error) -> TokenError {
         | E::ResetCard
         | E::UnknownReader
         | E::UnpoweredCard
-        | E::UnresponsiveCard => match connect() {
+        | E::UnresponsiveCard => match bounded(ANSWER, || connect().map(drop)) {
             // The card's handle died because the service did.
-            Err(E::NoService | E::ServiceStopped) => TokenError::Service(fault()),
-            _ => TokenError::Removed,
+            Ok(Err(E::NoService | E::ServiceStopped)) => TokenError::Service(fault()),
+            Ok(_) => TokenError::Removed,
+            // It takes calls and answers none.
+            Err(_) => TokenError::Service(ServiceFault::Unwell),
         },
         other => TokenError::Unexpected { command: "smart-card service", answer: other.to_string() },
     }
@@ -50,12 +56,12 @@ pub(super) fn explain(error: pcsc::Error) -> TokenError {
 /// Why the service does not answer.
 fn fault() -> ServiceFault {
     let socket = std::env::var_os(SOCKET_VARIABLE).map_or_else(|| PathBuf::from(SOCKET), PathBuf::from);
-    match UnixStream::connect(&socket) {
-        Ok(_) => ServiceFault::Unwell,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ServiceFault::NoPermission,
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => ServiceFault::StaleSocket,
-        Err(_) if installed() => ServiceFault::Stopped,
-        Err(_) => ServiceFault::NotInstalled,
+    match bounded(ANSWER, move || UnixStream::connect(socket).map(drop)) {
+        Err(_) | Ok(Ok(())) => ServiceFault::Unwell,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => ServiceFault::NoPermission,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => ServiceFault::StaleSocket,
+        Ok(Err(_)) if installed() => ServiceFault::Stopped,
+        Ok(Err(_)) => ServiceFault::NotInstalled,
     }
 }
 

@@ -68,6 +68,15 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "the oracle is overloaded").retry_after(1)
     }
 
+    /// 503: the store's clock is `ahead` of this oracle's by so many milliseconds, or behind when negative.
+    pub fn clock_skew(ahead: i64) -> Self {
+        let (seconds, tenths) = (ahead.abs() / 1_000, ahead.abs() % 1_000 / 100);
+        let which = if ahead < 0 { "ahead of" } else { "behind" };
+        let message =
+            format!("the oracle's clock is {seconds}.{tenths} s {which} the store's: an operator has to set it");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_skew", message).retry_after(30)
+    }
+
     /// 503: something that the oracle needs is out of reach.
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the oracle cannot do this now")

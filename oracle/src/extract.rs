@@ -4,6 +4,7 @@
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
 use crate::memory::connection::Held;
+use crate::state::AppState;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -39,6 +40,18 @@ pub struct Query<T>(pub T);
 /// client has to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddr(pub IpAddr);
+
+/// This oracle's clock and the store's agree, as far as is known: what goes by the time may be done.
+#[derive(Debug, Clone, Copy)]
+pub struct RightTime;
+
+impl FromRequestParts<AppState> for RightTime {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(_: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        state.skew().map_or(Ok(Self), |ahead| Err(ApiError::clock_skew(ahead)))
+    }
+}
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;

@@ -5,6 +5,7 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
+use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
 use crate::store::{Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
@@ -12,6 +13,7 @@ use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -107,6 +109,7 @@ pub struct Shared {
     pub sessions: Sessions,
     clock: Source<dyn Clock>,
     entropy: Source<dyn Entropy>,
+    ahead: AtomicI64,
     sources: Sources,
     shutdown: watch::Sender<bool>,
 }
@@ -181,7 +184,9 @@ impl AppState {
         });
         let (clock, entropy) = (Source(clock), Source(entropy));
         let shutdown = watch::Sender::new(false);
-        Ok(Self(Arc::new(Shared { config, url, keys, crypto, store, sessions, clock, entropy, sources, shutdown })))
+        let ahead = AtomicI64::new(0);
+        let shared = Shared { config, url, keys, crypto, store, sessions, clock, entropy, ahead, sources, shutdown };
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The clock.
@@ -200,10 +205,25 @@ impl AppState {
     }
 
     /// The least by which the store's clock is ahead of this oracle's, in milliseconds; negative when it is behind.
+    /// [`AppState::skew`] goes by it until it is asked again.
     pub async fn store_ahead(&self) -> Result<i64, StoreError> {
         let before = self.clock().now_ms();
         let theirs = self.store.now().await?;
-        Ok(theirs.map_or(0, |theirs| clock::ahead(theirs, before, self.clock().now_ms())))
+        let ahead = theirs.map_or(0, |theirs| clock::ahead(theirs, before, self.clock().now_ms()));
+        self.ahead.store(ahead, Ordering::Relaxed);
+        Ok(ahead)
+    }
+
+    /// By how much the store's clock was ahead when it was last asked, if that is too much to go by this one.
+    pub fn skew(&self) -> Option<i64> {
+        Some(self.ahead.load(Ordering::Relaxed)).filter(|ahead| ahead.abs() > MAX_SKEW)
+    }
+
+    /// Sweeps, unless the clocks differ or cannot be compared: a node that is fast would end everybody's sessions. `true`
+    /// when there is more to do at once.
+    pub async fn sweep(&self) -> Result<bool, SessionError> {
+        self.store_ahead().await?;
+        if self.skew().is_some() { Ok(false) } else { self.sessions.sweep().await }
     }
 
     /// Tells everything that waits (event streams, background work) that the oracle stops.

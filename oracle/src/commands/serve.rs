@@ -57,6 +57,8 @@ async fn run_until_told(config: Config) -> Outcome {
         );
     }
     warn_of_certificate(state.keys.standing(state.clock().now()));
+    // Before the first request, so that a node with a wrong clock takes none. The store has just answered.
+    state.store_ahead().await?;
     serve_metrics(&state, &limits)?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(sweep(state.clone()));
@@ -129,7 +131,7 @@ async fn maintain(state: AppState, tls: Option<Arc<Tls>>, mut hangup: Signal) {
 /// Ends sessions whose time is up and forgets those that are long over, for as long as the oracle runs.
 async fn sweep(state: AppState) {
     loop {
-        let more = match state.sessions.sweep().await {
+        let more = match state.sweep().await {
             Ok(more) => more,
             Err(error) => {
                 tracing::error!(%error, "cannot sweep sessions");
@@ -144,8 +146,8 @@ async fn sweep(state: AppState) {
     }
 }
 
-/// Compares the clock with the store's, and says when they part and when they agree again. Whether requests come here is
-/// for whoever asks `/readyz`.
+/// Compares the clock with the store's, and says when they part and when they agree again. While they differ, what goes by
+/// the time is refused.
 async fn watch_clock(state: AppState) {
     let mut differed = false;
     loop {

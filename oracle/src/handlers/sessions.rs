@@ -6,7 +6,7 @@ mod refusal;
 pub use self::events::{__path_events, events};
 
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{ClientAddr, Json, Path, SensitiveJson};
+use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
 use crate::service::sessions::Sessions;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -24,6 +24,7 @@ pub const INVITE_HEADER: &str = "quorate-invite";
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = NewSession,
     responses((status = 200, body = SessionCredentials), (status = "default", body = ErrorBody)))]
 pub async fn create(
+    _: RightTime,
     State(sessions): State<Sessions>,
     ClientAddr(peer): ClientAddr,
     SensitiveJson(request): SensitiveJson<NewSession>,
@@ -48,6 +49,7 @@ pub async fn show(
 #[utoipa::path(post, path = "/sessions/{id}/tocs", tag = "sessions", params(("id" = String, Path)), request_body = AddToc,
     responses((status = 200, description = "taken; empty body"), (status = "default", body = ErrorBody)))]
 pub async fn approve(
+    _: RightTime,
     State(sessions): State<Sessions>,
     Path(id): Path<String>,
     Json(request): Json<AddToc>,
@@ -60,6 +62,7 @@ pub async fn approve(
 #[utoipa::path(post, path = "/sessions/{id}/denials", tag = "sessions", params(("id" = String, Path)), request_body = Denial,
     responses((status = 204, description = "recorded"), (status = "default", body = ErrorBody)))]
 pub async fn deny(
+    _: RightTime,
     State(sessions): State<Sessions>,
     Path(id): Path<String>,
     Json(request): Json<Denial>,
@@ -72,6 +75,7 @@ pub async fn deny(
 #[utoipa::path(post, path = "/sessions/{id}/totp", tag = "sessions", params(("id" = String, Path)), request_body = SessionKey,
     responses((status = 200, body = TotpCode), (status = "default", body = ErrorBody)))]
 pub async fn code(
+    _: RightTime,
     State(sessions): State<Sessions>,
     Path(id): Path<String>,
     SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
@@ -83,6 +87,7 @@ pub async fn code(
 #[utoipa::path(post, path = "/sessions/{id}/redeal", tag = "sessions", params(("id" = String, Path)), request_body = SessionKey,
     responses((status = 200, body = Redeal), (status = "default", body = ErrorBody)))]
 pub async fn redeal(
+    _: RightTime,
     State(sessions): State<Sessions>,
     Path(id): Path<String>,
     SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
@@ -107,6 +112,7 @@ pub async fn fetch(
 #[utoipa::path(post, path = "/sessions/{id}/receipts", tag = "sessions", params(("id" = String, Path)), request_body = Receipt,
     responses((status = 204, description = "recorded"), (status = "default", body = ErrorBody)))]
 pub async fn receive(
+    _: RightTime,
     State(sessions): State<Sessions>,
     Path(id): Path<String>,
     Json(request): Json<Receipt>,

@@ -3,7 +3,7 @@
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Json;
 use crate::keys::Standing;
-use crate::state::{AppState, MAX_SKEW};
+use crate::state::AppState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::{ErrorBody, OracleDescription};
@@ -34,9 +34,9 @@ pub async fn health() -> &'static str {
 ))]
 pub async fn ready(State(state): State<AppState>) -> ApiResult<Json<Readiness>> {
     state.store.ping().await.map_err(ApiError::unavailable)?;
-    let ahead = state.store_ahead().await.map_err(ApiError::unavailable)?;
-    if ahead.abs() > MAX_SKEW {
-        return Err(clocks_differ(ahead));
+    state.store_ahead().await.map_err(ApiError::unavailable)?;
+    if let Some(ahead) = state.skew() {
+        return Err(ApiError::clock_skew(ahead));
     }
     let (certificate, certificate_expires) = match state.keys.standing(state.clock().now()) {
         Standing::Valid(until) => ("valid", until),
@@ -44,13 +44,6 @@ pub async fn ready(State(state): State<AppState>) -> ApiResult<Json<Readiness>> 
         Standing::Invalid => return Err(no_certificate()),
     };
     Ok(Json(Readiness { status: "ready", certificate, certificate_expires }))
-}
-
-fn clocks_differ(ahead: i64) -> ApiError {
-    let (seconds, tenths) = (ahead.abs() / 1_000, ahead.abs() % 1_000 / 100);
-    let which = if ahead < 0 { "ahead of" } else { "behind" };
-    let message = format!("the oracle's clock is {seconds}.{tenths} s {which} the store's: an operator has to set it");
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "clock_skew", message).retry_after(30)
 }
 
 fn no_certificate() -> ApiError {

@@ -2,12 +2,13 @@
 
 use crate::forward::{Forwarder, Target};
 use crate::support::postgres::{self, Postgres};
-use crate::support::{Answer, Court, dealt};
+use crate::support::{Answer, Court, dealt, signed_request};
 use futures_util::future::join_all;
 use quorate_oracle::clock::{Clock, SystemClock, TestClock};
 use quorate_oracle::keys::{Keys, Sources};
 use quorate_oracle::state::SystemEntropy;
 use quorate_oracle::testing::{TestOracle, TestSetup};
+use quorate_protocol::invite::Purpose;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -177,6 +178,52 @@ async fn a_node_whose_clock_is_wrong_is_not_ready() {
         assert!(message.contains(word) && (message.contains("3.") || message.contains("4.")), "{message}");
         assert_eq!(http.get(node.url("/healthz")).send().await.expect("an answer").status(), StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_wrong_ends_no_session_and_serves_none() {
+    let Some(server) = postgres::shared() else { return };
+    let keys = tempfile::tempdir().expect("a folder");
+    Keys::open(keys.path(), &Sources::default(), &SystemClock, &SystemEntropy, 90).expect("keys are made");
+    let database = server.url(&server.database().await);
+    let (right, wrong) = (Arc::new(Off(AtomicI64::new(0))), Arc::new(Off(AtomicI64::new(0))));
+    let start = |clock: &Arc<Off>| {
+        let setup = TestSetup::default().set("database", &database).set("url", "http://oracle.test");
+        setup.credentials(keys.path()).clock(clock.clone()).start()
+    };
+    let (good, bad) = (start(&right).await, start(&wrong).await);
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let post = async |node: &TestOracle, path: &str, body: &Value| {
+        let request = http.post(format!("http://{}{path}", node.address())).json(body);
+        Answer::read(request.send().await.expect("an answer")).await
+    };
+    let (deal, now) = (dealt(1, 1, 2), SystemClock.now());
+    let request = |reason: &str| {
+        let signed = signed_request("http://oracle.test", &deal.tocs[0], Purpose::Code, None, reason, now);
+        serde_json::to_value(signed).expect("JSON")
+    };
+    let asked = post(&good, "/sessions", &request("first")).await.asked();
+    let approval = serde_json::to_value(asked.approval(&deal.tocs[0])).expect("JSON");
+    assert_eq!(post(&good, &asked.path("tocs"), &approval).await.status, StatusCode::OK);
+    let kek = json!({ "kek": asked.credentials.kek.as_str() });
+    for off in [2 * 3_600_000, -2 * 3_600_000] {
+        wrong.0.store(off, Ordering::SeqCst);
+        assert!(!bad.state().sweep().await.expect("the store answers"));
+        for (path, body) in [
+            ("/sessions".to_owned(), &request("second")),
+            (asked.path("tocs"), &approval),
+            (asked.path("totp"), &kek),
+            (asked.path("redeal"), &kek),
+        ] {
+            assert_eq!(post(&bad, &path, body).await.refusal(), (503, "clock_skew"), "{path}");
+        }
+    }
+    let code = post(&good, &asked.path("totp"), &kek).await;
+    assert_eq!(code.status, StatusCode::OK, "nobody has ended it: {}", code.text);
+    wrong.0.store(0, Ordering::SeqCst);
+    bad.state().sweep().await.expect("the store answers");
+    assert_eq!(post(&bad, &asked.path("totp"), &kek).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -380,6 +380,33 @@ async fn another_history_is_refused() {
     assert!(matches!(error, StoreError::MigrationChanged { version: 1 }), "{error:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_made_in_the_database_is_not_run() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    let traps = "CREATE FUNCTION unnest(text[]) RETURNS SETOF text LANGUAGE plpgsql AS 'BEGIN RAISE ''trap''; END';
+                 CREATE FUNCTION trap(numeric, integer) RETURNS numeric LANGUAGE plpgsql AS 'BEGIN RAISE ''trap''; END';
+                 CREATE OPERATOR * (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = trap)";
+    server.run(&database, traps).await;
+    let (one, two) = (open(server, &database).await, open(server, &database).await);
+    assert!(one.now().await.unwrap().is_some_and(|now| now > 1_700_000_000_000));
+    let mut heard = two.notices();
+    insert(&one, "a").await.unwrap();
+    assert_eq!(&*heard.recv().await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn a_schema_in_which_others_may_make_things_is_refused() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    server.run(&database, "GRANT CREATE ON SCHEMA public TO PUBLIC").await;
+    let refused = Store::open(&server.url(&database)).await;
+    let text = format!("{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Engine { .. })) && text.contains("Shared"), "{text}");
+    server.run(&database, "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    Store::open(&server.url(&database)).await.unwrap();
+}
+
 #[tokio::test]
 async fn errors_keep_rows_and_passwords_to_themselves() {
     let Some(server) = postgres::shared() else { return };

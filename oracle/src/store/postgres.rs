@@ -18,10 +18,10 @@ mod tests;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool_postgres::{Object, Pool};
@@ -40,6 +40,8 @@ use super::{
 const RECONNECTIONS: u32 = 4;
 /// Times that it is run again because it lost.
 const DEFEATS: u32 = 100;
+/// How long a server that takes no writes is not doubted again.
+const READ_ONLY_AGAIN: Duration = Duration::from_secs(5);
 /// The longest pause before it is run again.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -54,6 +56,8 @@ struct Shared {
     room: Arc<Semaphore>,
     places: u32,
     operation: Duration,
+    /// When the idle connections were last closed because the server takes no writes.
+    read_only: Mutex<Option<Instant>>,
     commits: AtomicU64,
     jobs: AtomicU64,
 }
@@ -92,6 +96,7 @@ impl Postgres {
             room: Arc::new(Semaphore::new(places as usize)),
             places,
             operation: options.operation,
+            read_only: Mutex::new(None),
             commits: AtomicU64::new(0),
             jobs: AtomicU64::new(0),
         })))
@@ -119,8 +124,12 @@ impl Postgres {
     pub(super) async fn now(&self) -> Result<i64, StoreError> {
         self.read((), |tx, ()| {
             Box::pin(async move {
-                let now = tx.first("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)", &[]).await?;
-                now.ok_or(StoreError::Row { column: 0, expected: "a time" })?.int(0)
+                // Computed here: an operator that somebody made in the database must not run as the oracle.
+                let now =
+                    tx.first("SELECT CAST(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) AS TEXT)", &[]).await?;
+                let damaged = StoreError::Row { column: 0, expected: "a time" };
+                let Some(row) = now else { return Err(damaged) };
+                row.text(0)?.parse().ok().and_then(milliseconds).ok_or(damaged)
             })
         })
         .await
@@ -168,7 +177,12 @@ async fn prepare(
 ) -> Result<(Notifier, Pool), Failure> {
     let (client, connection) = connector.dial().await?;
     let driver = tokio::spawn(connection);
-    let migrated = migrate::migrate(&client, known).await;
+    let migrated = async {
+        connector.introduce(&client).await?;
+        migrate::migrate(&client, known).await?;
+        migrate::check_owner(&client).await
+    }
+    .await;
     drop(client);
     driver.abort();
     migrated?;
@@ -202,12 +216,32 @@ impl Shared {
                 Err(Failure::Cut(error)) => {
                     tracing::debug!(%error, "trying another connection to the database");
                     metrics::counter!("quorate_store_reconnections_total").increment(1);
-                    // What broke this one has most likely broken the idle ones.
-                    self.pool.retain(|_, _| false);
+                    self.doubt_idle(&error);
                     pause(Duration::from_millis(20) * (1 << cuts)).await;
                     cuts += 1;
                 }
             }
+        }
+    }
+
+    /// Closes the idle connections when what broke one has most likely broken them, too: the server is gone, or has become
+    /// a standby. That one is said by each of its connections, so it counts once in a while. A server that is full, or
+    /// a plan that a new schema has overtaken, says nothing about the others.
+    fn doubt_idle(&self, error: &StoreError) {
+        let broken = match error {
+            StoreError::Unreachable { .. } => true,
+            StoreError::ReadOnly => {
+                let mut last = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);
+                let again = last.is_some_and(|last| last.elapsed() < READ_ONLY_AGAIN);
+                if !again {
+                    *last = Some(Instant::now());
+                }
+                !again
+            }
+            _ => false,
+        };
+        if broken {
+            self.pool.retain(|_, _| false);
         }
     }
 
@@ -276,6 +310,11 @@ impl Drop for Held {
             drop(Object::take(connection));
         }
     }
+}
+
+/// Unix seconds as Unix milliseconds.
+fn milliseconds(seconds: f64) -> Option<i64> {
+    i64::try_from(Duration::try_from_secs_f64(seconds).ok()?.as_millis()).ok()
 }
 
 /// Waits for a random part of `most`, so that those who met once do not meet again.

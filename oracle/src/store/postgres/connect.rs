@@ -87,6 +87,14 @@ impl Connector {
             .map_err(|_late| Failure::Cut(StoreError::Slow))?
             .map_err(|cause| Failure::of(&cause, "connecting"))
     }
+
+    /// Tells a session that [`Connector::dial`] began, and somebody drives, how to be.
+    pub(super) async fn introduce(&self, client: &Client) -> Result<(), Failure> {
+        tokio::time::timeout(self.patience, client.batch_execute(&self.session))
+            .await
+            .map_err(|_late| Failure::Cut(StoreError::Slow))?
+            .map_err(|cause| Failure::of(&cause, "connecting"))
+    }
 }
 
 /// For the pool: a connection that drives itself and has been told how to be.
@@ -114,10 +122,16 @@ fn session(options: &StoreOptions) -> String {
         "SET statement_timeout = {statement};
          SET lock_timeout = {statement};
          SET idle_in_transaction_session_timeout = {idle};
+         -- A node that vanished without a word leaves no lock behind for long.
+         SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;
          -- Whoever reads a whole small table meets everybody who writes to it, and loses.
          SET enable_seqscan = off;
-         -- Acknowledged means durable, whatever the server's default.
-         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+         -- One schema, whatever the user's and the database's settings say; temporary tables stand in for none.
+         SELECT pg_catalog.set_config('search_path', pg_catalog.concat(
+             pg_catalog.quote_ident(CAST(pg_catalog.current_schema() AS TEXT)), ', pg_temp'), false);
+         -- Acknowledged means durable, here and on the standbys that the server waits for, whatever its default.
+         SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
+             WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
     )
 }
 

@@ -38,6 +38,8 @@ impl Failure {
             code if *code == SqlState::TOO_MANY_CONNECTIONS => Self::Cut(StoreError::Busy),
             // A fail-over may have made this server a standby: another connection may find its successor.
             code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::Cut(StoreError::ReadOnly),
+            // This node kept the server waiting; nothing else is wrong with either.
+            code if *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Self::Cut(StoreError::Slow),
             code if goes_away(code) => Self::Cut(unreachable(cause)),
             // Someone else's statements, say a pooler's, or a plan that a new schema has overtaken.
             code if *code == SqlState::INVALID_SQL_STATEMENT_NAME || *code == SqlState::FEATURE_NOT_SUPPORTED => {
@@ -80,7 +82,7 @@ impl From<PoolError> for Failure {
 /// Whether the server says that it, or this connection, goes away or is not ready yet (class 57P) or that there is none
 /// (class 08).
 fn goes_away(code: &SqlState) -> bool {
-    code.code().starts_with("57P") || code.code().starts_with("08") || code.code().starts_with("25P03")
+    code.code().starts_with("57P") || code.code().starts_with("08")
 }
 
 pub(super) fn unreachable(cause: &tokio_postgres::Error) -> StoreError {

@@ -116,7 +116,8 @@ impl Line {
         });
         let line = Self { client, driver, everything_changed: false };
         let failed = |cause: tokio_postgres::Error| Failure::of(&cause, "listening");
-        let process = line.client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(failed)?;
+        connector.introduce(&line.client).await?;
+        let process = line.client.query_one("SELECT pg_catalog.pg_backend_pid()", &[]).await.map_err(failed)?;
         let process: i32 = process.try_get(0).map_err(failed)?;
         own.get_or_init(|| process);
         line.client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(failed)?;
@@ -143,7 +144,10 @@ impl Line {
             let sessions: Vec<&str> = batch.iter().map(|session| &**session).collect();
             let told = self
                 .client
-                .execute("SELECT pg_notify($1, session) FROM unnest($2::text[]) AS session", &[&CHANNEL, &sessions])
+                .execute(
+                    "SELECT pg_catalog.pg_notify($1, session) FROM pg_catalog.unnest($2::text[]) AS session",
+                    &[&CHANNEL, &sessions],
+                )
                 .await;
             if let Err(error) = told {
                 return StoreError::Unreachable { source: said(&error) };

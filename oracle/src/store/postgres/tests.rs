@@ -2,8 +2,13 @@
 
 use tokio::sync::broadcast;
 
-use super::Postgres;
-use crate::store::{StoreError, StoreOptions, migrations::POSTGRES, settings};
+use super::{Postgres, tx::PostgresTx};
+use crate::store::{
+    EngineError, StoreError, StoreOptions,
+    engine::Tx as _,
+    migrations::{Migration, POSTGRES},
+    settings,
+};
 
 #[path = "../../../tests/support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
@@ -58,4 +63,78 @@ async fn an_act_that_swallows_an_error_is_not_done() {
     let written = store.read((), |tx, ()| Box::pin(async move { settings::touch(tx).await }));
     assert!(matches!(written.await, Err(StoreError::ReadOnly)), "what reads cannot write");
     assert_eq!(store.read((), |tx, ()| Box::pin(settings::read(tx, "name"))).await.unwrap(), None);
+}
+
+/// Deferred statements never run alone, whatever becomes of the `BEGIN`.
+#[tokio::test]
+async fn what_is_deferred_is_not_done_outside_a_transaction() {
+    let Some(server) = postgres::shared() else { return };
+    let url = server.url(&server.database().await);
+    let (notices, _) = broadcast::channel(16);
+    let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
+    let held = store.0.pool.get().await.unwrap();
+    for travels in [false, true] {
+        let mut tx = PostgresTx::new(&held, "BEGIN IN NO WAY");
+        let values = ["name".into(), [1].as_slice().into()];
+        tx.defer("INSERT INTO settings (name, value) VALUES ($1, $2)", &values).await.unwrap();
+        if travels {
+            assert!(tx.query("SELECT 1", &[]).await.is_err());
+        }
+        assert!(tx.commit().await.is_err());
+    }
+    drop(held);
+    assert_eq!(store.read((), |tx, ()| Box::pin(settings::read(tx, "name"))).await.unwrap(), None);
+}
+
+/// Idle connections are closed when the server is gone, and not because it is full or told once more that it is a standby.
+#[tokio::test]
+async fn good_connections_are_kept() {
+    let Some(server) = postgres::shared() else { return };
+    let url = server.url(&server.database().await);
+    let (notices, _) = broadcast::channel(16);
+    let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
+    let gone = StoreError::Unreachable { source: EngineError::new(std::io::Error::other("gone")) };
+    let odd = StoreError::Engine { doing: "testing", source: EngineError::new(std::io::Error::other("plan")) };
+    for (error, left) in [
+        (&StoreError::Busy, 1),
+        (&StoreError::Slow, 1),
+        (&odd, 1),
+        (&gone, 0),
+        (&StoreError::ReadOnly, 0),
+        (&StoreError::ReadOnly, 1),
+        (&gone, 0),
+    ] {
+        store.now().await.unwrap();
+        assert_eq!(store.0.pool.status().size, 1);
+        store.0.doubt_idle(error);
+        assert_eq!(store.0.pool.status().size, left, "{error:?}");
+    }
+}
+
+/// A step that waits behind somebody's long look lets those by who wait behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_waits_stops_nobody() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    let url = server.url(&database);
+    let (notices, _) = broadcast::channel(16);
+    let options = StoreOptions::default();
+    let old = Postgres::open(&url, &options, notices.clone()).await.unwrap();
+    let reader = server.client(&database).await;
+    reader.batch_execute("BEGIN; SELECT FROM settings").await.unwrap();
+    let next = POSTGRES.last().unwrap().version + 1;
+    let opening = tokio::spawn(async move {
+        let step =
+            Migration { version: next, name: "more", needs: 1, sql: "ALTER TABLE settings ADD COLUMN more BIGINT" };
+        let copy = |known: &Migration| Migration { sql: known.sql, name: known.name, ..*known };
+        let known: Vec<_> = POSTGRES.iter().map(copy).chain([step]).collect();
+        Postgres::open_knowing(&known, &url, &options, notices).await
+    });
+    let watcher = server.client(&database).await;
+    let waits = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    assert_eq!(old.read((), |tx, ()| Box::pin(settings::read(tx, "name"))).await.unwrap(), None);
+    reader.batch_execute("ROLLBACK").await.unwrap();
+    opening.await.unwrap().unwrap();
 }

@@ -111,7 +111,7 @@ fn starts(state: &Path) -> (f64, f64) {
 struct Bench {
     oracles: Vec<Oracle>,
     time: Duration,
-    /// Part of the requests of which each is sent once: fewer where each waits longer.
+    /// Part of the starts with a proof that are sent, each once: fewer where each waits longer.
     part: f64,
     /// Rate of `GET /healthz`.
     healthz: f64,
@@ -135,11 +135,11 @@ impl Bench {
         self.row("POST /sessions, our Toc as toc_zero", 200, from_many(&body));
 
         // Each proof serves once: as many requests as are sent.
-        let ours = (0..self.many(STARTED))
+        let ours = (0..self.many(STARTED * self.part))
             .map(|number| request_from(number, "POST", "/sessions", &json(&signed(url, &deal.tocs[0], number))));
         self.once("POST /sessions, with a proof", ours.collect());
 
-        let asked = (0..self.many(SESSIONS))
+        let asked = (0..self.many(SESSIONS * self.part.sqrt()))
             .map(|i| request_from(i, "POST", "/sessions", &json(&signed(url, &deal.tocs[0], 1_000_000 + i))));
         let answers = self.load(200).each(asked.collect()).bodies;
         let sessions: Vec<SessionCredentials> =
@@ -161,7 +161,7 @@ impl Bench {
     /// As many as fit the time of a row.
     fn many(&self, a_second: f64) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of requests")]
-        let many = (self.time.as_secs_f64() * a_second * self.part) as usize;
+        let many = (self.time.as_secs_f64() * a_second) as usize;
         many.max(CLIENTS)
     }
 

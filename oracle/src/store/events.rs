@@ -23,6 +23,17 @@ pub(super) async fn append(
     tx.notify(id).await
 }
 
+/// The first event of a session that was made in this transaction. It looks for no other, so that sessions made at the same
+/// time by different nodes have nothing in common.
+pub(super) async fn first(tx: &mut dyn Tx, id: &str, number: i64, at: i64, event: &NewEvent) -> Result<(), StoreError> {
+    tx.defer(
+        "INSERT INTO events (session, seq, at, kind, sealed) VALUES ($1, 1, $2, $3, $4)",
+        &[number.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],
+    )
+    .await?;
+    tx.notify(id).await
+}
+
 /// Up to `limit` events after number `seq`, in order.
 pub(super) async fn after(tx: &mut dyn Tx, id: &str, seq: i64, limit: i64) -> Result<Vec<EventRow>, StoreError> {
     tx.query(

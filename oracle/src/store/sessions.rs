@@ -51,9 +51,9 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
         .await?;
     let number = inserted.ok_or(StoreError::Row { column: 0, expected: "a number" })?.int(0)?;
     if let Some(toc) = &new.first_toc {
-        tocs::insert(tx, number, toc).await?;
+        tocs::insert_first(tx, number, toc).await?;
     }
-    events::append(tx, &new.id, number, new.created_at, &new.event).await?;
+    events::first(tx, &new.id, number, new.created_at, &new.event).await?;
     Ok(InsertOutcome::Inserted)
 }
 

@@ -53,12 +53,23 @@ pub(super) async fn put(
     Ok(outcome)
 }
 
-/// Writes a Toc as the last of its session to arrive.
-pub(super) async fn insert(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result<(), StoreError> {
-    insert_after(tx, number, toc, 0).await
+/// Writes the Toc with which its session is made; nothing else of that session can be there.
+pub(super) async fn insert_first(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result<(), StoreError> {
+    tx.defer(
+        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed) VALUES ($1, $2, $3, $4, $5, 1, $6)",
+        &[
+            number.into(),
+            (&toc.digest).into(),
+            toc.x.into(),
+            toc.proved.into(),
+            toc.at.into(),
+            toc.sealed.as_slice().into(),
+        ],
+    )
+    .await
 }
 
-/// As [`insert`], after so many replacements of the player's earlier ones.
+/// Writes a Toc as the last of its session to arrive, after so many replacements of the player's earlier ones.
 async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64) -> Result<(), StoreError> {
     tx.defer(
         "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, replaced)

@@ -82,16 +82,16 @@ fn an_identity_of_another_plugin_runs_it_from_path() {
     let toc = format!("{folder}/pol.toc.age");
     let polly = write(&ann, "polly.txt", &identity);
     let opening = ["--json", "toc", "show", &toc, "-i", &polly];
-    let opened = Program::start(&mut with_parrot(&ann, &opening)).end().json();
-    assert_eq!(opened["holder"], "pol");
-    // The word is asked for as a PIN is: on a terminal, too.
-    let mut command = with_parrot(&ann, &["toc", "show", &toc, "-i", &polly]);
-    command.env_remove("QUORATE_PIN_COMMAND");
-    let mut terminal = super::people::Terminal::start(command);
-    terminal.reads("the word of the parrot: ");
-    terminal.types("nevermore");
-    terminal.reads("that is not the word");
-    terminal.ends(1);
+    // The word is a person's to say: the program that knows the PIN is not asked, though it would know the word as well.
+    let alone = Program::start(&mut with_parrot(&ann, &opening)).end().fails(1);
+    assert!(alone.contains("no terminal to ask for age-plugin-parrot: the word of the parrot"), "{alone}");
+    for (word, end, answer) in [(super::people::PIN, 0, "pol"), ("nevermore", 1, "that is not the word")] {
+        let mut terminal = super::people::Terminal::start(with_parrot(&ann, &["toc", "show", &toc, "-i", &polly]));
+        terminal.reads("age-plugin-parrot: the word of the parrot: ");
+        terminal.types(word);
+        let said = terminal.ends(end);
+        assert!(said.contains(answer), "{said}");
+    }
 
     // Another bird's file; no plugin; a plugin that breaks.
     let stranger = write(&ann, "stranger.txt", &parrot(b"jacko").1);

@@ -81,10 +81,9 @@ async fn step(client: &Client, known: &[Migration]) -> Result<bool, Failure> {
          SET LOCAL idle_in_transaction_session_timeout = '10s';
          SELECT pg_catalog.pg_advisory_xact_lock({LOCK})"
     );
-    let began = client.batch_execute(&begin).await.map_err(|cause| Failure::of(&cause, "starting a migration"));
-    let outcome = match began {
+    let outcome = match client.batch_execute(&begin).await {
         Ok(()) => apply_next(client, known).await,
-        Err(failure) => Err(failure),
+        Err(cause) => Err(Failure::of(&cause, "starting a migration")),
     };
     let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(|cause| Failure::of(&cause, "migrating the schema"));

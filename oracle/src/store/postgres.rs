@@ -179,6 +179,7 @@ async fn prepare(
     let driver = tokio::spawn(connection);
     let migrated = async {
         connector.introduce(&client).await?;
+        migrate::be_patient(&client).await?;
         migrate::migrate(&client, known).await?;
         migrate::check_owner(&client).await
     }

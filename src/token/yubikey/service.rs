@@ -13,6 +13,8 @@ const SOCKET: &str = "/run/pcscd/pcscd.comm";
 const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
 /// How long the service may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Calls until a service that hangs up has most likely done so at the telling moment.
+const CALLS: usize = 8;
 /// Programs that are known to keep a card to themselves, by their process names.
 const HOLDERS: [&str; 4] = ["scdaemon", "yubikey-agent", "pivy-agent", "pkcs11_daemon"];
 /// Folders of system programs that need not be in a person's `PATH`.
@@ -56,13 +58,20 @@ pub(super) fn explain(error: pcsc::Error) -> TokenError {
 /// Why the service does not answer.
 fn fault() -> ServiceFault {
     let socket = std::env::var_os(SOCKET_VARIABLE).map_or_else(|| PathBuf::from(SOCKET), PathBuf::from);
-    match bounded(ANSWER, move || UnixStream::connect(socket).map(drop)) {
-        Err(_) | Ok(Ok(())) => ServiceFault::Unwell,
+    match bounded(ANSWER, move || UnixStream::connect(socket).map(|_| refuses())) {
+        Ok(Ok(true)) => ServiceFault::NoPermission,
+        Err(_) | Ok(Ok(false)) => ServiceFault::Unwell,
         Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => ServiceFault::NoPermission,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => ServiceFault::StaleSocket,
         Ok(Err(_)) if installed() => ServiceFault::Stopped,
         Ok(Err(_)) => ServiceFault::NotInstalled,
     }
+}
+
+/// Whether a service that takes calls lets nobody like us in. Older ones just hang up, and when that comes before the first
+/// word is sent, the client library calls it no service: so it is called more than once.
+fn refuses() -> bool {
+    (0..CALLS).any(|_| matches!(connect(), Err(pcsc::Error::SecurityViolation | pcsc::Error::NoAccess)))
 }
 
 fn installed() -> bool {

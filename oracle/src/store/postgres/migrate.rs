@@ -27,6 +27,14 @@ const TRIES: Duration = Duration::from_secs(30);
 /// What one step may take once it has what it waits for; and when the server is given up that does not even say so.
 const STEP: (Duration, Duration) = (Duration::from_secs(15 * 60), Duration::from_secs(16 * 60));
 
+/// Lets the statements beside the steps take as long as all tries: a server that has just started reads its own tables from
+/// the disk, and no client waits yet.
+pub(super) async fn be_patient(client: &Client) -> Result<(), Failure> {
+    let most = TRIES.as_millis();
+    let told = client.batch_execute(&format!("SET statement_timeout = {most}")).await;
+    told.map_err(|cause| Failure::of(&cause, "starting a migration"))
+}
+
 /// Applies what of `known` is missing.
 pub(super) async fn migrate(client: &Client, known: &[Migration]) -> Result<(), Failure> {
     let mut begun = Instant::now();

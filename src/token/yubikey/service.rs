@@ -1,6 +1,6 @@
 //! The service between programs and cards (pcscd): whether it is there, and who keeps a card from us. It must not know cards.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,8 @@ const SOCKET: &str = "/run/pcscd/pcscd.comm";
 const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
 /// How long the service may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Calls until a service that hangs up has most likely done so at the telling moment.
-const CALLS: usize = 8;
+/// A service that waits so long for the first word means to listen.
+const SILENCE: Duration = Duration::from_millis(500);
 /// Programs that are known to keep a card to themselves, by their process names.
 const HOLDERS: [&str; 4] = ["scdaemon", "yubikey-agent", "pivy-agent", "pkcs11_daemon"];
 /// Folders of system programs that need not be in a person's `PATH`.
@@ -58,7 +58,7 @@ pub(super) fn explain(error: pcsc::Error) -> TokenError {
 /// Why the service does not answer.
 fn fault() -> ServiceFault {
     let socket = std::env::var_os(SOCKET_VARIABLE).map_or_else(|| PathBuf::from(SOCKET), PathBuf::from);
-    match bounded(ANSWER, move || UnixStream::connect(socket).map(|_| refuses())) {
+    match bounded(ANSWER, move || UnixStream::connect(socket).map(hangs_up)) {
         Ok(Ok(true)) => ServiceFault::NoPermission,
         Err(_) | Ok(Ok(false)) => ServiceFault::Unwell,
         Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => ServiceFault::NoPermission,
@@ -68,10 +68,10 @@ fn fault() -> ServiceFault {
     }
 }
 
-/// Whether a service that takes calls lets nobody like us in. Older ones just hang up, and when that comes before the first
-/// word is sent, the client library calls it no service: so it is called more than once.
-fn refuses() -> bool {
-    (0..CALLS).any(|_| matches!(connect(), Err(pcsc::Error::SecurityViolation | pcsc::Error::NoAccess)))
+/// Whether the service hangs up before a word was said, as older ones do to whom polkit does not let in. When that comes before
+/// its own first word, the client library calls it no service.
+fn hangs_up(mut call: UnixStream) -> bool {
+    call.set_read_timeout(Some(SILENCE)).is_ok() && matches!(call.read(&mut [0]), Ok(0))
 }
 
 fn installed() -> bool {

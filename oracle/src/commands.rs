@@ -1,6 +1,7 @@
 //! The command line of the oracle: what an operator types, and how errors reach them. It must not know how anything is
 //! done.
 
+mod api_keys;
 mod certify;
 mod config;
 mod health;
@@ -24,6 +25,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List, revoke or restrict the API keys of applications
+    ApiKeys(api_keys::ApiKeysCommand),
     /// Certify the invite key, or a successor of the root key
     Certify(certify::Certify),
     /// Check or show the settings
@@ -109,6 +112,7 @@ pub fn run() -> ExitCode {
     // Whatever is made here is for its owner alone, the database's own files included.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let outcome = match Cli::parse().command {
+        Command::ApiKeys(command) => command.run(),
         Command::Certify(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Health(command) => command.run(),

@@ -1,6 +1,8 @@
 //! Routes, as HTTP: what they take and what they answer. Handlers must not know SQL, nor any rule of a service.
 
+pub mod api_keys;
 pub mod docs;
 pub mod pages;
 pub mod sessions;
 pub mod system;
+pub mod totps;

@@ -2,21 +2,27 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{docs, pages, sessions, system};
+use crate::handlers::{api_keys, docs, pages, sessions, system, totps};
 use crate::observe;
 use crate::state::AppState;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use utoipa::OpenApi;
 
 /// The routes that [`Router`] serves, as an `OpenAPI` document. A handler with `#[utoipa::path]` is named here too.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "quorate oracle", description = "Codes and redeals by quorum."),
+    info(
+        title = "quorate oracle",
+        description = "Codes and redeals by quorum, and second factors for the users of applications."
+    ),
     paths(
+        api_keys::create,
+        api_keys::activate,
+        api_keys::rotate,
         sessions::create,
         sessions::show,
         sessions::cancel,
@@ -28,13 +34,18 @@ use utoipa::OpenApi;
         sessions::receive,
         sessions::events,
         sessions::invite_picture,
+        totps::create,
+        totps::validate,
+        totps::remove,
         system::health,
         system::ready,
         system::description,
     ),
     components(schemas(quorate_protocol::api::ErrorBody)),
     tags(
+        (name = "api keys", description = "How an application becomes known"),
         (name = "sessions", description = "Codes and redeals by quorum"),
+        (name = "totp", description = "One-time codes of applications' users"),
         (name = "system", description = "The oracle itself"),
     )
 )]
@@ -52,6 +63,9 @@ pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .route("/", get(pages::home))
         .route("/.well-known/quorate", get(system::description))
+        .route("/api-key", post(api_keys::create))
+        .route("/api-key/activate", post(api_keys::activate))
+        .route("/api-key/rotate", post(api_keys::rotate))
         .route("/assets/{name}", get(pages::asset))
         .route("/docs", get(docs::page))
         .route("/healthz", get(system::health))
@@ -66,7 +80,10 @@ pub fn router(state: AppState) -> Router {
         .route("/sessions/{id}/receipts", post(sessions::receive))
         .route("/sessions/{id}/redeal", get(sessions::fetch).post(sessions::redeal))
         .route("/sessions/{id}/tocs", post(sessions::approve))
-        .route("/sessions/{id}/totp", post(sessions::code));
+        .route("/sessions/{id}/totp", post(sessions::code))
+        .route("/totp", post(totps::create))
+        .route("/totp/{uuid}", delete(totps::remove))
+        .route("/totp/{uuid}/validate", post(totps::validate));
     finish(routes, state)
 }
 

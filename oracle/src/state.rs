@@ -5,8 +5,10 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
+use crate::service::api_keys::{self, ApiKeys};
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
+use crate::service::totps::{self, Totps};
 use crate::store::{Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
@@ -105,8 +107,12 @@ pub struct Shared {
     pub crypto: Arc<CryptoPool>,
     /// The store.
     pub store: Store,
+    /// API keys of applications.
+    pub api_keys: ApiKeys,
     /// Quorum sessions.
     pub sessions: Sessions,
+    /// TOTP secrets of applications' users.
+    pub totps: Totps,
     clock: Source<dyn Clock>,
     entropy: Source<dyn Entropy>,
     ahead: AtomicI64,
@@ -173,6 +179,13 @@ impl AppState {
         };
         let crypto = Arc::new(CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?);
         let url = config.url.clone().unwrap_or(url);
+        let api_keys = ApiKeys::new(api_keys::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+            keys: Arc::clone(&keys),
+        });
         let sessions = Sessions::new(sessions::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -182,11 +195,30 @@ impl AppState {
             keys: Arc::clone(&keys),
             limits: sessions::Limits::from(&config),
         });
+        let totps = Totps::new(totps::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+        });
         let (clock, entropy) = (Source(clock), Source(entropy));
         let shutdown = watch::Sender::new(false);
         let ahead = AtomicI64::new(0);
-        let shared = Shared { config, url, keys, crypto, store, sessions, clock, entropy, ahead, sources, shutdown };
-        Ok(Self(Arc::new(shared)))
+        Ok(Self(Arc::new(Shared {
+            config,
+            url,
+            keys,
+            crypto,
+            store,
+            api_keys,
+            sessions,
+            totps,
+            clock,
+            entropy,
+            ahead,
+            sources,
+            shutdown,
+        })))
     }
 
     /// The clock.
@@ -275,9 +307,21 @@ async fn check_root_key(store: &Store, keys: &Keys) -> Result<(), StateError> {
     if known == own || keys.succeeds(&known) { Ok(()) } else { Err(StateError::RootKey) }
 }
 
+impl FromRef<AppState> for ApiKeys {
+    fn from_ref(state: &AppState) -> Self {
+        state.api_keys.clone()
+    }
+}
+
 impl FromRef<AppState> for Sessions {
     fn from_ref(state: &AppState) -> Self {
         state.sessions.clone()
+    }
+}
+
+impl FromRef<AppState> for Totps {
+    fn from_ref(state: &AppState) -> Self {
+        state.totps.clone()
     }
 }
 

@@ -7,6 +7,7 @@
 //! When a method that writes returns, what it did is durable. A caller that goes away after the first poll changes
 //! nothing: the write is done.
 
+mod api_keys;
 mod codes;
 mod engine;
 mod error;
@@ -21,6 +22,7 @@ mod settings;
 mod sqlite;
 mod sweep;
 mod tocs;
+mod totps;
 
 use std::{
     fmt,
@@ -33,6 +35,7 @@ use tokio::sync::broadcast;
 
 use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 pub use self::{
+    api_keys::{ApiKeyRow, DataKeyRow, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped},
     error::{EngineError, StoreError},
     place::{DatabaseUrl, Password},
     rows::{
@@ -40,6 +43,7 @@ pub use self::{
         NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
         TocOutcome, TocRow,
     },
+    totps::{AcceptOutcome, FailOutcome, NewTotp, TotpId, TotpRow},
 };
 
 /// Changes that a watcher may be behind before it must look for itself.

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Whether a peer program that is missing is a failure rather than a reason to leave a check out.
-fn must_have_peers() -> bool {
+pub fn must_have_peers() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
         || std::env::var("QUORATE_TEST_ALL").is_ok_and(|value| value == "1")
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
+mod api_keys;
 mod codes;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
@@ -14,6 +15,7 @@ mod rows;
 mod sessions;
 mod sweep;
 mod tocs;
+mod totps;
 
 use std::future::Future;
 
@@ -86,6 +88,17 @@ macro_rules! on_every_engine {
 }
 
 on_every_engine! {
+    api_keys::a_key_comes_back_as_it_was_put,
+    api_keys::a_key_is_activated_once_whoever_races,
+    api_keys::a_revoked_key_is_not_activated_and_an_active_one_not_forgotten,
+    api_keys::keys_are_listed_in_pages_with_what_they_own,
+    api_keys::a_rotation_moves_what_is_sealed_and_leaves_a_fresh_key,
+    api_keys::one_rotation_takes_the_records_whoever_races,
+    totps::a_secret_comes_back_as_it_was_put,
+    totps::only_later_steps_count,
+    totps::a_step_counts_once_whoever_races,
+    totps::wrong_codes_lock_by_the_schedule,
+    totps::guesses_are_bounded_whoever_races,
     sessions::a_session_comes_back_as_it_was_put,
     sessions::an_unknown_session_is_none,
     sessions::a_proof_of_creation_serves_once,

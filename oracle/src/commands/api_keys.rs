@@ -1,0 +1,185 @@
+//! `quorate-oracle api-keys`: what operators do with API keys on the oracle's own machine. It must not know how they are
+//! kept.
+
+use super::{Outcome, SettingFlags, print, tell};
+use crate::service::api_keys::{ApiKeyError, Listed};
+use crate::state::AppState;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use url::Url;
+
+#[derive(Debug, Args)]
+pub(super) struct ApiKeysCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print every API key: value, state, email, what it owns, allowed origins
+    List {
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take an API key out of use, for good; its data stay
+    Revoke {
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// The API key's value
+        value: String,
+    },
+    /// Say at which origins the users of an API key may register and log in with security keys
+    ///
+    /// Without a list, an origin must be https and equal to or under the relying party's id. The list given here replaces the
+    /// one before; none at all restores the rule.
+    Allow {
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// The API key's value
+        value: String,
+        #[arg(help = "Origins such as https://login.example.com")]
+        origins: Vec<String>,
+    },
+}
+
+impl ApiKeysCommand {
+    pub(super) fn run(&self) -> Outcome {
+        crate::memory::harden();
+        let (Action::List { settings, .. } | Action::Revoke { settings, .. } | Action::Allow { settings, .. }) =
+            &self.action;
+        let config = settings.load()?;
+        let url = format!("http://{}", config.listen);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let state = AppState::open(config, url).await?;
+            let outcome = self.act(&state).await;
+            state.store.shutdown().await;
+            outcome
+        })
+    }
+
+    async fn act(&self, state: &AppState) -> Outcome {
+        match &self.action {
+            Action::List { json, .. } => {
+                let listed = state.api_keys.list().await?;
+                print(&if *json { as_json(&listed) } else { as_table(&listed) })
+            }
+            Action::Revoke { value, .. } => {
+                state.api_keys.revoke(value).await.map_err(|error| named(value, error))?;
+                tell(&format!("{value} is revoked: requests with it are refused from now on"));
+                Ok(())
+            }
+            Action::Allow { value, origins, .. } => {
+                let origins = origins.iter().map(|text| origin(text)).collect::<Result<Vec<_>, _>>()?;
+                let count = origins.len();
+                state.api_keys.allow(value, origins).await.map_err(|error| named(value, error))?;
+                tell(&match count {
+                    0 => format!("{value} has no list: origins must be https and equal to or under the relying party"),
+                    count => format!("{value} may be used at {count} origins and no others"),
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The origin that `text` names, as browsers write it.
+fn origin(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text:?} is no origin: write https://HOST or https://HOST:PORT");
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    let plain = url.username().is_empty() && url.password().is_none();
+    let web = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    if bare && plain && web { Ok(url.origin().ascii_serialization()) } else { Err(wrong()) }
+}
+
+fn named(value: &str, error: ApiKeyError) -> Box<dyn std::error::Error> {
+    match error {
+        ApiKeyError::Unknown => {
+            format!("there is no API key {value}: `quorate-oracle api-keys list` shows them").into()
+        }
+        error => error.into(),
+    }
+}
+
+fn state_of(key: &Listed) -> &'static str {
+    match (key.revoked_at, key.activated_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(_)) => "active",
+        (None, None) => "new",
+    }
+}
+
+fn time(milliseconds: Option<i64>) -> Value {
+    let timestamp = milliseconds.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    timestamp.map_or(Value::Null, |at| Value::String(at.to_string()))
+}
+
+fn as_json(listed: &[Listed]) -> String {
+    let key = |key: &Listed| {
+        json!({
+            "value": key.value, "email": key.email, "state": state_of(key), "origins": key.origins,
+            "created_at": time(Some(key.created_at)), "activated_at": time(key.activated_at),
+            "revoked_at": time(key.revoked_at), "totp": key.records.totp, "webauthn": key.records.webauthn,
+        })
+    };
+    format!("{}\n", Value::from(listed.iter().map(key).collect::<Vec<_>>()))
+}
+
+fn as_table(listed: &[Listed]) -> String {
+    let mut text = String::new();
+    for key in listed {
+        let email = quorate_protocol::display::escape_controls(&key.email);
+        let owns = format!("{} TOTP, {} WebAuthn", key.records.totp, key.records.webauthn);
+        let line = format!("{}  {:<7}  {email}  {owns}  {}", key.value, state_of(key), key.origins.join(" "));
+        writeln!(text, "{}", line.trim_end()).expect("writing to a string succeeds");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RecordCounts;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_do() {
+        for (text, written) in [
+            ("https://Login.Example.com", "https://login.example.com"),
+            ("https://example.com:443/", "https://example.com"),
+            ("https://example.com:8443", "https://example.com:8443"),
+            ("http://localhost:3000", "http://localhost:3000"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(written));
+        }
+        for text in
+            ["example.com", "http://example.com", "https://example.com/login", "https://a@example.com", "ftp://x"]
+        {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listed_key_says_all_that_an_operator_needs() {
+        let key = Listed {
+            value: "0123".to_owned(),
+            email: "a@b\u{202e}".to_owned(),
+            origins: vec!["https://example.com".to_owned()],
+            created_at: 1_800_000_000_000,
+            activated_at: None,
+            revoked_at: None,
+            records: RecordCounts { totp: 2, webauthn: 1 },
+        };
+        let table = as_table(std::slice::from_ref(&key));
+        assert_eq!(table, "0123  new      a@b\\u{202e}  2 TOTP, 1 WebAuthn  https://example.com\n");
+        let active = Listed { activated_at: Some(1_800_000_001_000), ..key };
+        let json: Value = serde_json::from_str(&as_json(std::slice::from_ref(&active))).unwrap();
+        assert_eq!((&json[0]["state"], &json[0]["activated_at"]), (&"active".into(), &"2027-01-15T08:00:01Z".into()));
+        assert_eq!(state_of(&Listed { revoked_at: Some(0), ..active }), "revoked");
+    }
+}

@@ -1,0 +1,268 @@
+//! API keys: how an application becomes known, proves who it is, and changes its key (see `docs/mfa.md`).
+//!
+//! Whoever authenticates becomes a [`Tenant`], and only a tenant can seal and open what belongs to it.
+
+mod error;
+mod failures;
+mod record;
+mod rotate;
+mod secret;
+mod tenant;
+
+pub use self::error::ApiKeyError;
+pub use self::rotate::Rotation;
+pub use self::secret::ApiSecret;
+pub use self::tenant::{NotOwned, Sealed, Tenant};
+
+use self::failures::Failures;
+use self::record::Record;
+use self::secret::SecretHasher;
+use crate::clock::Clock;
+use crate::keys::Keys;
+use crate::memory::pool::CryptoPool;
+use crate::service::at_rest::AtRest;
+use crate::state::StateRng;
+use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, RecordCounts, Store};
+use data_encoding::HEXLOWER;
+use rand::Rng as _;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Random bytes of an API key's value.
+const VALUE_BYTES: usize = 20;
+/// Bytes of an email at most (RFC 5321 §4.5.3.1: 64 + 1 + 255).
+const MAX_EMAIL: usize = 320;
+/// Bytes of a value that are looked at; a longer one is unknown.
+const MAX_VALUE: usize = 256;
+/// Origins that an API key may list.
+const MAX_ORIGINS: usize = 64;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct ApiKeys {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    rng: StateRng,
+    crypto: Arc<CryptoPool>,
+    keys: Arc<Keys>,
+    at_rest: Arc<AtRest>,
+    hasher: SecretHasher,
+    failures: Failures,
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKeys(…)")
+    }
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub rng: StateRng,
+    /// The threads that handle secrets.
+    pub crypto: Arc<CryptoPool>,
+    /// The oracle's keys.
+    pub keys: Arc<Keys>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// An API key as its operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What clients send as `X-MFA-ApiKey`.
+    pub value: String,
+    /// Whose it is.
+    pub email: String,
+    /// Where its users' browsers may be; empty for the rule that needs no list.
+    pub origins: Vec<String>,
+    /// When it was asked for, Unix milliseconds.
+    pub created_at: i64,
+    /// When its secret was given out, Unix milliseconds.
+    pub activated_at: Option<i64>,
+    /// When it was taken out of use, Unix milliseconds.
+    pub revoked_at: Option<i64>,
+    /// How much it owns.
+    pub records: RecordCounts,
+}
+
+impl ApiKeys {
+    /// Puts the service together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, clock, rng, crypto, keys } = parts;
+        let at_rest = Arc::new(AtRest::new(keys.root_secret().subkey("at rest")));
+        let hasher = SecretHasher::new(keys.root_secret());
+        let inner = Inner { store, clock, rng, crypto, keys, at_rest, hasher, failures: Failures::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Refuses whoever does not present the gateway key.
+    pub fn check_gateway(&self, presented: Option<&[u8]>, source: IpAddr) -> Result<(), ApiKeyError> {
+        self.admit(source)?;
+        if presented.is_some_and(|key| self.inner.keys.gateway().matches(key)) {
+            return Ok(());
+        }
+        self.failed(source);
+        Err(ApiKeyError::Gateway)
+    }
+
+    /// Makes an API key for `email` and gives its value, which its owner must get to know.
+    pub async fn create(&self, email: &str) -> Result<String, ApiKeyError> {
+        if email.len() > MAX_EMAIL || email.chars().any(char::is_control) {
+            return Err(ApiKeyError::Email);
+        }
+        let mut random = [0; VALUE_BYTES];
+        self.rng().fill_bytes(&mut random);
+        let value = HEXLOWER.encode(&random);
+        let record = Record { value: value.clone(), email: email.to_owned(), origins: Vec::new() };
+        let id = self.inner.hasher.id(&value);
+        let sealed = record.seal(&id, &self.inner.at_rest, &mut self.rng());
+        let new = NewApiKey { id, created_at: self.now(), sealed };
+        if self.inner.store.insert_api_key(new).await? {
+            Ok(value)
+        } else {
+            // Random values of 160 bits do not meet.
+            Err(ApiKeyError::Damaged)
+        }
+    }
+
+    /// Gives the secret of an API key, once.
+    pub async fn activate(&self, value: &str, email: &str) -> Result<ApiSecret, ApiKeyError> {
+        let (row, record) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
+        if record.email != email || row.revoked_at.is_some() {
+            return Err(ApiKeyError::Unknown);
+        }
+        let secret = ApiSecret::generate(&mut self.rng());
+        let hash = self.inner.hasher.hash(&row.id, &secret);
+        let data_key = {
+            let (id, wrapping, at_rest, mut rng) =
+                (row.id, secret.wrapping_key(&row.id), Arc::clone(&self.inner.at_rest), self.rng());
+            self.inner.crypto.run(move || tenant::new_data_key(&id, &wrapping, &at_rest, &mut rng)).await?
+        };
+        if self.inner.store.activate_api_key(&row.id, &hash, data_key, self.now()).await? {
+            Ok(secret)
+        } else {
+            Err(ApiKeyError::AlreadyActive)
+        }
+    }
+
+    /// Who a request comes from. Missing, wrong, not activated and revoked credentials get the same answer.
+    pub async fn authenticate(
+        &self,
+        value: Option<&str>,
+        secret: Option<ApiSecret>,
+        source: IpAddr,
+    ) -> Result<Tenant, ApiKeyError> {
+        self.admit(source)?;
+        let (Some(value), Some(secret)) = (value, secret) else { return Err(ApiKeyError::Unauthorized) };
+        let Some(tenant) = self.check(value, &secret).await? else {
+            self.failed(source);
+            return Err(ApiKeyError::Unauthorized);
+        };
+        self.inner.failures.forget(source);
+        Ok(tenant)
+    }
+
+    /// Every API key, oldest first.
+    pub async fn list(&self) -> Result<Vec<Listed>, ApiKeyError> {
+        const PAGE: i64 = 500;
+        let (mut listed, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.inner.store.api_keys_after(after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(listed) };
+            after = last.number;
+            for (row, records) in page {
+                let Record { value, email, origins } = Record::open(&row, &self.inner.at_rest)?;
+                let ApiKeyRow { created_at, activated_at, revoked_at, .. } = row;
+                listed.push(Listed { value, email, origins, created_at, activated_at, revoked_at, records });
+            }
+        }
+    }
+
+    /// Takes an API key out of use. Its data stay, and another key can take them over only if it was rotated before.
+    pub async fn revoke(&self, value: &str) -> Result<(), ApiKeyError> {
+        let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
+        // A key that is revoked already is as it should be.
+        self.inner.store.revoke_api_key(&row.id, self.now()).await?;
+        Ok(())
+    }
+
+    /// Sets where the browsers of an API key's users may be; an empty list restores the rule that needs none.
+    pub async fn allow(&self, value: &str, origins: Vec<String>) -> Result<(), ApiKeyError> {
+        if origins.len() > MAX_ORIGINS {
+            return Err(ApiKeyError::Origins);
+        }
+        let (row, mut record) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
+        record.origins = origins;
+        let sealed = record.seal(&row.id, &self.inner.at_rest, &mut self.rng());
+        let replaced = self.inner.store.reseal_api_key(&row.id, row.sealed, sealed).await?;
+        if replaced { Ok(()) } else { Err(ApiKeyError::Changed) }
+    }
+
+    /// Removes an API key whose value could not be delivered.
+    pub async fn forget(&self, value: &str) -> Result<(), ApiKeyError> {
+        self.inner.store.forget_api_key(&self.inner.hasher.id(value)).await?;
+        Ok(())
+    }
+
+    async fn known(&self, value: &str) -> Result<Option<(ApiKeyRow, Record)>, ApiKeyError> {
+        match self.row(value).await? {
+            Some((row, _)) => {
+                let record = Record::open(&row, &self.inner.at_rest)?;
+                Ok(Some((row, record)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn row(&self, value: &str) -> Result<Option<(ApiKeyRow, Vec<DataKeyRow>)>, ApiKeyError> {
+        if value.len() > MAX_VALUE {
+            return Ok(None);
+        }
+        Ok(self.inner.store.api_key(&self.inner.hasher.id(value)).await?)
+    }
+
+    /// The tenant, if the API key is in use and the secret is its own.
+    async fn check(&self, value: &str, secret: &ApiSecret) -> Result<Option<Tenant>, ApiKeyError> {
+        let Some((row, data_keys)) = self.row(value).await? else { return Ok(None) };
+        let right = row.secret_hash.is_some_and(|hash| self.inner.hasher.matches(&row.id, secret, &hash));
+        if !right || row.activated_at.is_none() || row.revoked_at.is_some() {
+            return Ok(None);
+        }
+        let record = Record::open(&row, &self.inner.at_rest)?;
+        Ok(Some(Tenant::new(&row, record.origins, secret.wrapping_key(&row.id), data_keys)))
+    }
+
+    fn admit(&self, source: IpAddr) -> Result<(), ApiKeyError> {
+        match self.inner.failures.wait(source, self.now()) {
+            0 => Ok(()),
+            milliseconds => Err(ApiKeyError::TooMany { milliseconds }),
+        }
+    }
+
+    fn failed(&self, source: IpAddr) {
+        self.inner.failures.record(source, self.now());
+    }
+
+    fn now(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    fn rng(&self) -> StateRng {
+        self.inner.rng.clone()
+    }
+}

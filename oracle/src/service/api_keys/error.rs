@@ -1,0 +1,52 @@
+//! Why nothing is done with an API key. Knows no HTTP status; never carries what was sent.
+
+use crate::memory::pool::PoolError;
+use crate::store::StoreError;
+
+/// A refused request. The words that clients of the seeds may compare are theirs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiKeyError {
+    /// The key's secret was given out before.
+    #[error("Unauthorized")]
+    AlreadyActive,
+    /// Somebody else changed the key at the same time.
+    #[error("the API key was changed by somebody else just now: try again")]
+    Changed,
+    /// What is stored does not open: another root secret, or a database that was altered.
+    #[error("a stored API key cannot be read")]
+    Damaged,
+    /// Not an email.
+    #[error("email is not an email address")]
+    Email,
+    /// The gateway key is missing or wrong.
+    #[error("Forbidden")]
+    Gateway,
+    /// A field that must be there and hold text.
+    #[error("{0} is required")]
+    Missing(&'static str),
+    /// Of two keys to rotate, this one is unknown, not activated or revoked, or its secret is wrong.
+    #[error("{0} key is not valid")]
+    NotRotatable(&'static str),
+    /// Too many origins.
+    #[error("an API key can list 64 origins")]
+    Origins,
+    /// The threads that handle secrets are overloaded or gone.
+    #[error("the oracle is busy")]
+    Pool(#[from] PoolError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too many wrong credentials came from there.
+    #[error("too many wrong credentials came from this address")]
+    TooMany {
+        /// How long to wait.
+        milliseconds: i64,
+    },
+    /// Missing, wrong, not activated or revoked credentials.
+    #[error("Unauthorized")]
+    Unauthorized,
+    /// No API key of that value and email.
+    #[error("No matching API Key record was found")]
+    Unknown,
+}

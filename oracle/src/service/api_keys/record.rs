@@ -1,0 +1,33 @@
+//! What the store keeps of an API key, sealed under the root secret: value, email, allowed origins. Knows no rule.
+
+use super::error::ApiKeyError;
+use crate::service::at_rest::{AtRest, Place};
+use crate::store::{ApiKeyRow, Digest};
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// An API key's record, open.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub value: String,
+    pub email: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
+}
+
+impl Record {
+    pub fn seal(&self, id: &Digest, at_rest: &AtRest, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let json = Zeroizing::new(serde_json::to_vec(self).expect("plain data always serialises"));
+        at_rest.seal(place(&[id]), &json, rng)
+    }
+
+    pub fn open(row: &ApiKeyRow, at_rest: &AtRest) -> Result<Self, ApiKeyError> {
+        let json = at_rest.open(place(&[&row.id]), &row.sealed).map_err(|_| ApiKeyError::Damaged)?;
+        serde_json::from_slice(&json).map_err(|_| ApiKeyError::Damaged)
+    }
+}
+
+fn place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "api_keys", row, column: "sealed" }
+}

@@ -1,0 +1,50 @@
+//! Rotation: a new API key takes over everything that an old one owns, in one transaction that does not look at a record.
+
+use super::{ApiKeyError, ApiKeys, ApiSecret, Tenant};
+use crate::store::RecordCounts;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Who hands over to whom.
+#[derive(Debug)]
+pub struct Rotation<'a> {
+    /// Value of the key that hands over.
+    pub old_value: &'a str,
+    /// Its secret; `None` when what was sent cannot be one.
+    pub old_secret: Option<ApiSecret>,
+    /// Value of the key that takes over.
+    pub new_value: &'a str,
+    /// Its secret.
+    pub new_secret: Option<ApiSecret>,
+}
+
+impl ApiKeys {
+    /// Has the new API key take over what the old one owns; gives how much that was. Both must be activated. The old key
+    /// stays in use, and owns nothing.
+    pub async fn rotate(&self, rotation: Rotation<'_>, source: IpAddr) -> Result<RecordCounts, ApiKeyError> {
+        let Rotation { old_value, old_secret, new_value, new_secret } = rotation;
+        let old = self.one_of_two(old_value, old_secret, source, "old").await?;
+        let new = self.one_of_two(new_value, new_secret, source, "new").await?;
+        let (old_number, new_number) = (old.number(), new.number());
+        if old_number == new_number {
+            return Ok(self.inner.store.count_records(new_number).await?);
+        }
+        let (at_rest, mut rng) = (Arc::clone(&self.inner.at_rest), self.rng());
+        let handed_over = self.inner.crypto.run(move || old.hand_over(&new, &at_rest, &mut rng)).await?;
+        let (data_keys, fresh) = handed_over.map_err(|_| ApiKeyError::Damaged)?;
+        Ok(self.inner.store.rotate_api_key(old_number, new_number, data_keys, fresh, self.now()).await?)
+    }
+
+    async fn one_of_two(
+        &self,
+        value: &str,
+        secret: Option<ApiSecret>,
+        source: IpAddr,
+        which: &'static str,
+    ) -> Result<Tenant, ApiKeyError> {
+        self.authenticate(Some(value), secret, source).await.map_err(|error| match error {
+            ApiKeyError::Unauthorized => ApiKeyError::NotRotatable(which),
+            error => error,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! TOTP secrets of applications' users. One conditional write decides whether the code of a time step counts; another
+//! counts a wrong code and locks.
+//!
+//! Knows no code and no plain secret: a time step is a number, a secret is sealed.
+
+use super::{
+    Store,
+    api_keys::{self, RecordKind},
+    engine::{Tx, Value},
+    error::StoreError,
+};
+
+/// The last time step of a secret of which no code has counted yet.
+const BEFORE_ANY: i64 = -1;
+
+/// Names a TOTP secret: the bytes of its UUID.
+pub type TotpId = [u8; 16];
+
+/// A TOTP secret to be kept.
+#[derive(Clone, Debug)]
+pub struct NewTotp {
+    /// Its UUID.
+    pub id: TotpId,
+    /// The data key that it is sealed under.
+    pub data_key: i64,
+    /// When it was made.
+    pub created_at: i64,
+    /// The secret.
+    pub sealed: Vec<u8>,
+}
+
+/// A TOTP secret as stored.
+#[derive(Clone, Debug)]
+pub struct TotpRow {
+    /// The data key that it is sealed under.
+    pub data_key: i64,
+    /// Until when no code is looked at.
+    pub locked_until: i64,
+    /// The secret.
+    pub sealed: Vec<u8>,
+}
+
+/// What became of a right code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptOutcome {
+    /// It counts, and never again.
+    Accepted,
+    /// Its time step, or a later one, has counted before.
+    Used,
+    /// No code is looked at until then.
+    Locked(i64),
+    /// There is no such secret.
+    Unknown,
+}
+
+/// What became of a wrong code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOutcome {
+    /// It was counted; the number of wrong codes since the last right one.
+    Counted(i64),
+    /// No code was looked at until then.
+    Locked(i64),
+    /// There is no such secret.
+    Unknown,
+}
+
+impl Store {
+    /// Keeps a TOTP secret. False when there is one of that id.
+    pub async fn insert_totp(&self, new: NewTotp) -> Result<bool, StoreError> {
+        self.write(&api_keys::lane(new.data_key, &new.id), new, |tx, new| Box::pin(insert(tx, new))).await
+    }
+
+    /// The TOTP secret of that id.
+    pub async fn totp(&self, id: &TotpId) -> Result<Option<TotpRow>, StoreError> {
+        self.read(*id, |tx, id| Box::pin(read(tx, id))).await
+    }
+
+    /// Lets the code of a time step count: once, only after every earlier one, and not while it is locked.
+    pub async fn accept_totp(&self, id: &TotpId, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {
+        self.write(id, (*id, step, now), |tx, (id, step, now)| Box::pin(accept(tx, id, *step, *now))).await
+    }
+
+    /// Counts a wrong code. Wrong code number n locks for `delays[n - 1]` milliseconds, further ones as the last.
+    pub async fn fail_totp(&self, id: &TotpId, delays: &'static [i64], now: i64) -> Result<FailOutcome, StoreError> {
+        self.write(id, (*id, delays, now), |tx, (id, delays, now)| Box::pin(fail(tx, id, delays, *now))).await
+    }
+
+    /// Removes a TOTP secret of an API key. False when there is none.
+    pub async fn remove_totp(&self, id: &TotpId, api_key: i64) -> Result<bool, StoreError> {
+        self.write(id, (*id, api_key), |tx, (id, api_key)| Box::pin(remove(tx, id, *api_key))).await
+    }
+}
+
+async fn insert(tx: &mut dyn Tx, new: &NewTotp) -> Result<bool, StoreError> {
+    let inserted = tx
+        .execute(
+            "INSERT INTO totps (id, data_key, created_at, last_step, sealed) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id) DO NOTHING",
+            &[
+                new.id.as_slice().into(),
+                new.data_key.into(),
+                new.created_at.into(),
+                BEFORE_ANY.into(),
+                new.sealed.as_slice().into(),
+            ],
+        )
+        .await?;
+    if inserted > 0 {
+        api_keys::count(tx, new.data_key, RecordKind::Totp, &new.id, 1).await?;
+    }
+    Ok(inserted > 0)
+}
+
+async fn read(tx: &mut dyn Tx, id: &TotpId) -> Result<Option<TotpRow>, StoreError> {
+    tx.first("SELECT data_key, locked_until, sealed FROM totps WHERE id = $1", &[id.as_slice().into()])
+        .await?
+        .map(|mut row| Ok(TotpRow { data_key: row.int(0)?, locked_until: row.int(1)?, sealed: row.take_blob(2)? }))
+        .transpose()
+}
+
+async fn accept(tx: &mut dyn Tx, id: &TotpId, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {
+    let accepted = tx
+        .execute(
+            "UPDATE totps SET last_step = $1, failures = 0, locked_until = 0
+             WHERE id = $2 AND last_step < $1 AND locked_until <= $3",
+            &[step.into(), id.as_slice().into(), now.into()],
+        )
+        .await?;
+    if accepted > 0 {
+        return Ok(AcceptOutcome::Accepted);
+    }
+    Ok(match locked_until(tx, id).await? {
+        None => AcceptOutcome::Unknown,
+        Some(until) if until > now => AcceptOutcome::Locked(until),
+        Some(_) => AcceptOutcome::Used,
+    })
+}
+
+async fn fail(tx: &mut dyn Tx, id: &TotpId, delays: &[i64], now: i64) -> Result<FailOutcome, StoreError> {
+    let counted = tx
+        .first(
+            "UPDATE totps SET failures = failures + 1 WHERE id = $1 AND locked_until <= $2 RETURNING failures",
+            &[id.as_slice().into(), now.into()],
+        )
+        .await?;
+    let Some(row) = counted else {
+        return Ok(locked_until(tx, id).await?.map_or(FailOutcome::Unknown, FailOutcome::Locked));
+    };
+    let failures = row.int(0)?;
+    let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(0).min(delays.len().saturating_sub(1));
+    let delay = delays.get(place).copied().unwrap_or(0);
+    if delay > 0 {
+        let until: Value = now.saturating_add(delay).into();
+        tx.defer("UPDATE totps SET locked_until = $1 WHERE id = $2", &[until, id.as_slice().into()]).await?;
+    }
+    Ok(FailOutcome::Counted(failures))
+}
+
+async fn remove(tx: &mut dyn Tx, id: &TotpId, api_key: i64) -> Result<bool, StoreError> {
+    let removed = tx
+        .first(
+            "DELETE FROM totps
+             WHERE id = $1 AND data_key IN (SELECT number FROM data_keys WHERE api_key = $2) RETURNING data_key",
+            &[id.as_slice().into(), api_key.into()],
+        )
+        .await?;
+    let Some(row) = removed else { return Ok(false) };
+    api_keys::count(tx, row.int(0)?, RecordKind::Totp, id, -1).await?;
+    Ok(true)
+}
+
+async fn locked_until(tx: &mut dyn Tx, id: &TotpId) -> Result<Option<i64>, StoreError> {
+    let row = tx.first("SELECT locked_until FROM totps WHERE id = $1", &[id.as_slice().into()]).await?;
+    row.map(|row| row.int(0)).transpose()
+}

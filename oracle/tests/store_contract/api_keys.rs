@@ -1,0 +1,117 @@
+//! API keys: activated once, rotated whatever races, counted right.
+
+use quorate_oracle::store::{ApiKeyRow, DataKeyRow, NewApiKey, NewDataKey, NewTotp, RecordCounts, Rewrapped, Store};
+
+use crate::rows::{NOW, digest, race};
+
+pub fn data_key(seed: u8) -> NewDataKey {
+    NewDataKey { id: digest(seed), by_secret: vec![seed; 72], by_root: vec![seed; 72] }
+}
+
+/// An API key that is active, with the data key of the same seed.
+pub async fn active(store: &Store, seed: u8) -> (ApiKeyRow, Vec<DataKeyRow>) {
+    let new = NewApiKey { id: digest(seed), created_at: NOW, sealed: vec![seed; 40] };
+    assert!(store.insert_api_key(new).await.unwrap());
+    assert!(store.activate_api_key(&digest(seed), &digest(99), data_key(seed), NOW + 1).await.unwrap());
+    store.api_key(&digest(seed)).await.unwrap().unwrap()
+}
+
+pub fn totp(seed: u8, data_key: i64) -> NewTotp {
+    NewTotp { id: [seed; 16], data_key, created_at: NOW, sealed: vec![seed; 60] }
+}
+
+fn rewrapped(data_keys: &[DataKeyRow]) -> Vec<Rewrapped> {
+    let again = |it: &DataKeyRow| Rewrapped { number: it.number, by_secret: vec![7; 72], by_root: vec![8; 72] };
+    data_keys.iter().map(again).collect()
+}
+
+pub async fn a_key_comes_back_as_it_was_put(store: Store) {
+    assert!(store.api_key(&digest(1)).await.unwrap().is_none());
+    let new = || NewApiKey { id: digest(1), created_at: NOW, sealed: b"sealed".to_vec() };
+    assert!(store.insert_api_key(new()).await.unwrap());
+    assert!(!store.insert_api_key(new()).await.unwrap(), "the same value again");
+    let (row, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
+    assert_eq!((row.created_at, row.activated_at, row.revoked_at, row.secret_hash), (NOW, None, None, None));
+    assert_eq!((row.sealed.as_slice(), data_keys.len()), (&b"sealed"[..], 0));
+    assert!(store.reseal_api_key(&digest(1), b"sealed".to_vec(), b"anew".to_vec()).await.unwrap());
+    assert!(!store.reseal_api_key(&digest(1), b"sealed".to_vec(), b"late".to_vec()).await.unwrap());
+    assert_eq!(store.api_key(&digest(1)).await.unwrap().unwrap().0.sealed, b"anew");
+}
+
+pub async fn a_key_is_activated_once_whoever_races(store: Store) {
+    let new = NewApiKey { id: digest(1), created_at: NOW, sealed: vec![1] };
+    assert!(store.insert_api_key(new).await.unwrap());
+    let outcomes = race(&store, async |store, number| {
+        let seed = u8::try_from(number).unwrap();
+        store.activate_api_key(&digest(1), &digest(seed), data_key(seed), NOW).await.unwrap()
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|won| **won).count(), 1);
+    let (row, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
+    assert_eq!(row.secret_hash, Some(data_keys[0].id), "secret and data key are of the same winner");
+    assert_eq!(data_keys.len(), 1);
+}
+
+pub async fn a_revoked_key_is_not_activated_and_an_active_one_not_forgotten(store: Store) {
+    let new = NewApiKey { id: digest(1), created_at: NOW, sealed: vec![1] };
+    assert!(store.insert_api_key(new).await.unwrap());
+    assert!(store.revoke_api_key(&digest(1), NOW).await.unwrap());
+    assert!(!store.revoke_api_key(&digest(1), NOW + 1).await.unwrap());
+    assert!(!store.activate_api_key(&digest(1), &digest(9), data_key(1), NOW).await.unwrap());
+    assert!(store.forget_api_key(&digest(1)).await.unwrap());
+    active(&store, 2).await;
+    assert!(!store.forget_api_key(&digest(2)).await.unwrap());
+    assert!(!store.forget_api_key(&digest(3)).await.unwrap());
+}
+
+pub async fn keys_are_listed_in_pages_with_what_they_own(store: Store) {
+    for seed in 1..=5 {
+        let (_, data_keys) = active(&store, seed).await;
+        for number in 0..seed {
+            assert!(store.insert_totp(totp(seed * 16 + number, data_keys[0].number)).await.unwrap());
+        }
+    }
+    let first = store.api_keys_after(0, 3).await.unwrap();
+    let rest = store.api_keys_after(first[2].0.number, 3).await.unwrap();
+    let owned: Vec<i64> = first.iter().chain(&rest).map(|(_, counts)| counts.totp).collect();
+    assert_eq!(owned, [1, 2, 3, 4, 5]);
+    assert!(store.api_keys_after(rest[1].0.number, 3).await.unwrap().is_empty());
+}
+
+pub async fn a_rotation_moves_what_is_sealed_and_leaves_a_fresh_key(store: Store) {
+    let (old, old_keys) = active(&store, 1).await;
+    let (new, _) = active(&store, 2).await;
+    let moved = store.rotate_api_key(old.number, new.number, rewrapped(&old_keys), data_key(50), NOW).await.unwrap();
+    assert_eq!(moved, RecordCounts::default());
+    assert_eq!(store.api_key(&old.id).await.unwrap().unwrap().1.len(), 1, "nothing was sealed: nothing moves");
+
+    assert!(store.insert_totp(totp(1, old_keys[0].number)).await.unwrap());
+    let moved = store.rotate_api_key(old.number, new.number, rewrapped(&old_keys), data_key(51), NOW).await.unwrap();
+    assert_eq!(moved, RecordCounts { totp: 1, webauthn: 0 });
+    let (_, left) = store.api_key(&old.id).await.unwrap().unwrap();
+    assert_eq!(left.iter().map(|key| key.id).collect::<Vec<_>>(), [digest(51)]);
+    let (_, taken) = store.api_key(&new.id).await.unwrap().unwrap();
+    let wrapped = taken.iter().find(|key| key.number == old_keys[0].number).unwrap();
+    assert_eq!((&wrapped.by_secret, &wrapped.by_root), (&vec![7; 72], &vec![8; 72]));
+    assert_eq!(store.count_records(new.number).await.unwrap().totp, 1);
+    assert_eq!(store.count_records(old.number).await.unwrap().totp, 0);
+    assert!(!store.remove_totp(&[1; 16], old.number).await.unwrap());
+    assert!(store.remove_totp(&[1; 16], new.number).await.unwrap());
+}
+
+pub async fn one_rotation_takes_the_records_whoever_races(store: Store) {
+    let (old, old_keys) = active(&store, 1).await;
+    assert!(store.insert_totp(totp(1, old_keys[0].number)).await.unwrap());
+    let (two, three) = (active(&store, 2).await.0.number, active(&store, 3).await.0.number);
+    let (old, keys) = (old.number, rewrapped(&old_keys));
+    let moved = race(&store, move |store, number| {
+        let (to, keys) = (if number % 2 == 0 { two } else { three }, keys.clone());
+        let fresh = data_key(u8::try_from(100 + number).unwrap());
+        async move { store.rotate_api_key(old, to, keys, fresh, NOW).await.unwrap().totp }
+    })
+    .await;
+    assert_eq!(moved.iter().sum::<i64>(), 1);
+    let owned = [old, two, three].map(|number| store.count_records(number));
+    let owned = futures_util::future::join_all(owned).await;
+    assert_eq!(owned.into_iter().map(|counts| counts.unwrap().totp).sum::<i64>(), 1);
+}

@@ -33,7 +33,6 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 pub use self::{
     api_keys::{ApiKeyRow, DataKeyRow, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped},
     error::{EngineError, StoreError},
@@ -45,6 +44,7 @@ pub use self::{
     },
     totps::{AcceptOutcome, FailOutcome, NewTotp, TotpId, TotpRow},
 };
+use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 
 /// Changes that a watcher may be behind before it must look for itself.
 const NOTICES: usize = 1024;

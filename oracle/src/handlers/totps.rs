@@ -3,7 +3,7 @@
 mod refusal;
 
 use crate::error::ApiResult;
-use crate::extract::{CodeText, Json, LenientJson, Path, Text};
+use crate::extract::{CodeText, Json, LenientJson, Path, RightTime, Text};
 use crate::service::api_keys::Tenant;
 use crate::service::totps::{Enrolled, Totps};
 use axum::extract::State;
@@ -92,6 +92,7 @@ pub async fn create(
     request_body = TypedCode, responses((status = 200, body = Valid), (status = "default", body = ErrorBody)))]
 pub async fn validate(
     tenant: Tenant,
+    _: RightTime,
     State(totps): State<Totps>,
     Path(uuid): Path<String>,
     LenientJson(TypedCode { code }): LenientJson<TypedCode>,

@@ -1,5 +1,6 @@
 //! The README's quorum, run as it stands there: the same commands, and the same lines but for names that are drawn anew.
 
+use super::Table;
 use super::support::{Key, Oracle, Person, Program};
 use std::fs;
 
@@ -47,9 +48,8 @@ fn assert_shown(shown: &[&str], printed: &[String]) {
 fn the_readme_shows_what_is_printed() {
     let oracle = Oracle::start();
     let [dealer, ann, ben, cho] = ["dealer", "ann", "ben", "cho"].map(|name| Person::new(name, Key::Soft));
-    for person in [&dealer, &ann, &ben] {
-        person.trust(&oracle);
-    }
+    // Every Toc carries what the dealer has compared.
+    dealer.trust(&oracle);
     let blocks = blocks();
     assert_eq!(blocks.iter().map(|(person, ..)| person.as_str()).collect::<Vec<_>>(), ["dealer", "ann", "ben"]);
 
@@ -107,6 +107,52 @@ fn the_readme_shows_what_is_printed() {
     assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
     assert_shown(&messages, &tidy(&asked.stderr));
     asked.ok();
+}
+
+#[test]
+fn the_readmes_redeal_is_run_as_it_stands_there() {
+    let table = Table::deal(&["ann", "ben", "cho"], 2, Key::Soft);
+    let (ann, dee) = (table.person("ann"), Person::new("dee", Key::Soft));
+    let person = |name: &str| if name == "dee" { &dee } else { table.person(name) };
+    let (_, rest) = README.split_once("```toml\n").expect("the README has a plan");
+    let (plan, rest) = rest.split_once("```").expect("a block ends");
+    let (mut filled, mut name) = (String::new(), "");
+    for line in plan.lines() {
+        name = line.strip_prefix("name = \"").and_then(|rest| rest.split('"').next()).unwrap_or(name);
+        let recipient = || person(name).recipient.as_str();
+        filled += &if line.contains("age1yubikey1…") {
+            line.replace("age1yubikey1…", recipient())
+        } else {
+            line.to_owned()
+        };
+        filled.push('\n');
+    }
+    fs::write(ann.path("plan.toml"), filled).expect("written");
+
+    let commands = rest.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let [ask, join, fetch] = commands.lines().collect::<Vec<_>>().try_into().expect("three lines");
+    let given = |line: &str, invite: &str| {
+        let (name, command) = line.split_once("$ quorate ").expect("a prompt");
+        let words = words(command.split(" #").next().expect("a command"));
+        let word = |word: String| word.replace("INVITE", invite).replace("tocs/ann.toc.age", &table.group);
+        (name.to_owned(), words.into_iter().map(word).collect::<Vec<_>>())
+    };
+    let run = |line: &str, invite: &str, more: &[&str]| {
+        let (name, words) = given(line, invite);
+        person(&name).quorate(&words.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let (_, asked) = given(ask, "");
+    let mut asking = ann.start(&asked.iter().map(String::as_str).collect::<Vec<_>>());
+    let invite = asking.line();
+    let joined = run(join, &invite, &["--yes"]);
+    assert!(joined.stderr.contains("removed  cho") && !joined.stderr.contains("removed  ben"), "{}", joined.stderr);
+    joined.ok();
+    asking.end().ok();
+    dee.trust(&table.oracle);
+    run(fetch, &invite, &[]).ok();
+    ann.quorate(&["session", "fetch", &invite]).ok();
+    let refused = table.person("ben").quorate(&["ask", &table.group, "--reason", "habit"]).fails(1);
+    assert!(refused.contains("replaced by a redeal"), "{refused}");
 }
 
 /// Times become TIME, in either form that is printed.

@@ -2,7 +2,7 @@
 //! which never displace a proved one.
 
 use super::{
-    engine::Tx,
+    engine::{Tx, Value},
     error::StoreError,
     events,
     rows::{DenyOutcome, Digest, MAX_REPLACEMENTS, NewEvent, NewToc, TocOutcome, TocRow},
@@ -57,32 +57,23 @@ pub(super) async fn put(
 pub(super) async fn insert_first(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result<(), StoreError> {
     tx.defer(
         "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed) VALUES ($1, $2, $3, $4, $5, 1, $6)",
-        &[
-            number.into(),
-            (&toc.digest).into(),
-            toc.x.into(),
-            toc.proved.into(),
-            toc.at.into(),
-            toc.sealed.as_slice().into(),
-        ],
+        &columns(number, toc),
     )
     .await
 }
 
+/// What every new row says, in the order of its columns.
+fn columns(number: i64, toc: &NewToc) -> [Value; 6] {
+    [number.into(), (&toc.digest).into(), toc.x.into(), toc.proved.into(), toc.at.into(), toc.sealed.as_slice().into()]
+}
+
 /// Writes a Toc as the last of its session to arrive, after so many replacements of the player's earlier ones.
 async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64) -> Result<(), StoreError> {
+    let [number, digest, x, proved, at, sealed] = columns(number, toc);
     tx.defer(
         "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, replaced)
          VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6, $7)",
-        &[
-            number.into(),
-            (&toc.digest).into(),
-            toc.x.into(),
-            toc.proved.into(),
-            toc.at.into(),
-            toc.sealed.as_slice().into(),
-            replaced.into(),
-        ],
+        &[number, digest, x, proved, at, sealed, replaced.into()],
     )
     .await
 }

@@ -9,7 +9,7 @@ use crate::service::api_keys::{self, ApiKeys};
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
 use crate::service::totps::{self, Totps};
-use crate::store::{Password, Store, StoreError, StoreOptions};
+use crate::store::{Channel, Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
@@ -169,7 +169,8 @@ impl AppState {
     ) -> Result<Self, StateError> {
         let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
         let password = sources.postgres_password(config.postgres_password_file.as_deref())?.map(Password::from);
-        let options = StoreOptions { password, ..StoreOptions::from(&config) };
+        let channel = Channel::of(&keys.root_secret().subkey("notices"));
+        let options = StoreOptions { password, channel, ..StoreOptions::from(&config) };
         let store = Store::open_with(&config.database_url()?, options).await?;
         check_root_secret(&store, &keys).await?;
         check_root_key(&store, &keys).await?;

@@ -36,7 +36,7 @@ use tokio::sync::broadcast;
 pub use self::{
     api_keys::{ApiKeyRow, DataKeyRow, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped},
     error::{EngineError, StoreError},
-    place::{DatabaseUrl, Password},
+    place::{Channel, DatabaseUrl, Password},
     rows::{
         ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
         NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
@@ -73,6 +73,8 @@ pub struct StoreOptions {
     pub operation: Duration,
     /// Shared: the password, when the URL has none.
     pub password: Option<Password>,
+    /// Shared: where nodes tell each other what changed.
+    pub channel: Channel,
     /// Shared: PEM file of the certificates that vouch for the server; otherwise the system's.
     pub ca: Option<PathBuf>,
 }
@@ -89,6 +91,7 @@ impl Default for StoreOptions {
             statement: Duration::from_secs(3),
             operation: Duration::from_secs(8),
             password: None,
+            channel: Channel::default(),
             ca: None,
         }
     }

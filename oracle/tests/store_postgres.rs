@@ -7,6 +7,7 @@
 #[expect(dead_code, reason = "shared with tests of whole oracles")]
 mod forward;
 #[path = "support/postgres.rs"]
+#[expect(dead_code, reason = "shared with tests of fail-over")]
 mod postgres;
 #[path = "store_contract/rows.rs"]
 #[expect(dead_code, reason = "the contract's rows")]
@@ -14,7 +15,9 @@ mod rows;
 
 use forward::{Forwarder, Target};
 use postgres::Postgres;
-use quorate_oracle::store::{CodeOutcome, EVERYTHING, InsertOutcome, NewSession, Store, StoreError, StoreOptions};
+use quorate_oracle::store::{
+    Channel, CodeOutcome, EVERYTHING, InsertOutcome, NewSession, Store, StoreError, StoreOptions,
+};
 use rows::{HOUR, NOW, digest, event, kinds, session};
 use std::time::{Duration, Instant};
 
@@ -92,16 +95,39 @@ async fn nodes_hear_of_each_others_changes_and_of_gaps() {
     let database = server.database().await;
     let (one, two) = (open(&server, &database).await, open(&server, &database).await);
     let mut heard = two.notices();
-    insert(&one, "a").await.unwrap();
-    assert_eq!(&*heard.recv().await.unwrap(), "a");
-    assert!(two.session("a").await.unwrap().is_some(), "whoever hears of it can see it");
+    let [a, b] = ["A", "B"].map(|letter| letter.repeat(32));
+    insert(&one, &a).await.unwrap();
+    assert_eq!(*heard.recv().await.unwrap(), a);
+    assert!(two.session(&a).await.unwrap().is_some(), "whoever hears of it can see it");
+    // What is no session is nobody's news.
+    server.run(&database, "NOTIFY quorate, 'news'; NOTIFY quorate, 'AAAA'").await;
+    server.run(&database, &format!("NOTIFY quorate, '{b}'")).await;
+    assert_eq!(*heard.recv().await.unwrap(), b);
     server.stop();
     server.start_again();
     while *heard.recv().await.unwrap() != *EVERYTHING {}
-    until_back(&one, "b").await;
+    until_back(&one, &b).await;
     // The other node may itself be cut off still; then it tells of everything as soon as it can.
     let told = heard.recv().await.unwrap();
-    assert!(["b", EVERYTHING].contains(&&*told), "{told}");
+    assert!([b.as_str(), EVERYTHING].contains(&&*told), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_woken_by_those_who_do_not_know_the_channel() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    let node = async |key| {
+        let options = StoreOptions { channel: Channel::of(&[key; 32]), ..short() };
+        Store::open_with(&server.url(&database), options).await.unwrap()
+    };
+    let (one, two, other) = (node(1).await, node(1).await, node(2).await);
+    let mut heard = two.notices();
+    server.run(&database, "NOTIFY quorate, ''").await;
+    insert(&other, &"A".repeat(32)).await.unwrap();
+    let id = "B".repeat(32);
+    // The same connection carries all of them, in their order.
+    insert(&one, &id).await.unwrap();
+    assert_eq!(*heard.recv().await.unwrap(), id);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -391,8 +417,9 @@ async fn what_others_made_in_the_database_is_not_run() {
     let (one, two) = (open(server, &database).await, open(server, &database).await);
     assert!(one.now().await.unwrap().is_some_and(|now| now > 1_700_000_000_000));
     let mut heard = two.notices();
-    insert(&one, "a").await.unwrap();
-    assert_eq!(&*heard.recv().await.unwrap(), "a");
+    let id = "A".repeat(32);
+    insert(&one, &id).await.unwrap();
+    assert_eq!(*heard.recv().await.unwrap(), id);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
-//! Where data are kept, and the password for it: what is written by hand so that no derived text ever shows it.
+//! Where data are kept, the password for it, and where its users hear of each other: what is written by hand so that no derived text ever shows it.
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 use super::postgres::ServerUrl;
@@ -74,5 +75,34 @@ impl From<Zeroizing<String>> for Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
+    }
+}
+
+/// The channel on which nodes tell each other what changed. Whoever knows its name can have all who watch look again.
+#[derive(Clone)]
+pub struct Channel(Zeroizing<String>);
+
+impl Channel {
+    /// Named by a key that all nodes have, and nobody else.
+    pub fn of(key: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(format!("quorate_{}", HEXLOWER.encode(&key[..16]))))
+    }
+
+    /// An identifier that needs no quotes.
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One that anybody knows.
+impl Default for Channel {
+    fn default() -> Self {
+        Self(Zeroizing::new("quorate".to_owned()))
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Channel(…)")
     }
 }

@@ -6,9 +6,11 @@
 
 mod connect;
 mod failure;
+mod fence;
 mod lanes;
 mod migrate;
 mod notify;
+mod pool;
 mod tx;
 mod url;
 mod values;
@@ -24,11 +26,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_postgres::{Object, Pool};
-use tokio::sync::{Semaphore, TryAcquireError, broadcast};
+use tokio::{
+    sync::{Semaphore, TryAcquireError, broadcast},
+    task::JoinHandle,
+};
 
 pub(super) use self::url::ServerUrl;
-use self::{connect::Connector, failure::Failure, lanes::Lanes, notify::Notifier, tx::PostgresTx};
+use self::{
+    connect::{Connector, Opened, drive},
+    failure::Failure,
+    fence::Fence,
+    lanes::Lanes,
+    notify::Notifier,
+    pool::{Object, Pool, Session},
+    tx::PostgresTx,
+};
 use super::{
     StoreOptions, WriterCounts,
     engine::Act,
@@ -50,6 +62,9 @@ pub(super) struct Postgres(Arc<Shared>);
 
 struct Shared {
     pool: Pool,
+    fence: Fence,
+    /// Looks at the servers, where there are several.
+    survey: Option<JoinHandle<()>>,
     lanes: Lanes,
     notifier: Notifier,
     /// A place for each operation that is under way or waits.
@@ -87,10 +102,12 @@ impl Postgres {
         notices: broadcast::Sender<Arc<str>>,
     ) -> Result<Self, StoreError> {
         let connector = Connector::new(url, options)?;
-        let (notifier, pool) = prepare(&connector, known, options, notices).await.map_err(Failure::into_error)?;
+        let notifier = prepare(&connector, known, options, notices).await.map_err(Failure::into_error)?;
         let places = u32::try_from(options.queue.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX >> 4);
         Ok(Self(Arc::new(Shared {
-            pool,
+            fence: connector.fence().clone(),
+            survey: connector.has_several().then(|| tokio::spawn(connector.clone().keep_surveying())),
+            pool: pool::pool(connector, options),
             lanes: Lanes::new(),
             notifier,
             room: Arc::new(Semaphore::new(places as usize)),
@@ -174,20 +191,40 @@ async fn prepare(
     known: &[Migration],
     options: &StoreOptions,
     notices: broadcast::Sender<Arc<str>>,
-) -> Result<(Notifier, Pool), Failure> {
-    let (client, connection) = connector.dial().await?;
-    let driver = tokio::spawn(connection);
+) -> Result<Notifier, Failure> {
+    if connector.has_several() {
+        connector.survey().await;
+    }
+    let Opened { client, driver, server } = connector.connect(drive).await?;
     let migrated = async {
-        connector.introduce(&client).await?;
         migrate::be_patient(&client).await?;
         migrate::migrate(&client, known).await?;
-        migrate::check_owner(&client).await
+        migrate::check_owner(&client).await?;
+        connector.fence().use_marks();
+        connector.fence().compare_marks(&client, server).await?;
+        if server.is_silent() {
+            tracing::warn!("the database does not say which server it is: one that was given up is not noticed");
+        }
+        if connector.has_several() && !fence::has_standby(&client).await? {
+            tracing::warn!(
+                "the database waits for no standby (synchronous_standby_names): a fail-over may lose what was acknowledged"
+            );
+        }
+        Ok::<_, Failure>(())
     }
     .await;
     drop(client);
     driver.abort();
     migrated?;
-    Ok((Notifier::start(connector.clone(), notices).await?, connector.pool(options)))
+    Notifier::start(connector.clone(), options, notices).await
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(survey) = &self.survey {
+            survey.abort();
+        }
+    }
 }
 
 impl Shared {
@@ -248,8 +285,11 @@ impl Shared {
 
     async fn attempt<I, T>(&self, kind: &Kind, input: &I, act: Act<I, T>) -> Result<T, Failure> {
         let held = Held(Some(self.pool.get().await?));
+        let server = held.connection().server();
         let begin = match kind {
             Kind::Reads => tx::READ,
+            // Should it have been promoted meanwhile, another connection learns to what.
+            Kind::Writes(_) if server.follows() => return Err(Failure::Cut(StoreError::ReadOnly)),
             Kind::Writes(_) => tx::WRITE,
         };
         let mut tx = PostgresTx::new(held.connection(), begin);
@@ -269,6 +309,8 @@ impl Shared {
             (Ok(value), None) => value,
         };
         if let Kind::Writes(_) = kind {
+            // The server may have been overtaken since it was asked; then this would be lost.
+            self.fence.check(server)?;
             match tx.commit().await {
                 Ok(told) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
@@ -296,7 +338,7 @@ impl Shared {
 struct Held(Option<Object>);
 
 impl Held {
-    fn connection(&self) -> &deadpool_postgres::ClientWrapper {
+    fn connection(&self) -> &Session {
         self.0.as_ref().expect("held until given back")
     }
 

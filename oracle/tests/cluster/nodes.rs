@@ -28,12 +28,18 @@ struct Cluster {
 
 impl Cluster {
     async fn start(server: &Postgres) -> Self {
+        Self::with(server, &[("postgres.connections", "6")]).await
+    }
+
+    /// The same with other settings.
+    async fn with(server: &Postgres, settings: &[(&'static str, &str)]) -> Self {
         let clock = Arc::new(TestClock::at(crate::support::NOW * 1000));
         let keys = tempfile::tempdir().expect("a folder");
         Keys::open(keys.path(), &Sources::default(), &clock, &SystemEntropy, 90).expect("keys are made");
         let (forwarder, database) = (Forwarder::start().await, server.url(&server.database().await));
         let start = || {
-            let setup = TestSetup::default().set("database", &database).set("postgres.connections", "6");
+            let setup = TestSetup::default().set("database", &database);
+            let setup = settings.iter().fold(setup, |setup, (name, value)| setup.set(name, *value));
             let address = format!("http://{}", forwarder.address());
             setup.set("url", address).credentials(keys.path()).clock(clock.clone()).start()
         };
@@ -107,6 +113,49 @@ async fn a_page_on_one_node_sees_what_another_took() {
             }
         };
         tokio::time::timeout(LIVE, follow).await.expect("an event comes as it happens");
+    }
+}
+
+#[tokio::test]
+async fn a_page_outlives_a_moment_in_which_the_store_is_busy() {
+    let Some(server) = postgres::shared() else { return };
+    let settings = [
+        ("postgres.connections", "1"),
+        ("postgres.wait_seconds", "1"),
+        ("postgres.statement_seconds", "20"),
+        ("postgres.operation_seconds", "40"),
+    ];
+    let cluster = Cluster::with(server, &settings).await;
+    let (court, busy, other) = (&cluster.court, &cluster.nodes[0], &cluster.nodes[1]);
+    let (held, watched) = (court.ask(1).await, court.ask(1).await);
+    let path = format!("http://{}{}", busy.address(), watched.path("events"));
+    let mut live = court.http.get(path).send().await.expect("an answer");
+    assert!(!live.chunk().await.expect("alive").expect("not over").is_empty());
+    let database = busy.state().config.database_url().expect("it is set");
+    let client = server.client(database.rsplit('/').next().expect("a name")).await;
+    let lock = format!("BEGIN; SELECT FROM sessions WHERE id = '{}' FOR UPDATE", held.id());
+    client.batch_execute(&lock).await.expect("nobody else holds it");
+    let [hanging, joining] = [&held, &watched].map(|asked| asked.approval(&court.deal.tocs[1]));
+    let path = held.path("tocs");
+    let hanging = cluster.to(busy, Method::POST, &path, &hanging);
+    let meanwhile = async {
+        let waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while client.query(waiting, &[]).await.expect("an answer").is_empty() {}
+        let joined = cluster.to(other, Method::POST, &watched.path("tocs"), &joining).await;
+        assert_eq!(joined.status, StatusCode::OK, "{}", joined.text);
+        // The page has heard of it and waits for the one connection as long as these do, and longer.
+        for _ in 0..2 {
+            let refused = cluster.to(busy, Method::GET, &format!("/sessions/{}", watched.id()), &()).await;
+            assert_eq!(refused.refusal(), (503, "overloaded"));
+        }
+        client.batch_execute("ROLLBACK").await.expect("it was held");
+    };
+    let (joined, ()) = tokio::join!(hanging, meanwhile);
+    assert_eq!(joined.status, StatusCode::OK, "{}", joined.text);
+    let mut seen = String::new();
+    while !seen.contains("event: joined") {
+        let chunk = live.chunk().await.expect("alive").expect("not over");
+        seen.push_str(std::str::from_utf8(&chunk).expect("text"));
     }
 }
 

@@ -53,6 +53,62 @@ pub fn shared() -> Option<&'static Postgres> {
 impl Postgres {
     /// A server of the test's own with settings (`NAME=VALUE`); `None` as for [`shared`].
     pub fn start(settings: &[&str]) -> Option<Self> {
+        Self::start_on(settings, lay_out)
+    }
+
+    /// A standby that follows this server, until it is promoted.
+    pub fn standby(&self) -> Self {
+        let standby = Self::start_on(&[], |programs, folder, data| {
+            give_away(folder);
+            let mut copy = unprivileged();
+            copy.push(programs.join("pg_basebackup").display().to_string());
+            let (program, arguments) = copy.split_first().expect("it is not empty");
+            let made = Command::new(program)
+                .args(arguments)
+                .args(["--username=postgres", "--checkpoint=fast", "--no-sync", "--write-recovery-conf", "--host"])
+                .arg(&self.folder)
+                .arg("--pgdata")
+                .arg(data)
+                .current_dir(folder)
+                .output()
+                .expect("pg_basebackup runs");
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        });
+        standby.expect("the programs are there")
+    }
+
+    /// A server on a copy of what this one, which must be stopped, has: both take writes.
+    pub fn branch(&self) -> Self {
+        assert!(self.process.is_none(), "it runs");
+        let branch = Self::start_on(&[], |_, folder, data| {
+            give_away(folder);
+            copy(&self.folder.join("data"), data);
+        });
+        branch.expect("the programs are there")
+    }
+
+    /// A server that has never had anything to do with the others, which are all copies of one.
+    pub fn stranger() -> Option<Self> {
+        Self::start_on(&[], |programs, folder, data| {
+            give_away(folder);
+            initialize(programs, folder, data);
+        })
+    }
+
+    /// Makes a standby a primary, on a timeline of its own, and waits until it takes writes.
+    pub fn promote(&self) {
+        let programs = programs().expect("the programs are there");
+        let mut promote = unprivileged();
+        promote.push(programs.join("pg_ctl").display().to_string());
+        let (program, arguments) = promote.split_first().expect("it is not empty");
+        let mut command = Command::new(program);
+        command.args(arguments).args(["promote", "--wait", "--pgdata"]).arg(self.folder.join("data"));
+        let promoted = command.current_dir(&self.folder).output().expect("pg_ctl runs");
+        assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+    }
+
+    /// A server with settings, on what `lay_out` puts into its data folder, given the programs and the server's folder.
+    fn start_on(settings: &[&str], lay_out: impl FnOnce(&Path, &Path, &Path)) -> Option<Self> {
         let Some(programs) = programs() else {
             let required = std::env::var_os("CI").is_some_and(|ci| ci == "true")
                 || std::env::var_os("QUORATE_TEST_ALL").is_some_and(|all| all == "1");
@@ -99,7 +155,7 @@ impl Postgres {
             let process = self.hear(|line| line.strip_prefix("process ").map(str::to_owned));
             self.process = Pid::from_raw(process.parse().expect("a process id"));
             let ready = self.hear(|line| {
-                let ready = line.contains("database system is ready to accept connections");
+                let ready = line.contains("database system is ready to accept");
                 (ready
                     || line.contains("database system is shut down")
                     || line.contains("FATAL:  pre-existing")
@@ -258,13 +314,25 @@ fn lay_out(programs: &Path, folder: &Path, data: &Path) {
     // Unit tests have no such folder.
     let models = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let model = models.join(format!("quorate-cluster-{version}-{}", geteuid().as_raw()));
-    let copy = |from: &Path, to: &Path| {
-        let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
-        assert!(copied.success(), "cannot copy {} to {}", from.display(), to.display());
-    };
     if model.is_dir() {
         return copy(&model, data);
     }
+    initialize(programs, folder, data);
+    // Complete or not there at all, whoever else makes one now.
+    let draft = model.with_extension(std::process::id().to_string());
+    copy(data, &draft);
+    if std::fs::rename(&draft, &model).is_err() {
+        std::fs::remove_dir_all(&draft).expect("one's own copy");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success(), "cannot copy {} to {}", from.display(), to.display());
+}
+
+/// Makes a cluster.
+fn initialize(programs: &Path, folder: &Path, data: &Path) {
     let mut initdb = unprivileged();
     initdb.push(programs.join("initdb").display().to_string());
     let (program, arguments) = initdb.split_first().expect("it is not empty");
@@ -276,10 +344,4 @@ fn lay_out(programs: &Path, folder: &Path, data: &Path) {
         .output()
         .expect("initdb runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    // Complete or not there at all, whoever else makes one now.
-    let draft = model.with_extension(std::process::id().to_string());
-    copy(data, &draft);
-    if std::fs::rename(&draft, &model).is_err() {
-        std::fs::remove_dir_all(&draft).expect("one's own copy");
-    }
 }

@@ -3,9 +3,10 @@
 use super::view_token;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Path};
+use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{Place, Sessions};
 use crate::state::AppState;
-use crate::store::EVERYTHING;
+use crate::store::{EVERYTHING, StoreError};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
@@ -19,8 +20,10 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long to wait at most before looking again: an end by time sends no notice of its own until it is swept.
+/// How long to wait before looking again, more or less: an end by time sends no notice of its own until it is swept.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Within what time those look who were all told at once that anything may have changed.
+const HERD: Duration = Duration::from_secs(2);
 /// How long one stream lasts at most.
 const LIFE: Duration = Duration::from_secs(15 * 60);
 
@@ -84,8 +87,13 @@ impl Watch {
                 return None;
             }
             self.wait().await?;
-            // The session may be gone, or the store out of reach: the client comes back behind its last event.
-            let (events, over) = self.sessions.events(&self.id, self.seq, self.token.as_deref()).await.ok()?;
+            let (events, over) = match self.sessions.look_again(&self.id, self.seq, self.token.as_deref()).await {
+                Ok(seen) => seen,
+                // Everybody would come back at once, to the same store.
+                Err(SessionError::Store(StoreError::Busy)) => continue,
+                // The session may be gone, or the store out of reach: the client comes back behind its last event.
+                Err(_) => return None,
+            };
             self.seq = events.last().map_or(self.seq, |event| event.seq);
             self.waiting = events.into();
             self.over = over;
@@ -94,19 +102,66 @@ impl Watch {
 
     /// Until something has happened in this session, or enough time has passed; `None` when nothing ever will.
     async fn wait(&mut self) -> Option<()> {
-        let deadline = tokio::time::sleep(LOOK_AGAIN);
-        tokio::pin!(deadline);
+        let mut alarm = Alarm::set();
         loop {
             tokio::select! {
-                () = &mut deadline => return Some(()),
+                () = tokio::time::sleep_until(alarm.0) => return Some(()),
                 _stopping = self.stop.wait_for(|stopping| *stopping) => return None,
                 notice = self.notices.recv() => match notice {
-                    Ok(id) if *id == *self.id || *id == *EVERYTHING => return Some(()),
+                    Ok(id) if *id == *self.id => return Some(()),
+                    Ok(id) if *id == *EVERYTHING => alarm.bring_forward(),
                     Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => return Some(()),
+                    Err(RecvError::Lagged(_)) => alarm.bring_forward(),
                     Err(RecvError::Closed) => return None,
                 },
             }
         }
+    }
+}
+
+/// When to look again, never at the same instant as everybody else.
+struct Alarm(Instant);
+
+impl Alarm {
+    fn set() -> Self {
+        Self(Instant::now() + LOOK_AGAIN.mul_f64(0.75 + rand::random::<f64>() / 2.0))
+    }
+
+    fn bring_forward(&mut self) {
+        self.0 = self.0.min(Instant::now() + HERD.mul_f64(rand::random()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds from `start` to each of many alarms.
+    fn spread(start: Instant, alarms: impl Iterator<Item = Alarm>) -> (f64, f64) {
+        let mut waits: Vec<f64> = alarms.map(|alarm| (alarm.0 - start).as_secs_f64()).collect();
+        waits.sort_unstable_by(f64::total_cmp);
+        (waits[0], waits[waits.len() - 1])
+    }
+
+    #[test]
+    fn those_who_are_woken_together_do_not_look_together() {
+        let start = Instant::now();
+        let (first, last) = spread(start, (0..200).map(|_| Alarm::set()));
+        assert!(first >= 3.75 && last < 6.5 && last - first > 1.0, "{first} {last}");
+        let woken = (0..200).map(|_| {
+            let mut alarm = Alarm::set();
+            alarm.bring_forward();
+            alarm
+        });
+        let (first, last) = spread(start, woken);
+        assert!(last < 2.5 && last - first > 1.0, "{first} {last}");
+    }
+
+    #[test]
+    fn being_woken_again_never_puts_off() {
+        let mut alarm = Alarm(Instant::now());
+        let before = alarm.0;
+        alarm.bring_forward();
+        assert_eq!(alarm.0, before);
     }
 }

@@ -96,6 +96,17 @@ impl Sessions {
         Ok((events, over))
     }
 
+    /// As [`Sessions::events`] for those who follow, of whom only so many look at once, whatever woke them.
+    pub async fn look_again(
+        &self,
+        id: &str,
+        seq: i64,
+        view_token: Option<&str>,
+    ) -> Result<(Vec<Event>, bool), SessionError> {
+        let _turn = self.inner.watchers.turn().await;
+        self.events(id, seq, view_token).await
+    }
+
     /// The event of an end that nobody caused: time and used-up codes end a session without writing one.
     async fn unwritten_end(
         &self,

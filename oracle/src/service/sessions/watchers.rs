@@ -4,15 +4,28 @@ use crate::store::Digest;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Connections that may follow sessions at once.
 const IN_ALL: usize = 2048;
 /// Of one source.
 const PER_SOURCE: usize = 128;
 
-/// Who follows, by the keyed hash of their address.
-#[derive(Default)]
-pub(super) struct Watchers(Mutex<HashMap<Digest, usize>>);
+/// Looks at the store at once: far fewer than it has connections, so that those who ask are served while many follow.
+const LOOKS: usize = 4;
+
+/// Who follows.
+pub(super) struct Watchers {
+    /// How many of each source, by the keyed hash of their address.
+    sources: Mutex<HashMap<Digest, usize>>,
+    looks: Semaphore,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self { sources: Mutex::default(), looks: Semaphore::new(LOOKS) }
+    }
+}
 
 /// A place, free again when dropped.
 pub struct Place {
@@ -33,9 +46,14 @@ impl Watchers {
         Some(Place { watchers: Arc::clone(self), source })
     }
 
+    /// A turn to look at the store, over when dropped.
+    pub async fn turn(&self) -> SemaphorePermit<'_> {
+        self.looks.acquire().await.expect("it is never closed")
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
         // Nothing that can panic runs under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,6 +71,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
 
     #[test]
     fn one_source_leaves_room_for_others() {
@@ -65,6 +84,18 @@ mod tests {
         assert!(watchers.take([1; 32]).is_some());
         drop((mine, theirs));
         assert!(watchers.lock().is_empty(), "nobody is remembered who has left");
+    }
+
+    #[tokio::test]
+    async fn only_so_many_look_at_once() {
+        let watchers = Watchers::default();
+        let mut turns = Vec::new();
+        for _ in 0..LOOKS {
+            turns.push(watchers.turn().await);
+        }
+        assert!(watchers.turn().now_or_never().is_none());
+        turns.pop();
+        assert!(watchers.turn().now_or_never().is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt};
 
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool::managed::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 use crate::store::error::{EngineError, StoreError};
@@ -68,13 +68,16 @@ impl Failure {
     }
 }
 
-impl From<PoolError> for Failure {
-    fn from(error: PoolError) -> Self {
+impl From<PoolError<Self>> for Failure {
+    fn from(error: PoolError<Self>) -> Self {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => Self::Final(StoreError::Busy),
-            PoolError::Backend(cause) => Self::of(&cause, "connecting"),
+            PoolError::Backend(failure) => failure,
             PoolError::Closed => Self::Final(StoreError::Stopped),
-            other => Self::Cut(StoreError::Unreachable { source: EngineError::new(other) }),
+            PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Self::Cut(StoreError::Unreachable { source: EngineError::new(late) })
+            }
         }
     }
 }

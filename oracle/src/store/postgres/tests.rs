@@ -2,7 +2,7 @@
 
 use tokio::sync::broadcast;
 
-use super::{Postgres, tx::PostgresTx};
+use super::{Postgres, fence, tx::PostgresTx};
 use crate::store::{
     EngineError, StoreError, StoreOptions,
     engine::Tx as _,
@@ -137,4 +137,31 @@ async fn a_migration_that_waits_stops_nobody() {
     assert_eq!(old.read((), |tx, ()| Box::pin(settings::read(tx, "name"))).await.unwrap(), None);
     reader.batch_execute("ROLLBACK").await.unwrap();
     opening.await.unwrap().unwrap();
+}
+
+/// The fence asks nothing that an ordinary role may not know, and a server that may not say is used without it.
+#[tokio::test]
+async fn an_ordinary_role_is_told_which_server_it_is_unless_that_was_revoked() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    server.run(&database, &format!("CREATE ROLE plain LOGIN; ALTER DATABASE {database} OWNER TO plain")).await;
+    server.run(&database, "ALTER SCHEMA public OWNER TO plain").await;
+    let url = server.url(&database).replace("postgres@", "plain@");
+    for (revoked, silent) in [("SELECT", false), ("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", true)] {
+        server.run(&database, revoked).await;
+        let (notices, _) = broadcast::channel(16);
+        let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
+        store.now().await.unwrap();
+        assert_eq!(store.0.pool.get().await.unwrap().server().is_silent(), silent, "{revoked}");
+        store.write(b"", (), |tx, ()| Box::pin(settings::touch(tx))).await.unwrap();
+    }
+}
+
+/// Whether a fail-over may lose what was acknowledged is known at the start.
+#[tokio::test]
+async fn a_server_that_waits_for_no_standby_is_noticed() {
+    for (setting, waits) in [("synchronous_standby_names=", false), ("synchronous_standby_names=*", true)] {
+        let Some(server) = postgres::Postgres::start(&[setting]) else { return };
+        assert_eq!(fence::has_standby(&server.client("postgres").await).await.unwrap(), waits, "{setting}");
+    }
 }

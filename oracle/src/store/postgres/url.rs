@@ -56,12 +56,71 @@ impl ServerUrl {
         let mut config: Config = text
             .parse()
             .map_err(|_| refused("it is not postgres://USER@HOST/NAME?OPTION=VALUE with options that are known"))?;
+        let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+        let many = hosts.len().max(addresses.len());
+        if many == 0 || [hosts.len(), addresses.len()].iter().any(|count| *count > 0 && *count != many) {
+            return Err(refused("it must name hosts, and as many addresses as hosts if it names any"));
+        }
+        if ports.len() > 1 && ports.len() != many {
+            return Err(refused("it must name one port, or as many as hosts"));
+        }
         let mode = mode.unwrap_or(if is_here(&config) { SslMode::Disable } else { SslMode::Require });
         config.ssl_mode(mode);
         if mode == SslMode::Require && !binding {
             config.channel_binding(ChannelBinding::Require);
         }
         Ok(Self { config })
+    }
+
+    /// What to connect with to each of the servers, in their order.
+    pub(super) fn servers(&self) -> Vec<Config> {
+        (0..self.hosts().len()).map(|place| self.server(place)).collect()
+    }
+
+    /// The driver cannot be told to leave out a host, and takes the first that is not down.
+    fn server(&self, place: usize) -> Config {
+        let (all, mut one) = (&self.config, Config::new());
+        match all.get_hosts().get(place) {
+            Some(Host::Tcp(name)) => drop(one.host(name)),
+            Some(Host::Unix(folder)) => drop(one.host_path(folder)),
+            None => {}
+        }
+        if let Some(address) = all.get_hostaddrs().get(place) {
+            one.hostaddr(*address);
+        }
+        if let Some(port) = self.port(place) {
+            one.port(port);
+        }
+        if let Some(user) = all.get_user() {
+            one.user(user);
+        }
+        if let Some(password) = all.get_password() {
+            one.password(password);
+        }
+        if let Some(name) = all.get_dbname() {
+            one.dbname(name);
+        }
+        if let Some(options) = all.get_options() {
+            one.options(options);
+        }
+        if let Some(name) = all.get_application_name() {
+            one.application_name(name);
+        }
+        if let Some(time) = all.get_connect_timeout() {
+            one.connect_timeout(*time);
+        }
+        one.ssl_mode(all.get_ssl_mode()).ssl_negotiation(all.get_ssl_negotiation());
+        one.channel_binding(all.get_channel_binding()).keepalives(all.get_keepalives());
+        one.target_session_attrs(all.get_target_session_attrs()).load_balance_hosts(all.get_load_balance_hosts());
+        one
+    }
+
+    /// The name, with its port, by which a server is found whose address is not given.
+    pub(super) fn name_to_resolve(server: &Config) -> Option<(String, u16)> {
+        match (server.get_hosts(), server.get_hostaddrs()) {
+            ([Host::Tcp(name)], []) => Some((name.clone(), server.get_ports().first().copied().unwrap_or(5432))),
+            _ => None,
+        }
     }
 
     pub(in crate::store) fn has_password(&self) -> bool {
@@ -79,22 +138,38 @@ impl ServerUrl {
             if place > 0 {
                 shown.push(',');
             }
-            match host {
-                Host::Unix(folder) => escape(folder.as_os_str().as_encoded_bytes(), &mut shown),
-                Host::Tcp(name) if name.contains(':') => shown.extend(["[", name, "]"]),
-                Host::Tcp(name) => escape(name.as_bytes(), &mut shown),
-            }
-            let ports = self.config.get_ports();
-            match ports.get(place).or(ports.first()) {
-                None | Some(5432) => {}
-                Some(port) => write!(shown, ":{port}").expect("writing to a string succeeds"),
-            }
+            self.push_server(place, host, &mut shown);
         }
         if let Some(name) = self.config.get_dbname() {
             shown.push('/');
             escape(name.as_bytes(), &mut shown);
         }
         shown
+    }
+
+    /// One of the hosts, with its port.
+    pub(super) fn show_server(&self, place: usize) -> String {
+        let mut shown = String::new();
+        if let Some(host) = self.hosts().get(place) {
+            self.push_server(place, host, &mut shown);
+        }
+        shown
+    }
+
+    fn push_server(&self, place: usize, host: &Host, shown: &mut String) {
+        match host {
+            Host::Unix(folder) => escape(folder.as_os_str().as_encoded_bytes(), shown),
+            Host::Tcp(name) if name.contains(':') => shown.extend(["[", name, "]"]),
+            Host::Tcp(name) => escape(name.as_bytes(), shown),
+        }
+        if let Some(port) = self.port(place).filter(|port| *port != 5432) {
+            write!(shown, ":{port}").expect("writing to a string succeeds");
+        }
+    }
+
+    fn port(&self, place: usize) -> Option<u16> {
+        let ports = self.config.get_ports();
+        ports.get(place).or(ports.first()).copied()
     }
 
     fn hosts(&self) -> Cow<'_, [Host]> {

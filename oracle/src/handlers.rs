@@ -6,3 +6,5 @@ pub mod pages;
 pub mod sessions;
 pub mod system;
 pub mod totps;
+pub mod u2f;
+pub mod webauthn;

@@ -2,14 +2,14 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{api_keys, docs, pages, sessions, system, totps};
+use crate::handlers::{api_keys, docs, pages, sessions, system, totps, u2f, webauthn};
 use crate::observe;
 use crate::state::AppState;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use utoipa::OpenApi;
 
 /// The routes that [`Router`] serves, as an `OpenAPI` document. A handler with `#[utoipa::path]` is named here too.
@@ -37,6 +37,17 @@ use utoipa::OpenApi;
         totps::create,
         totps::validate,
         totps::remove,
+        u2f::begin_registration,
+        u2f::finish_registration,
+        u2f::begin_authentication,
+        u2f::finish_authentication,
+        u2f::remove,
+        webauthn::begin_registration,
+        webauthn::finish_registration,
+        webauthn::begin_login,
+        webauthn::finish_login,
+        webauthn::remove_user,
+        webauthn::remove_credential,
         system::health,
         system::ready,
         system::description,
@@ -46,6 +57,8 @@ use utoipa::OpenApi;
         (name = "api keys", description = "How an application becomes known"),
         (name = "sessions", description = "Codes and redeals by quorum"),
         (name = "totp", description = "One-time codes of applications' users"),
+        (name = "u2f", description = "Security keys of applications' users, by U2F's raw messages"),
+        (name = "webauthn", description = "Security keys and passkeys of applications' users"),
         (name = "system", description = "The oracle itself"),
     )
 )]
@@ -83,7 +96,14 @@ pub fn router(state: AppState) -> Router {
         .route("/sessions/{id}/totp", post(sessions::code))
         .route("/totp", post(totps::create))
         .route("/totp/{uuid}", delete(totps::remove))
-        .route("/totp/{uuid}/validate", post(totps::validate));
+        .route("/totp/{uuid}/validate", post(totps::validate))
+        .route("/u2f", post(u2f::begin_registration))
+        .route("/u2f/{uuid}", put(u2f::finish_registration).delete(u2f::remove))
+        .route("/u2f/{uuid}/auth", post(u2f::begin_authentication).put(u2f::finish_authentication))
+        .route("/webauthn/credential/{id}", delete(webauthn::remove_credential))
+        .route("/webauthn/login", post(webauthn::begin_login).put(webauthn::finish_login))
+        .route("/webauthn/register", post(webauthn::begin_registration).put(webauthn::finish_registration))
+        .route("/webauthn/user", delete(webauthn::remove_user));
     finish(routes, state)
 }
 

@@ -2,5 +2,10 @@
 
 pub mod api_keys;
 pub mod at_rest;
+pub mod either_base64;
+pub mod relying_party;
+pub mod security_keys;
 pub mod sessions;
 pub mod totps;
+pub mod u2f;
+pub mod webauthn;

@@ -6,9 +6,12 @@ use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{self, ApiKeys};
+use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
 use crate::service::totps::{self, Totps};
+use crate::service::u2f::U2f;
+use crate::service::webauthn::Webauthn;
 use crate::store::{Channel, Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
 use rand::{TryCryptoRng, TryRng};
@@ -109,6 +112,8 @@ pub struct Shared {
     pub store: Store,
     /// API keys of applications.
     pub api_keys: ApiKeys,
+    /// Security keys of applications' users.
+    pub security_keys: SecurityKeys,
     /// Quorum sessions.
     pub sessions: Sessions,
     /// TOTP secrets of applications' users.
@@ -202,6 +207,9 @@ impl AppState {
             rng: StateRng(Arc::clone(&entropy)),
             crypto: Arc::clone(&crypto),
         });
+        let rng = StateRng(Arc::clone(&entropy));
+        let security_keys =
+            SecurityKeys::new(store.clone(), Arc::clone(&clock), rng, Arc::clone(&crypto), keys.root_secret());
         let (clock, entropy) = (Source(clock), Source(entropy));
         let shutdown = watch::Sender::new(false);
         let ahead = AtomicI64::new(0);
@@ -212,6 +220,7 @@ impl AppState {
             crypto,
             store,
             api_keys,
+            security_keys,
             sessions,
             totps,
             clock,
@@ -256,7 +265,11 @@ impl AppState {
     /// when there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, SessionError> {
         self.store_ahead().await?;
-        if self.skew().is_some() { Ok(false) } else { self.sessions.sweep().await }
+        if self.skew().is_some() {
+            return Ok(false);
+        }
+        let (sessions, challenges) = (self.sessions.sweep().await, self.security_keys.sweep().await);
+        Ok(sessions? | challenges?)
     }
 
     /// Tells everything that waits (event streams, background work) that the oracle stops.
@@ -323,6 +336,18 @@ impl FromRef<AppState> for Sessions {
 impl FromRef<AppState> for Totps {
     fn from_ref(state: &AppState) -> Self {
         state.totps.clone()
+    }
+}
+
+impl FromRef<AppState> for U2f {
+    fn from_ref(state: &AppState) -> Self {
+        Self::new(state.security_keys.clone())
+    }
+}
+
+impl FromRef<AppState> for Webauthn {
+    fn from_ref(state: &AppState) -> Self {
+        Self::new(state.security_keys.clone())
     }
 }
 

@@ -8,10 +8,13 @@
 //! nothing: the write is done.
 
 mod api_keys;
+mod ceremonies;
 mod codes;
+mod credentials;
 mod engine;
 mod error;
 mod events;
+mod lockout;
 mod migrations;
 mod place;
 mod postgres;
@@ -35,14 +38,19 @@ use tokio::sync::broadcast;
 
 pub use self::{
     api_keys::{ApiKeyRow, DataKeyRow, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped},
+    ceremonies::{CeremonyAct, CeremonyRow, NewCeremony},
+    credentials::{
+        AddOutcome, CredentialKind, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome, Which,
+    },
     error::{EngineError, StoreError},
+    lockout::FailOutcome,
     place::{Channel, DatabaseUrl, Password},
     rows::{
         ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
         NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
         TocOutcome, TocRow,
     },
-    totps::{AcceptOutcome, FailOutcome, NewTotp, TotpId, TotpRow},
+    totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
 };
 use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 
@@ -323,6 +331,11 @@ impl Store {
             Box::pin(redeals::receive(tx, id, *x, *at, event))
         })
         .await
+    }
+
+    /// Forgets up to `batch` ceremonies with security keys whose time was up before `before`. Gives how many.
+    pub async fn forget_ceremonies(&self, before: i64, batch: i64) -> Result<u64, StoreError> {
+        sweep::forget_ceremonies(self, before, batch).await
     }
 
     // The store itself

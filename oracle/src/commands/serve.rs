@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const RENEWAL: Duration = Duration::from_secs(60 * 60);
 /// How often the clock is compared with the store's.
 const CLOCK: Duration = Duration::from_secs(10);
-/// How often sessions are swept, more or less.
+/// How often sessions and challenges are swept, more or less.
 const SWEEP: Duration = Duration::from_secs(2);
 /// Connections that the system keeps waiting.
 const BACKLOG: u32 = 1024;
@@ -128,13 +128,14 @@ async fn maintain(state: AppState, tls: Option<Arc<Tls>>, mut hangup: Signal) {
     }
 }
 
-/// Ends sessions whose time is up and forgets those that are long over, for as long as the oracle runs.
+/// Ends sessions whose time is up, forgets those that are long over and challenges that nobody answered, for as long as the
+/// oracle runs.
 async fn sweep(state: AppState) {
     loop {
         let more = match state.sweep().await {
             Ok(more) => more,
             Err(error) => {
-                tracing::error!(%error, "cannot sweep sessions");
+                tracing::error!(%error, "cannot sweep");
                 false
             }
         };

@@ -56,6 +56,7 @@ histories! {
     1 "sessions" needs 1 in "0001_sessions.sql";
     2 "bounds" needs 1 in "0002_bounds.sql";
     3 "api_keys" needs 1 in "0003_api_keys.sql";
+    4 "credentials" needs 1 in "0004_credentials.sql";
 }
 
 /// The steps that a database still needs, or why this program must not touch it.

@@ -1,4 +1,5 @@
-//! Tidying: sessions whose time is up are closed, what is long over is removed, proofs that expired are forgotten.
+//! Tidying: sessions whose time is up are closed, what is long over is removed, proofs that expired and challenges that
+//! nobody answered are forgotten.
 //!
 //! What is due is read on one state of the database, which meets nobody; then it is dealt with in operations of their own.
 //! A server gets many small ones, because a large one would lose against steady traffic for ever; the one embedded writer
@@ -161,6 +162,33 @@ async fn forget(store: &Store, round: Round) -> Result<bool, StoreError> {
         round,
     );
     forgotten.await.map(|_| more)
+}
+
+/// Forgets up to `batch` ceremonies whose time was up before `before`; how many. Nobody can answer one of them again.
+pub(super) async fn forget_ceremonies(store: &Store, before: i64, batch: i64) -> Result<u64, StoreError> {
+    let round = Round { now: before, closed: before, redealt: before, batch };
+    let unanswered: Vec<i64> = store
+        .read(round, |tx, round| {
+            Box::pin(async move {
+                let unanswered = "SELECT number FROM ceremonies WHERE expires_at < $1 ORDER BY expires_at LIMIT $2";
+                let rows = tx.query(unanswered, &[round.now.into(), round.batch.into()]).await?;
+                rows.iter().map(|row| row.int(0)).collect()
+            })
+        })
+        .await?;
+    let forget: fn(Store, Vec<i64>, Round) -> Part = |store, unanswered, _| {
+        let act: Act<Vec<i64>, u64> = |tx, unanswered| {
+            Box::pin(async move {
+                let mut forgotten = 0;
+                for number in unanswered {
+                    forgotten += tx.execute("DELETE FROM ceremonies WHERE number = $1", &[(*number).into()]).await?;
+                }
+                Ok(forgotten)
+            })
+        };
+        Box::pin(async move { store.write(b"ceremonies", unanswered, act).await })
+    };
+    in_parts(store, unanswered, REMOVED, forget, round).await
 }
 
 fn reached<T>(rows: &[T], round: Round) -> bool {

@@ -6,8 +6,9 @@
 use super::{
     Store,
     api_keys::{self, RecordKind},
-    engine::{Tx, Value},
+    engine::Tx,
     error::StoreError,
+    lockout::{FailOutcome, Lockout},
 };
 
 /// The last time step of a secret of which no code has counted yet.
@@ -53,16 +54,11 @@ pub enum AcceptOutcome {
     Unknown,
 }
 
-/// What became of a wrong code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailOutcome {
-    /// It was counted; the number of wrong codes since the last right one.
-    Counted(i64),
-    /// No code was looked at until then.
-    Locked(i64),
-    /// There is no such secret.
-    Unknown,
-}
+const LOCKOUT: Lockout = Lockout {
+    count: "UPDATE totps SET failures = failures + 1 WHERE id = $1 AND locked_until <= $2 RETURNING failures",
+    lock: "UPDATE totps SET locked_until = $1 WHERE id = $2",
+    read: "SELECT locked_until FROM totps WHERE id = $1",
+};
 
 impl Store {
     /// Keeps a TOTP secret. False when there is one of that id.
@@ -82,7 +78,10 @@ impl Store {
 
     /// Counts a wrong code. Wrong code number n locks for `delays[n - 1]` milliseconds, further ones as the last.
     pub async fn fail_totp(&self, id: &TotpId, delays: &'static [i64], now: i64) -> Result<FailOutcome, StoreError> {
-        self.write(id, (*id, delays, now), |tx, (id, delays, now)| Box::pin(fail(tx, id, delays, *now))).await
+        self.write(id, (*id, delays, now), |tx, (id, delays, now)| {
+            Box::pin(LOCKOUT.fail(tx, id.as_slice().into(), delays, *now))
+        })
+        .await
     }
 
     /// Removes a TOTP secret of an API key. False when there is none.
@@ -129,31 +128,11 @@ async fn accept(tx: &mut dyn Tx, id: &TotpId, step: i64, now: i64) -> Result<Acc
     if accepted > 0 {
         return Ok(AcceptOutcome::Accepted);
     }
-    Ok(match locked_until(tx, id).await? {
+    Ok(match LOCKOUT.locked_until(tx, id.as_slice().into()).await? {
         None => AcceptOutcome::Unknown,
         Some(until) if until > now => AcceptOutcome::Locked(until),
         Some(_) => AcceptOutcome::Used,
     })
-}
-
-async fn fail(tx: &mut dyn Tx, id: &TotpId, delays: &[i64], now: i64) -> Result<FailOutcome, StoreError> {
-    let counted = tx
-        .first(
-            "UPDATE totps SET failures = failures + 1 WHERE id = $1 AND locked_until <= $2 RETURNING failures",
-            &[id.as_slice().into(), now.into()],
-        )
-        .await?;
-    let Some(row) = counted else {
-        return Ok(locked_until(tx, id).await?.map_or(FailOutcome::Unknown, FailOutcome::Locked));
-    };
-    let failures = row.int(0)?;
-    let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(0).min(delays.len().saturating_sub(1));
-    let delay = delays.get(place).copied().unwrap_or(0);
-    if delay > 0 {
-        let until: Value = now.saturating_add(delay).into();
-        tx.defer("UPDATE totps SET locked_until = $1 WHERE id = $2", &[until, id.as_slice().into()]).await?;
-    }
-    Ok(FailOutcome::Counted(failures))
 }
 
 async fn remove(tx: &mut dyn Tx, id: &TotpId, api_key: i64) -> Result<bool, StoreError> {
@@ -167,9 +146,4 @@ async fn remove(tx: &mut dyn Tx, id: &TotpId, api_key: i64) -> Result<bool, Stor
     let Some(row) = removed else { return Ok(false) };
     api_keys::count(tx, row.int(0)?, RecordKind::Totp, id, -1).await?;
     Ok(true)
-}
-
-async fn locked_until(tx: &mut dyn Tx, id: &TotpId) -> Result<Option<i64>, StoreError> {
-    let row = tx.first("SELECT locked_until FROM totps WHERE id = $1", &[id.as_slice().into()]).await?;
-    row.map(|row| row.int(0)).transpose()
 }

@@ -1,7 +1,18 @@
-//! API keys and TOTP over HTTP, as clients of serverless-mfa-api use them: the honest path, every refusal of the seeds, and
-//! what a stranger, another tenant or a careless client can send.
+//! API keys, TOTP and security keys over HTTP, as clients of serverless-mfa-api use them: the honest path, every refusal of
+//! the seeds, and what a stranger, another tenant or a careless client can send.
 
 mod api_keys;
+mod clients;
+mod firmware;
+mod nodes;
 mod peers;
+#[path = "../support/postgres.rs"]
+#[expect(dead_code, reason = "shared with tests that kill it")]
+mod postgres;
 mod stage;
+mod token;
 mod totps;
+mod u2f;
+mod u2f_forgeries;
+mod webauthn;
+mod webauthn_forgeries;

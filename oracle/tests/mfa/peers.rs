@@ -1,7 +1,7 @@
 //! Codes by programs that share nothing with ours: Debian's `oathtool` with the key, `PyOTP` with the URI.
 
 #[path = "../../../tests/support/peers.rs"]
-mod oath;
+pub mod oath;
 
 use super::stage::{NOW, Stage, send};
 use reqwest::Method;

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod codes;
+mod credentials;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
@@ -140,4 +141,12 @@ on_every_engine! {
     sweep::proofs_are_forgotten_when_they_have_expired,
     sweep::a_round_is_bounded_and_says_that_there_is_more,
     sweep::sources_count_right_whatever_happens,
+    credentials::a_ceremony_ends_once,
+    credentials::a_ceremony_ends_in_time,
+    credentials::a_counter_rises_or_there_is_none,
+    credentials::wrong_signatures_lock_by_the_schedule_whoever_races,
+    credentials::a_users_credentials_differ_and_are_bounded,
+    credentials::the_owner_of_the_data_key_owns_the_user,
+    credentials::what_is_removed_is_what_was_named,
+    credentials::open_challenges_are_bounded_and_forgotten,
 }

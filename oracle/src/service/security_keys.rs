@@ -1,0 +1,202 @@
+//! What U2F and `WebAuthn` share: how users, credentials and ceremonies are named in the store, sealed and opened, and
+//! when a challenge is too old. It must not know what either protocol signs.
+//!
+//! A user is a UUID that an application chose or was given. What is sealed for one is bound to the application by its data
+//! key, and to the user, the act and the challenge, or the credential, by its place.
+
+use crate::clock::Clock;
+use crate::keys::RootSecret;
+use crate::memory::pool::{CryptoPool, PoolError};
+use crate::service::api_keys::{NotOwned, Sealed, Tenant};
+use crate::service::at_rest::Place;
+use crate::state::StateRng;
+use crate::store::{CeremonyAct, CeremonyRow, CredentialRow, Digest, NewCeremony, Store, StoreError};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use quorate_protocol::encoding::sha256;
+use rand::CryptoRng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::Sha256;
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Milliseconds that a challenge may be answered for.
+pub const CHALLENGE_MS: i64 = 5 * 60 * 1000;
+/// Milliseconds for which a challenge that is too old is remembered, so that its answer is told from one to nothing.
+const REMEMBER_MS: i64 = 15 * 60 * 1000;
+/// Milliseconds that wrong signature number 1, 2, 3… after the last right one locks a key for; the last holds for all further
+/// ones. Nobody guesses a signature: this keeps the noise down, and short, because it keeps the key's owner out as well.
+const DELAYS: &[i64] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
+/// Bytes of a challenge.
+pub(super) const CHALLENGE_BYTES: usize = 32;
+/// Bytes of a user's UUID at most: `WebAuthn` has tokens keep no more of a user's handle.
+pub const MAX_UUID: usize = 64;
+
+/// What both services are made of. Clones share it.
+#[derive(Clone)]
+pub struct SecurityKeys {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    rng: StateRng,
+    crypto: Arc<CryptoPool>,
+    names: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for SecurityKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecurityKeys(…)")
+    }
+}
+
+/// A ceremony's names: whose, what for, and of which challenge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ceremony {
+    pub owner: Digest,
+    pub act: CeremonyAct,
+    pub challenge: Digest,
+}
+
+impl SecurityKeys {
+    /// Puts them together.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, rng: StateRng, crypto: Arc<CryptoPool>, root: &RootSecret) -> Self {
+        Self { inner: Arc::new(Inner { store, clock, rng, crypto, names: root.subkey("security keys") }) }
+    }
+
+    /// Forgets challenges that nobody answered; `true` when there is more to do at once.
+    pub async fn sweep(&self) -> Result<bool, StoreError> {
+        const BATCH: i64 = 500;
+        let forgotten = self.inner.store.forget_ceremonies(self.now() - REMEMBER_MS, BATCH).await?;
+        Ok(forgotten >= BATCH.unsigned_abs())
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    pub(super) fn rng(&self) -> StateRng {
+        self.inner.rng.clone()
+    }
+
+    pub(super) async fn run<T, F>(&self, job: F) -> Result<T, PoolError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.inner.crypto.run(job).await
+    }
+
+    /// How the store names the user of a UUID.
+    pub(super) fn owner(&self, uuid: &str) -> Digest {
+        self.name(b"user", uuid.as_bytes())
+    }
+
+    /// How the store names the credential whose id has this hash.
+    pub(super) fn credential(&self, key_handle_hash: &Digest) -> Digest {
+        self.name(b"credential", key_handle_hash)
+    }
+
+    pub(super) fn ceremony(&self, uuid: &str, act: CeremonyAct, challenge: &[u8]) -> Ceremony {
+        Ceremony { owner: self.owner(uuid), act, challenge: sha256(&[challenge]) }
+    }
+
+    /// Has the store keep a challenge that is about to be given out.
+    pub(super) async fn begin(&self, ceremony: &Ceremony, sealed: Sealed) -> Result<(), StoreError> {
+        let Ceremony { owner, act, challenge } = *ceremony;
+        let Sealed { data_key, bytes: sealed } = sealed;
+        let expires_at = self.now() + CHALLENGE_MS;
+        self.inner.store.begin_ceremony(NewCeremony { owner, data_key, act, challenge, expires_at, sealed }).await
+    }
+
+    /// The ceremony, when its challenge may still be answered, and the user's credentials.
+    pub(super) async fn begun(
+        &self,
+        tenant: &Tenant,
+        ceremony: &Ceremony,
+    ) -> Result<(Option<CeremonyRow>, Vec<CredentialRow>), StoreError> {
+        let Ceremony { owner, act, challenge } = ceremony;
+        let (row, credentials) = self.inner.store.ceremony(tenant.number(), owner, *act, challenge).await?;
+        Ok((row.filter(|row| row.expires_at > self.now()), credentials))
+    }
+
+    /// Milliseconds for which no answer of that key is looked at, when there are any.
+    pub(super) fn locked(&self, row: &CredentialRow) -> Option<i64> {
+        Some(row.locked_until.saturating_sub(self.now())).filter(|milliseconds| *milliseconds > 0)
+    }
+
+    /// Counts a wrong signature of a key.
+    pub(super) async fn count_wrong(&self, owner: &Digest, credential: i64) -> Result<(), StoreError> {
+        self.inner.store.fail_credential(owner, credential, DELAYS, self.now()).await.map(drop)
+    }
+
+    /// Whether `tenant` knows the user at all: by a credential, or by a ceremony of that act.
+    pub(super) async fn knows(&self, tenant: &Tenant, owner: &Digest, act: CeremonyAct) -> Result<bool, StoreError> {
+        if !self.inner.store.credentials(tenant.number(), owner).await?.is_empty() {
+            return Ok(true);
+        }
+        self.inner.store.has_ceremony(tenant.number(), owner, act).await
+    }
+
+    fn name(&self, kind: &[u8], value: &[u8]) -> Digest {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.inner.names.as_slice()).expect("HMAC takes any key length");
+        mac.update(kind);
+        mac.update(&[0]);
+        mac.update(value);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Ceremony {
+    /// Seals what the answer must fit.
+    pub fn seal(&self, state: &impl Serialize, tenant: &Tenant, rng: &mut impl CryptoRng) -> Result<Sealed, NotOwned> {
+        let place = Place { table: "ceremonies", row: &self.row(), column: "sealed" };
+        tenant.seal(place, &json(state), rng)
+    }
+
+    /// Opens what was sealed for this user, act and challenge.
+    pub fn open<T: DeserializeOwned>(&self, row: &CeremonyRow, tenant: &Tenant) -> Result<T, NotOwned> {
+        let place = Place { table: "ceremonies", row: &self.row(), column: "sealed" };
+        let json = tenant.open(row.data_key, place, &row.sealed)?;
+        serde_json::from_slice(&json).map_err(|_| NotOwned)
+    }
+
+    fn row(&self) -> [&[u8]; 3] {
+        const NUMBERS: [u8; 4] = [0, 1, 2, 3];
+        let number = usize::from(self.act.number());
+        [&self.owner, &NUMBERS[number..=number], &self.challenge]
+    }
+}
+
+/// Seals a credential for its row.
+pub(super) fn seal_credential(
+    owner: &Digest,
+    id: &Digest,
+    record: &impl Serialize,
+    tenant: &Tenant,
+    rng: &mut impl CryptoRng,
+) -> Result<Sealed, NotOwned> {
+    tenant.seal(Place { table: "credentials", row: &[owner, id], column: "sealed" }, &json(record), rng)
+}
+
+/// Opens the credential of a row.
+pub(super) fn open_credential<T: DeserializeOwned>(
+    owner: &Digest,
+    row: &CredentialRow,
+    tenant: &Tenant,
+) -> Result<T, NotOwned> {
+    let place = Place { table: "credentials", row: &[owner, &row.id], column: "sealed" };
+    let json = tenant.open(row.data_key, place, &row.sealed)?;
+    serde_json::from_slice(&json).map_err(|_| NotOwned)
+}
+
+fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(serde_json::to_vec(value).expect("plain data always serialises"))
+}

@@ -1,0 +1,334 @@
+//! `WebAuthn` for applications' users: credentials registered, used to log in, removed.
+//!
+//! Every application is its own relying party, or several: each request says which, and what it makes is bound to that. The
+//! ceremonies themselves are webauthn-rs's.
+
+mod answer;
+mod cbor;
+mod error;
+mod record;
+
+pub use self::answer::{LoginAnswer, RegistrationAnswer};
+pub use self::error::WebauthnError;
+
+use self::record::{Pending, Record, usable};
+use crate::service::api_keys::Tenant;
+use crate::service::relying_party::{AllowList, Origin, RpId};
+use crate::service::security_keys::{CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, seal_credential};
+use crate::store::{
+    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, NewCredential, UseOutcome, Which,
+};
+use quorate_protocol::encoding::{base64url, from_base64url, sha256};
+use rand::Rng as _;
+use std::time::Duration;
+use webauthn_rs_core::WebauthnCore;
+use webauthn_rs_core::proto::{
+    AuthenticationState, CreationChallengeResponse, RegistrationState, RequestAuthenticationExtensions,
+    RequestChallengeResponse, UserVerificationPolicy,
+};
+
+/// What removes a user's U2F key in place of a credential's hash.
+pub const U2F_CREDENTIAL: &str = "u2f";
+/// As the applications of the seed ask: the second factor is that somebody has the token.
+const VERIFICATION: UserVerificationPolicy = UserVerificationPolicy::Discouraged_DO_NOT_USE;
+
+/// The service. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Webauthn {
+    keys: SecurityKeys,
+}
+
+/// Whom a ceremony is for.
+#[derive(Debug, Clone)]
+pub struct Party {
+    /// What credentials are bound to.
+    pub id: RpId,
+    /// What people call it.
+    pub name: String,
+    /// The page that talks to the token.
+    pub origin: Origin,
+}
+
+/// The names that a token may show for its user.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Short.
+    pub name: String,
+    /// Friendly.
+    pub display_name: String,
+}
+
+/// A credential that has just been registered or used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its id, base64url.
+    pub credential_id: String,
+    /// SHA-256 of its id, base64url: what applications name it by.
+    pub key_handle_hash: String,
+}
+
+impl Webauthn {
+    /// Puts the service together.
+    pub fn new(keys: SecurityKeys) -> Self {
+        Self { keys }
+    }
+
+    /// Gives out a challenge for a new credential of user `uuid`, or of a new user, whose UUID it gives.
+    pub async fn begin_registration(
+        &self,
+        tenant: &Tenant,
+        party: Party,
+        uuid: Option<String>,
+        names: Names,
+    ) -> Result<(String, CreationChallengeResponse), WebauthnError> {
+        let uuid = uuid.unwrap_or_else(|| self.new_uuid());
+        check_uuid(&uuid)?;
+        let owner = self.keys.owner(&uuid);
+        let rows = self.keys.store().credentials(tenant.number(), &owner).await?;
+        let (keys, tenant, mut rng) = (self.keys.clone(), tenant.clone(), self.keys.rng());
+        let job = move || {
+            let core = party.core(&tenant)?;
+            let mut known = Vec::with_capacity(rows.len());
+            for row in &rows {
+                known.extend(usable(&owner, row, &party.id, &tenant)?.map(|usable| usable.credential.cred_id));
+            }
+            let builder = core
+                .new_challenge_register_builder(uuid.as_bytes(), &names.name, &names.display_name)?
+                .user_verification_policy(VERIFICATION)
+                .exclude_credentials(Some(known));
+            let (options, state) = core.generate_challenge_register(builder)?;
+            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnRegister, &options.public_key.challenge);
+            let sealed = ceremony.seal(&party.pending(state), &tenant, &mut rng)?;
+            Ok::<_, WebauthnError>((uuid, options, ceremony, sealed))
+        };
+        let (uuid, options, ceremony, sealed) = self.keys.run(job).await??;
+        self.keys.begin(&ceremony, sealed).await?;
+        Ok((uuid, options))
+    }
+
+    /// Registers the credential that answers.
+    pub async fn finish_registration(
+        &self,
+        tenant: &Tenant,
+        party: Party,
+        uuid: Option<&str>,
+        answer: RegistrationAnswer,
+    ) -> Result<Shown, WebauthnError> {
+        let challenge = answer::challenge(&answer.client_data)?;
+        let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
+        let (row, _) = self.begun(tenant, &ceremony).await?;
+        let (number, api_key, owner) = (row.number, tenant.number(), ceremony.owner);
+        let (keys, tenant, mut rng) = (self.keys.clone(), tenant.clone(), self.keys.rng());
+        let job = move || {
+            let core = party.core(&tenant)?;
+            let state = party.state::<RegistrationState>(&ceremony, &row, &tenant)?;
+            let credential = core.register_credential(&answer.checked()?, &state, None)?;
+            if !answer::has_own_curve(&credential.cred) {
+                return Err(WebauthnError::Key);
+            }
+            let counter = i64::from(credential.counter);
+            let hash = sha256(&[&credential.cred_id]);
+            let (id, shown) = (keys.credential(&hash), Shown::new(&credential.cred_id, &hash));
+            let sealed = seal_credential(&owner, &id, &Record::new(&party.id, credential), &tenant, &mut rng)?;
+            Ok((id, counter, shown, sealed))
+        };
+        let (id, counter, shown, sealed) = self.keys.run(job).await??;
+        let new = NewCredential {
+            owner,
+            data_key: sealed.data_key,
+            id,
+            kind: CredentialKind::Webauthn,
+            created_at: self.keys.now(),
+            counter,
+            sealed: sealed.bytes,
+        };
+        match self.keys.store().add_credential(api_key, number, new).await? {
+            AddOutcome::Added => Ok(shown),
+            AddOutcome::Used => Err(WebauthnError::Challenge),
+            AddOutcome::Duplicate => Err(WebauthnError::Duplicate),
+            AddOutcome::Full => Err(WebauthnError::Full),
+        }
+    }
+
+    /// Gives out a challenge for any of the user's credentials that are bound to the relying party, and for their U2F key.
+    pub async fn begin_login(
+        &self,
+        tenant: &Tenant,
+        party: Party,
+        uuid: Option<&str>,
+    ) -> Result<RequestChallengeResponse, WebauthnError> {
+        let uuid = required(uuid)?.to_owned();
+        let owner = self.keys.owner(&uuid);
+        let rows = self.keys.store().credentials(tenant.number(), &owner).await?;
+        if rows.is_empty() {
+            let known = self.keys.knows(tenant, &owner, CeremonyAct::WebauthnRegister).await?;
+            return Err(if known { WebauthnError::NoCredentials } else { WebauthnError::Unknown });
+        }
+        let (keys, tenant, mut rng) = (self.keys.clone(), tenant.clone(), self.keys.rng());
+        let job = move || {
+            let core = party.core(&tenant)?;
+            let (mut credentials, mut app_id) = (Vec::with_capacity(rows.len()), None);
+            for row in &rows {
+                let Some(usable) = usable(&owner, row, &party.id, &tenant)? else { continue };
+                credentials.push(usable.credential);
+                app_id = app_id.or(usable.app_id);
+            }
+            if credentials.is_empty() {
+                return Err(WebauthnError::NoCredentials);
+            }
+            let extensions = app_id.map(|app_id| RequestAuthenticationExtensions {
+                appid: Some(app_id),
+                uvm: None,
+                hmac_get_secret: None,
+            });
+            let builder =
+                core.new_challenge_authenticate_builder(credentials, Some(VERIFICATION))?.extensions(extensions);
+            let (options, mut state) = core.generate_challenge_authenticate(builder)?;
+            // They are read again when the answer comes: one of them may be gone by then.
+            state.set_allowed_credentials(Vec::new());
+            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnLogin, &options.public_key.challenge);
+            let sealed = ceremony.seal(&party.pending(state), &tenant, &mut rng)?;
+            Ok((options, ceremony, sealed))
+        };
+        let (options, ceremony, sealed) = self.keys.run(job).await??;
+        self.keys.begin(&ceremony, sealed).await?;
+        Ok(options)
+    }
+
+    /// Lets a credential's answer count, once.
+    pub async fn finish_login(
+        &self,
+        tenant: &Tenant,
+        party: Party,
+        uuid: Option<&str>,
+        answer: LoginAnswer,
+    ) -> Result<Shown, WebauthnError> {
+        let uuid = required(uuid)?;
+        let challenge = answer::challenge(&answer.client_data)?;
+        let ceremony = self.keys.ceremony(uuid, CeremonyAct::WebauthnLogin, &challenge);
+        let (row, credentials) = self.begun(tenant, &ceremony).await?;
+        if answer.user_handle.as_ref().is_some_and(|handle| !handle.is_empty() && handle != uuid.as_bytes()) {
+            return Err(WebauthnError::OtherCredential);
+        }
+        let hash = sha256(&[&answer.raw_id]);
+        let id = self.keys.credential(&hash);
+        let credential = credentials.into_iter().find(|row| row.id == id).ok_or(WebauthnError::OtherCredential)?;
+        if let Some(milliseconds) = self.keys.locked(&credential) {
+            return Err(WebauthnError::Locked { milliseconds });
+        }
+        let (owner, number, credential_number) = (ceremony.owner, row.number, credential.number);
+        let tenant = tenant.clone();
+        let job = move || {
+            let core = party.core(&tenant)?;
+            let state = party.state::<AuthenticationState>(&ceremony, &row, &tenant)?;
+            let usable = usable(&ceremony.owner, &credential, &party.id, &tenant)?;
+            let usable = usable.ok_or(WebauthnError::OtherCredential)?;
+            let by_app_id = usable.app_id.is_some_and(|app_id| answer.is_for(&sha256(&[app_id.as_bytes()])));
+            let answer = answer.checked(by_app_id)?;
+            let used = core.authenticate_single_credential(&answer, &state, &usable.credential)?;
+            Ok::<_, WebauthnError>((used.counter(), Shown::new(used.cred_id(), &hash)))
+        };
+        let verified = self.keys.run(job).await?;
+        if let Err(WebauthnError::Signature) = verified {
+            self.keys.count_wrong(&owner, credential_number).await?;
+        }
+        let (counter, shown) = verified?;
+        let now = self.keys.now();
+        let used = self.keys.store().use_credential(&owner, number, credential_number, counter.into(), now);
+        match used.await? {
+            UseOutcome::Accepted => Ok(shown),
+            UseOutcome::Used => Err(WebauthnError::Challenge),
+            UseOutcome::CounterBehind => Err(WebauthnError::Counter),
+            UseOutcome::Gone => Err(WebauthnError::OtherCredential),
+        }
+    }
+
+    /// Removes the user with all credentials. Who is not there is gone.
+    pub async fn remove_user(&self, tenant: &Tenant, uuid: Option<&str>) -> Result<(), WebauthnError> {
+        let owner = self.keys.owner(required(uuid)?);
+        self.keys.store().remove_credentials(tenant.number(), &owner, Which::All).await?;
+        Ok(())
+    }
+
+    /// Removes the credential of that hash, or the U2F key. A known user without a U2F key is left as they are.
+    pub async fn remove_credential(
+        &self,
+        tenant: &Tenant,
+        uuid: Option<&str>,
+        key_handle_hash: &str,
+    ) -> Result<(), WebauthnError> {
+        let owner = self.keys.owner(required(uuid)?);
+        let u2f = key_handle_hash == U2F_CREDENTIAL;
+        let which = if u2f {
+            Which::U2f
+        } else {
+            let hash = from_base64url(key_handle_hash).and_then(|hash| hash.try_into().ok());
+            Which::Id(self.keys.credential(&hash.ok_or(WebauthnError::Unknown)?))
+        };
+        let removed = self.keys.store().remove_credentials(tenant.number(), &owner, which).await?;
+        let known_without = u2f && (removed.left > 0 || removed.ceremonies > 0);
+        if removed.credentials > 0 || known_without { Ok(()) } else { Err(WebauthnError::Unknown) }
+    }
+
+    /// The ceremony, and the user's credentials.
+    async fn begun(
+        &self,
+        tenant: &Tenant,
+        ceremony: &Ceremony,
+    ) -> Result<(CeremonyRow, Vec<CredentialRow>), WebauthnError> {
+        let (row, credentials) = self.keys.begun(tenant, ceremony).await?;
+        if let Some(row) = row {
+            return Ok((row, credentials));
+        }
+        let known = self.keys.knows(tenant, &ceremony.owner, CeremonyAct::WebauthnRegister).await?;
+        Err(if known { WebauthnError::Challenge } else { WebauthnError::Unknown })
+    }
+
+    fn new_uuid(&self) -> String {
+        let mut random = [0; 16];
+        self.keys.rng().fill_bytes(&mut random);
+        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+    }
+}
+
+impl Party {
+    /// The library's side of a ceremony, if the origin may speak for the RP ID.
+    fn core(&self, tenant: &Tenant) -> Result<WebauthnCore, WebauthnError> {
+        self.id.admit(&self.origin, &AllowList::parse(tenant.origins()))?;
+        let timeout = Duration::from_millis(CHALLENGE_MS.unsigned_abs());
+        let origins = vec![self.origin.url().clone()];
+        let exactly = Some(false);
+        Ok(WebauthnCore::new_unsafe_experts_only(&self.name, self.id.as_str(), origins, timeout, exactly, exactly))
+    }
+
+    fn pending<S>(&self, state: S) -> Pending<S> {
+        Pending { rp_id: self.id.as_str().to_owned(), state }
+    }
+
+    /// What the answer must fit, if the challenge was given out to this relying party.
+    fn state<S: serde::de::DeserializeOwned>(
+        &self,
+        ceremony: &Ceremony,
+        row: &CeremonyRow,
+        tenant: &Tenant,
+    ) -> Result<S, WebauthnError> {
+        let pending: Pending<S> = ceremony.open(row, tenant)?;
+        if pending.rp_id == self.id.as_str() { Ok(pending.state) } else { Err(WebauthnError::OtherParty) }
+    }
+}
+
+impl Shown {
+    fn new(credential_id: &[u8], hash: &[u8; 32]) -> Self {
+        Self { credential_id: base64url(credential_id), key_handle_hash: base64url(hash) }
+    }
+}
+
+fn required(uuid: Option<&str>) -> Result<&str, WebauthnError> {
+    let uuid = uuid.ok_or(WebauthnError::UserRequired)?;
+    check_uuid(uuid)?;
+    Ok(uuid)
+}
+
+fn check_uuid(uuid: &str) -> Result<(), WebauthnError> {
+    if uuid.is_empty() || uuid.len() > MAX_UUID { Err(WebauthnError::UserRequired) } else { Ok(()) }
+}

@@ -1,0 +1,89 @@
+//! What is sealed of a `WebAuthn` credential and of a challenge that waits for its answer, and how a U2F key looks as a
+//! credential. Knows no rule.
+
+use super::error::WebauthnError;
+use crate::service::api_keys::Tenant;
+use crate::service::relying_party::{AppId, RpId};
+use crate::service::security_keys::open_credential;
+use crate::service::u2f::U2fKey;
+use crate::store::{CredentialKind, CredentialRow, Digest};
+use serde::{Deserialize, Serialize};
+use webauthn_rs_core::proto::{
+    AttestationFormat, COSEAlgorithm, COSEEC2Key, COSEKey, COSEKeyType, Credential, ECDSACurve, ParsedAttestation,
+    RegisteredExtensions, UserVerificationPolicy,
+};
+
+/// A challenge that was given out, with what the library keeps of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Pending<S> {
+    pub rp_id: String,
+    pub state: S,
+}
+
+/// A registered credential.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub rp_id: String,
+    pub credential: Credential,
+}
+
+impl Record {
+    /// Keeps what a login needs. Whoever attested the key was checked, and is of no further use.
+    pub fn new(rp_id: &RpId, mut credential: Credential) -> Self {
+        credential.attestation = ParsedAttestation::default();
+        Self { rp_id: rp_id.as_str().to_owned(), credential }
+    }
+}
+
+/// A credential that a relying party may ask for.
+#[derive(Debug)]
+pub(super) struct Usable {
+    pub credential: Credential,
+    /// What it is bound to in place of the RP ID, if it was registered by U2F.
+    pub app_id: Option<String>,
+}
+
+/// Opens a row. `None` for a credential of another relying party.
+pub(super) fn usable(
+    owner: &Digest,
+    row: &CredentialRow,
+    rp_id: &RpId,
+    tenant: &Tenant,
+) -> Result<Option<Usable>, WebauthnError> {
+    // A library's counter of 0 stands for one that was never seen.
+    let counter = u32::try_from(row.counter.max(0)).map_err(|_| WebauthnError::Damaged)?;
+    match row.kind {
+        CredentialKind::Webauthn => {
+            let record: Record = open_credential(owner, row, tenant)?;
+            let own = record.rp_id == rp_id.as_str();
+            let usable = Usable { credential: Credential { counter, ..record.credential }, app_id: None };
+            Ok(own.then_some(usable))
+        }
+        CredentialKind::U2f => {
+            let key: U2fKey = open_credential(owner, row, tenant)?;
+            let fits = AppId::parse(&key.app_id).is_ok_and(|app_id| app_id.fits(rp_id));
+            let credential = from_u2f(&key, counter).ok_or(WebauthnError::Damaged)?;
+            Ok(fits.then_some(Usable { credential, app_id: Some(key.app_id) }))
+        }
+    }
+}
+
+/// A U2F key as `WebAuthn` sees it (`WebAuthn` §6.1.2): the key handle is the credential id.
+fn from_u2f(key: &U2fKey, counter: u32) -> Option<Credential> {
+    let point = key.point()?;
+    let (x, y) = point[1..].split_at(32);
+    let key_type = COSEKeyType::EC_EC2(COSEEC2Key { curve: ECDSACurve::SECP256R1, x: x.to_vec(), y: y.to_vec() });
+    Some(Credential {
+        cred_id: key.key_handle.0.clone(),
+        cred: COSEKey { type_: COSEAlgorithm::ES256, key: key_type },
+        counter,
+        transports: None,
+        user_verified: false,
+        backup_eligible: false,
+        backup_state: false,
+        registration_policy: UserVerificationPolicy::Discouraged_DO_NOT_USE,
+        extensions: RegisteredExtensions::none(),
+        attestation: ParsedAttestation::default(),
+        attestation_format: AttestationFormat::FIDOU2F,
+    })
+}

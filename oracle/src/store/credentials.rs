@@ -1,0 +1,290 @@
+//! Security keys that an API key's users have registered: added, used with a counter that rises, removed.
+//!
+//! Knows no plain secret and no signature: a credential is sealed, its id and its user come as keyed hashes.
+
+use super::{
+    Store,
+    api_keys::{self, RecordKind},
+    ceremonies::{self, CeremonyAct},
+    engine::{Row, Tx},
+    error::StoreError,
+    lockout::{FailOutcome, Lockout},
+    rows::Digest,
+};
+
+const LOCKOUT: Lockout = Lockout {
+    count: "UPDATE credentials SET failures = failures + 1 WHERE number = $1 AND locked_until <= $2 RETURNING failures",
+    lock: "UPDATE credentials SET locked_until = $1 WHERE number = $2",
+    read: "SELECT locked_until FROM credentials WHERE number = $1",
+};
+
+/// Credentials that a user may have.
+pub const MAX_CREDENTIALS: usize = 64;
+
+/// By which protocol a credential was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// By `WebAuthn`.
+    Webauthn,
+    /// By U2F. A user has one at most.
+    U2f,
+}
+
+impl CredentialKind {
+    fn number(self) -> u8 {
+        match self {
+            Self::Webauthn => 0,
+            Self::U2f => 1,
+        }
+    }
+}
+
+/// A credential to be added.
+#[derive(Clone, Debug)]
+pub struct NewCredential {
+    /// Keyed hash of the user's UUID.
+    pub owner: Digest,
+    /// The data key that it is sealed under.
+    pub data_key: i64,
+    /// Keyed hash of the credential id's hash.
+    pub id: Digest,
+    /// How it was registered.
+    pub kind: CredentialKind,
+    /// When.
+    pub created_at: i64,
+    /// The counter so far; −1 when none was seen.
+    pub counter: i64,
+    /// Credential id, public key and what they are bound to.
+    pub sealed: Vec<u8>,
+}
+
+/// A credential as stored.
+#[derive(Clone, Debug)]
+pub struct CredentialRow {
+    /// Names it within the store.
+    pub number: i64,
+    /// The data key that it is sealed under.
+    pub data_key: i64,
+    /// Keyed hash of the credential id's hash.
+    pub id: Digest,
+    /// How it was registered.
+    pub kind: CredentialKind,
+    /// The last counter that was seen; −1 before the first.
+    pub counter: i64,
+    /// Until when no answer is looked at.
+    pub locked_until: i64,
+    /// Credential id, public key and what they are bound to.
+    pub sealed: Vec<u8>,
+}
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddOutcome {
+    /// The credential can be used.
+    Added,
+    /// The challenge was answered before, or too late; nothing was written.
+    Used,
+    /// The user has this credential, or a U2F key, already.
+    Duplicate,
+    /// The user has as many as they may.
+    Full,
+}
+
+/// What became of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseOutcome {
+    /// It counts.
+    Accepted,
+    /// The challenge was answered before, or too late; nothing was written.
+    Used,
+    /// The counter did not rise; the challenge is used up.
+    CounterBehind,
+    /// The credential was removed meanwhile; the challenge is used up.
+    Gone,
+}
+
+/// Which credentials of a user to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All, and everything that is under way.
+    All,
+    /// The one of that keyed hash.
+    Id(Digest),
+    /// The one registered by U2F.
+    U2f,
+}
+
+/// What was removed of a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Credentials that went.
+    pub credentials: usize,
+    /// Credentials that are left.
+    pub left: usize,
+    /// Ceremonies that came to nothing.
+    pub ceremonies: u64,
+}
+
+impl Store {
+    /// The credentials of an API key's user, oldest first.
+    pub async fn credentials(&self, api_key: i64, owner: &Digest) -> Result<Vec<CredentialRow>, StoreError> {
+        self.read((api_key, *owner), |tx, (api_key, owner)| Box::pin(list(tx, *api_key, owner))).await
+    }
+
+    /// Ends a ceremony with the credential that it registered, exactly once.
+    pub async fn add_credential(
+        &self,
+        api_key: i64,
+        ceremony: i64,
+        new: NewCredential,
+    ) -> Result<AddOutcome, StoreError> {
+        let lane = api_keys::lane(new.data_key, &new.owner);
+        self.write(&lane, (api_key, ceremony, new), |tx, (api_key, ceremony, new)| {
+            Box::pin(add(tx, *api_key, *ceremony, new))
+        })
+        .await
+    }
+
+    /// Ends a ceremony with a login by that credential, exactly once, and only with a counter above the last one. A
+    /// `WebAuthn` credential may be without a counter: it stays at 0.
+    pub async fn use_credential(
+        &self,
+        owner: &Digest,
+        ceremony: i64,
+        credential: i64,
+        counter: i64,
+        now: i64,
+    ) -> Result<UseOutcome, StoreError> {
+        self.write(owner, (ceremony, credential, counter, now), |tx, (ceremony, credential, counter, now)| {
+            Box::pin(accept(tx, *ceremony, *credential, *counter, *now))
+        })
+        .await
+    }
+
+    /// Counts a wrong signature. Number n locks the credential for `delays[n - 1]` milliseconds, further ones as the last.
+    pub async fn fail_credential(
+        &self,
+        owner: &Digest,
+        credential: i64,
+        delays: &'static [i64],
+        now: i64,
+    ) -> Result<FailOutcome, StoreError> {
+        self.write(owner, (credential, delays, now), |tx, (credential, delays, now)| {
+            Box::pin(LOCKOUT.fail(tx, (*credential).into(), delays, *now))
+        })
+        .await
+    }
+
+    /// Removes credentials of an API key's user, and what is under way of their kind.
+    pub async fn remove_credentials(&self, api_key: i64, owner: &Digest, which: Which) -> Result<Removed, StoreError> {
+        self.write(owner, (api_key, *owner, which), |tx, (api_key, owner, which)| {
+            Box::pin(remove(tx, *api_key, owner, *which))
+        })
+        .await
+    }
+}
+
+pub(super) async fn list(tx: &mut dyn Tx, api_key: i64, owner: &Digest) -> Result<Vec<CredentialRow>, StoreError> {
+    tx.query(
+        "SELECT number, data_key, id, kind, counter, locked_until, sealed FROM credentials
+         WHERE owner = $1 AND data_key IN (SELECT data_keys.number FROM data_keys WHERE api_key = $2)
+         ORDER BY number",
+        &[owner.into(), api_key.into()],
+    )
+    .await?
+    .into_iter()
+    .map(credential_row)
+    .collect()
+}
+
+async fn add(tx: &mut dyn Tx, api_key: i64, ceremony: i64, new: &NewCredential) -> Result<AddOutcome, StoreError> {
+    if !ceremonies::conclude(tx, ceremony, new.created_at).await? {
+        return Ok(AddOutcome::Used);
+    }
+    let others = list(tx, api_key, &new.owner).await?;
+    let u2f = |other: &CredentialRow| new.kind == CredentialKind::U2f && other.kind == CredentialKind::U2f;
+    if others.iter().any(|other| other.id == new.id || u2f(other)) {
+        return Ok(AddOutcome::Duplicate);
+    }
+    if others.len() >= MAX_CREDENTIALS {
+        return Ok(AddOutcome::Full);
+    }
+    tx.execute(
+        "INSERT INTO credentials (owner, data_key, id, kind, created_at, counter, sealed)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            (&new.owner).into(),
+            new.data_key.into(),
+            (&new.id).into(),
+            new.kind.number().into(),
+            new.created_at.into(),
+            new.counter.into(),
+            new.sealed.as_slice().into(),
+        ],
+    )
+    .await?;
+    if others.iter().all(|other| other.data_key != new.data_key) {
+        api_keys::count(tx, new.data_key, RecordKind::Webauthn, &new.owner, 1).await?;
+    }
+    Ok(AddOutcome::Added)
+}
+
+async fn accept(
+    tx: &mut dyn Tx,
+    ceremony: i64,
+    credential: i64,
+    counter: i64,
+    now: i64,
+) -> Result<UseOutcome, StoreError> {
+    if !ceremonies::conclude(tx, ceremony, now).await? {
+        return Ok(UseOutcome::Used);
+    }
+    let used = tx
+        .execute(
+            "UPDATE credentials SET counter = $1, failures = 0, locked_until = 0
+             WHERE number = $2 AND (counter < $1 OR (counter = 0 AND $1 = 0 AND kind = 0))",
+            &[counter.into(), credential.into()],
+        )
+        .await?;
+    if used > 0 {
+        return Ok(UseOutcome::Accepted);
+    }
+    let there = tx.first("SELECT 1 FROM credentials WHERE number = $1", &[credential.into()]).await?;
+    Ok(if there.is_some() { UseOutcome::CounterBehind } else { UseOutcome::Gone })
+}
+
+async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> Result<Removed, StoreError> {
+    let ceremonies = match which {
+        Which::All => ceremonies::abandon(tx, api_key, owner, CeremonyAct::LAST).await?,
+        Which::U2f => ceremonies::abandon(tx, api_key, owner, CeremonyAct::U2fSign).await?,
+        Which::Id(_) => 0,
+    };
+    let (going, staying): (Vec<_>, Vec<_>) = list(tx, api_key, owner).await?.into_iter().partition(|row| match which {
+        Which::All => true,
+        Which::Id(id) => row.id == id,
+        Which::U2f => row.kind == CredentialKind::U2f,
+    });
+    let mut emptied: Vec<i64> = Vec::new();
+    for row in &going {
+        tx.execute("DELETE FROM credentials WHERE number = $1", &[row.number.into()]).await?;
+        if !emptied.contains(&row.data_key) && staying.iter().all(|other| other.data_key != row.data_key) {
+            emptied.push(row.data_key);
+        }
+    }
+    for data_key in emptied {
+        api_keys::count(tx, data_key, RecordKind::Webauthn, owner, -1).await?;
+    }
+    Ok(Removed { credentials: going.len(), left: staying.len(), ceremonies })
+}
+
+fn credential_row(mut row: Row) -> Result<CredentialRow, StoreError> {
+    Ok(CredentialRow {
+        number: row.int(0)?,
+        data_key: row.int(1)?,
+        id: row.digest(2)?,
+        kind: if row.int(3)? == 0 { CredentialKind::Webauthn } else { CredentialKind::U2f },
+        counter: row.int(4)?,
+        locked_until: row.int(5)?,
+        sealed: row.take_blob(6)?,
+    })
+}

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Drives an oracle with clients that share no code with it: PyPI's `soft-webauthn`, and PyPI's `fido2` with a U2F token
+of a few lines, over both protocols. `clients.py ORACLE API_KEY API_SECRET` prints one line for each thing that went well.
+"""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fido2.client import Fido2Client, UserInteraction
+from fido2.ctap import CtapDevice
+from fido2.ctap1 import Ctap1
+from fido2.hid import CTAPHID
+from fido2.utils import sha256
+from fido2.webauthn import AttestationObject, AuthenticatorData, CollectedClientData
+from soft_webauthn import SoftWebauthnDevice
+
+ORACLE, API_KEY, API_SECRET = sys.argv[1:4]
+ORIGIN = "https://login.example.com"
+RP_ID = "example.com"
+APP_ID = "https://example.com"
+
+
+def b64url(data):
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def from_b64url(text):
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def call(method, path, body=None, user=None, expect=200):
+    headers = {
+        "X-MFA-ApiKey": API_KEY, "X-MFA-ApiSecret": API_SECRET, "Content-Type": "application/json",
+        "x-mfa-RPDisplayName": "ACME Inc", "x-mfa-RPID": RP_ID, "x-mfa-RPOrigin": ORIGIN,
+        "x-mfa-Username": "john", "x-mfa-UserDisplayName": "John Smith",
+    }
+    if user:
+        headers["x-mfa-UserUUID"] = user
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(ORACLE + path, data=data, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    if status != expect:
+        raise AssertionError(f"{method} {path}: {status} {text!r}")
+    return json.loads(text) if text else None
+
+
+class U2fToken(CtapDevice):
+    """One key of a token that speaks nothing newer than U2F."""
+
+    capabilities = 0
+
+    def __init__(self):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.handle = os.urandom(64)
+        self.counter = 0
+        self.attestation = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a U2F token")])
+        now = datetime.now(timezone.utc)
+        certificate = x509.CertificateBuilder().subject_name(name).issuer_name(name)
+        certificate = certificate.public_key(self.attestation.public_key()).serial_number(7)
+        certificate = certificate.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+        self.certificate = certificate.sign(self.attestation, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    @classmethod
+    def list_devices(cls):
+        return iter([])
+
+    def call(self, cmd, data=b"", event=None, on_keepalive=None):
+        assert cmd == CTAPHID.MSG, cmd
+        _, instruction, control, _ = data[:4]
+        # Extended length, as fido2 sends it.
+        body = data[7:7 + struct.unpack(">H", data[5:7])[0]]
+        if instruction == Ctap1.INS.REGISTER:
+            return self.register(body[:32], body[32:64]) + b"\x90\x00"
+        if instruction == Ctap1.INS.AUTHENTICATE:
+            if body[65:65 + body[64]] != self.handle:
+                return b"\x6a\x80"
+            if control == 7:
+                return b"\x69\x85"
+            return self.authenticate(body[:32], body[32:64]) + b"\x90\x00"
+        return b"U2F_V2\x90\x00"
+
+    def register(self, challenge, application):
+        point = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        signature = self.attestation.sign(
+            b"\0" + application + challenge + self.handle + point, ec.ECDSA(hashes.SHA256()))
+        return b"\x05" + point + bytes([len(self.handle)]) + self.handle + self.certificate + signature
+
+    def authenticate(self, challenge, application):
+        self.counter += 1
+        head = b"\x01" + struct.pack(">I", self.counter)
+        return head + self.key.sign(application + head + challenge, ec.ECDSA(hashes.SHA256()))
+
+
+def soft_webauthn():
+    begun = call("POST", "/webauthn/register")
+    user, options = begun["uuid"], begun["publicKey"]
+    options["challenge"] = from_b64url(options["challenge"])
+    options["user"]["id"] = from_b64url(options["user"]["id"])
+    device = SoftWebauthnDevice()
+    made = device.create({"publicKey": options}, ORIGIN)
+    response = made["response"]
+    done = call("PUT", "/webauthn/register", user=user, body={
+        "id": made["id"].decode(), "rawId": b64url(made["rawId"]), "type": made["type"],
+        "response": {name: b64url(value) for name, value in response.items()},
+    })
+    assert done["key_handle_hash"] == b64url(sha256(made["rawId"])), done
+    for _ in range(2):
+        options = call("POST", "/webauthn/login", user=user)["publicKey"]
+        options["challenge"] = from_b64url(options["challenge"])
+        used = device.get({"publicKey": options}, ORIGIN)
+        answer = {
+            "id": used["id"].decode(), "rawId": b64url(used["rawId"]), "type": used["type"],
+            "response": {name: b64url(value) for name, value in used["response"].items()},
+        }
+        done = call("PUT", "/webauthn/login", answer, user)
+        assert from_b64url(done["credentialId"]) == made["rawId"], done
+        call("PUT", "/webauthn/login", answer, user, expect=400)
+    call("DELETE", "/webauthn/user", user=user, expect=204)
+    call("POST", "/webauthn/login", user=user, expect=404)
+
+
+def packed():
+    """An attestation that fido2 puts together: packed, signed by the credential itself."""
+    begun = call("POST", "/webauthn/register")
+    user = begun["uuid"]
+    device = SoftWebauthnDevice()
+    device.cred_init(RP_ID, user.encode())
+    data = AuthenticatorData.create(sha256(RP_ID.encode()), 0x41, 0, device.cred_as_attested())
+    client = CollectedClientData.create("webauthn.create", from_b64url(begun["publicKey"]["challenge"]), ORIGIN)
+    signature = device.private_key.sign(data + client.hash, ec.ECDSA(hashes.SHA256()))
+    made = AttestationObject.create("packed", data, {"alg": -7, "sig": signature})
+    # As a browser's page that knows no base64url would send it.
+    call("PUT", "/webauthn/register", user=user, body={
+        "id": b64url(device.credential_id), "rawId": b64encode(device.credential_id).decode(), "type": "public-key",
+        "response": {
+            "attestationObject": b64encode(bytes(made)).decode(), "clientDataJSON": b64encode(bytes(client)).decode(),
+        },
+    })
+
+
+def fido2_client():
+    token = U2fToken()
+    client = Fido2Client(token, ORIGIN, user_interaction=UserInteraction())
+    begun = call("POST", "/webauthn/register")
+    user, options = begun["uuid"], begun["publicKey"]
+    options["challenge"] = from_b64url(options["challenge"])
+    options["user"]["id"] = from_b64url(options["user"]["id"])
+    # Asked for more than the options do, so that the token's own attestation travels.
+    options["attestation"] = "direct"
+    made = client.make_credential(options)
+    assert made.attestation_object.fmt == "fido-u2f", made
+    call("PUT", "/webauthn/register", user=user, body={
+        "id": b64url(token.handle), "rawId": b64url(token.handle), "type": "public-key",
+        "response": {
+            "attestationObject": b64url(bytes(made.attestation_object)), "clientDataJSON": b64url(bytes(made.client_data)),
+        },
+    })
+    log_in(client, token, user)
+
+
+def log_in(client, token, user):
+    options = call("POST", "/webauthn/login", user=user)["publicKey"]
+    options["challenge"] = from_b64url(options["challenge"])
+    for credential in options["allowCredentials"]:
+        credential["id"] = from_b64url(credential["id"])
+    used = client.get_assertion(options).get_response(0)
+    done = call("PUT", "/webauthn/login", user=user, body={
+        "id": b64url(token.handle), "rawId": b64url(token.handle), "type": "public-key",
+        "clientExtensionResults": {"appid": "extensions" in options},
+        "response": {
+            "authenticatorData": b64url(bytes(used.authenticator_data)), "clientDataJSON": b64url(bytes(used.client_data)),
+            "signature": b64url(used.signature),
+        },
+    })
+    assert done["key_handle_hash"] == b64url(sha256(token.handle)), done
+
+
+def raw_u2f():
+    token = U2fToken()
+    ctap = Ctap1(token)
+    application = sha256(APP_ID.encode())
+    begun = call("POST", "/u2f", {"appId": APP_ID})
+    user = begun["uuid"]
+    client = client_data("finishEnrollment", begun["challenge"]["challenge"])
+    made = ctap.register(sha256(client), application)
+    made.verify(application, sha256(client))
+    call("PUT", f"/u2f/{user}", {"signResult": {"registrationData": b64url(made), "clientData": b64url(client)}}, expect=204)
+    for _ in range(2):
+        begun = call("POST", f"/u2f/{user}/auth")
+        client = client_data("getAssertion", begun["challenge"])
+        signed = ctap.authenticate(sha256(client), application, from_b64url(begun["keyHandle"]))
+        signed.verify(application, sha256(client), made.public_key)
+        answer = {"signResult": {
+            "signatureData": b64encode(signed).decode(), "clientData": b64url(client), "keyHandle": begun["keyHandle"]}}
+        assert call("PUT", f"/u2f/{user}/auth", answer) == {"message": "Valid", "status": 200}
+        call("PUT", f"/u2f/{user}/auth", answer, expect=400)
+    appid(token, user)
+
+
+def appid(token, user):
+    """The same key by WebAuthn, under its app ID."""
+    options = call("POST", "/webauthn/login", user=user)["publicKey"]
+    assert options["extensions"] == {"appid": APP_ID}, options
+    client = CollectedClientData.create("webauthn.get", from_b64url(options["challenge"]), ORIGIN)
+    signed = Ctap1(token).authenticate(client.hash, sha256(APP_ID.encode()), from_b64url(options["allowCredentials"][0]["id"]))
+    data = AuthenticatorData.create(sha256(APP_ID.encode()), signed.user_presence, signed.counter)
+    done = call("PUT", "/webauthn/login", user=user, body={
+        "id": b64url(token.handle), "rawId": b64url(token.handle), "type": "public-key",
+        "clientExtensionResults": {"appid": True},
+        "response": {
+            "authenticatorData": b64url(bytes(data)), "clientDataJSON": b64url(bytes(client)),
+            "signature": b64url(signed.signature),
+        },
+    })
+    assert done["key_handle_hash"] == b64url(sha256(token.handle)), done
+    call("DELETE", f"/u2f/{user}", expect=204)
+    call("POST", f"/u2f/{user}/auth", expect=404)
+
+
+def client_data(act, challenge):
+    return json.dumps({"typ": f"navigator.id.{act}", "challenge": challenge, "origin": ORIGIN}).encode()
+
+
+def embedding():
+    """The example of docs/embedding.md, as its page would drive it."""
+    program = Path(__file__).parents[3] / "docs/embedding/server.py"
+    environment = {**os.environ, "QUORATE_URL": ORACLE, "API_KEY": API_KEY, "API_SECRET": API_SECRET}
+    server = subprocess.Popen(
+        [sys.executable, "-B", program, "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        origin = server.stdout.readline().split()[-1]
+        base = origin.replace("localhost", "127.0.0.1")
+        with urllib.request.urlopen(base) as page:
+            assert b"navigator.credentials.create" in page.read()
+        device = SoftWebauthnDevice()
+        for begin, finish, act in (
+            ("/register/begin", "/register/finish", device.create), ("/login/begin", "/login/finish", device.get),
+        ):
+            options = page_call(base, begin, {"name": "alice"})["publicKey"]
+            options["challenge"] = from_b64url(options["challenge"])
+            made = act({"publicKey": options}, origin)
+            response = {name: b64encode(value).decode() for name, value in made["response"].items() if name != "userHandle"}
+            credential = {"rawId": b64encode(made["rawId"]).decode(), "type": made["type"], "response": response}
+            assert "key_handle_hash" in page_call(base, finish, {"name": "alice", "credential": credential})
+        page_call(base, "/forget", {"name": "alice"})
+    finally:
+        server.kill()
+        server.wait()
+
+
+def page_call(base, path, body):
+    with urllib.request.urlopen(base + path, data=json.dumps(body).encode()) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+for check in (soft_webauthn, packed, fido2_client, raw_u2f, embedding):
+    check()
+    print(f"{check.__name__}: ok")

@@ -1,0 +1,94 @@
+//! Two nodes on one database: whoever answers a challenge on both at the same instant is let in once.
+
+use crate::postgres::{self, Postgres};
+use crate::stage::{Answer, Stage, Tenant, send};
+use crate::token::{Format, Token, client_data};
+use crate::{u2f, webauthn};
+use futures_util::future::join_all;
+use quorate_oracle::testing::{TestOracle, TestSetup};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+/// Answers posted at once.
+const AT_ONCE: usize = 24;
+
+/// The stage of the first node, and the second, which has the same keys and the same clock.
+struct Pair {
+    first: Stage,
+    second: TestOracle,
+    tenant: Tenant,
+}
+
+impl Pair {
+    async fn start(server: &Postgres) -> Self {
+        let database = server.url(&server.database().await);
+        let mut first = Stage::with(TestSetup::default().set("database", &database)).await;
+        let setup = TestSetup::default().set("database", &database).credentials(first.oracle.folder());
+        let second = setup.clock(first.clock.clone()).start().await;
+        let tenant = first.tenant("app@example.com").await;
+        // Connections that are kept would send everything over one.
+        first.http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+        Self { first, second, tenant }
+    }
+
+    fn request(&self, oracle: &TestOracle, method: Method, path: &str, user: Option<&str>) -> RequestBuilder {
+        let request = self.first.http.request(method, format!("http://{}{path}", oracle.address()));
+        let request = request.header("X-MFA-ApiKey", &self.tenant.value).header("X-MFA-ApiSecret", &self.tenant.secret);
+        webauthn::headers(request, webauthn::RP_ID, webauthn::ORIGIN, user)
+    }
+
+    /// The answer of the first node.
+    async fn ask(&self, path: &str, body: &Value, user: Option<&str>) -> Value {
+        let answer = send(self.request(&self.first.oracle, Method::POST, path, user).json(body)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.json
+    }
+
+    /// Posts an answer to both nodes, many times at once. It counts once, and is refused by name otherwise.
+    async fn counts_once(&self, path: &str, body: &Value, user: Option<&str>) {
+        let oracles = [&self.first.oracle, &self.second];
+        let racers =
+            (0..AT_ONCE).map(|number| send(self.request(oracles[number % 2], Method::PUT, path, user).json(body)));
+        let (accepted, refused): (Vec<Answer>, Vec<_>) =
+            join_all(racers).await.into_iter().partition(|answer| answer.status.is_success());
+        assert_eq!(accepted.len(), 1, "{path}");
+        for answer in refused {
+            assert_eq!((answer.refusal().0, answer.refusal().1), (400, "invalid_challenge"), "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_u2f_answer_counts_once_on_two_nodes() {
+    let Some(server) = postgres::shared() else { return };
+    let pair = Pair::start(server).await;
+    let mut token = Token::new(b"handle");
+    let begun = pair.ask("/u2f", &json!({ "appId": u2f::APP_ID }), None).await;
+    let path = format!("/u2f/{}", begun["uuid"].as_str().expect("a uuid"));
+    let challenge = begun["challenge"]["challenge"].as_str().expect("a challenge");
+    pair.counts_once(&path, &u2f::registration(&token, challenge, u2f::ORIGIN), None).await;
+    let path = format!("{path}/auth");
+    for _ in 0..3 {
+        let begun = pair.ask(&path, &json!({}), None).await;
+        let challenge = begun["challenge"].as_str().expect("a challenge");
+        pair.counts_once(&path, &u2f::signature(&mut token, challenge, u2f::ORIGIN), None).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webauthn_answer_counts_once_on_two_nodes() {
+    let Some(server) = postgres::shared() else { return };
+    let pair = Pair::start(server).await;
+    let token = Token::new(b"credential");
+    let begun = pair.ask(webauthn::REGISTER, &json!({}), None).await;
+    let user = begun["uuid"].as_str();
+    let answer = token.create(&begun["publicKey"], webauthn::ORIGIN, Format::PackedSelf);
+    pair.counts_once(webauthn::REGISTER, &answer, user).await;
+    for _ in 0..3 {
+        let begun = pair.ask(webauthn::LOGIN, &json!({}), user).await;
+        let data = client_data("webauthn.get", &begun["publicKey"]["challenge"], webauthn::ORIGIN);
+        // Without a counter, so that nothing but the challenge stands in the way of the second.
+        let answer = token.signed(&token.head(webauthn::RP_ID, 1), &data);
+        pair.counts_once(webauthn::LOGIN, &answer, user).await;
+    }
+}

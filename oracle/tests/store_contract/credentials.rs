@@ -1,0 +1,224 @@
+//! Security keys: ceremonies that end once, counters that rise, and who owns what.
+
+use futures_util::future::join_all;
+use quorate_oracle::store::{
+    AddOutcome, CeremonyAct, CredentialKind, Digest, FailOutcome, MAX_CREDENTIALS, NewApiKey, NewCeremony,
+    NewCredential, NewDataKey, RecordCounts, Removed, Rewrapped, Store, UseOutcome, Which,
+};
+
+use crate::RACERS;
+
+const NOW: i64 = 1_000_000;
+const OWNER: Digest = [7; 32];
+
+/// An activated API key and its data key.
+#[derive(Clone, Copy)]
+struct Owner {
+    api_key: i64,
+    data_key: i64,
+}
+
+async fn owner(store: &Store, name: u8) -> Owner {
+    let id = [name; 32];
+    assert!(store.insert_api_key(NewApiKey { id, created_at: NOW, sealed: vec![1] }).await.unwrap());
+    let data_key = NewDataKey { id: [name; 32], by_secret: vec![2], by_root: vec![3] };
+    assert!(store.activate_api_key(&id, &[name; 32], data_key, NOW).await.unwrap());
+    let (api_key, data_keys) = store.api_key(&id).await.unwrap().unwrap();
+    Owner { api_key: api_key.number, data_key: data_keys[0].number }
+}
+
+/// Begins a ceremony and gives its number.
+async fn begun(store: &Store, of: Owner, act: CeremonyAct, challenge: u8) -> i64 {
+    let new = NewCeremony {
+        owner: OWNER,
+        data_key: of.data_key,
+        act,
+        challenge: [challenge; 32],
+        expires_at: NOW + 100,
+        sealed: vec![challenge],
+    };
+    store.begin_ceremony(new).await.unwrap();
+    let (ceremony, _) = store.ceremony(of.api_key, &OWNER, act, &[challenge; 32]).await.unwrap();
+    ceremony.unwrap().number
+}
+
+fn credential(of: Owner, id: u8, kind: CredentialKind) -> NewCredential {
+    let (counter, sealed) = (if kind == CredentialKind::U2f { -1 } else { 0 }, vec![id]);
+    NewCredential { owner: OWNER, data_key: of.data_key, id: [id; 32], kind, created_at: NOW, counter, sealed }
+}
+
+/// Registers a credential and gives its number.
+async fn added(store: &Store, of: Owner, id: u8, kind: CredentialKind) -> i64 {
+    let ceremony = begun(store, of, CeremonyAct::WebauthnRegister, id).await;
+    let outcome = store.add_credential(of.api_key, ceremony, credential(of, id, kind)).await.unwrap();
+    assert_eq!(outcome, AddOutcome::Added);
+    let rows = store.credentials(of.api_key, &OWNER).await.unwrap();
+    rows.iter().find(|row| row.id == [id; 32]).unwrap().number
+}
+
+pub async fn a_ceremony_ends_once(store: Store) {
+    let of = owner(&store, 1).await;
+    let number = added(&store, of, 1, CredentialKind::Webauthn).await;
+    for (round, act) in [CeremonyAct::WebauthnLogin, CeremonyAct::U2fSign].into_iter().enumerate() {
+        let ceremony = begun(&store, of, act, 9).await;
+        let counter = i64::try_from(round).unwrap() + 1;
+        let racers = (0..RACERS).map(|_| store.use_credential(&OWNER, ceremony, number, counter, NOW));
+        let outcomes = join_all(racers).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+        let accepted = outcomes.iter().filter(|outcome| **outcome == UseOutcome::Accepted).count();
+        let used = outcomes.iter().filter(|outcome| **outcome == UseOutcome::Used).count();
+        assert_eq!((accepted, used), (1, RACERS - 1));
+    }
+    let ceremony = begun(&store, of, CeremonyAct::WebauthnRegister, 2).await;
+    let racers = (10..10 + u8::try_from(RACERS).unwrap())
+        .map(|id| store.add_credential(of.api_key, ceremony, credential(of, id, CredentialKind::Webauthn)));
+    let outcomes = join_all(racers).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == AddOutcome::Added).count(), 1);
+    assert_eq!(store.credentials(of.api_key, &OWNER).await.unwrap().len(), 2);
+}
+
+pub async fn a_ceremony_ends_in_time(store: Store) {
+    let of = owner(&store, 1).await;
+    let number = added(&store, of, 1, CredentialKind::Webauthn).await;
+    let ceremony = begun(&store, of, CeremonyAct::WebauthnLogin, 9).await;
+    let late = store.use_credential(&OWNER, ceremony, number, 1, NOW + 100).await.unwrap();
+    assert_eq!(late, UseOutcome::Used);
+    let mut new = credential(of, 2, CredentialKind::Webauthn);
+    new.created_at = NOW + 100;
+    assert_eq!(store.add_credential(of.api_key, ceremony, new).await.unwrap(), AddOutcome::Used);
+    assert_eq!(store.use_credential(&OWNER, ceremony, number, 1, NOW + 99).await.unwrap(), UseOutcome::Accepted);
+}
+
+pub async fn a_counter_rises_or_there_is_none(store: Store) {
+    let of = owner(&store, 1).await;
+    let webauthn = added(&store, of, 1, CredentialKind::Webauthn).await;
+    let u2f = added(&store, of, 2, CredentialKind::U2f).await;
+    let cases = [
+        (webauthn, 0, UseOutcome::Accepted),
+        (webauthn, 5, UseOutcome::Accepted),
+        (webauthn, 5, UseOutcome::CounterBehind),
+        (webauthn, 0, UseOutcome::CounterBehind),
+        (webauthn, 6, UseOutcome::Accepted),
+        (u2f, 0, UseOutcome::Accepted),
+        (u2f, 0, UseOutcome::CounterBehind),
+        (u2f, i64::from(u32::MAX), UseOutcome::Accepted),
+        (i64::from(u32::MAX), 1, UseOutcome::Gone),
+    ];
+    for (place, (number, counter, expected)) in (20..).zip(cases) {
+        let ceremony = begun(&store, of, CeremonyAct::WebauthnLogin, place).await;
+        let outcome = store.use_credential(&OWNER, ceremony, number, counter, NOW).await.unwrap();
+        assert_eq!(outcome, expected, "{number} {counter}");
+        // Whatever came of it, the challenge is used up.
+        let again = store.use_credential(&OWNER, ceremony, number, 100, NOW).await.unwrap();
+        assert_eq!(again, UseOutcome::Used);
+    }
+}
+
+pub async fn wrong_signatures_lock_by_the_schedule_whoever_races(store: Store) {
+    const DELAYS: &[i64] = &[0, 0, 50, 70];
+    let of = owner(&store, 1).await;
+    let number = added(&store, of, 1, CredentialKind::Webauthn).await;
+    let spared = added(&store, of, 2, CredentialKind::Webauthn).await;
+    let fail = async |now| store.fail_credential(&OWNER, number, DELAYS, now).await.unwrap();
+    let outcomes = join_all((0..RACERS).map(|_| fail(NOW))).await;
+    for expected in 1..=3 {
+        let counted = outcomes.iter().filter(|outcome| **outcome == FailOutcome::Counted(expected)).count();
+        assert_eq!(counted, 1, "{expected}: {outcomes:?}");
+    }
+    let locked = outcomes.iter().filter(|outcome| **outcome == FailOutcome::Locked(NOW + 50)).count();
+    assert_eq!(locked, RACERS - 3, "{outcomes:?}");
+    assert_eq!(fail(NOW + 49).await, FailOutcome::Locked(NOW + 50));
+    assert_eq!(fail(NOW + 50).await, FailOutcome::Counted(4));
+    let until = async |number| {
+        let rows = store.credentials(of.api_key, &OWNER).await.unwrap();
+        rows.into_iter().find(|row| row.number == number).unwrap().locked_until
+    };
+    assert_eq!((until(number).await, until(spared).await), (NOW + 120, 0));
+    // A right answer forgets the wrong ones.
+    let ceremony = begun(&store, of, CeremonyAct::WebauthnLogin, 9).await;
+    assert_eq!(store.use_credential(&OWNER, ceremony, number, 1, NOW).await.unwrap(), UseOutcome::Accepted);
+    assert_eq!(until(number).await, 0);
+    assert_eq!(fail(NOW).await, FailOutcome::Counted(1));
+    assert_eq!(store.fail_credential(&OWNER, number + spared, DELAYS, NOW).await.unwrap(), FailOutcome::Unknown);
+}
+
+pub async fn a_users_credentials_differ_and_are_bounded(store: Store) {
+    let of = owner(&store, 1).await;
+    added(&store, of, 1, CredentialKind::Webauthn).await;
+    added(&store, of, 2, CredentialKind::U2f).await;
+    let ceremony = begun(&store, of, CeremonyAct::WebauthnRegister, 1).await;
+    let same = store.add_credential(of.api_key, ceremony, credential(of, 1, CredentialKind::Webauthn)).await.unwrap();
+    assert_eq!(same, AddOutcome::Duplicate);
+    let ceremony = begun(&store, of, CeremonyAct::U2fRegister, 3).await;
+    let second = store.add_credential(of.api_key, ceremony, credential(of, 3, CredentialKind::U2f)).await.unwrap();
+    assert_eq!(second, AddOutcome::Duplicate, "a second U2F key");
+    for id in 3..=u8::try_from(MAX_CREDENTIALS).unwrap() {
+        added(&store, of, id, CredentialKind::Webauthn).await;
+    }
+    let ceremony = begun(&store, of, CeremonyAct::WebauthnRegister, 99).await;
+    let full = store.add_credential(of.api_key, ceremony, credential(of, 99, CredentialKind::Webauthn)).await.unwrap();
+    assert_eq!(full, AddOutcome::Full);
+}
+
+pub async fn the_owner_of_the_data_key_owns_the_user(store: Store) {
+    let (mine, theirs) = (owner(&store, 1).await, owner(&store, 2).await);
+    added(&store, mine, 1, CredentialKind::Webauthn).await;
+    added(&store, mine, 2, CredentialKind::U2f).await;
+    begun(&store, mine, CeremonyAct::WebauthnLogin, 9).await;
+    assert_eq!(store.count_records(mine.api_key).await.unwrap(), RecordCounts { totp: 0, webauthn: 1 }, "one user");
+    assert!(store.credentials(theirs.api_key, &OWNER).await.unwrap().is_empty());
+    assert!(!store.has_ceremony(theirs.api_key, &OWNER, CeremonyAct::WebauthnLogin).await.unwrap());
+    let other = store.ceremony(theirs.api_key, &OWNER, CeremonyAct::WebauthnLogin, &[9; 32]).await.unwrap();
+    assert!(other.0.is_none() && other.1.is_empty());
+    assert_eq!(store.remove_credentials(theirs.api_key, &OWNER, Which::All).await.unwrap(), Removed::default());
+
+    // The same user of another API key is another user.
+    added(&store, theirs, 1, CredentialKind::Webauthn).await;
+    let moved = Rewrapped { number: mine.data_key, by_secret: vec![4], by_root: vec![5] };
+    let fresh = NewDataKey { id: [9; 32], by_secret: vec![6], by_root: vec![7] };
+    let counts = store.rotate_api_key(mine.api_key, theirs.api_key, vec![moved], fresh, NOW).await.unwrap();
+    assert_eq!(counts, RecordCounts { totp: 0, webauthn: 1 });
+    assert!(store.credentials(mine.api_key, &OWNER).await.unwrap().is_empty());
+    assert_eq!(store.credentials(theirs.api_key, &OWNER).await.unwrap().len(), 3);
+    let other = store.ceremony(theirs.api_key, &OWNER, CeremonyAct::WebauthnLogin, &[9; 32]).await.unwrap();
+    assert_eq!(other.0.unwrap().sealed, [9]);
+    let removed = store.remove_credentials(theirs.api_key, &OWNER, Which::All).await.unwrap();
+    assert_eq!(removed, Removed { credentials: 3, left: 0, ceremonies: 1 });
+    assert_eq!(store.count_records(theirs.api_key).await.unwrap(), RecordCounts::default());
+}
+
+pub async fn what_is_removed_is_what_was_named(store: Store) {
+    let of = owner(&store, 1).await;
+    for id in 1..=3 {
+        added(&store, of, id, CredentialKind::Webauthn).await;
+    }
+    added(&store, of, 4, CredentialKind::U2f).await;
+    for act in [CeremonyAct::U2fRegister, CeremonyAct::U2fSign, CeremonyAct::WebauthnLogin] {
+        begun(&store, of, act, 9).await;
+    }
+    let remove = async |which| store.remove_credentials(of.api_key, &OWNER, which).await.unwrap();
+    assert_eq!(remove(Which::Id([9; 32])).await, Removed { credentials: 0, left: 4, ceremonies: 0 });
+    assert_eq!(remove(Which::Id([2; 32])).await, Removed { credentials: 1, left: 3, ceremonies: 0 });
+    assert_eq!(remove(Which::U2f).await, Removed { credentials: 1, left: 2, ceremonies: 2 });
+    assert_eq!(remove(Which::U2f).await, Removed { credentials: 0, left: 2, ceremonies: 0 });
+    assert_eq!(store.count_records(of.api_key).await.unwrap().webauthn, 1);
+    assert_eq!(remove(Which::All).await, Removed { credentials: 2, left: 0, ceremonies: 1 });
+    assert_eq!(store.count_records(of.api_key).await.unwrap().webauthn, 0);
+}
+
+pub async fn open_challenges_are_bounded_and_forgotten(store: Store) {
+    let of = owner(&store, 1).await;
+    for challenge in 0..12 {
+        begun(&store, of, CeremonyAct::WebauthnLogin, challenge).await;
+    }
+    begun(&store, of, CeremonyAct::U2fSign, 0).await;
+    let mut open = Vec::new();
+    for challenge in 0..12 {
+        let found = store.ceremony(of.api_key, &OWNER, CeremonyAct::WebauthnLogin, &[challenge; 32]).await.unwrap();
+        open.extend(found.0.map(|_| challenge));
+    }
+    assert_eq!(open, (4..12).collect::<Vec<_>>());
+    assert_eq!(store.forget_ceremonies(NOW + 100, 100).await.unwrap(), 0, "its last moment is not over");
+    assert_eq!(store.forget_ceremonies(NOW + 101, 5).await.unwrap(), 5);
+    assert_eq!(store.forget_ceremonies(NOW + 101, 5).await.unwrap(), 4);
+    assert!(!store.has_ceremony(of.api_key, &OWNER, CeremonyAct::WebauthnLogin).await.unwrap());
+}

@@ -18,6 +18,7 @@ done
 say "format"
 cargo fmt --all --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
+cargo fmt --manifest-path tests/virtual-key/Cargo.toml --check
 
 say "shell"
 shellcheck --external-sources scripts/*.sh .ci/run

@@ -16,6 +16,7 @@
     need_store=('/usr/lib/postgresql/*/bin/initdb:postgresql' setpriv:util-linux)
     need_shell_lint=(shellcheck:shellcheck)
     need_fuzz=(c++:g++)
+    need_virtual_key=('/usr/lib/llvm-*/lib/libclang.so*:libclang1')
 }
 
 # need PROBE:PACKAGE…

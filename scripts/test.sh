@@ -16,6 +16,8 @@ cargo_tool age-plugin-yubikey 0.5.1
 PATH=${tool%/*}:$PATH
 # shellcheck source=scripts/python-peers.sh
 source "$here/python-peers.sh"
+# shellcheck source=scripts/virtual-key.sh
+source "$here/virtual-key.sh"
 
 # A missing peer is a failure here, not a reason to skip.
 export QUORATE_TEST_ALL=1

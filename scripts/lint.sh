@@ -8,6 +8,8 @@ source "$here/env.sh"
 source "$here/need.sh"
 # shellcheck source=scripts/cargo-tool.sh
 source "$here/cargo-tool.sh"
+# shellcheck source=scripts/virtual-key.sh
+source "$here/virtual-key.sh"
 
 need "${need_build[@]}" "${need_shell_lint[@]}"
 for component in rustfmt clippy; do
@@ -28,6 +30,8 @@ cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 # A workspace of its own; what the programs of libFuzzer add to the library is one line each.
 cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings ||
     die "fuzz does not pass; if its lock file is behind: cargo check --manifest-path fuzz/Cargo.toml"
+
+virtual_key clippy -- -D warnings
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --all-features --no-deps --quiet

@@ -18,6 +18,8 @@ PATH=${tool%/*}:$PATH
 source "$here/python-peers.sh"
 # shellcheck source=scripts/virtual-key.sh
 source "$here/virtual-key.sh"
+virtual_key build --quiet
+export QUORATE_VIRTUAL_KEY=$CARGO_TARGET_DIR/debug/quorate-virtual-key
 
 # A missing peer is a failure here, not a reason to skip.
 export QUORATE_TEST_ALL=1

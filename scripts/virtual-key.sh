@@ -1,8 +1,10 @@
 # shellcheck shell=bash disable=SC2154
-# A security key in software that tests talk to: tests/virtual-key, outside the workspace. Sourced after need.sh; sets
-# QUORATE_VIRTUAL_KEY.
+# A security key in software that tests talk to: tests/virtual-key, outside the workspace. Sourced after need.sh.
 
 need "${need_virtual_key[@]}"
-# libclang alone has no headers of the compiler's own; gcc's do as well.
-BINDGEN_EXTRA_CLANG_ARGS="-I$(cc -print-file-name=include)" cargo build --quiet --locked --manifest-path tests/virtual-key/Cargo.toml
-export QUORATE_VIRTUAL_KEY=$CARGO_TARGET_DIR/debug/quorate-virtual-key
+
+# virtual_key COMMAND [ARGUMENT…]: cargo in its place. libclang alone has no headers of a compiler's own; gcc's do as well.
+virtual_key() {
+    BINDGEN_EXTRA_CLANG_ARGS="-I$(cc -print-file-name=include)" \
+        cargo "$1" --locked --manifest-path tests/virtual-key/Cargo.toml "${@:2}"
+}

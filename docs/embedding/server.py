@@ -2,20 +2,19 @@
 """A login service in one file, to show how an application uses the oracle: it knows its users, the oracle knows their
 security keys. Python's standard library only.
 
-    QUORATE_URL=http://127.0.0.1:8080 API_KEY=… API_SECRET=… python3 server.py [PORT]
+    QUORATE_URL=http://127.0.0.1:8080 API_KEY=… API_SECRET=… [PORT=3000] python3 server.py
 
 The API secret never leaves this program: browsers talk to it, and it talks to the oracle.
 """
 
 import json
 import os
-import sys
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+PORT = int(os.environ.get("PORT", "3000"))
 ORACLE = os.environ["QUORATE_URL"].rstrip("/")
 PAGE = Path(__file__).with_name("index.html").read_bytes()
 

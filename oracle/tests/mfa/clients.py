@@ -241,9 +241,9 @@ def client_data(act, challenge):
 def embedding():
     """The example of docs/embedding.md, as its page would drive it."""
     program = Path(__file__).parents[3] / "docs/embedding/server.py"
-    environment = {**os.environ, "QUORATE_URL": ORACLE, "API_KEY": API_KEY, "API_SECRET": API_SECRET}
+    environment = {**os.environ, "QUORATE_URL": ORACLE, "API_KEY": API_KEY, "API_SECRET": API_SECRET, "PORT": "0"}
     server = subprocess.Popen(
-        [sys.executable, "-B", program, "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        [sys.executable, "-B", program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         origin = server.stdout.readline().split()[-1]
         base = origin.replace("localhost", "127.0.0.1")

@@ -1,4 +1,5 @@
-//! Two nodes on one database: whoever answers a challenge on both at the same instant is let in once.
+//! Two nodes on one database: whoever answers a challenge on both at the same instant is let in once, and a node with a wrong
+//! clock lets nobody in.
 
 use crate::postgres::{self, Postgres};
 use crate::stage::{Answer, Stage, Tenant, send};
@@ -46,9 +47,12 @@ impl Pair {
 
     /// Posts an answer to both nodes, many times at once. It counts once, and is refused by name otherwise.
     async fn counts_once(&self, path: &str, body: &Value, user: Option<&str>) {
-        let oracles = [&self.first.oracle, &self.second];
-        let racers =
-            (0..AT_ONCE).map(|number| send(self.request(oracles[number % 2], Method::PUT, path, user).json(body)));
+        self.counts_once_at(&[&self.first.oracle, &self.second], path, body, user).await;
+    }
+
+    async fn counts_once_at(&self, nodes: &[&TestOracle], path: &str, body: &Value, user: Option<&str>) {
+        let racers = (0..AT_ONCE)
+            .map(|number| send(self.request(nodes[number % nodes.len()], Method::PUT, path, user).json(body)));
         let (accepted, refused): (Vec<Answer>, Vec<_>) =
             join_all(racers).await.into_iter().partition(|answer| answer.status.is_success());
         assert_eq!(accepted.len(), 1, "{path}");
@@ -91,4 +95,33 @@ async fn a_webauthn_answer_counts_once_on_two_nodes() {
         let answer = token.signed(&token.head(webauthn::RP_ID, 1), &data);
         pair.counts_once(webauthn::LOGIN, &answer, user).await;
     }
+}
+
+#[tokio::test]
+async fn a_node_with_a_wrong_clock_gives_out_and_takes_no_challenge() {
+    let Some(server) = postgres::shared() else { return };
+    let pair = Pair::start(server).await;
+    let token = Token::new(b"handle");
+    let begun = pair.ask("/u2f", &json!({ "appId": u2f::APP_ID }), None).await;
+    let challenge = begun["challenge"]["challenge"].as_str().expect("a challenge");
+    let registration = u2f::registration(&token, challenge, u2f::ORIGIN);
+    let path = format!("/u2f/{}", begun["uuid"].as_str().expect("a uuid"));
+    let auth = format!("{path}/auth");
+    // The test's time is not the database's.
+    pair.second.state().store_ahead().await.expect("the store answers");
+    for (method, path) in [
+        (Method::POST, "/u2f"),
+        (Method::PUT, path.as_str()),
+        (Method::POST, &auth),
+        (Method::PUT, &auth),
+        (Method::POST, webauthn::REGISTER),
+        (Method::PUT, webauthn::REGISTER),
+        (Method::POST, webauthn::LOGIN),
+        (Method::PUT, webauthn::LOGIN),
+    ] {
+        let answer = send(pair.request(&pair.second, method.clone(), path, None).json(&registration)).await;
+        assert_eq!((answer.refusal().0, answer.refusal().1), (503, "clock_skew"), "{method} {path}");
+    }
+    assert!(!pair.second.state().sweep().await.expect("the store answers"), "nor does it forget any");
+    pair.counts_once_at(&[&pair.first.oracle], &path, &registration, None).await;
 }

@@ -4,7 +4,7 @@
 mod api_keys;
 mod clients;
 mod firmware;
-mod nodes;
+mod key_nodes;
 mod peers;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]

@@ -238,7 +238,8 @@ impl Store {
     }
 
     /// Puts an encrypted Toc into an open session. A proved one has the slot of its player and displaces an earlier one,
-    /// up to [`MAX_REPLACEMENTS`] times; at most `provisional_cap` have no proof. The event is written when the Toc is.
+    /// up to [`MAX_REPLACEMENTS`] times; at most `provisional_cap` have no proof. The event is written when the Toc is. One
+    /// without a proof, which anybody could send, is refused without waiting for a write when there is no room for it.
     pub async fn put_toc(
         &self,
         id: &str,
@@ -247,6 +248,14 @@ impl Store {
         provisional_cap: i64,
         event: NewEvent,
     ) -> Result<TocOutcome, StoreError> {
+        let toc = Arc::new(toc);
+        if !toc.proved {
+            let input = (id.to_owned(), Arc::clone(&toc), now, provisional_cap);
+            let refused = self.read(input, |tx, (id, toc, now, cap)| Box::pin(tocs::refusal(tx, id, toc, *now, *cap)));
+            if let Some(refused) = refused.await? {
+                return Ok(refused);
+            }
+        }
         self.write(
             id.as_bytes(),
             (id.to_owned(), toc, now, provisional_cap, event),

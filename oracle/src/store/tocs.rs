@@ -17,28 +17,10 @@ pub(super) async fn put(
     provisional_cap: i64,
     event: &NewEvent,
 ) -> Result<TocOutcome, StoreError> {
-    let number = match standing(tx, id, now).await? {
-        Standing::Unknown => return Ok(TocOutcome::Unknown),
-        Standing::Closed => return Ok(TocOutcome::Closed),
-        Standing::Open(number) => number,
+    let Room { number, copy_without_proof, earlier } = match room(tx, id, toc, now, provisional_cap).await? {
+        Ok(room) => room,
+        Err(outcome) => return Ok(outcome),
     };
-    let same = tx
-        .first("SELECT proved FROM tocs WHERE session = $1 AND digest = $2", &[number.into(), (&toc.digest).into()])
-        .await?;
-    let copy_without_proof = match same.map(|row| row.flag(0)).transpose()? {
-        None => false,
-        // Someone posted a copy without proof first; that must not keep the player out.
-        Some(false) if toc.proved => true,
-        Some(_) => return Ok(TocOutcome::Repeated),
-    };
-    let earlier = if toc.proved { replacements(tx, number, toc.x).await? } else { None };
-    let full = match earlier {
-        Some(replaced) => replaced >= MAX_REPLACEMENTS,
-        None => !toc.proved && count_provisional(tx, number).await? >= provisional_cap,
-    };
-    if full {
-        return Ok(TocOutcome::PoolFull);
-    }
     if copy_without_proof {
         remove(tx, number, &toc.digest).await?;
     }
@@ -51,6 +33,56 @@ pub(super) async fn put(
     insert_after(tx, number, toc, earlier.map_or(0, |replaced| replaced + 1)).await?;
     events::append(tx, id, number, now, event).await?;
     Ok(outcome)
+}
+
+/// What would be answered without a write to a Toc on what is stored now; `None` when it would be taken.
+pub(super) async fn refusal(
+    tx: &mut dyn Tx,
+    id: &str,
+    toc: &NewToc,
+    now: i64,
+    provisional_cap: i64,
+) -> Result<Option<TocOutcome>, StoreError> {
+    Ok(room(tx, id, toc, now, provisional_cap).await?.err())
+}
+
+/// Where a Toc goes that is taken.
+struct Room {
+    /// The session's number.
+    number: i64,
+    /// Somebody has posted the same without a proof.
+    copy_without_proof: bool,
+    /// How often the player's Toc that it displaces has replaced an earlier one.
+    earlier: Option<i64>,
+}
+
+async fn room(
+    tx: &mut dyn Tx,
+    id: &str,
+    toc: &NewToc,
+    now: i64,
+    provisional_cap: i64,
+) -> Result<Result<Room, TocOutcome>, StoreError> {
+    let number = match standing(tx, id, now).await? {
+        Standing::Unknown => return Ok(Err(TocOutcome::Unknown)),
+        Standing::Closed => return Ok(Err(TocOutcome::Closed)),
+        Standing::Open(number) => number,
+    };
+    let same = tx
+        .first("SELECT proved FROM tocs WHERE session = $1 AND digest = $2", &[number.into(), (&toc.digest).into()])
+        .await?;
+    let copy_without_proof = match same.map(|row| row.flag(0)).transpose()? {
+        None => false,
+        // Someone posted a copy without proof first; that must not keep the player out.
+        Some(false) if toc.proved => true,
+        Some(_) => return Ok(Err(TocOutcome::Repeated)),
+    };
+    let earlier = if toc.proved { replacements(tx, number, toc.x).await? } else { None };
+    let full = match earlier {
+        Some(replaced) => replaced >= MAX_REPLACEMENTS,
+        None => !toc.proved && count_provisional(tx, number).await? >= provisional_cap,
+    };
+    Ok(if full { Err(TocOutcome::PoolFull) } else { Ok(Room { number, copy_without_proof, earlier }) })
 }
 
 /// Writes the Toc with which its session is made; nothing else of that session can be there.

@@ -81,7 +81,7 @@ settings! {
     "postgres.password_file" postgres_password_file: Option<PathBuf> = "",
         "File with PostgreSQL's password, for its owner alone. Unset: the systemd credential `postgres.password`, if there is one.";
     "postgres.connections" postgres_connections: u32 = "16",
-        "Connections of this oracle to PostgreSQL at most, besides one that listens. All oracles' must fit the server's.";
+        "Connections of this oracle to PostgreSQL at most, besides one that listens and one that looks how it is. All oracles' must fit the server's.";
     "postgres.connect_seconds" postgres_connect_seconds: u32 = "3",
         "Seconds that connecting to PostgreSQL may take, for each host of the URL.";
     "postgres.wait_seconds" postgres_wait_seconds: u32 = "2",

@@ -77,6 +77,12 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_skew", message).retry_after(30)
     }
 
+    /// 503: the database was migrated by a release that this oracle is too old to share it with.
+    pub fn newer_schema() -> Self {
+        let message = "the database was migrated by a newer release: an operator has to exchange this oracle";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "newer_schema", message).retry_after(30)
+    }
+
     /// 503: something that the oracle needs is out of reach.
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the oracle cannot do this now")

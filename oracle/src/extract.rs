@@ -8,6 +8,7 @@ pub use self::lenient::{CodeText, LenientJson, Text};
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
 use crate::memory::connection::Held;
+use crate::pulse::Standing;
 use crate::state::AppState;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -53,7 +54,12 @@ impl FromRequestParts<AppState> for RightTime {
     type Rejection = ApiError;
 
     async fn from_request_parts(_: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        state.skew().map_or(Ok(Self), |ahead| Err(ApiError::clock_skew(ahead)))
+        match state.time() {
+            // Nobody listens before the first comparison.
+            Standing::Right | Standing::Unknown => Ok(Self),
+            Standing::Wrong(ahead) => Err(ApiError::clock_skew(ahead)),
+            Standing::Forgotten => Err(ApiError::unavailable("the clocks have not been compared for too long")),
+        }
     }
 }
 

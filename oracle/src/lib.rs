@@ -12,6 +12,7 @@ pub mod handlers;
 pub mod keys;
 pub mod memory;
 pub mod observe;
+pub mod pulse;
 pub mod router;
 pub mod serve;
 pub mod service;

@@ -1,10 +1,11 @@
 //! What every request shares: settings, time, randomness, keys, cryptography's threads, the store. It must not know any
 //! route.
 
-use crate::clock::{self, Clock, SystemClock};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{Keys, Sources, Standing};
 use crate::memory::pool::CryptoPool;
+use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
 use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
@@ -18,7 +19,6 @@ use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -90,8 +90,8 @@ impl fmt::Debug for StateRng {
     }
 }
 
-/// Milliseconds that the clocks of an oracle and of its store may differ.
-pub const MAX_SKEW: i64 = 2_000;
+/// How long what was seen of the store answers those who ask whether this oracle can serve.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Shared by all handlers; clones are the same state.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ pub struct Shared {
     pub totps: Totps,
     clock: Source<dyn Clock>,
     entropy: Source<dyn Entropy>,
-    ahead: AtomicI64,
+    pulse: Arc<Pulse>,
     sources: Sources,
     shutdown: watch::Sender<bool>,
 }
@@ -210,9 +210,9 @@ impl AppState {
         let rng = StateRng(Arc::clone(&entropy));
         let security_keys =
             SecurityKeys::new(store.clone(), Arc::clone(&clock), rng, Arc::clone(&crypto), keys.root_secret());
+        let pulse = Pulse::new(store.clone(), Arc::clone(&clock));
         let (clock, entropy) = (Source(clock), Source(entropy));
         let shutdown = watch::Sender::new(false);
-        let ahead = AtomicI64::new(0);
         Ok(Self(Arc::new(Shared {
             config,
             url,
@@ -225,7 +225,7 @@ impl AppState {
             totps,
             clock,
             entropy,
-            ahead,
+            pulse,
             sources,
             shutdown,
         })))
@@ -246,29 +246,26 @@ impl AppState {
         self.keys.renew_if_due(&self.sources, self.clock(), self.config.invite_days)
     }
 
-    /// The least by which the store's clock is ahead of this oracle's, in milliseconds; negative when it is behind.
-    /// [`AppState::skew`] goes by it until it is asked again.
-    pub async fn store_ahead(&self) -> Result<i64, StoreError> {
-        let before = self.clock().now_ms();
-        let theirs = self.store.now().await?;
-        let ahead = theirs.map_or(0, |theirs| clock::ahead(theirs, before, self.clock().now_ms()));
-        self.ahead.store(ahead, Ordering::Relaxed);
-        Ok(ahead)
+    /// How the store is, and how its clock and this oracle's stand, as it was seen no longer than a second ago.
+    pub async fn look(&self) -> Result<Comparison, StoreError> {
+        self.pulse.look(FRESH).await
     }
 
-    /// By how much the store's clock was ahead when it was last asked, if that is too much to go by this one.
-    pub fn skew(&self) -> Option<i64> {
-        Some(self.ahead.load(Ordering::Relaxed)).filter(|ahead| ahead.abs() > MAX_SKEW)
+    /// What is known of the time, without asking the store.
+    pub fn time(&self) -> Time {
+        self.pulse.standing()
     }
 
-    /// Sweeps, unless the clocks differ or cannot be compared: a node that is fast would end everybody's sessions. `true`
-    /// when there is more to do at once.
+    /// Sweeps, unless the clocks differ or cannot be compared: a node that is fast would end everybody's sessions. Goes by
+    /// the earlier of the two. `true` when there is more to do at once.
     pub async fn sweep(&self) -> Result<bool, SessionError> {
-        self.store_ahead().await?;
-        if self.skew().is_some() {
+        let seen = self.pulse.look(Duration::ZERO).await?;
+        if seen.skew().is_some() {
             return Ok(false);
         }
-        let (sessions, challenges) = (self.sessions.sweep().await, self.security_keys.sweep().await);
+        let now = self.clock().now_ms();
+        let now = seen.theirs.map_or(now, |theirs| theirs.min(now));
+        let (sessions, challenges) = (self.sessions.sweep(now).await, self.security_keys.sweep(now).await);
         Ok(sessions? | challenges?)
     }
 

@@ -14,6 +14,7 @@ mod credentials;
 mod engine;
 mod error;
 mod events;
+mod lanes;
 mod lockout;
 mod migrations;
 mod place;
@@ -30,7 +31,10 @@ mod totps;
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,7 +56,7 @@ pub use self::{
     },
     totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
 };
-use self::{engine::Act, postgres::Postgres, sqlite::Sqlite, sweep::Round};
+use self::{engine::Act, lanes::Lanes, postgres::Postgres, sqlite::Sqlite, sweep::Round};
 
 /// Changes that a watcher may be behind before it must look for itself.
 const NOTICES: usize = 1024;
@@ -65,11 +69,11 @@ pub const EVERYTHING: &str = "";
 pub struct StoreOptions {
     /// Embedded: operations that share a commit at most.
     pub max_batch: usize,
-    /// Operations that may wait; more are refused as [`StoreError::Busy`]. Embedded: for the writer, and for the readers.
+    /// Operations that may wait, of those that read and of those that write; more are refused as [`StoreError::Busy`].
     pub queue: usize,
     /// Embedded: read-only connections.
     pub readers: usize,
-    /// Shared: connections for operations at most; there is one more that listens.
+    /// Shared: connections for operations at most. There are two more: one listens, one asks how the server is.
     pub connections: usize,
     /// Shared: how long making a connection may take.
     pub connect: Duration,
@@ -118,7 +122,17 @@ pub struct WriterCounts {
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
+    lanes: Lanes,
+    life: Arc<Life>,
     notices: broadcast::Sender<Arc<str>>,
+}
+
+/// What is known of the database, and this store's signs of life in it.
+struct Life {
+    /// The schema that a program must know at least, as it was last seen.
+    needed: AtomicI64,
+    slot: u8,
+    beats: AtomicI64,
 }
 
 enum Engine {
@@ -160,7 +174,8 @@ impl Store {
             "postgres" | "postgresql" => Engine::Postgres(Postgres::open(url, &options, notices.clone()).await?),
             _ => return Err(StoreError::UnknownScheme { scheme: scheme.to_owned() }),
         };
-        Ok(Self { engine: Arc::new(engine), notices })
+        let life = Life { needed: AtomicI64::new(0), slot: rand::random(), beats: AtomicI64::new(0) };
+        Ok(Self { engine: Arc::new(engine), lanes: Lanes::default(), life: Arc::new(life), notices })
     }
 
     /// Ids of sessions in which something changed, each after the commit of the change, or [`EVERYTHING`]. A receiver
@@ -362,17 +377,30 @@ impl Store {
         .await
     }
 
-    /// Whether the store can be read and its writer answers.
+    /// Whether the store can be read and takes commits.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read((), |tx, ()| Box::pin(async move { tx.first("SELECT 1", &[]).await.map(drop) })).await?;
-        self.write(b"ping", (), |tx, ()| Box::pin(settings::touch(tx))).await
+        self.look().await?;
+        self.beat().await
     }
 
-    /// The store's own clock in Unix milliseconds; `None` when it has no other than this machine's.
-    pub async fn now(&self) -> Result<Option<i64>, StoreError> {
+    /// Whether the store can be read, and its schema is one that this program knows: while it is not, nothing is written
+    /// any more. Gives the store's own clock in Unix milliseconds; `None` when it has no other than this machine's.
+    pub async fn look(&self) -> Result<Option<i64>, StoreError> {
+        let (now, needed) = match &*self.engine {
+            Engine::Postgres(postgres) => postgres.look().await.map(|(now, needed)| (Some(now), needed))?,
+            Engine::Sqlite(sqlite) => (None, sqlite.look().await?),
+        };
+        self.life.needed.store(needed, Ordering::Relaxed);
+        migrations::check(needed).map(|()| now)
+    }
+
+    /// Commits a sign of life.
+    pub async fn beat(&self) -> Result<(), StoreError> {
+        self.check_schema()?;
+        let count = self.life.beats.fetch_add(1, Ordering::Relaxed);
         match &*self.engine {
-            Engine::Postgres(postgres) => postgres.now().await.map(Some),
-            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(postgres) => postgres.beat(self.life.slot, count).await,
+            Engine::Sqlite(sqlite) => sqlite.beat(self.life.slot, count).await,
         }
     }
 
@@ -406,11 +434,17 @@ impl Store {
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
+        self.check_schema()?;
+        let lane = self.lanes.place(lane)?;
         match &*self.engine {
             Engine::Postgres(postgres) => postgres.write(lane, input, act).await,
-            // The one writer takes them one after the other anyway.
-            Engine::Sqlite(sqlite) => sqlite.write(input, act).await,
+            Engine::Sqlite(sqlite) => sqlite.write(lane, input, act).await,
         }
+    }
+
+    /// Refuses to write to a schema that this program does not know.
+    fn check_schema(&self) -> Result<(), StoreError> {
+        migrations::check(self.life.needed.load(Ordering::Relaxed))
     }
 
     async fn read<I, T>(&self, input: I, act: Act<I, T>) -> Result<T, StoreError>

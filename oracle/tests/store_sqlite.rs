@@ -54,6 +54,23 @@ async fn a_store_in_memory_works_and_is_gone() {
 }
 
 #[tokio::test]
+async fn a_schema_that_becomes_too_new_is_written_to_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quorate.db");
+    let store = Store::open(&url(&path)).await.unwrap();
+    store.ping().await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute("INSERT INTO schema_migrations VALUES (91, 'x', 91, x'00')", []).unwrap();
+    for outcome in [store.ping().await, store.put_setting_if_absent("name", vec![1]).await.map(drop)] {
+        assert!(matches!(outcome, Err(StoreError::NewerSchema { needed: 91, .. })), "{outcome:?}");
+    }
+    assert_eq!(store.setting("name").await.unwrap(), None, "it can be read");
+    other.execute("DELETE FROM schema_migrations WHERE version = 91", []).unwrap();
+    store.ping().await.unwrap();
+    store.put_setting_if_absent("name", vec![1]).await.unwrap();
+}
+
+#[tokio::test]
 async fn many_may_open_a_new_database_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("quorate.db");

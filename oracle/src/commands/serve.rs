@@ -4,7 +4,7 @@ use super::{Outcome, SettingFlags, tell};
 use crate::config::Config;
 use crate::keys::Standing;
 use crate::serve::{Limits, serve};
-use crate::state::{AppState, MAX_SKEW};
+use crate::state::AppState;
 use crate::tls::Tls;
 use crate::{memory, observe, router};
 use axum::Router;
@@ -58,7 +58,7 @@ async fn run_until_told(config: Config) -> Outcome {
     }
     warn_of_certificate(state.keys.standing(state.clock().now()));
     // Before the first request, so that a node with a wrong clock takes none. The store has just answered.
-    state.store_ahead().await?;
+    state.look().await?;
     serve_metrics(&state, &limits)?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(sweep(state.clone()));
@@ -153,10 +153,11 @@ async fn watch_clock(state: AppState) {
     let mut differed = false;
     loop {
         // A store out of reach is told of by those who need it.
-        if let Ok(ahead) = state.store_ahead().await {
+        if let Ok(seen) = state.look().await {
+            let ahead = seen.ahead;
             metrics::gauge!("quorate_store_clock_ahead_milliseconds")
                 .set(f64::from(i32::try_from(ahead).unwrap_or(i32::MAX)));
-            let differs = ahead.abs() > MAX_SKEW;
+            let differs = seen.skew().is_some();
             if differs && !differed {
                 tracing::error!(
                     ahead,

@@ -27,15 +27,14 @@ pub async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Answers 200 when the store answers, its clock and this oracle's agree and invites can be signed, 503 otherwise.
+/// Answers 200 when the store takes commits and has a schema that this oracle knows, its clock and this oracle's agree and
+/// invites can be signed, 503 otherwise. The store is asked once a second at most, for all who ask.
 #[utoipa::path(get, path = "/readyz", tag = "system", responses(
     (status = 200, description = "Requests can be served", body = Readiness),
-    (status = 503, description = "The store is out of reach, its clock differs by more than two seconds, or there is no valid invite certificate", body = ErrorBody),
+    (status = 503, description = "The store is out of reach, takes no commits or was migrated by a newer release, its clock differs by more than two seconds, or there is no valid invite certificate", body = ErrorBody),
 ))]
 pub async fn ready(State(state): State<AppState>) -> ApiResult<Json<Readiness>> {
-    state.store.ping().await.map_err(ApiError::unavailable)?;
-    state.store_ahead().await.map_err(ApiError::unavailable)?;
-    if let Some(ahead) = state.skew() {
+    if let Some(ahead) = state.look().await?.skew() {
         return Err(ApiError::clock_skew(ahead));
     }
     let (certificate, certificate_expires) = match state.keys.standing(state.clock().now()) {

@@ -67,10 +67,10 @@ impl SecurityKeys {
         Self { inner: Arc::new(Inner { store, clock, rng, crypto, names: root.subkey("security keys") }) }
     }
 
-    /// Forgets challenges that nobody answered; `true` when there is more to do at once.
-    pub async fn sweep(&self) -> Result<bool, StoreError> {
+    /// Forgets challenges that nobody answered, at `now` (Unix milliseconds); `true` when there is more to do at once.
+    pub async fn sweep(&self, now: i64) -> Result<bool, StoreError> {
         const BATCH: i64 = 500;
-        let forgotten = self.inner.store.forget_ceremonies(self.now() - REMEMBER_MS, BATCH).await?;
+        let forgotten = self.inner.store.forget_ceremonies(now - REMEMBER_MS, BATCH).await?;
         Ok(forgotten >= BATCH.unsigned_abs())
     }
 

@@ -165,11 +165,12 @@ impl Sessions {
         self.inner.watchers.take(self.source(peer))
     }
 
-    /// Closes what has expired and forgets what is long over; `true` when there is more to do at once.
-    pub async fn sweep(&self) -> Result<bool, SessionError> {
+    /// Closes what has expired at `now` (Unix milliseconds) and forgets what is long over; `true` when there is more to do at
+    /// once.
+    pub async fn sweep(&self, now: i64) -> Result<bool, SessionError> {
         let Limits { remember, keep_redeals, .. } = self.inner.limits;
         let batch = self.inner.sweep_batch.load(Ordering::Relaxed);
-        let swept = self.inner.store.sweep(self.now_ms(), remember, keep_redeals, batch).await;
+        let swept = self.inner.store.sweep(now, remember, keep_redeals, batch).await;
         let batch = match &swept {
             Err(StoreError::Slow | StoreError::Contended { .. } | StoreError::Busy) => (batch / 2).max(1),
             _ => (batch * 2).min(SWEEP_BATCH),

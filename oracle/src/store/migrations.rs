@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{error::StoreError, rows::Digest};
+use super::{engine::Tx, error::StoreError, rows::Digest};
 
 /// One step of the schema.
 pub(super) struct Migration {
@@ -59,12 +59,25 @@ histories! {
     4 "credentials" needs 1 in "0004_credentials.sql";
 }
 
+/// The lowest version a program must know for the database as it is now.
+pub(super) async fn needed(tx: &mut dyn Tx) -> Result<i64, StoreError> {
+    let needed = tx.first("SELECT MAX(needs) FROM schema_migrations", &[]).await?;
+    Ok(needed.map(|row| row.optional_int(0)).transpose()?.flatten().unwrap_or(0))
+}
+
+/// Refuses a database that needs more than this program knows.
+pub(super) fn check(needed: i64) -> Result<(), StoreError> {
+    fits(SQLITE, needed)
+}
+
+fn fits(known: &[Migration], needed: i64) -> Result<(), StoreError> {
+    let newest = known.last().map_or(0, |migration| migration.version);
+    if needed > newest { Err(StoreError::NewerSchema { needed, known: newest }) } else { Ok(()) }
+}
+
 /// The steps that a database still needs, or why this program must not touch it.
 pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration], StoreError> {
-    let newest = known.last().map_or(0, |migration| migration.version);
-    if let Some(needed) = applied.iter().map(|step| step.needs).max().filter(|needed| *needed > newest) {
-        return Err(StoreError::NewerSchema { needed, known: newest });
-    }
+    fits(known, applied.iter().map(|step| step.needs).max().unwrap_or(0))?;
     for migration in known {
         if let Some(step) = applied.iter().find(|step| step.version == migration.version)
             && step.checksum != migration.checksum()

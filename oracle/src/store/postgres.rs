@@ -4,10 +4,10 @@
 //!
 //! Knows no table but `schema_migrations`.
 
+mod budget;
 mod connect;
 mod failure;
 mod fence;
-mod lanes;
 mod migrate;
 mod notify;
 mod pool;
@@ -26,26 +26,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{Semaphore, TryAcquireError, broadcast},
-    task::JoinHandle,
-};
+use tokio::{sync::broadcast, task::JoinHandle};
 
 pub(super) use self::url::ServerUrl;
 use self::{
+    budget::Budget,
     connect::{Connector, Opened, drive},
     failure::Failure,
     fence::Fence,
-    lanes::Lanes,
     notify::Notifier,
-    pool::{Object, Pool, Session},
+    pool::Pool,
     tx::PostgresTx,
 };
 use super::{
     StoreOptions, WriterCounts,
-    engine::Act,
+    engine::{Act, Tx},
     error::StoreError,
+    lanes::Place,
     migrations::{self, Migration},
+    settings,
 };
 
 /// Times that an operation is run again on another connection.
@@ -56,21 +55,25 @@ const DEFEATS: u32 = 100;
 const READ_ONLY_AGAIN: Duration = Duration::from_secs(5);
 /// The longest pause before it is run again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the answer may take to how the server is, with all that it waits for.
+const HEALTH: Duration = Duration::from_secs(4);
+/// Places for those who ask.
+const ASKING: usize = 8;
 
 /// An open database.
 pub(super) struct Postgres(Arc<Shared>);
 
 struct Shared {
     pool: Pool,
+    reads: Budget,
+    writes: Budget,
+    /// On a connection beside the pool, which is there when all others are taken.
+    health: Budget,
+    health_pool: Pool,
     fence: Fence,
     /// Looks at the servers, where there are several.
     survey: Option<JoinHandle<()>>,
-    lanes: Lanes,
     notifier: Notifier,
-    /// A place for each operation that is under way or waits.
-    room: Arc<Semaphore>,
-    places: u32,
-    operation: Duration,
     /// When the idle connections were last closed because the server takes no writes.
     read_only: Mutex<Option<Instant>>,
     commits: AtomicU64,
@@ -79,9 +82,19 @@ struct Shared {
 
 /// What an operation does to the database.
 enum Kind {
+    /// Writes a sign of life.
+    Beats,
+    /// Reads how the server is.
+    Looks,
     Reads,
-    /// With the lane that it takes.
-    Writes(Vec<u8>),
+    /// With its place in the lane that it takes.
+    Writes(Place),
+}
+
+impl Kind {
+    fn writes(&self) -> bool {
+        matches!(self, Self::Beats | Self::Writes(_))
+    }
 }
 
 impl Postgres {
@@ -103,16 +116,19 @@ impl Postgres {
     ) -> Result<Self, StoreError> {
         let connector = Connector::new(url, options)?;
         let notifier = prepare(&connector, known, options, notices).await.map_err(Failure::into_error)?;
-        let places = u32::try_from(options.queue.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX >> 4);
+        let StoreOptions { queue, connections, wait, operation, .. } = *options;
+        let pools = [connections, 1].map(|most| pool::pool(connector.clone(), options, most));
+        let [pool, health_pool] = pools;
+        let most = || Budget::new(&pool, queue, Budget::share_of(connections), wait, operation);
         Ok(Self(Arc::new(Shared {
+            reads: most(),
+            writes: most(),
+            health: Budget::new(&health_pool, ASKING, 1, wait, operation.min(HEALTH)),
+            pool,
+            health_pool,
             fence: connector.fence().clone(),
-            survey: connector.has_several().then(|| tokio::spawn(connector.clone().keep_surveying())),
-            pool: pool::pool(connector, options),
-            lanes: Lanes::new(),
+            survey: connector.has_several().then(|| tokio::spawn(connector.keep_surveying())),
             notifier,
-            room: Arc::new(Semaphore::new(places as usize)),
-            places,
-            operation: options.operation,
             read_only: Mutex::new(None),
             commits: AtomicU64::new(0),
             jobs: AtomicU64::new(0),
@@ -120,12 +136,12 @@ impl Postgres {
     }
 
     /// Has an operation done, after others of the same lane. It is done even when the caller does not wait for it.
-    pub(super) async fn write<I, T>(&self, lane: &[u8], input: I, act: Act<I, T>) -> Result<T, StoreError>
+    pub(super) async fn write<I, T>(&self, lane: Place, input: I, act: Act<I, T>) -> Result<T, StoreError>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.run(Kind::Writes(lane.to_vec()), input, act).await
+        self.run(Kind::Writes(lane), input, act).await
     }
 
     /// Has an operation that only reads done on one state of the database.
@@ -137,19 +153,19 @@ impl Postgres {
         self.run(Kind::Reads, input, act).await
     }
 
-    /// The server's clock, in Unix milliseconds.
-    pub(super) async fn now(&self) -> Result<i64, StoreError> {
-        self.read((), |tx, ()| {
-            Box::pin(async move {
-                // Computed here: an operator that somebody made in the database must not run as the oracle.
-                let now =
-                    tx.first("SELECT CAST(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) AS TEXT)", &[]).await?;
-                let damaged = StoreError::Row { column: 0, expected: "a time" };
-                let Some(row) = now else { return Err(damaged) };
-                row.text(0)?.parse().ok().and_then(milliseconds).ok_or(damaged)
-            })
-        })
-        .await
+    /// The server's clock, in Unix milliseconds, and the schema that a program must know at least.
+    pub(super) async fn look(&self) -> Result<(i64, i64), StoreError> {
+        let seen = self.run(Kind::Looks, (), |tx, ()| {
+            Box::pin(async move { Ok((now(tx).await?, migrations::needed(tx).await?)) })
+        });
+        seen.await.map_err(unanswered)
+    }
+
+    /// Commits a sign of life of number `count` in place of the last one in `slot`.
+    pub(super) async fn beat(&self, slot: u8, count: i64) -> Result<(), StoreError> {
+        let beaten =
+            self.run(Kind::Beats, (slot, count), |tx, (slot, count)| Box::pin(settings::beat(tx, *slot, *count)));
+        beaten.await.map_err(unanswered)
     }
 
     pub(super) fn counts(&self) -> WriterCounts {
@@ -159,9 +175,8 @@ impl Postgres {
     /// Finishes what is under way and closes the connections.
     pub(super) async fn shut_down(&self) {
         let shared = &self.0;
-        // Nobody gets a place any more; those who have one give it back in time.
-        drop(tokio::time::timeout(shared.operation, shared.room.acquire_many(shared.places)).await);
-        shared.room.close();
+        tokio::join!(shared.reads.close(), shared.writes.close(), shared.health.close());
+        shared.health_pool.close();
         shared.pool.close();
     }
 
@@ -171,16 +186,11 @@ impl Postgres {
         T: Send + 'static,
     {
         let shared = Arc::clone(&self.0);
-        let place = Arc::clone(&shared.room).try_acquire_owned().map_err(|refused| match refused {
-            TryAcquireError::NoPermits => StoreError::Busy,
-            TryAcquireError::Closed => StoreError::Stopped,
-        })?;
         // A task of its own, so that a caller who goes away leaves neither half an operation nor a connection in the middle
         // of one behind.
         let task = tokio::spawn(async move {
-            let outcome = tokio::time::timeout(shared.operation, shared.persist(&kind, &input, act)).await;
-            drop(place);
-            outcome.unwrap_or(Err(StoreError::Slow))
+            let most = shared.budget(&kind).most;
+            tokio::time::timeout(most, shared.persist(&kind, &input, act)).await.unwrap_or(Err(StoreError::Slow))
         });
         task.await.unwrap_or(Err(StoreError::Panicked))
     }
@@ -228,16 +238,26 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    fn budget(&self, kind: &Kind) -> &Budget {
+        match kind {
+            Kind::Beats | Kind::Looks => &self.health,
+            Kind::Reads => &self.reads,
+            Kind::Writes(_) => &self.writes,
+        }
+    }
+
     /// Runs an operation until it is done, or may not be run again.
     async fn persist<I, T>(&self, kind: &Kind, input: &I, act: Act<I, T>) -> Result<T, StoreError> {
-        let _lane = match kind {
-            Kind::Reads => None,
-            Kind::Writes(lane) => {
-                self.jobs.fetch_add(1, Ordering::Relaxed);
-                metrics::counter!("quorate_store_jobs_total").increment(1);
-                Some(self.lanes.enter(lane).await)
-            }
+        if kind.writes() {
+            self.jobs.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("quorate_store_jobs_total").increment(1);
+        }
+        let _turn = match kind {
+            Kind::Writes(lane) => Some(lane.turn().await),
+            _ => None,
         };
+        // After the lane: who waits there takes nobody's place elsewhere.
+        let _place = self.budget(kind).place()?;
         let (mut defeats, mut cuts) = (0, 0);
         loop {
             match self.attempt(kind, input, act).await {
@@ -280,18 +300,18 @@ impl Shared {
         };
         if broken {
             self.pool.retain(|_, _| false);
+            self.health_pool.retain(|_, _| false);
         }
     }
 
     async fn attempt<I, T>(&self, kind: &Kind, input: &I, act: Act<I, T>) -> Result<T, Failure> {
-        let held = Held(Some(self.pool.get().await?));
+        let held = self.budget(kind).connection().await?;
         let server = held.connection().server();
-        let begin = match kind {
-            Kind::Reads => tx::READ,
+        if kind.writes() && server.follows() {
             // Should it have been promoted meanwhile, another connection learns to what.
-            Kind::Writes(_) if server.follows() => return Err(Failure::Cut(StoreError::ReadOnly)),
-            Kind::Writes(_) => tx::WRITE,
-        };
+            return Err(Failure::Cut(StoreError::ReadOnly));
+        }
+        let begin = if kind.writes() { tx::WRITE } else { tx::READ };
         let mut tx = PostgresTx::new(held.connection(), begin);
         let outcome = act(&mut tx, input).await;
         let value = match (outcome, tx.failure()) {
@@ -308,9 +328,10 @@ impl Shared {
             }
             (Ok(value), None) => value,
         };
-        if let Kind::Writes(_) = kind {
+        if kind.writes() {
             // The server may have been overtaken since it was asked; then this would be lost.
             self.fence.check(server)?;
+            held.committing();
             match tx.commit().await {
                 Ok(told) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
@@ -334,25 +355,18 @@ impl Shared {
     }
 }
 
-/// A connection that is thrown away, and its transaction with it, unless it is given back.
-struct Held(Option<Object>);
-
-impl Held {
-    fn connection(&self) -> &Session {
-        self.0.as_ref().expect("held until given back")
-    }
-
-    fn give_back(mut self) {
-        drop(self.0.take());
-    }
+/// The server's clock, in Unix milliseconds.
+async fn now(tx: &mut dyn Tx) -> Result<i64, StoreError> {
+    // Computed here: an operator that somebody made in the database must not run as the oracle.
+    let now = tx.first("SELECT CAST(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) AS TEXT)", &[]).await?;
+    let damaged = StoreError::Row { column: 0, expected: "a time" };
+    let Some(row) = now else { return Err(damaged) };
+    row.text(0)?.parse().ok().and_then(milliseconds).ok_or(damaged)
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(Object::take(connection));
-        }
-    }
+/// The one connection that asks how the server is waits for an answer still.
+fn unanswered(error: StoreError) -> StoreError {
+    if matches!(error, StoreError::Busy) { StoreError::Slow } else { error }
 }
 
 /// Unix seconds as Unix milliseconds.

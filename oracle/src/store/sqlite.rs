@@ -4,6 +4,7 @@
 //! Knows no table but its own `schema_migrations`.
 
 mod job;
+mod queue;
 mod readers;
 mod writer;
 
@@ -27,12 +28,18 @@ use rusqlite::{
 };
 use tokio::sync::{broadcast, oneshot};
 
-use self::{readers::Readers, writer::Writer};
+use self::{
+    queue::{For, Queue},
+    readers::Readers,
+    writer::Writer,
+};
 use super::{
     StoreOptions, WriterCounts,
     engine::{Act, Row, Tx, Value},
     error::{EngineError, StoreError},
+    lanes::Place,
     migrations::{self, Applied},
+    settings,
 };
 
 /// Marks a file as ours ("Quor"), see `PRAGMA application_id`.
@@ -85,15 +92,14 @@ impl Sqlite {
         Ok(Self { writer: Writer::start(connection, options, notices)?, readers: None })
     }
 
-    /// Has an operation done in the next commit. It is done even when the caller does not wait for it.
-    pub(super) async fn write<I, T>(&self, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    /// Has an operation done in the next commit. It is done even when the caller does not wait for it. Its place in its lane
+    /// is free again when its turn has come.
+    pub(super) async fn write<I, T>(&self, lane: Place, input: I, act: Act<I, T>) -> Result<T, StoreError>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        let (job, answer) = job::new(input, act);
-        self.writer.submit(job)?;
-        wait(answer).await
+        wait(self.writer.queue().submit(For::Writes(lane), input, act)?).await
     }
 
     /// Has an operation that only reads done on one state of the database.
@@ -102,12 +108,25 @@ impl Sqlite {
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        let (job, answer) = job::new(input, act);
-        match &self.readers {
-            Some(readers) => readers.submit(job)?,
-            None => self.writer.submit(job)?,
-        }
-        wait(answer).await
+        wait(self.reading().submit(For::Reads, input, act)?).await
+    }
+
+    /// The schema that a program must know at least.
+    pub(super) async fn look(&self) -> Result<i64, StoreError> {
+        wait(self.reading().submit(For::Health, (), |tx, ()| Box::pin(migrations::needed(tx)))?).await
+    }
+
+    /// Commits a sign of life of number `count` in place of the last one in `slot`.
+    pub(super) async fn beat(&self, slot: u8, count: i64) -> Result<(), StoreError> {
+        let beat = self
+            .writer
+            .queue()
+            .submit(For::Health, (slot, count), |tx, (slot, count)| Box::pin(settings::beat(tx, *slot, *count)));
+        wait(beat?).await
+    }
+
+    fn reading(&self) -> &Queue {
+        self.readers.as_ref().map_or_else(|| self.writer.queue(), Readers::queue)
     }
 
     pub(super) fn counts(&self) -> WriterCounts {

@@ -156,7 +156,8 @@ async fn forgotten_challenges_leave_nothing_behind() {
     let ground = Ground::new().await;
     let (path, challenge) = ground.begin().await;
     ground.stage.clock.advance(60 * 60 * 1000);
-    assert!(!ground.stage.oracle.state().security_keys.sweep().await.expect("swept"));
+    let now = quorate_oracle::clock::Clock::now_ms(&*ground.stage.clock);
+    assert!(!ground.stage.oracle.state().security_keys.sweep(now).await.expect("swept"));
     let answer = registration(&Token::new(b"handle"), &challenge, ORIGIN);
     assert_eq!(ground.call(Method::PUT, &path, &answer).await.refusal().0, 404);
 }

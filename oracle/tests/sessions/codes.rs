@@ -64,10 +64,10 @@ pub async fn sessions_end_in_each_of_their_ways() {
     assert_eq!(court.get(&format!("/sessions/{}", asked.id())).await.refusal(), (410, "session_expired"));
     let late = asked.approval(&court.deal.tocs[0]);
     assert_eq!(court.post(&asked.path("tocs"), &late).await.refusal(), (410, "session_expired"));
-    court.oracle.state().sessions.sweep().await.expect("swept");
+    court.oracle.state().sessions.sweep(quorate_oracle::clock::Clock::now_ms(&*court.clock)).await.expect("swept");
     assert_eq!(court.code(&asked).await.refusal(), (410, "session_expired"));
     court.clock.advance(3_700_000);
-    court.oracle.state().sessions.sweep().await.expect("swept");
+    court.oracle.state().sessions.sweep(quorate_oracle::clock::Clock::now_ms(&*court.clock)).await.expect("swept");
     assert_eq!(court.code(&asked).await.refusal(), (404, "session_unknown"));
 
     // Codes flow for ttl seconds after the first.
@@ -198,6 +198,6 @@ pub async fn who_follows_hears_of_an_end_by_time() {
         assert_eq!((rest.matches("event: ").count(), rest.matches("event: expired").count()), (1, 1), "{rest}");
         let none = follow("2").send().await.expect("an answer").text().await.expect("a stream that ends");
         assert!(!none.contains("event: "), "{none}");
-        court.oracle.state().sessions.sweep().await.expect("swept");
+        court.oracle.state().sessions.sweep(quorate_oracle::clock::Clock::now_ms(&*court.clock)).await.expect("swept");
     }
 }

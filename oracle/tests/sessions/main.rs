@@ -3,6 +3,7 @@
 
 mod codes;
 mod false_tocs;
+mod floods;
 mod redeals;
 mod requests;
 #[path = "../support/mod.rs"]
@@ -51,6 +52,7 @@ on_every_engine! {
     false_tocs::junk_ends_no_session_of_ours_and_sixteen_failures_end_a_farmfa_one,
     false_tocs::a_stranger_cannot_bring_a_secret_of_their_own_into_a_farmfa_session,
     false_tocs::a_toc_for_many_recipients_is_refused,
+    floods::a_session_that_is_flooded_disturbs_no_other,
     redeals::a_redeal_moves_the_secret_and_ends_the_old_group,
     redeals::a_redeal_happens_only_as_approved,
     requests::junk_bodies_are_refused,

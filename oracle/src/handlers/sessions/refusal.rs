@@ -58,6 +58,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy | StoreError::Contended { .. } => Self::overloaded().because(error),
+            StoreError::NewerSchema { .. } => Self::newer_schema().because(error),
             error => Self::unavailable(error),
         }
     }

@@ -60,10 +60,10 @@ impl managed::Manager for Sessions {
     }
 }
 
-/// A pool of connections, none made yet.
-pub(super) fn pool(connector: Connector, options: &StoreOptions) -> Pool {
+/// A pool of so many connections, none made yet.
+pub(super) fn pool(connector: Connector, options: &StoreOptions, connections: usize) -> Pool {
     managed::Pool::builder(Sessions(connector))
-        .max_size(options.connections.max(1))
+        .max_size(connections.max(1))
         .wait_timeout(Some(options.wait))
         .create_timeout(Some(options.operation))
         .recycle_timeout(Some(options.connect))

@@ -6,6 +6,7 @@ use super::{Postgres, fence, tx::PostgresTx};
 use crate::store::{
     EngineError, StoreError, StoreOptions,
     engine::Tx as _,
+    lanes::{Lanes, Place},
     migrations::{Migration, POSTGRES},
     settings,
 };
@@ -13,6 +14,10 @@ use crate::store::{
 #[path = "../../../tests/support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
+
+fn lane() -> Place {
+    Lanes::default().place(b"").ok().unwrap()
+}
 
 /// The previous program: the same statements, without the last step.
 #[tokio::test]
@@ -26,8 +31,9 @@ async fn the_previous_program_works_on_the_new_schema() {
     assert!(last.needs < last.version, "this step changes what is there: name the release that prepared it, here");
     let old = Postgres::open_knowing(before, &url, &options, notices.clone()).await.unwrap();
     for (node, value) in [(&old, 1_u8), (&new, 2)] {
-        let put = node
-            .write(b"", value, |tx, value| Box::pin(settings::put_if_absent(tx, "name", std::slice::from_ref(value))));
+        let put = node.write(lane(), value, |tx, value| {
+            Box::pin(settings::put_if_absent(tx, "name", std::slice::from_ref(value)))
+        });
         assert_eq!(put.await.unwrap(), [1]);
     }
     let read = old.read((), |tx, ()| Box::pin(settings::read(tx, "name")));
@@ -43,7 +49,7 @@ async fn an_act_that_swallows_an_error_is_not_done() {
     let url = server.url(&server.database().await);
     let (notices, _) = broadcast::channel(16);
     let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
-    let outcome = store.write(b"", (), |tx, ()| {
+    let outcome = store.write(lane(), (), |tx, ()| {
         Box::pin(async move {
             settings::put_if_absent(tx, "name", &[1]).await?;
             drop(tx.execute("INSERT INTO settings (name) VALUES ($1)", &["half".into()]).await);
@@ -52,7 +58,7 @@ async fn an_act_that_swallows_an_error_is_not_done() {
     });
     let outcome = outcome.await;
     assert!(matches!(outcome, Err(StoreError::Engine { .. })), "{outcome:?}");
-    let panicked = store.write(b"", (), |tx, ()| {
+    let panicked = store.write(lane(), (), |tx, ()| {
         Box::pin(async move {
             let in_force = settings::put_if_absent(tx, "name", &[2]).await?;
             assert!(in_force.is_empty(), "on purpose");
@@ -60,7 +66,7 @@ async fn an_act_that_swallows_an_error_is_not_done() {
         })
     });
     assert!(matches!(panicked.await, Err(StoreError::Panicked)));
-    let written = store.read((), |tx, ()| Box::pin(async move { settings::touch(tx).await }));
+    let written = store.read((), |tx, ()| Box::pin(settings::put_if_absent(tx, "name", &[3])));
     assert!(matches!(written.await, Err(StoreError::ReadOnly)), "what reads cannot write");
     assert_eq!(store.read((), |tx, ()| Box::pin(settings::read(tx, "name"))).await.unwrap(), None);
 }
@@ -104,7 +110,7 @@ async fn good_connections_are_kept() {
         (&StoreError::ReadOnly, 1),
         (&gone, 0),
     ] {
-        store.now().await.unwrap();
+        store.read((), |tx, ()| Box::pin(settings::read(tx, "name"))).await.unwrap();
         assert_eq!(store.0.pool.status().size, 1);
         store.0.doubt_idle(error);
         assert_eq!(store.0.pool.status().size, left, "{error:?}");
@@ -151,9 +157,9 @@ async fn an_ordinary_role_is_told_which_server_it_is_unless_that_was_revoked() {
         server.run(&database, revoked).await;
         let (notices, _) = broadcast::channel(16);
         let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
-        store.now().await.unwrap();
+        store.look().await.unwrap();
         assert_eq!(store.0.pool.get().await.unwrap().server().is_silent(), silent, "{revoked}");
-        store.write(b"", (), |tx, ()| Box::pin(settings::touch(tx))).await.unwrap();
+        store.write(lane(), (), |tx, ()| Box::pin(settings::beat(tx, 0, 0))).await.unwrap();
     }
 }
 

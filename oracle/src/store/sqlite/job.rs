@@ -5,11 +5,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::store::{
     engine::{Act, Tx},
     error::StoreError,
+    lanes::Place,
 };
 
 /// What waits in a queue.
@@ -29,7 +30,14 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
+/// What an operation takes of the room for those who wait; given back when it is run.
+pub(super) struct Waiting {
+    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _lane: Option<Place>,
+}
+
 struct Work<I, T> {
+    waiting: Option<Waiting>,
     input: I,
     act: Act<I, T>,
     outcome: Option<Result<T, StoreError>>,
@@ -37,17 +45,22 @@ struct Work<I, T> {
 }
 
 /// A job and where its answer will come.
-pub(super) fn new<I, T>(input: I, act: Act<I, T>) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+pub(super) fn new<I, T>(
+    input: I,
+    act: Act<I, T>,
+    waiting: Waiting,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
 where
     I: Send + Sync + 'static,
     T: Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
-    (Box::new(Work { input, act, outcome: None, caller }), answer)
+    (Box::new(Work { waiting: Some(waiting), input, act, outcome: None, caller }), answer)
 }
 
 impl<I: Send + Sync, T: Send> Job for Work<I, T> {
     fn run(&mut self, tx: &mut dyn Tx) -> Result<(), StoreError> {
+        drop(self.waiting.take());
         let (act, input) = (self.act, &self.input);
         // A panic must not take the thread, and with it every later write, down. What it left half-done is undone.
         let outcome = catch_unwind(AssertUnwindSafe(|| drive(act, tx, input))).unwrap_or(Err(StoreError::Panicked));

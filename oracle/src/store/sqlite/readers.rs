@@ -2,30 +2,24 @@
 //! database from beginning to end, and no job waits for the writer.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
     thread::{self, JoinHandle},
 };
 
 use rusqlite::Connection;
 
-use super::{
-    SqliteTx, failed,
-    job::{Job, Message},
-};
+use super::{SqliteTx, failed, job::Message, queue::Queue};
 use crate::store::error::{EngineError, StoreError};
 
 /// The pool.
 pub(super) struct Readers {
-    queue: SyncSender<Message>,
+    queue: Queue,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
     pub(super) fn start(connections: Vec<Connection>, room: usize) -> Result<Self, StoreError> {
-        let (queue, waiting) = sync_channel(room);
+        let (queue, waiting) = Queue::new(room);
         let waiting = Arc::new(Mutex::new(waiting));
         let threads = connections
             .into_iter()
@@ -38,29 +32,20 @@ impl Readers {
         Ok(Self { queue, threads: Mutex::new(threads) })
     }
 
-    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
-        submit(&self.queue, job)
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Ends the threads after what is waiting. Blocks.
     pub(super) fn stop(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for _ in &threads {
-            // An error means that they have ended already.
-            drop(self.queue.send(Message::Stop));
+            self.queue.stop();
         }
         for thread in threads {
             drop(thread.join());
         }
     }
-}
-
-/// Puts a job into a bounded queue without waiting for room.
-pub(super) fn submit(queue: &SyncSender<Message>, job: Box<dyn Job>) -> Result<(), StoreError> {
-    queue.try_send(Message::Job(job)).map_err(|refused| match refused {
-        TrySendError::Full(_) => StoreError::Busy,
-        TrySendError::Disconnected(_) => StoreError::Stopped,
-    })
 }
 
 fn serve(mut connection: Connection, waiting: &Mutex<Receiver<Message>>) {

@@ -266,6 +266,56 @@ async fn a_full_queue_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn a_full_lane_is_said_at_once_and_keeps_nobody_else_out() {
+    let ground = boundless().await;
+    let store = &ground.store;
+    store.insert_session(session("other")).await.unwrap();
+    let gate = Gate::hold(store).await;
+    let waiting = queue(inserts(store, crate::store::lanes::WAITING + 1));
+    assert!(matches!(store.insert_session(session("one more")).await, Err(StoreError::Busy)));
+    let others = store.close("other", ClosedAs::Cancelled, NOW, event()).boxed();
+    let others = queue(vec![others]);
+    gate.open().await.unwrap();
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert!(join_all(others).await.iter().all(Result::is_ok));
+    assert_eq!(store.insert_session(session("one more")).await.unwrap(), InsertOutcome::Inserted);
+}
+
+#[tokio::test]
+async fn a_full_queue_does_not_keep_anybody_from_asking_how_the_store_is() {
+    let ground = Ground::new(StoreOptions { queue: 1, ..StoreOptions::default() }).await;
+    let store = &ground.store;
+    let gate = Gate::hold(store).await;
+    let waiting = queue(inserts(store, 1));
+    assert!(matches!(store.insert_session(session("one more")).await, Err(StoreError::Busy)));
+    store.look().await.unwrap();
+    let beats = queue(vec![store.beat().boxed()]);
+    gate.open().await.unwrap();
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    assert!(join_all(beats).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn every_sign_of_life_is_written_and_takes_no_more_room() {
+    let ground = boundless().await;
+    let count = async || {
+        let rows = ground.store.read((), |tx, ()| {
+            Box::pin(async move { tx.query("SELECT value FROM settings WHERE name LIKE 'heartbeat %'", &[]).await })
+        });
+        rows.await.unwrap().into_iter().map(|mut row| row.take_blob(0).unwrap()).collect::<Vec<_>>()
+    };
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        ground.store.beat().await.unwrap();
+        let mut rows = count().await;
+        assert_eq!(rows.len(), 1);
+        seen.append(&mut rows);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "each differs from the last, so that the engine has something to write");
+}
+
+#[tokio::test]
 async fn reading_waits_for_no_write() {
     let ground = boundless().await;
     let store = &ground.store;

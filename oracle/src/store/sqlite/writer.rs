@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::Receiver,
     },
     thread::{self, JoinHandle},
 };
@@ -18,7 +18,7 @@ use tokio::sync::broadcast;
 use super::{
     SqliteTx, failed,
     job::{Job, Message},
-    readers,
+    queue::Queue,
 };
 use crate::store::{
     StoreOptions, WriterCounts,
@@ -27,7 +27,7 @@ use crate::store::{
 
 /// The queue in front of the writer's thread.
 pub(super) struct Writer {
-    queue: SyncSender<Message>,
+    queue: Queue,
     thread: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
 }
@@ -44,7 +44,7 @@ impl Writer {
         options: &StoreOptions,
         notices: broadcast::Sender<Arc<str>>,
     ) -> Result<Self, StoreError> {
-        let (queue, waiting) = sync_channel(options.queue);
+        let (queue, waiting) = Queue::new(options.queue);
         let counters = Arc::new(Counters::default());
         let worker = Worker {
             connection,
@@ -61,8 +61,8 @@ impl Writer {
         Ok(Self { queue, thread: Mutex::new(Some(thread)), counters })
     }
 
-    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
-        readers::submit(&self.queue, job)
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     pub(super) fn counts(&self) -> WriterCounts {
@@ -74,8 +74,7 @@ impl Writer {
 
     /// Ends the thread after what is waiting. Blocks.
     pub(super) fn stop(&self) {
-        // An error means that it has ended already.
-        drop(self.queue.send(Message::Stop));
+        self.queue.stop();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(thread.map(JoinHandle::join));
     }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
+use rcgen::{CertificateParams, DnType, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ pub struct Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     None,
+    PackedBasic,
     PackedSelf,
     FidoU2f,
 }
@@ -47,15 +48,36 @@ fn sign(key: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
     key.sign(&SystemRandom::new(), message).expect("signed").as_ref().to_vec()
 }
 
+/// The certificate of a maker's attestation key, as format `packed` wants it (`WebAuthn` §8.2.1) when `unit` is right.
+fn makers_certificate(pair: &KeyPair, unit: &str) -> Vec<u8> {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    for (kind, name) in [
+        (DnType::CountryName, "AA"),
+        (DnType::OrganizationName, "Tokens of the test"),
+        (DnType::OrganizationalUnitName, unit),
+        (DnType::CommonName, "a token"),
+    ] {
+        params.distinguished_name.push(kind, name);
+    }
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.self_signed(pair).expect("a certificate").der().to_vec()
+}
+
 impl Token {
     /// A token with a fresh key.
     pub fn new(handle: &[u8]) -> Self {
         let [key, attestation] = [0; 2].map(|_| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key"));
-        let certificate = CertificateParams::new(Vec::new()).expect("no names").self_signed(&attestation);
-        let certificate = certificate.expect("a certificate").der().to_vec();
+        let certificate = makers_certificate(&attestation, "Authenticator Attestation");
         assert_eq!(attestation.der_bytes().len(), 65);
         let (key, attestation) = (signing(&key), signing(&attestation));
         Self { key, handle: handle.to_vec(), attestation, certificate, counter: 0, flags: 1 }
+    }
+
+    /// Exchanges the attestation key for one whose certificate is of another unit.
+    pub fn attested_by(&mut self, unit: &str) {
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+        self.certificate = makers_certificate(&pair, unit);
+        self.attestation = signing(&pair);
     }
 
     pub fn point(&self) -> &[u8] {
@@ -114,6 +136,12 @@ impl Token {
     pub fn attestation_object(&self, format: Format, authenticator_data: &[u8], client_data: &[u8]) -> Vec<u8> {
         let (name, statement) = match format {
             Format::None => ("none", vec![0xa0]),
+            Format::PackedBasic => {
+                let signature = sign(&self.attestation, &[authenticator_data, &sha256(client_data)].concat());
+                let chain = [&[0x81][..], &bytes(&self.certificate)].concat();
+                let parts = [text("alg"), vec![0x26], text("sig"), bytes(&signature), text("x5c"), chain];
+                ("packed", [vec![0xa3], parts.concat()].concat())
+            }
             Format::PackedSelf => {
                 let signature = sign(&self.key, &[authenticator_data, &sha256(client_data)].concat());
                 ("packed", [&[0xa2][..], &text("alg"), &[0x26], &text("sig"), &bytes(&signature)].concat())

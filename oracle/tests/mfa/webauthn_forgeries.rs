@@ -136,7 +136,7 @@ async fn an_answer_of_another_type_is_refused() {
 #[tokio::test]
 async fn flipped_bits_in_an_attestation_are_refused() {
     let scene = Scene::new().await;
-    for format in [Format::PackedSelf, Format::FidoU2f] {
+    for format in [Format::PackedBasic, Format::PackedSelf, Format::FidoU2f] {
         let good = scene.new.create(&scene.registration, ORIGIN, format);
         let object = unb64(&good["response"]["attestationObject"]);
         // Behind the text `sig`, the head of a string of two bytes, and of DER a sequence's, an integer's and perhaps a zero.
@@ -145,6 +145,22 @@ async fn flipped_bits_in_an_attestation_are_refused() {
             let damaged = with_bytes(&good, OBJECT, flip(at));
             scene.refuses(REGISTER, &format!("{format:?} {at}"), &damaged, "wrong_signature").await;
         }
+    }
+    scene.goes_on().await;
+}
+
+#[tokio::test]
+async fn an_attestation_of_no_maker_is_refused() {
+    let mut scene = Scene::new().await;
+    scene.new.attested_by("Kitchen");
+    let answer = scene.new.create(&scene.registration, ORIGIN, Format::PackedBasic);
+    scene.refuses(REGISTER, "a certificate of another unit", &answer, "invalid_answer").await;
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+    let own = rcgen::CertificateParams::new(Vec::new()).expect("no names").self_signed(&pair);
+    scene.new.certificate = own.expect("a certificate").der().to_vec();
+    for format in [Format::PackedBasic, Format::FidoU2f] {
+        let answer = scene.new.create(&scene.registration, ORIGIN, format);
+        scene.refuses(REGISTER, "another key's certificate", &answer, "wrong_signature").await;
     }
     scene.goes_on().await;
 }

@@ -108,7 +108,7 @@ async fn a_node_with_a_wrong_clock_gives_out_and_takes_no_challenge() {
     let path = format!("/u2f/{}", begun["uuid"].as_str().expect("a uuid"));
     let auth = format!("{path}/auth");
     // The test's time is not the database's.
-    pair.second.state().store_ahead().await.expect("the store answers");
+    pair.second.state().look().await.expect("the store answers");
     for (method, path) in [
         (Method::POST, "/u2f"),
         (Method::PUT, path.as_str()),

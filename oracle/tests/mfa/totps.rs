@@ -224,7 +224,8 @@ async fn guesses_made_at_once_are_bounded_like_guesses_in_turn() {
     let answers = futures_util::future::join_all((0..200).map(|_| stage.validate(&tenant, &enrolled, &wrong))).await;
     let looked_at = answers.iter().filter(|answer| answer.status == 401).count();
     assert_eq!(looked_at, 5, "the rest must not learn whether they were right");
-    assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status.as_u16())));
+    // For some there may be no room to wait in: they are refused unseen.
+    assert!(answers.iter().all(|answer| [401, 429, 503].contains(&answer.status.as_u16())));
 }
 
 #[tokio::test]

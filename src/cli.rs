@@ -1,6 +1,7 @@
 //! The command line: one definition from which parsing, help, manual pages and completions all come. Each command has a
 //! file of its own; errors become text in `error`, and `ui` alone prints. It must not know formats or devices.
 
+mod api_key;
 mod ask;
 mod completions;
 mod deal;
@@ -39,6 +40,7 @@ Identities:
   Only a key that can open a Toc is asked for its PIN.
 
 Environment:
+  QUORATE_GATEWAY_KEY  The oracle's gateway key, for `api-key create` and `api-key activate`
   QUORATE_PIN_COMMAND  Program (run by sh) whose first line of output is the PIN; QUORATE_PIN_PROMPT
                        tells it what is asked for. Run once for each token, never for its last try,
                        and for no other secret: all others are typed on the terminal
@@ -91,6 +93,8 @@ enum Command {
     Session(session::SessionArgs),
     /// Decide which oracles to trust
     Oracle(oracle::OracleArgs),
+    /// Make, activate and rotate API keys of applications
+    ApiKey(api_key::ApiKeyArgs),
     /// Check what quorate needs, and say the cure for what is wrong
     Doctor(doctor::DoctorArgs),
     /// Print the completion script of a shell
@@ -152,6 +156,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Join(args) => join::run(context, &args),
         Command::Session(args) => session::run(context, &args),
         Command::Oracle(args) => oracle::run(context, args),
+        Command::ApiKey(args) => api_key::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

@@ -2,10 +2,12 @@
 //! reads bodies and maps refusals; what the answers mean, whom to trust and what to show is decided by its callers.
 //! Bodies are never logged or repeated in errors.
 
+mod api_keys;
 mod error;
 mod events;
 mod tls;
 
+pub use api_keys::{ApiKey, Rotated};
 pub use error::{ClientError, Refusal};
 pub use events::Events;
 

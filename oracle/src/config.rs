@@ -8,6 +8,7 @@ mod kinds;
 
 pub use kinds::{IpRange, LogFormat};
 
+use crate::mail::{MailServer, Mailbox};
 use crate::store::DatabaseUrl;
 use etcetera::BaseStrategy as _;
 use kinds::Setting;
@@ -92,6 +93,18 @@ settings! {
         "Seconds that PostgreSQL may take for all that one step of a request needs, tries on other connections included.";
     "postgres.ca" postgres_ca: Option<PathBuf> = "",
         "PEM file of the certificates that vouch for PostgreSQL. Unset: those of the system.";
+    "mail.server" mail_server: Option<MailServer> = "",
+        "SMTP server that mails the values of new API keys: `smtps://HOST` (TLS from the start) or `smtp://HOST` (STARTTLS). Unset: none are mailed.";
+    "mail.from" mail_from: Option<Mailbox> = "",
+        "Sender of mail, as `Oracle <oracle@example.com>`.";
+    "mail.user" mail_user: Option<String> = "",
+        "User at the SMTP server. Unset: it takes mail from this machine as it is.";
+    "mail.password_file" mail_password_file: Option<PathBuf> = "",
+        "File with that user's password, for its owner alone. Unset: the systemd credential `mail.password`, if there is one.";
+    "mail.ca" mail_ca: Option<PathBuf> = "",
+        "PEM file of the certificates that vouch for the SMTP server. Unset: those of the system.";
+    "mail.seconds" mail_seconds: u32 = "10",
+        "Seconds that handing over one mail may take. Then it counts as not sent.";
     "name" name: String = "quorate oracle",
         "What this oracle calls itself on its pages.";
     "listen" listen: SocketAddr = "127.0.0.1:8080",
@@ -253,6 +266,18 @@ impl Config {
         {
             return conflict(format!("url: {url} must be http(s)://HOST[:PORT][/PATH], without a slash at the end"));
         }
+        if self.mail_server.is_some() != self.mail_from.is_some() {
+            return conflict("mail.server and mail.from go together: set both or neither".to_owned());
+        }
+        if self.mail_user.is_some() && self.mail_server.is_none() {
+            return conflict("mail.user is a user of mail.server, which is not set".to_owned());
+        }
+        if self.mail_password_file.is_some() && self.mail_user.is_none() {
+            return conflict("mail.password_file is the password of mail.user, which is not set".to_owned());
+        }
+        if self.mail_server.is_some() && self.mail_seconds >= self.request_seconds {
+            return conflict("mail.seconds must be less than limits.request_seconds".to_owned());
+        }
         let path = &self.base_path;
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/') || !path.chars().all(plain)) {
@@ -266,6 +291,7 @@ impl Config {
             ("limits.write_seconds", self.write_seconds),
             ("crypto.queue", self.crypto_queue),
             ("invite.days", self.invite_days),
+            ("mail.seconds", self.mail_seconds),
             ("postgres.connections", self.postgres_connections),
             ("postgres.connect_seconds", self.postgres_connect_seconds),
             ("postgres.wait_seconds", self.postgres_wait_seconds),

@@ -40,7 +40,10 @@ const ROOT_PUBLIC: &str = "root.public";
 const INVITE_KEY: &str = "invite.key";
 const INVITE_CERTIFICATE: &str = "invite.certificate";
 const GATEWAY_KEY: &str = "gateway.key";
-const POSTGRES_PASSWORD: &str = "postgres.password";
+/// Name of the credential that holds the database's password.
+pub const POSTGRES_PASSWORD: &str = "postgres.password";
+/// Name of the credential that holds the password of the SMTP server's user.
+pub const MAIL_PASSWORD: &str = "mail.password";
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -134,11 +137,11 @@ impl Sources {
         Ok(Self { root_secret, gateway_key, ..self })
     }
 
-    /// The database's password: of a private file when one is named, or else the credential `postgres.password`.
-    pub fn postgres_password(&self, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, KeyError> {
+    /// A password at another server: of a private file when one is named, or else the credential of that name.
+    pub fn password(&self, credential: &str, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, KeyError> {
         let text = match file {
             Some(file) => Some(files::read_private(file)?.ok_or_else(|| FileError::vanished(file))?),
-            None => self.given(POSTGRES_PASSWORD)?,
+            None => self.given(credential)?,
         };
         Ok(text.map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
     }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod extract;
 pub mod handlers;
 pub mod keys;
+pub mod mail;
 pub mod memory;
 pub mod observe;
 pub mod pulse;

@@ -3,7 +3,8 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::keys::{Keys, Sources, Standing};
+use crate::keys::{Keys, MAIL_PASSWORD, POSTGRES_PASSWORD, Sources, Standing};
+use crate::mail::{MailError, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
@@ -142,6 +143,9 @@ pub enum StateError {
     /// Keys.
     #[error(transparent)]
     Keys(#[from] crate::keys::KeyError),
+    /// Mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The store.
     #[error("cannot open the database: {0}")]
     Store(#[from] StoreError),
@@ -173,7 +177,8 @@ impl AppState {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StateError> {
         let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
-        let password = sources.postgres_password(config.postgres_password_file.as_deref())?.map(Password::from);
+        let password = sources.password(POSTGRES_PASSWORD, config.postgres_password_file.as_deref())?;
+        let password = password.map(Password::from);
         let channel = Channel::of(&keys.root_secret().subkey("notices"));
         let options = StoreOptions { password, channel, ..StoreOptions::from(&config) };
         let store = Store::open_with(&config.database_url()?, options).await?;
@@ -185,7 +190,11 @@ impl AppState {
         };
         let crypto = Arc::new(CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?);
         let url = config.url.clone().unwrap_or(url);
+        let mail_password = sources.password(MAIL_PASSWORD, config.mail_password_file.as_deref())?;
         let api_keys = ApiKeys::new(api_keys::Parts {
+            name: config.name.clone(),
+            url: url.clone(),
+            mailer: Mailer::open(&config, mail_password, &url)?,
             store: store.clone(),
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 35] = [
+const OTHER: [(&str, &str); 41] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -16,6 +16,12 @@ const OTHER: [(&str, &str); 35] = [
     ("postgres.statement_seconds", "6"),
     ("postgres.operation_seconds", "7"),
     ("postgres.ca", "/tmp/ca.pem"),
+    ("mail.server", "smtps://mail.example.com:4650"),
+    ("mail.from", "Oracle <oracle@example.com>"),
+    ("mail.user", "oracle"),
+    ("mail.password_file", "/tmp/mail.password"),
+    ("mail.ca", "/tmp/mail.pem"),
+    ("mail.seconds", "3"),
     ("name", "oracle of Delphi"),
     ("listen", "127.0.0.1:9999"),
     ("url", "https://oracle.example/prod"),
@@ -123,6 +129,9 @@ fn bad_values_name_their_key_and_where_they_came_from() {
         ("log.format", "xml"),
         ("trusted_proxies", "10.0.0.0/99"),
         ("metrics.listen", "localhost"),
+        ("mail.server", "mail.example.com"),
+        ("mail.server", "smtp-plain://mail.example.com"),
+        ("mail.from", "oracle"),
     ] {
         let variable = format!("QUORATE_{}", path.to_uppercase().replace('.', "_"));
         let env = |name: &str| (name == variable).then(|| value.to_owned());
@@ -174,6 +183,29 @@ fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
         assert!(load(&[("base_path", path)]).is_err(), "{path}");
     }
     assert!(load(&[("limits.connections", "0")]).is_err());
+}
+
+#[test]
+fn mail_is_set_whole_or_not_at_all() {
+    let load = |flags: &[(&'static str, &str)]| {
+        let flags: Vec<_> = flags.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();
+        Config::load(None, |_| None, &flags)
+    };
+    let (server, from) = (("mail.server", "smtps://mail.example.com"), ("mail.from", "oracle@example.com"));
+    let (user, password) = (("mail.user", "oracle"), ("mail.password_file", "/tmp/password"));
+    for good in [&[server, from][..], &[server, from, user], &[server, from, user, password]] {
+        assert!(load(good).is_ok(), "{good:?}");
+    }
+    for bad in [
+        &[server][..],
+        &[from],
+        &[user],
+        &[server, from, password],
+        &[server, from, ("mail.seconds", "0")],
+        &[server, from, ("mail.seconds", "30")],
+    ] {
+        assert!(matches!(load(bad), Err(ConfigError::Conflict(_))), "{bad:?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CliError {
+    /// A file that should hold an API key and its secret, and does not.
+    #[error("{} holds no API key with its secret", .0.display())]
+    ApiKeyFile(PathBuf),
     /// A request to an oracle that failed, or that it refused.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -72,6 +75,9 @@ pub(crate) enum CliError {
     /// An invite that is refused.
     #[error(transparent)]
     Invite(#[from] InviteError),
+    /// Nobody gave the gateway key.
+    #[error("the oracle's gateway key is needed to make and activate API keys")]
+    NoGatewayKey,
     /// No folder of one's own.
     #[error("there is no home folder to keep files in")]
     NoHome,
@@ -195,7 +201,10 @@ impl CliError {
     /// 1 failed, 2 wrong usage, 3 not quorate, 130 interrupted.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Players(PlayersError::None | PlayersError::Player(_)) | Self::SecretInArgument | Self::Usage(_) => 2,
+            Self::Players(PlayersError::None | PlayersError::Player(_))
+            | Self::NoGatewayKey
+            | Self::SecretInArgument
+            | Self::Usage(_) => 2,
             Self::Session(error) => error.exit_code(),
             Self::Client(error) if error.code() == Some("not_quorate") => 3,
             Self::Ui(UiError::Interrupted) => 130,

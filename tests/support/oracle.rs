@@ -40,6 +40,11 @@ impl Oracle {
         (Self::serve(state, &arguments, &options), certificate)
     }
 
+    /// Its state folder.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
     fn serve(state: TempDir, arguments: &[&str], options: &ClientOptions) -> Self {
         let (program, url) = serve(state.path(), "127.0.0.1:0", arguments);
         let fingerprint = Client::describe(&url, options).expect("it describes itself").fingerprint;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::mail::{MailServer, Mailbox};
 use crate::store::DatabaseUrl;
 
 /// A value of one setting.
@@ -54,6 +55,27 @@ impl Setting for DatabaseUrl {
     }
 
     /// Without the password, and without what else would only be needed with it.
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for MailServer {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for Mailbox {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |_| format!("{text:?} is no sender: write oracle@example.com or \"Oracle <oracle@example.com>\"");
+        text.parse().map_err(wrong)
+    }
+
     fn show(&self) -> String {
         self.to_string()
     }

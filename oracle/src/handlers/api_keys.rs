@@ -90,7 +90,8 @@ pub struct Rotated {
 
 /// Ask for an API key
 ///
-/// Its value is mailed to the address; without mail the oracle's operator reads it from `quorate-oracle api-keys list`.
+/// Its value is mailed to the address, and the answer comes when the mail server has taken it; otherwise there is no API key.
+/// Without mail the oracle's operator reads the value from `quorate-oracle api-keys list`.
 #[utoipa::path(post, path = "/api-key", tag = "api keys", params(("x-api-key" = String, Header, description = "The gateway key")),
     request_body = NewApiKey,
     responses((status = 204, description = "made"), (status = "default", body = ErrorBody)))]

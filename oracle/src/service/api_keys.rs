@@ -2,6 +2,7 @@
 //!
 //! Whoever authenticates becomes a [`Tenant`], and only a tenant can seal and open what belongs to it.
 
+mod delivery;
 mod error;
 mod failures;
 mod record;
@@ -19,10 +20,11 @@ use self::record::Record;
 use self::secret::SecretHasher;
 use crate::clock::Clock;
 use crate::keys::Keys;
+use crate::mail::{self, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::state::StateRng;
-use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, RecordCounts, Store};
+use crate::store::{ApiKeyRow, DataKeyRow, Digest, NewApiKey, RecordCounts, Store};
 use data_encoding::HEXLOWER;
 use rand::Rng as _;
 use std::fmt;
@@ -31,8 +33,6 @@ use std::sync::Arc;
 
 /// Random bytes of an API key's value.
 const VALUE_BYTES: usize = 20;
-/// Bytes of an email at most (RFC 5321 §4.5.3.1: 64 + 1 + 255).
-const MAX_EMAIL: usize = 320;
 /// Bytes of a value that are looked at; a longer one is unknown.
 const MAX_VALUE: usize = 256;
 /// Origins that an API key may list.
@@ -52,7 +52,15 @@ struct Inner {
     keys: Arc<Keys>,
     at_rest: Arc<AtRest>,
     hasher: SecretHasher,
-    failures: Failures,
+    name: String,
+    url: String,
+    mailer: Option<Mailer>,
+    /// Wrong gateway keys by address.
+    gateway_failures: Failures<IpAddr>,
+    /// Wrong secrets by address and API key.
+    key_failures: Failures<(IpAddr, Digest)>,
+    /// Wrong API keys and secrets by address.
+    source_failures: Failures<IpAddr>,
 }
 
 impl fmt::Debug for ApiKeys {
@@ -73,6 +81,12 @@ pub struct Parts {
     pub crypto: Arc<CryptoPool>,
     /// The oracle's keys.
     pub keys: Arc<Keys>,
+    /// What the oracle calls itself.
+    pub name: String,
+    /// The oracle's public address.
+    pub url: String,
+    /// Mails the values of new API keys; without it operators pass them on.
+    pub mailer: Option<Mailer>,
 }
 
 impl fmt::Debug for Parts {
@@ -103,28 +117,54 @@ pub struct Listed {
 impl ApiKeys {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, rng, crypto, keys } = parts;
+        let Parts { store, clock, rng, crypto, keys, name, url, mailer } = parts;
         let at_rest = Arc::new(AtRest::new(keys.root_secret().subkey("at rest")));
         let hasher = SecretHasher::new(keys.root_secret());
-        let inner = Inner { store, clock, rng, crypto, keys, at_rest, hasher, failures: Failures::default() };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                rng,
+                crypto,
+                keys,
+                at_rest,
+                hasher,
+                name,
+                url,
+                mailer,
+                gateway_failures: Failures::default(),
+                key_failures: Failures::default(),
+                source_failures: Failures::default(),
+            }),
+        }
     }
 
     /// Refuses whoever does not present the gateway key.
     pub fn check_gateway(&self, presented: Option<&[u8]>, source: IpAddr) -> Result<(), ApiKeyError> {
-        self.admit(source)?;
+        let failures = &self.inner.gateway_failures;
+        failures.admit(&source, self.now())?;
         if presented.is_some_and(|key| self.inner.keys.gateway().matches(key)) {
+            failures.forget(&source);
             return Ok(());
         }
-        self.failed(source);
+        failures.record(source, self.now());
         Err(ApiKeyError::Gateway)
     }
 
-    /// Makes an API key for `email` and gives its value, which its owner must get to know.
-    pub async fn create(&self, email: &str) -> Result<String, ApiKeyError> {
-        if email.len() > MAX_EMAIL || email.chars().any(char::is_control) {
-            return Err(ApiKeyError::Email);
-        }
+    /// Makes an API key for `email` and mails its value there. Without a mailer its operator passes it on. When the mail
+    /// server does not take the mail, there is no API key.
+    pub async fn create(&self, email: &str) -> Result<(), ApiKeyError> {
+        let to = mail::address(email).ok_or(ApiKeyError::Email)?;
+        let service = self.clone();
+        // To the end even when the client goes away, so that no API key is left of which nobody was told.
+        let task = tokio::spawn(async move {
+            let value = service.insert(to.as_ref()).await?;
+            service.deliver(value, to).await
+        });
+        task.await.unwrap_or(Err(ApiKeyError::Damaged))
+    }
+
+    async fn insert(&self, email: &str) -> Result<String, ApiKeyError> {
         let mut random = [0; VALUE_BYTES];
         self.rng().fill_bytes(&mut random);
         let value = HEXLOWER.encode(&random);
@@ -160,20 +200,26 @@ impl ApiKeys {
         }
     }
 
-    /// Who a request comes from. Missing, wrong, not activated and revoked credentials get the same answer.
+    /// Who a request comes from. Missing, wrong, not activated and revoked credentials get the same answer. Many wrong ones
+    /// hold up nobody who shares the address and has right ones of another API key.
     pub async fn authenticate(
         &self,
         value: Option<&str>,
         secret: Option<ApiSecret>,
         source: IpAddr,
     ) -> Result<Tenant, ApiKeyError> {
-        self.admit(source)?;
         let (Some(value), Some(secret)) = (value, secret) else { return Err(ApiKeyError::Unauthorized) };
+        let Inner { key_failures, source_failures, hasher, .. } = &*self.inner;
+        let who = (source, hasher.id(value));
+        key_failures.admit(&who, self.now())?;
         let Some(tenant) = self.check(value, &secret).await? else {
-            self.failed(source);
+            let now = self.now();
+            key_failures.record(who, now);
+            source_failures.record(source, now);
+            source_failures.admit(&source, now)?;
             return Err(ApiKeyError::Unauthorized);
         };
-        self.inner.failures.forget(source);
+        key_failures.forget(&who);
         Ok(tenant)
     }
 
@@ -213,12 +259,6 @@ impl ApiKeys {
         if replaced { Ok(()) } else { Err(ApiKeyError::Changed) }
     }
 
-    /// Removes an API key whose value could not be delivered.
-    pub async fn forget(&self, value: &str) -> Result<(), ApiKeyError> {
-        self.inner.store.forget_api_key(&self.inner.hasher.id(value)).await?;
-        Ok(())
-    }
-
     async fn known(&self, value: &str) -> Result<Option<(ApiKeyRow, Record)>, ApiKeyError> {
         match self.row(value).await? {
             Some((row, _)) => {
@@ -245,17 +285,6 @@ impl ApiKeys {
         }
         let record = Record::open(&row, &self.inner.at_rest)?;
         Ok(Some(Tenant::new(&row, record.origins, secret.wrapping_key(&row.id), data_keys)))
-    }
-
-    fn admit(&self, source: IpAddr) -> Result<(), ApiKeyError> {
-        match self.inner.failures.wait(source, self.now()) {
-            0 => Ok(()),
-            milliseconds => Err(ApiKeyError::TooMany { milliseconds }),
-        }
-    }
-
-    fn failed(&self, source: IpAddr) {
-        self.inner.failures.record(source, self.now());
     }
 
     fn now(&self) -> i64 {

@@ -169,7 +169,7 @@ impl Totps {
         let code = code.ok_or(TotpError::CodeMissing)?;
         let id = parse(uuid)?;
         let row = self.inner.store.totp(&id).await?.filter(|row| tenant.owns(row.data_key));
-        let TotpRow { data_key, locked_until, sealed } = row.ok_or(TotpError::Unknown)?;
+        let TotpRow { data_key, last_step, locked_until, sealed } = row.ok_or(TotpError::Unknown)?;
         let now = self.inner.clock.now_ms();
         still_locked(locked_until, now)?;
 
@@ -182,6 +182,10 @@ impl Totps {
         match self.inner.crypto.run(job).await?? {
             Some(step) => {
                 let step = i64::try_from(step).map_err(|_| TotpError::Damaged)?;
+                if step <= last_step {
+                    // What has counted has counted: many copies of one code need not wait for each other.
+                    return Err(TotpError::Used);
+                }
                 match self.inner.store.accept_totp(&id, step, now).await? {
                     AcceptOutcome::Accepted => Ok(()),
                     AcceptOutcome::Locked(until) => still_locked(until, now),

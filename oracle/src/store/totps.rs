@@ -35,6 +35,8 @@ pub struct NewTotp {
 pub struct TotpRow {
     /// The data key that it is sealed under.
     pub data_key: i64,
+    /// The last time step whose code has counted.
+    pub last_step: i64,
     /// Until when no code is looked at.
     pub locked_until: i64,
     /// The secret.
@@ -111,10 +113,14 @@ async fn insert(tx: &mut dyn Tx, new: &NewTotp) -> Result<bool, StoreError> {
 }
 
 async fn read(tx: &mut dyn Tx, id: &TotpId) -> Result<Option<TotpRow>, StoreError> {
-    tx.first("SELECT data_key, locked_until, sealed FROM totps WHERE id = $1", &[id.as_slice().into()])
-        .await?
-        .map(|mut row| Ok(TotpRow { data_key: row.int(0)?, locked_until: row.int(1)?, sealed: row.take_blob(2)? }))
-        .transpose()
+    let row = tx
+        .first("SELECT data_key, last_step, locked_until, sealed FROM totps WHERE id = $1", &[id.as_slice().into()])
+        .await?;
+    row.map(|mut row| {
+        let (data_key, last_step, locked_until) = (row.int(0)?, row.int(1)?, row.int(2)?);
+        Ok(TotpRow { data_key, last_step, locked_until, sealed: row.take_blob(3)? })
+    })
+    .transpose()
 }
 
 async fn accept(tx: &mut dyn Tx, id: &TotpId, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {

@@ -4,7 +4,6 @@ use super::stage::{NOW, Stage, Tenant, send};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
-use std::collections::BTreeSet;
 
 const EMAIL: &str = "app@example.com";
 
@@ -116,7 +115,7 @@ async fn of_many_activations_at_once_one_gives_a_secret() {
 }
 
 #[tokio::test]
-async fn wrong_missing_and_foreign_credentials_are_refused_alike() {
+async fn wrong_unknown_foreign_and_inactive_credentials_are_refused_alike() {
     let stage = Stage::new().await;
     let (one, two) = (stage.tenant(EMAIL).await, stage.tenant("two@example.com").await);
     send(stage.gateway("/api-key").json(&json!({ "email": "new@example.com" }))).await;
@@ -129,14 +128,6 @@ async fn wrong_missing_and_foreign_credentials_are_refused_alike() {
     for wrong in [new, unknown, foreign, empty, cut, long] {
         let answer = send(stage.by(&wrong, Method::POST, "/totp")).await;
         assert_eq!(answer.refusal(), (401, "unauthorized", "Unauthorized"), "{wrong:?}");
-    }
-    for header in ["x-mfa-apikey", "x-mfa-apisecret"] {
-        let mut request = stage.by(&one, Method::POST, "/totp").build().expect("a request");
-        request.headers_mut().remove(header);
-        assert_eq!(stage.http.execute(request).await.expect("an answer").status(), 401, "no {header}");
-        let mut request = stage.by(&one, Method::POST, "/totp").build().expect("a request");
-        request.headers_mut().insert(header, HeaderValue::from_bytes(b"\xc3\x28\xff").expect("a header"));
-        assert_eq!(stage.http.execute(request).await.expect("an answer").status(), 401, "{header} is not UTF-8");
     }
 }
 
@@ -152,25 +143,6 @@ async fn a_revoked_key_is_refused() {
     stage.oracle.state().api_keys.revoke(&new).await.expect("revoked");
     let body = json!({ "email": "new@example.com", "apiKey": new });
     assert_eq!(send(stage.gateway("/api-key/activate").json(&body)).await.refusal().0, 404);
-}
-
-#[tokio::test]
-async fn too_many_wrong_credentials_have_to_wait() {
-    let stage = Stage::new().await;
-    let tenant = stage.tenant(EMAIL).await;
-    let wrong = Tenant { secret: "wrong".to_owned(), ..tenant.clone() };
-    let mut refused = BTreeSet::new();
-    let mut answer = send(stage.by(&wrong, Method::POST, "/totp")).await;
-    while answer.status == 401 {
-        refused.insert(refused.len());
-        assert!(refused.len() < 100, "never locked");
-        answer = send(stage.by(&wrong, Method::POST, "/totp")).await;
-    }
-    assert_eq!((answer.refusal().0, answer.refusal().1, answer.retry_after), (429, "too_many_failures", Some(1)));
-    let body = json!({ "email": EMAIL });
-    assert_eq!(send(stage.gateway("/api-key").json(&body)).await.status, 429, "the gateway key is no way round");
-    stage.clock.advance(1_000);
-    assert_eq!(send(stage.by(&tenant, Method::POST, "/totp")).await.status, 200);
 }
 
 #[tokio::test]

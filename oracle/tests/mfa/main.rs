@@ -5,13 +5,17 @@ mod api_keys;
 mod clients;
 mod firmware;
 mod key_nodes;
+mod limits;
+mod mail;
 mod peers;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
+mod replays;
 mod stage;
 mod token;
 mod totps;
+mod tour;
 mod u2f;
 mod u2f_forgeries;
 mod webauthn;

@@ -6,17 +6,24 @@ pub mod oath;
 use super::stage::{NOW, Stage, send};
 use reqwest::Method;
 use serde_json::json;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// What `PyOTP` says the code of an otpauth URI is at the Unix second `at`; none when Python is not there and need not be.
+/// The Python with tests/requirements.txt; none, with a word, when it is not there and need not be.
 #[expect(clippy::print_stderr, reason = "a check that is left out is said")]
-fn pyotp(uri: &str, at: i64) -> Option<String> {
-    let Some(python) = std::env::var_os("QUORATE_PYTHON") else {
+pub fn python(what_for: &str) -> Option<OsString> {
+    let python = std::env::var_os("QUORATE_PYTHON");
+    if python.is_none() {
         assert!(!oath::must_have_peers(), "QUORATE_PYTHON is not set: run make test");
-        eprintln!("left out: the comparison with PyOTP; QUORATE_PYTHON names no Python with tests/requirements.txt");
-        return None;
-    };
+        eprintln!("left out: {what_for}; QUORATE_PYTHON names no Python with tests/requirements.txt");
+    }
+    python
+}
+
+/// What `PyOTP` says the code of an otpauth URI is at the Unix second `at`.
+fn pyotp(uri: &str, at: i64) -> Option<String> {
+    let python = python("the comparison with PyOTP")?;
     let script = format!("import pyotp, sys; print(pyotp.parse_uri(sys.stdin.read()).at({at}))");
     let mut child = Command::new(python)
         .args(["-B", "-c", &script])

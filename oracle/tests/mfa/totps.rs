@@ -6,14 +6,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// A secret of a tenant's user.
-struct Enrolled {
-    uuid: String,
-    secret: OtpSecret,
+pub struct Enrolled {
+    pub uuid: String,
+    pub secret: OtpSecret,
     json: Value,
 }
 
 impl Stage {
-    async fn enrol(&self, tenant: &Tenant) -> Enrolled {
+    pub async fn enrol(&self, tenant: &Tenant) -> Enrolled {
         let answer =
             send(self.by(tenant, Method::POST, "/totp").json(&json!({ "issuer": "Acme", "label": "joe" }))).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -22,7 +22,7 @@ impl Stage {
         Enrolled { uuid, secret, json: answer.json }
     }
 
-    async fn validate(&self, tenant: &Tenant, enrolled: &Enrolled, code: &str) -> Answer {
+    pub async fn validate(&self, tenant: &Tenant, enrolled: &Enrolled, code: &str) -> Answer {
         let path = format!("/totp/{}/validate", enrolled.uuid);
         send(self.by(tenant, Method::POST, &path).json(&json!({ "code": code }))).await
     }
@@ -32,12 +32,12 @@ impl Stage {
     }
 
     /// The code of the step that is `steps` away from now.
-    fn code(&self, enrolled: &Enrolled, steps: i64) -> String {
+    pub fn code(&self, enrolled: &Enrolled, steps: i64) -> String {
         enrolled.secret.code_at(self.seconds().saturating_add_signed(steps * 30)).digits.to_string()
     }
 
     /// A code that is wrong now and in the steps beside.
-    fn wrong(&self, enrolled: &Enrolled) -> String {
+    pub fn wrong(&self, enrolled: &Enrolled) -> String {
         let right: Vec<String> = (-1..=1).map(|steps| self.code(enrolled, steps)).collect();
         let wrong = (0..4).map(|number| format!("{number:06}")).find(|code| !right.contains(code));
         wrong.expect("three codes are right")
@@ -195,27 +195,6 @@ async fn wrong_codes_lock_for_longer_and_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_code_posted_a_thousand_times_at_once_counts_once() {
-    let stage = Stage::new().await;
-    let tenant = stage.tenant("app@example.com").await;
-    let enrolled = stage.enrol(&tenant).await;
-    let code = stage.code(&enrolled, 0);
-    let mut valid = 0;
-    // As many at a time as the oracle takes connections from one address.
-    for _ in 0..5 {
-        let requests = (0..200).map(|_| stage.validate(&tenant, &enrolled, &code));
-        for answer in futures_util::future::join_all(requests).await {
-            match answer.status.as_u16() {
-                200 => valid += 1,
-                401 => assert_eq!(answer.refusal().1, "code_used"),
-                other => panic!("{other}: {}", answer.text),
-            }
-        }
-    }
-    assert_eq!(valid, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_made_at_once_are_bounded_like_guesses_in_turn() {
     let stage = Stage::new().await;
     let tenant = stage.tenant("app@example.com").await;
@@ -263,15 +242,6 @@ async fn a_removed_secret_is_gone() {
     assert_eq!((removed.status.as_u16(), removed.text.as_str()), (204, ""));
     assert_eq!(send(stage.by(&tenant, Method::DELETE, &path)).await.refusal().0, 404);
     assert_eq!(stage.validate(&tenant, &enrolled, &stage.code(&enrolled, 0)).await.refusal().0, 404);
-}
-
-#[tokio::test]
-async fn every_route_needs_credentials() {
-    let stage = Stage::new().await;
-    for (method, path) in [(Method::POST, "/totp"), (Method::POST, "/totp/x/validate"), (Method::DELETE, "/totp/x")] {
-        let answer = send(stage.at(method, path).body("{")).await;
-        assert_eq!(answer.refusal(), (401, "unauthorized", "Unauthorized"), "{path}");
-    }
 }
 
 #[tokio::test]

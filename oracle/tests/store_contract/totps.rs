@@ -22,7 +22,7 @@ pub async fn a_secret_comes_back_as_it_was_put(store: Store) {
     assert!(store.totp(&ID).await.unwrap().is_none());
     let api_key = enrolled(&store).await;
     let row = store.totp(&ID).await.unwrap().unwrap();
-    assert_eq!((row.locked_until, row.sealed), (0, vec![1; 60]));
+    assert_eq!((row.last_step, row.locked_until, row.sealed), (-1, 0, vec![1; 60]));
     assert!(!store.insert_totp(totp(1, row.data_key)).await.unwrap(), "the same id again");
     assert_eq!(store.count_records(api_key).await.unwrap().totp, 1);
     assert!(!store.remove_totp(&ID, api_key + 1).await.unwrap(), "somebody else's");
@@ -43,6 +43,7 @@ pub async fn only_later_steps_count(store: Store) {
     ] {
         assert_eq!(store.accept_totp(&ID, step, NOW).await.unwrap(), outcome, "step {step}");
     }
+    assert_eq!(store.totp(&ID).await.unwrap().unwrap().last_step, 6);
 }
 
 pub async fn a_step_counts_once_whoever_races(store: Store) {

@@ -18,6 +18,7 @@ const ONE_KIND: &str = "age cannot mix them in one file: a player's spare key mu
 /// The hint of `error`, where there is one.
 pub(super) fn hint(error: &CliError) -> Option<String> {
     let hint = match error {
+        CliError::ApiKeyFile(_) => "it takes one line KEY:SECRET, as `quorate api-key activate` prints it",
         CliError::Drawer(error) => return Some(drawer(error)),
         CliError::Encrypt { source, .. } => match &**source {
             SealingError::Encrypt(age::EncryptError::IncompatibleRecipients { .. }) => ONE_KIND,
@@ -27,6 +28,9 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Header(error) => return header(error),
         CliError::Identity(error) | CliError::Open { source: error, .. } => return identity(error),
         CliError::Import(ImportError::Several { .. }) => "choose one with --account NAME",
+        CliError::NoGatewayKey => {
+            "name its file with --gateway-key-file, or put it into QUORATE_GATEWAY_KEY; the oracle keeps it in gateway.key"
+        }
         CliError::NoHardware => {
             "put one in; `quorate doctor` says what is seen. `--soft FILE` means a key in a file, for low stakes"
         }

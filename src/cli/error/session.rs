@@ -184,12 +184,17 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "check the address and the connection; a private certificate authority is named with --ca FILE"
         }
         ClientError::Refused(refusal) => match refusal.code.as_str() {
+            "already_activated" => "its secret was shown once: if it is lost, make a new API key and rotate",
             "bad_proof" => "check that the Toc is of this group",
             "proof_time" => "set this machine's clock: `quorate doctor` compares it with the oracle's",
             "cannot_open" => "the key of this session does not fit: ask again",
+            "gateway_key" => "the gateway key is another oracle's, or an old one: ask the operator",
             "group_refused" => {
                 "the group was redealt: fetch your new Toc with `quorate session fetch INVITE`, and use it"
             }
+            "invalid_email" => "give one plain address, as in app@example.com",
+            "key_not_valid" => "both must be activated, and neither revoked: check the two files",
+            "mail_failed" => "try again; if it stays so, the oracle's log says what its mail server complains of",
             "not_quorate" => "wait for more players: `quorate session watch` shows who has joined",
             "pool_full" => "too many Tocs without proof were sent: the one who asks should start again",
             "purpose_mismatch" => {
@@ -197,6 +202,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             }
             "stale_step" => "wait until the code on the screen has ended, then ask again: `quorate session code ID`",
             "session_unknown" => "check that the whole invite was copied, and that it is not of long ago",
+            "too_many_failures" => "wait a minute before you try again",
             "too_many_sessions" => "end one of your sessions (`quorate session cancel`), or wait until one expires",
             _ => return None,
         },

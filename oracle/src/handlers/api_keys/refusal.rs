@@ -1,7 +1,9 @@
 //! What the refusal of an API key is in HTTP: status and stable word (see `docs/mfa.md`).
 
 use crate::error::ApiError;
+use crate::mail::MailError;
 use crate::service::api_keys::ApiKeyError;
+use axum::http::StatusCode;
 
 impl From<ApiKeyError> for ApiError {
     fn from(error: ApiKeyError) -> Self {
@@ -13,7 +15,9 @@ impl From<ApiKeyError> for ApiError {
             ApiKeyError::Email => Self::bad_request("invalid_email", message),
             ApiKeyError::Gateway => Self::forbidden("gateway_key", message),
             ApiKeyError::Missing(_) => Self::bad_request("field_required", message),
-            ApiKeyError::NotRotatable(_) => Self::new(axum::http::StatusCode::NOT_FOUND, "key_not_valid", message),
+            ApiKeyError::NotMailed(MailError::Busy) => Self::overloaded().because(error),
+            ApiKeyError::NotMailed(_) => Self::new(StatusCode::BAD_GATEWAY, "mail_failed", message).because(error),
+            ApiKeyError::NotRotatable(_) => Self::new(StatusCode::NOT_FOUND, "key_not_valid", message),
             ApiKeyError::Origins => Self::bad_request("too_many_origins", message),
             ApiKeyError::Pool(cause) => cause.into(),
             ApiKeyError::Store(cause) => cause.into(),

@@ -1,5 +1,6 @@
 //! Why nothing is done with an API key. Knows no HTTP status; never carries what was sent.
 
+use crate::mail::MailError;
 use crate::memory::pool::PoolError;
 use crate::store::StoreError;
 
@@ -25,6 +26,9 @@ pub enum ApiKeyError {
     /// A field that must be there and hold text.
     #[error("{0} is required")]
     Missing(&'static str),
+    /// The mail server did not take the value, so there is no API key.
+    #[error("the mail server did not take the mail, so no API key was made")]
+    NotMailed(#[source] MailError),
     /// Of two keys to rotate, this one is unknown, not activated or revoked, or its secret is wrong.
     #[error("{0} key is not valid")]
     NotRotatable(&'static str),
@@ -38,7 +42,7 @@ pub enum ApiKeyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Too many wrong credentials came from there.
-    #[error("too many wrong credentials came from this address")]
+    #[error("too many wrong credentials came from there")]
     TooMany {
         /// How long to wait.
         milliseconds: i64,

@@ -1,9 +1,10 @@
-//! Wrong credentials by the address that they come from: the more, the longer it has to wait. Kept in memory and bounded;
+//! Wrong credentials, counted by whom they come from: the more, the longer that one has to wait. Kept in memory and bounded;
 //! a secret of 256 bits is not guessed within one process or several, so this only keeps the noise down, and protects a
 //! gateway key that an operator chose too short.
 
+use super::ApiKeyError;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Wrong credentials that cost nothing: a deployment with an old secret makes some before anybody notices.
@@ -14,11 +15,17 @@ const FIRST_WAIT: i64 = 1_000;
 const LONGEST_WAIT: i64 = 64_000;
 /// Failures are forgotten when none came for so long.
 const FORGET: i64 = 15 * 60 * 1000;
-/// Addresses remembered. When there are more, those that need not wait now are forgotten.
-const ADDRESSES: usize = 16 * 1024;
+/// How many are remembered. When there are more, those that need not wait now are forgotten.
+const REMEMBERED: usize = 16 * 1024;
 
-#[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<IpAddr, Failed>>);
+/// Failures of each `K`.
+pub(super) struct Failures<K>(Mutex<HashMap<K, Failed>>);
+
+impl<K> Default for Failures<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Failed {
@@ -27,22 +34,30 @@ struct Failed {
     wait_until: i64,
 }
 
-impl Failures {
-    /// Milliseconds that `source` still has to wait at `now`; 0 when it need not.
-    pub(super) fn wait(&self, source: IpAddr, now: i64) -> i64 {
-        self.lock().get(&source).map_or(0, |failed| failed.wait_until.saturating_sub(now).clamp(0, LONGEST_WAIT))
+impl<K: Copy + Eq + Hash> Failures<K> {
+    /// Refuses whoever has to wait at `now`.
+    pub(super) fn admit(&self, who: &K, now: i64) -> Result<(), ApiKeyError> {
+        match self.wait(who, now) {
+            0 => Ok(()),
+            milliseconds => Err(ApiKeyError::TooMany { milliseconds }),
+        }
     }
 
-    /// Counts a failure of `source`.
-    pub(super) fn record(&self, source: IpAddr, now: i64) {
+    /// Milliseconds that `who` still has to wait at `now`; 0 when they need not.
+    fn wait(&self, who: &K, now: i64) -> i64 {
+        self.lock().get(who).map_or(0, |failed| failed.wait_until.saturating_sub(now).clamp(0, LONGEST_WAIT))
+    }
+
+    /// Counts a failure of `who`.
+    pub(super) fn record(&self, who: K, now: i64) {
         let mut failures = self.lock();
-        if failures.len() >= ADDRESSES && !failures.contains_key(&source) {
+        if failures.len() >= REMEMBERED && !failures.contains_key(&who) {
             failures.retain(|_, failed| failed.wait_until > now);
-            if failures.len() >= ADDRESSES {
+            if failures.len() >= REMEMBERED {
                 return;
             }
         }
-        let failed = failures.entry(source).or_insert(Failed { times: 0, last: now, wait_until: 0 });
+        let failed = failures.entry(who).or_insert(Failed { times: 0, last: now, wait_until: 0 });
         if now.saturating_sub(failed.last) > FORGET {
             failed.times = 0;
         }
@@ -54,12 +69,12 @@ impl Failures {
         }
     }
 
-    /// Forgets the failures of `source`: it has shown right credentials.
-    pub(super) fn forget(&self, source: IpAddr) {
-        self.lock().remove(&source);
+    /// Forgets the failures of `who`: they have shown right credentials.
+    pub(super) fn forget(&self, who: &K) {
+        self.lock().remove(who);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Failed>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Failed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,48 +83,44 @@ impl Failures {
 mod tests {
     use super::*;
 
-    fn address(number: u32) -> IpAddr {
-        IpAddr::from(number.to_be_bytes())
-    }
-
     #[test]
     fn waits_grow_to_their_bound_and_end() {
         let failures = Failures::default();
         for _ in 0..FREE {
-            failures.record(address(1), 0);
+            failures.record(1, 0);
         }
-        assert_eq!(failures.wait(address(1), 0), 0);
+        assert_eq!(failures.wait(&1, 0), 0);
         let waits: Vec<i64> = (0..9)
             .map(|_| {
-                failures.record(address(1), 0);
-                failures.wait(address(1), 0)
+                failures.record(1, 0);
+                failures.wait(&1, 0)
             })
             .collect();
         assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000, 64_000]);
-        assert_eq!(failures.wait(address(1), 63_999), 1);
-        assert_eq!(failures.wait(address(1), 64_000), 0);
-        assert_eq!(failures.wait(address(2), 0), 0, "another address");
+        assert_eq!(failures.wait(&1, 63_999), 1);
+        assert_eq!(failures.wait(&1, 64_000), 0);
+        assert_eq!(failures.wait(&2, 0), 0, "another one");
     }
 
     #[test]
     fn a_success_or_a_quiet_time_forgets() {
         let failures = Failures::default();
         for _ in 0..=FREE {
-            failures.record(address(1), 0);
-            failures.record(address(2), 0);
+            failures.record(1, 0);
+            failures.record(2, 0);
         }
-        failures.forget(address(1));
-        assert_eq!(failures.wait(address(1), 0), 0);
-        failures.record(address(2), FORGET + 1);
-        assert_eq!(failures.wait(address(2), FORGET + 1), 0);
+        failures.forget(&1);
+        assert_eq!(failures.wait(&1, 0), 0);
+        failures.record(2, FORGET + 1);
+        assert_eq!(failures.wait(&2, FORGET + 1), 0);
     }
 
     #[test]
-    fn addresses_are_bounded() {
+    fn what_is_remembered_is_bounded() {
         let failures = Failures::default();
         for number in 0..40_000 {
-            failures.record(address(number), 0);
+            failures.record(number, 0);
         }
-        assert!(failures.lock().len() <= ADDRESSES);
+        assert!(failures.lock().len() <= REMEMBERED);
     }
 }

@@ -25,7 +25,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for LenientJson<T> {
         let body = read_body(request.into_body(), held.as_ref()).await?;
         let body = body.trim_ascii();
         let body = if body.is_empty() { b"{}" } else { body };
-        serde_json::from_slice(body).map(Self).map_err(|error| super::json_error(&error))
+        let failed = |error| super::json_error(&error);
+        if !body.starts_with(b"{") {
+            // A list would be read as the fields in their order.
+            serde_json::from_slice::<IgnoredAny>(body).map_err(failed)?;
+            return Err(ApiError::bad_request("invalid_body", "the body is not a JSON object"));
+        }
+        serde_json::from_slice(body).map(Self).map_err(failed)
     }
 }
 
@@ -170,10 +176,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_json_is_refused() {
+    async fn what_is_not_a_json_object_is_refused() {
         let deep = "[".repeat(100_000);
-        for body in ["{", "[]", "null", "\"text\"", r#"{"email":"a","email":"b"}"#, deep.as_str()] {
-            assert_eq!(read("application/json", body).await.unwrap_err().status().as_u16(), 400, "{body:.20}");
+        for (body, code) in [
+            ("{", "invalid_json"),
+            ("[", "invalid_json"),
+            ("nonsense", "invalid_json"),
+            ("\u{feff}{}", "invalid_json"),
+            (deep.as_str(), "invalid_json"),
+            ("[]", "invalid_body"),
+            (r#"["a@b","123456"]"#, "invalid_body"),
+            ("null", "invalid_body"),
+            ("\"text\"", "invalid_body"),
+            (r#"{"email":"a","email":"b"}"#, "invalid_body"),
+        ] {
+            assert_eq!(read("application/json", body).await.unwrap_err().code(), code, "{body:.20}");
         }
     }
 }

@@ -80,8 +80,11 @@ async fn a_key_is_required_for_activation() {
 async fn what_is_not_json_is_refused() {
     let stage = Stage::new().await;
     for path in ["/api-key", "/api-key/activate", "/api-key/rotate"] {
-        for body in ["{", "[]", "null", "\"text\""] {
-            assert_eq!(send(stage.gateway(path).body(body)).await.refusal().0, 400, "{path} {body}");
+        for (body, code) in
+            [("{", "invalid_json"), ("[]", "invalid_body"), ("null", "invalid_body"), ("\"text\"", "invalid_body")]
+        {
+            let answer = send(stage.gateway(path).body(body)).await;
+            assert_eq!((answer.refusal().0, answer.refusal().1), (400, code), "{path} {body}");
         }
         let large = send(stage.gateway(path).body(vec![b' '; 129 * 1024])).await;
         assert_eq!(large.refusal().1, "too_large", "{path}");

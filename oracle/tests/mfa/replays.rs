@@ -1,16 +1,12 @@
 //! A code counts once, however many copies of it come at once: on both engines, and across two nodes on one database.
 
 use super::postgres;
-use super::stage::{NOW, Stage, send};
+use super::stage::{Stage, send};
 use futures_util::future::join_all;
-use quorate_oracle::clock::TestClock;
-use quorate_oracle::keys::{Keys, Sources};
-use quorate_oracle::state::SystemEntropy;
 use quorate_oracle::testing::{TestOracle, TestSetup};
 use reqwest::Method;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
-use std::sync::Arc;
 
 /// Copies of a code.
 const COPIES: usize = 1_000;
@@ -29,21 +25,15 @@ fn patient() -> TestSetup {
 struct Pair {
     stage: Stage,
     other: TestOracle,
-    _keys: tempfile::TempDir,
 }
 
 impl Pair {
     async fn start(server: &postgres::Postgres) -> Self {
-        let clock = Arc::new(TestClock::at(NOW * 1000));
-        let keys = tempfile::tempdir().expect("a folder");
-        Keys::open(keys.path(), &Sources::default(), &*clock, &SystemEntropy, 90).expect("keys are made");
         let database = server.url(&server.database().await);
-        let start = || {
-            let setup = patient().set("database", &database).set("url", "http://oracle.test");
-            setup.credentials(keys.path()).clock(clock.clone()).start()
-        };
-        let (one, other) = (start().await, start().await);
-        Self { stage: Stage::around(one, clock.clone(), keys.path()), other, _keys: keys }
+        let stage = Stage::with(patient().set("database", &database)).await;
+        let setup = patient().set("database", &database).credentials(stage.oracle.folder());
+        let other = setup.clock(stage.clock.clone()).start().await;
+        Self { stage, other }
     }
 }
 
@@ -94,7 +84,7 @@ async fn a_code_posted_a_thousand_times_at_once_to_two_nodes_counts_once() {
 #[tokio::test]
 async fn what_one_node_makes_the_other_knows() {
     let Some(server) = postgres::shared() else { return };
-    let Pair { stage, other, .. } = Pair::start(server).await;
+    let Pair { stage, other } = Pair::start(server).await;
     let tenant = stage.tenant("app@example.com").await;
     let enrolled = stage.enrol(&tenant).await;
     let at_other = |code: &str| {

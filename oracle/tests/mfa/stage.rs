@@ -4,7 +4,6 @@ use quorate_oracle::clock::TestClock;
 use quorate_oracle::testing::{TestOracle, TestSetup};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Where the test clock starts, Unix seconds.
@@ -14,7 +13,6 @@ pub struct Stage {
     pub oracle: TestOracle,
     pub clock: Arc<TestClock>,
     pub http: reqwest::Client,
-    gateway: String,
 }
 
 impl Stage {
@@ -25,17 +23,10 @@ impl Stage {
     pub async fn with(setup: TestSetup) -> Self {
         let clock = Arc::new(TestClock::at(NOW * 1000));
         let oracle = setup.clock(clock.clone()).start().await;
-        let keys = oracle.folder().to_owned();
-        Self::around(oracle, clock, &keys)
-    }
-
-    /// Around an oracle that runs, with the gateway key of a folder.
-    pub fn around(oracle: TestOracle, clock: Arc<TestClock>, keys: &Path) -> Self {
-        let gateway = std::fs::read_to_string(keys.join("gateway.key")).expect("made on first start");
         // A second installation, by another test of this process, is refused and changes nothing.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { oracle, clock, http, gateway: gateway.trim().to_owned() }
+        Self { oracle, clock, http }
     }
 
     pub fn at(&self, method: Method, path: &str) -> RequestBuilder {
@@ -45,7 +36,8 @@ impl Stage {
 
     /// With the gateway key of this oracle.
     pub fn gateway(&self, path: &str) -> RequestBuilder {
-        self.at(Method::POST, path).header("x-api-key", &self.gateway)
+        let key = std::fs::read_to_string(self.oracle.folder().join("gateway.key")).expect("made on first start");
+        self.at(Method::POST, path).header("x-api-key", key.trim())
     }
 
     /// The value of the newest API key of `email`, as its operator sees it.

@@ -227,6 +227,8 @@ async fn a_foreign_and_an_unknown_uuid_are_the_same() {
         assert_eq!(send(request.json(&json!({ "code": code }))).await.refusal(), no, "{uuid}");
         assert_eq!(send(stage.by(tenant, Method::DELETE, &format!("/totp/{uuid}"))).await.refusal(), no, "{uuid}");
     }
+    let unreadable = send(stage.by(&owner, Method::POST, "/totp/%ff/validate").json(&json!({ "code": code }))).await;
+    assert_eq!((unreadable.refusal().0, unreadable.refusal().1), (400, "invalid_path"));
     assert_eq!(stage.validate(&owner, &enrolled, &code).await.status, 200, "nothing was locked, used or removed");
     let upper = Enrolled { uuid: enrolled.uuid.to_uppercase(), ..enrolled };
     assert_eq!(stage.validate(&owner, &upper, &stage.code(&upper, 1)).await.status, 200);

@@ -1,24 +1,13 @@
 //! Clients that share no code with the oracle: `PyPI`'s `fido2` and `soft-webauthn`, over both protocols. Python with the
 //! pinned packages is `$QUORATE_PYTHON`, which `make test` sets up.
 
-use crate::peers::oath::must_have_peers;
+use crate::peers::python;
 use crate::stage::Stage;
-use std::path::{Path, PathBuf};
-
-/// The interpreter, or `None` where a missing one is no failure.
-#[expect(clippy::print_stderr, reason = "a check that is left out is said")]
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("QUORATE_PYTHON").map(PathBuf::from);
-    if python.is_none() {
-        assert!(!must_have_peers(), "QUORATE_PYTHON is not set: run make test");
-        eprintln!("left out: clients of PyPI; QUORATE_PYTHON names no Python with tests/requirements.txt");
-    }
-    python
-}
+use std::path::Path;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_peoples_clients_register_and_log_in() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("clients of PyPI") else { return };
     let stage = Stage::new().await;
     let tenant = stage.tenant("peers@example.com").await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mfa/clients.py");

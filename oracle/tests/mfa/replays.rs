@@ -109,7 +109,7 @@ async fn a_node_with_a_wrong_clock_checks_no_code() {
     let tenant = stage.tenant("app@example.com").await;
     let enrolled = stage.enrol(&tenant).await;
     // The test's time is not the database's.
-    stage.oracle.state().store_ahead().await.expect("the store answers");
+    stage.oracle.state().look().await.expect("the store answers");
     let answer = stage.validate(&tenant, &enrolled, &stage.code(&enrolled, 0)).await;
     assert_eq!((answer.refusal().0, answer.refusal().1), (503, "clock_skew"));
 }

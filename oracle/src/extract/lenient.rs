@@ -1,5 +1,6 @@
 //! Bodies as the handlers of serverless-mfa-api read them, so that its clients work unchanged: of any content type, an
-//! empty body for `{}`, and a field of another kind for a missing one.
+//! empty body for `{}`, and a field of another kind for a missing one. PHP writes whatever has no entries as `[]`, so that
+//! is `{}`, too.
 //!
 //! Reading another content type is safe where the request must carry a header that no foreign page can send, or the
 //! credentials themselves.
@@ -24,10 +25,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for LenientJson<T> {
         let held = request.extensions().get::<Held>().cloned();
         let body = read_body(request.into_body(), held.as_ref()).await?;
         let body = body.trim_ascii();
-        let body = if body.is_empty() { b"{}" } else { body };
+        let nothing = body.is_empty() || (body[0] == b'[' && serde_json::from_slice::<[IgnoredAny; 0]>(body).is_ok());
+        let body = if nothing { b"{}" } else { body };
         let failed = |error| super::json_error(&error);
         if !body.starts_with(b"{") {
-            // A list would be read as the fields in their order.
+            // A list with entries would be read as the fields in their order.
             serde_json::from_slice::<IgnoredAny>(body).map_err(failed)?;
             return Err(ApiError::bad_request("invalid_body", "the body is not a JSON object"));
         }
@@ -157,6 +159,8 @@ mod tests {
             "",
             "  \n",
             "{}",
+            "[]",
+            "\t[ \n] ",
             r#"{"email":""}"#,
             r#"{"email":7,"code":-7}"#,
             r#"{"email":null,"code":1.5}"#,
@@ -184,7 +188,9 @@ mod tests {
             ("nonsense", "invalid_json"),
             ("\u{feff}{}", "invalid_json"),
             (deep.as_str(), "invalid_json"),
-            ("[]", "invalid_body"),
+            ("[]{}", "invalid_json"),
+            ("[{}]", "invalid_body"),
+            (r#"["a@b"]"#, "invalid_body"),
             (r#"["a@b","123456"]"#, "invalid_body"),
             ("null", "invalid_body"),
             ("\"text\"", "invalid_body"),

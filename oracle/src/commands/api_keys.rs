@@ -66,6 +66,10 @@ impl ApiKeysCommand {
         match &self.action {
             Action::List { json, .. } => {
                 let listed = state.api_keys.list().await?;
+                let damaged = listed.iter().filter(|key| key.damaged).count();
+                if damaged > 0 {
+                    tell(&format!("{damaged} of them cannot be read: their rows in the database were altered"));
+                }
                 print(&if *json { as_json(&listed) } else { as_table(&listed) })
             }
             Action::Revoke { value, .. } => {
@@ -108,10 +112,11 @@ fn named(value: &str, error: ApiKeyError) -> Box<dyn std::error::Error> {
 }
 
 fn state_of(key: &Listed) -> &'static str {
-    match (key.revoked_at, key.activated_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(_)) => "active",
-        (None, None) => "new",
+    match (key.damaged, key.revoked_at, key.activated_at) {
+        (true, ..) => "damaged",
+        (false, Some(_), _) => "revoked",
+        (false, None, Some(_)) => "active",
+        (false, None, None) => "new",
     }
 }
 
@@ -122,8 +127,9 @@ fn time(milliseconds: Option<i64>) -> Value {
 
 fn as_json(listed: &[Listed]) -> String {
     let key = |key: &Listed| {
+        let read = |text: &str| (!key.damaged).then(|| text.to_owned());
         json!({
-            "value": key.value, "email": key.email, "state": state_of(key), "origins": key.origins,
+            "value": read(&key.value), "email": read(&key.email), "state": state_of(key), "origins": key.origins,
             "created_at": time(Some(key.created_at)), "activated_at": time(key.activated_at),
             "revoked_at": time(key.revoked_at), "totp": key.records.totp, "webauthn": key.records.webauthn,
         })
@@ -136,7 +142,8 @@ fn as_table(listed: &[Listed]) -> String {
     for key in listed {
         let email = quorate_protocol::display::escape_controls(&key.email);
         let owns = format!("{} TOTP, {} WebAuthn", key.records.totp, key.records.webauthn);
-        let line = format!("{}  {:<7}  {email}  {owns}  {}", key.value, state_of(key), key.origins.join(" "));
+        let value = if key.damaged { format!("(row {})", key.number) } else { key.value.clone() };
+        let line = format!("{value}  {:<7}  {email}  {owns}  {}", state_of(key), key.origins.join(" "));
         writeln!(text, "{}", line.trim_end()).expect("writing to a string succeeds");
     }
     text
@@ -167,6 +174,8 @@ mod tests {
     #[test]
     fn a_listed_key_says_all_that_an_operator_needs() {
         let key = Listed {
+            number: 3,
+            damaged: false,
             value: "0123".to_owned(),
             email: "a@b\u{202e}".to_owned(),
             origins: vec!["https://example.com".to_owned()],
@@ -177,6 +186,11 @@ mod tests {
         };
         let table = as_table(std::slice::from_ref(&key));
         assert_eq!(table, "0123  new      a@b\\u{202e}  2 TOTP, 1 WebAuthn  https://example.com\n");
+        let damaged = Listed { damaged: true, value: String::new(), email: String::new(), ..key.clone() };
+        let table = as_table(std::slice::from_ref(&damaged));
+        assert_eq!(table, "(row 3)  damaged    2 TOTP, 1 WebAuthn  https://example.com\n");
+        let json: Value = serde_json::from_str(&as_json(&[damaged])).unwrap();
+        assert_eq!((&json[0]["value"], &json[0]["state"]), (&Value::Null, &"damaged".into()));
         let active = Listed { activated_at: Some(1_800_000_001_000), ..key };
         let json: Value = serde_json::from_str(&as_json(std::slice::from_ref(&active))).unwrap();
         assert_eq!((&json[0]["state"], &json[0]["activated_at"]), (&"active".into(), &"2027-01-15T08:00:01Z".into()));

@@ -98,6 +98,10 @@ impl fmt::Debug for Parts {
 /// An API key as its operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
+    /// Names it within the store.
+    pub number: i64,
+    /// What is sealed in it does not open: value, email and origins are empty.
+    pub damaged: bool,
     /// What clients send as `X-MFA-ApiKey`.
     pub value: String,
     /// Whose it is.
@@ -223,7 +227,7 @@ impl ApiKeys {
         Ok(tenant)
     }
 
-    /// Every API key, oldest first.
+    /// Every API key, oldest first, those that are damaged included: one of them hides no other.
     pub async fn list(&self) -> Result<Vec<Listed>, ApiKeyError> {
         const PAGE: i64 = 500;
         let (mut listed, mut after) = (Vec::new(), 0);
@@ -232,9 +236,21 @@ impl ApiKeys {
             let Some((last, _)) = page.last() else { return Ok(listed) };
             after = last.number;
             for (row, records) in page {
-                let Record { value, email, origins } = Record::open(&row, &self.inner.at_rest)?;
-                let ApiKeyRow { created_at, activated_at, revoked_at, .. } = row;
-                listed.push(Listed { value, email, origins, created_at, activated_at, revoked_at, records });
+                let record = Record::open(&row, &self.inner.at_rest);
+                let damaged = record.is_err();
+                let Record { value, email, origins } = record.unwrap_or_default();
+                let ApiKeyRow { number, created_at, activated_at, revoked_at, .. } = row;
+                listed.push(Listed {
+                    number,
+                    damaged,
+                    value,
+                    email,
+                    origins,
+                    created_at,
+                    activated_at,
+                    revoked_at,
+                    records,
+                });
             }
         }
     }

@@ -41,7 +41,9 @@ use std::{
 use tokio::sync::broadcast;
 
 pub use self::{
-    api_keys::{ApiKeyRow, DataKeyRow, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped},
+    api_keys::{
+        ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped, RotateOutcome,
+    },
     ceremonies::{CeremonyAct, CeremonyRow, NewCeremony},
     credentials::{
         AddOutcome, CredentialKind, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome, Which,

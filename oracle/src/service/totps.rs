@@ -97,6 +97,9 @@ pub enum TotpError {
         /// How long to wait.
         milliseconds: i64,
     },
+    /// The API key was rotated while the secret was made.
+    #[error("the API key was rotated just now: try again")]
+    Moved,
     /// Issuer or label cannot be.
     #[error(transparent)]
     Names(#[from] OtpError),
@@ -133,7 +136,7 @@ impl Totps {
         issuer: Option<Zeroizing<String>>,
         label: Option<Zeroizing<String>>,
     ) -> Result<Enrolled, TotpError> {
-        let (tenant, mut rng) = (tenant.clone(), self.inner.rng.clone());
+        let (api_key, tenant, mut rng) = (tenant.number(), tenant.clone(), self.inner.rng.clone());
         let job = move || {
             let mut random = [0; 16];
             rng.fill_bytes(&mut random);
@@ -155,8 +158,9 @@ impl Totps {
             created_at: self.inner.clock.now_ms(),
             sealed: sealed.bytes,
         };
-        // Random ids of 122 bits do not meet.
-        if self.inner.store.insert_totp(new).await? { Ok(enrolled) } else { Err(TotpError::Damaged) }
+        // Random ids of 122 bits do not meet: what is in the way is a rotation.
+        let kept = self.inner.store.insert_totp(api_key, new).await?;
+        if kept { Ok(enrolled) } else { Err(TotpError::Moved) }
     }
 
     /// Lets a right code count, once.

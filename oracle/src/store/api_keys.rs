@@ -10,6 +10,9 @@ use super::{
     rows::Digest,
 };
 
+/// Data keys that an API key may own. Each request of an application reads all of its, and a rotation rewrites them.
+pub const MAX_DATA_KEYS: usize = 64;
+
 /// Slots that the count of a data key's records is spread over.
 const SLOTS: u8 = 16;
 
@@ -63,8 +66,6 @@ pub struct DataKeyRow {
     pub id: Digest,
     /// Wrapped under the API secret; empty when that is not known yet.
     pub by_secret: Vec<u8>,
-    /// Wrapped under the root secret.
-    pub by_root: Vec<u8>,
 }
 
 /// A data key wrapped anew for another API key, or for the same one once its secret is known.
@@ -76,6 +77,19 @@ pub struct Rewrapped {
     pub by_secret: Vec<u8>,
     /// Wrapped under the root secret, bound to the new owner.
     pub by_root: Vec<u8>,
+}
+
+/// What became of a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotateOutcome {
+    /// The new API key owns what the old one did; how much that was.
+    Moved(RecordCounts),
+    /// The API key that takes over is revoked, or was never activated; nothing was written.
+    NewNotInUse,
+    /// The API key that hands over is revoked, or was never activated; nothing was written.
+    OldNotInUse,
+    /// The new API key would own more than [`MAX_DATA_KEYS`]; nothing was written.
+    TooManyDataKeys,
 }
 
 /// What is counted of a data key.
@@ -116,6 +130,12 @@ impl Store {
         self.read(*id, |tx, id| Box::pin(read(tx, id))).await
     }
 
+    /// The data keys of an API key as they are wrapped under the root secret, oldest first: number and wrapped form. For
+    /// whoever has the root secret and no API secret.
+    pub async fn data_keys_by_root(&self, api_key: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        self.read(api_key, |tx, api_key| Box::pin(read_by_root(tx, *api_key))).await
+    }
+
     /// Up to `limit` API keys after number `after`, oldest first, with what they own.
     pub async fn api_keys_after(&self, after: i64, limit: i64) -> Result<Vec<(ApiKeyRow, RecordCounts)>, StoreError> {
         self.read((after, limit), |tx, (after, limit)| Box::pin(list(tx, *after, *limit))).await
@@ -151,7 +171,7 @@ impl Store {
     }
 
     /// Moves the data keys that seal anything from one API key to another, as they were wrapped for it, and leaves `fresh`
-    /// to the old one when it would have none. Gives what has moved. Its cost does not depend on the number of records.
+    /// to the old one when it would have none, if both are in use. Its cost does not depend on the number of records.
     pub async fn rotate_api_key(
         &self,
         old: i64,
@@ -159,7 +179,7 @@ impl Store {
         data_keys: Vec<Rewrapped>,
         fresh: NewDataKey,
         now: i64,
-    ) -> Result<RecordCounts, StoreError> {
+    ) -> Result<RotateOutcome, StoreError> {
         self.write(&old.to_be_bytes(), (old, new, data_keys, fresh, now), |tx, (old, new, data_keys, fresh, now)| {
             Box::pin(rotate(tx, *old, *new, data_keys, fresh, *now))
         })
@@ -200,6 +220,14 @@ fn slot(id: &[u8]) -> u8 {
     id.first().copied().unwrap_or(0) % SLOTS
 }
 
+/// Whether a data key is that API key's, now: a rotation may have taken it since its owner was read.
+pub(super) async fn owns(tx: &mut dyn Tx, api_key: i64, data_key: i64) -> Result<bool, StoreError> {
+    let row = tx
+        .first("SELECT 1 FROM data_keys WHERE number = $1 AND api_key = $2", &[data_key.into(), api_key.into()])
+        .await?;
+    Ok(row.is_some())
+}
+
 async fn insert(tx: &mut dyn Tx, new: &NewApiKey) -> Result<bool, StoreError> {
     let inserted = tx
         .execute(
@@ -214,7 +242,7 @@ async fn read(tx: &mut dyn Tx, id: &Digest) -> Result<Option<(ApiKeyRow, Vec<Dat
     let rows = tx
         .query(
             "SELECT api_keys.number, api_keys.id, api_keys.created_at, activated_at, revoked_at, secret_hash, sealed,
-                    data_keys.number, data_keys.id, by_secret, by_root
+                    data_keys.number, data_keys.id, by_secret
              FROM api_keys LEFT JOIN data_keys ON data_keys.api_key = api_keys.number
              WHERE api_keys.id = $1 ORDER BY data_keys.number",
             &[id.into()],
@@ -224,14 +252,19 @@ async fn read(tx: &mut dyn Tx, id: &Digest) -> Result<Option<(ApiKeyRow, Vec<Dat
     let mut data_keys = Vec::with_capacity(rows.len());
     for mut row in rows {
         if let Some(number) = row.optional_int(7)? {
-            let (id, by_secret, by_root) = (row.digest(8)?, row.take_blob(9)?, row.take_blob(10)?);
-            data_keys.push(DataKeyRow { number, id, by_secret, by_root });
+            data_keys.push(DataKeyRow { number, id: row.digest(8)?, by_secret: row.take_blob(9)? });
         }
         if found.is_none() {
             found = Some(api_key_row(&mut row)?);
         }
     }
     Ok(found.map(|api_key| (api_key, data_keys)))
+}
+
+async fn read_by_root(tx: &mut dyn Tx, api_key: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let rows =
+        tx.query("SELECT number, by_root FROM data_keys WHERE api_key = $1 ORDER BY number", &[api_key.into()]).await?;
+    rows.into_iter().map(|mut row| Ok((row.int(0)?, row.take_blob(1)?))).collect()
 }
 
 async fn list(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<Vec<(ApiKeyRow, RecordCounts)>, StoreError> {
@@ -299,35 +332,56 @@ async fn rotate(
     data_keys: &[Rewrapped],
     fresh: &NewDataKey,
     now: i64,
-) -> Result<RecordCounts, StoreError> {
-    let mut moved = RecordCounts::default();
-    for data_key in data_keys {
+) -> Result<RotateOutcome, StoreError> {
+    // Whatever the caller saw of them is over: an operator may have revoked one since.
+    if !is_in_use(tx, old).await? {
+        return Ok(RotateOutcome::OldNotInUse);
+    }
+    if !is_in_use(tx, new).await? {
+        return Ok(RotateOutcome::NewNotInUse);
+    }
+    let (owned, taken) = (owned(tx, old).await?, owned(tx, new).await?.len());
+    let (mut moving, mut moved) = (Vec::new(), RecordCounts::default());
+    for data_key in data_keys.iter().filter(|data_key| owned.contains(&data_key.number)) {
         let counts = count_under(tx, data_key.number).await?;
-        if counts == RecordCounts::default() {
-            // Nothing to move; and a record may just be on its way under it, which then stays with the old key.
-            continue;
-        }
-        let rows = tx
-            .execute(
-                "UPDATE data_keys SET api_key = $1, by_secret = $2, by_root = $3 WHERE number = $4 AND api_key = $5",
-                &[
-                    new.into(),
-                    data_key.by_secret.as_slice().into(),
-                    data_key.by_root.as_slice().into(),
-                    data_key.number.into(),
-                    old.into(),
-                ],
-            )
-            .await?;
-        if rows > 0 {
+        // An empty one has nothing to move; and a record may just be on its way under it, which then stays with the old key.
+        if counts != RecordCounts::default() {
+            moving.push(data_key);
             moved.totp += counts.totp;
             moved.webauthn += counts.webauthn;
         }
     }
-    if tx.first("SELECT 1 FROM data_keys WHERE api_key = $1 LIMIT 1", &[old.into()]).await?.is_none() {
+    if taken + moving.len() > MAX_DATA_KEYS {
+        return Ok(RotateOutcome::TooManyDataKeys);
+    }
+    for data_key in &moving {
+        tx.defer(
+            "UPDATE data_keys SET api_key = $1, by_secret = $2, by_root = $3 WHERE number = $4",
+            &[
+                new.into(),
+                data_key.by_secret.as_slice().into(),
+                data_key.by_root.as_slice().into(),
+                data_key.number.into(),
+            ],
+        )
+        .await?;
+    }
+    if moving.len() == owned.len() {
         insert_data_key(tx, old, fresh, now).await?;
     }
-    Ok(moved)
+    Ok(RotateOutcome::Moved(moved))
+}
+
+/// Whether requests with an API key are answered.
+async fn is_in_use(tx: &mut dyn Tx, api_key: i64) -> Result<bool, StoreError> {
+    let in_use = "SELECT 1 FROM api_keys WHERE number = $1 AND activated_at IS NOT NULL AND revoked_at IS NULL";
+    Ok(tx.first(in_use, &[api_key.into()]).await?.is_some())
+}
+
+/// The numbers of an API key's data keys.
+async fn owned(tx: &mut dyn Tx, api_key: i64) -> Result<Vec<i64>, StoreError> {
+    let rows = tx.query("SELECT number FROM data_keys WHERE api_key = $1", &[api_key.into()]).await?;
+    rows.iter().map(|row| row.int(0)).collect()
 }
 
 async fn insert_data_key(tx: &mut dyn Tx, api_key: i64, new: &NewDataKey, now: i64) -> Result<(), StoreError> {

@@ -63,9 +63,11 @@ const LOCKOUT: Lockout = Lockout {
 };
 
 impl Store {
-    /// Keeps a TOTP secret. False when there is one of that id.
-    pub async fn insert_totp(&self, new: NewTotp) -> Result<bool, StoreError> {
-        self.write(&api_keys::lane(new.data_key, &new.id), new, |tx, new| Box::pin(insert(tx, new))).await
+    /// Keeps a TOTP secret for an API key. False when there is one of that id, or when the data key is not that API key's
+    /// any more.
+    pub async fn insert_totp(&self, api_key: i64, new: NewTotp) -> Result<bool, StoreError> {
+        let lane = api_keys::lane(new.data_key, &new.id);
+        self.write(&lane, (api_key, new), |tx, (api_key, new)| Box::pin(insert(tx, *api_key, new))).await
     }
 
     /// The TOTP secret of that id.
@@ -92,7 +94,10 @@ impl Store {
     }
 }
 
-async fn insert(tx: &mut dyn Tx, new: &NewTotp) -> Result<bool, StoreError> {
+async fn insert(tx: &mut dyn Tx, api_key: i64, new: &NewTotp) -> Result<bool, StoreError> {
+    if !api_keys::owns(tx, api_key, new.data_key).await? {
+        return Ok(false);
+    }
     let inserted = tx
         .execute(
             "INSERT INTO totps (id, data_key, created_at, last_step, sealed) VALUES ($1, $2, $3, $4, $5)

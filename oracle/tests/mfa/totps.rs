@@ -278,12 +278,36 @@ async fn a_rotation_hands_over_every_secret_and_its_history() {
 }
 
 async fn rotate(stage: &Stage, old: &Tenant, new: &Tenant) -> Value {
+    let answer = rotation(stage, old, new).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json
+}
+
+async fn rotation(stage: &Stage, old: &Tenant, new: &Tenant) -> Answer {
     let body = json!({
         "oldKeyId": old.value, "oldKeySecret": old.secret, "newKeyId": new.value, "newKeySecret": new.secret,
     });
-    let answer = send(stage.at(Method::POST, "/api-key/rotate").json(&body)).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    answer.json
+    send(stage.at(Method::POST, "/api-key/rotate").json(&body)).await
+}
+
+#[tokio::test]
+async fn a_key_that_has_taken_over_too_often_takes_over_no_more() {
+    let stage = Stage::new().await;
+    let (old, new) = (stage.tenant("app@example.com").await, stage.tenant("app@example.com").await);
+    let mut taken = 0;
+    let answer = loop {
+        let last = stage.enrol(&old).await;
+        let answer = rotation(&stage, &old, &new).await;
+        if answer.status != 200 {
+            assert_eq!(stage.validate(&old, &last, &stage.code(&last, 0)).await.status, 200, "it stays where it was");
+            break answer;
+        }
+        taken += 1;
+        assert!(taken < 100, "never refused");
+    };
+    assert_eq!((answer.refusal().0, answer.refusal().1, taken), (409, "too_many_data_keys", 63));
+    let third = stage.tenant("app@example.com").await;
+    assert_eq!(rotate(&stage, &old, &third).await["totpComplete"], 1, "another key takes it");
 }
 
 #[tokio::test]

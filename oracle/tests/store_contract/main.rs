@@ -8,6 +8,7 @@
 mod api_keys;
 mod codes;
 mod credentials;
+mod nodes;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
@@ -94,7 +95,10 @@ on_every_engine! {
     api_keys::a_revoked_key_is_not_activated_and_an_active_one_not_forgotten,
     api_keys::keys_are_listed_in_pages_with_what_they_own,
     api_keys::a_rotation_moves_what_is_sealed_and_leaves_a_fresh_key,
+    api_keys::a_key_that_is_not_in_use_takes_no_part_in_a_rotation,
+    api_keys::a_key_owns_so_many_data_keys_and_no_more,
     api_keys::one_rotation_takes_the_records_whoever_races,
+    api_keys::what_is_enrolled_during_a_rotation_is_where_its_maker_looks,
     totps::a_secret_comes_back_as_it_was_put,
     totps::only_later_steps_count,
     totps::a_step_counts_once_whoever_races,

@@ -75,10 +75,19 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
+    race_among(std::slice::from_ref(store), act).await
+}
+
+/// The same on several stores of one database, in turn.
+pub async fn race_among<T, F>(nodes: &[Store], act: impl Fn(Store, usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
     let start = Arc::new(Barrier::new(RACERS));
     let racers: Vec<_> = (0..RACERS)
         .map(|number| {
-            let (start, run) = (Arc::clone(&start), act(store.clone(), number));
+            let (start, run) = (Arc::clone(&start), act(nodes[number % nodes.len()].clone(), number));
             tokio::spawn(async move {
                 start.wait().await;
                 run.await

@@ -5,7 +5,7 @@ use quorate_oracle::store::{AcceptOutcome, FailOutcome, Store};
 use crate::{
     RACERS,
     api_keys::{active, totp},
-    rows::{NOW, race},
+    rows::{NOW, race_among},
 };
 
 const ID: [u8; 16] = [1; 16];
@@ -14,7 +14,7 @@ const DELAYS: &[i64] = &[0, 0, 1_000, 5_000];
 /// A store with one secret; the number of its API key.
 async fn enrolled(store: &Store) -> i64 {
     let (row, data_keys) = active(store, 1).await;
-    assert!(store.insert_totp(totp(1, data_keys[0].number)).await.unwrap());
+    assert!(store.insert_totp(row.number, totp(1, data_keys[0].number)).await.unwrap());
     row.number
 }
 
@@ -23,7 +23,9 @@ pub async fn a_secret_comes_back_as_it_was_put(store: Store) {
     let api_key = enrolled(&store).await;
     let row = store.totp(&ID).await.unwrap().unwrap();
     assert_eq!((row.last_step, row.locked_until, row.sealed), (-1, 0, vec![1; 60]));
-    assert!(!store.insert_totp(totp(1, row.data_key)).await.unwrap(), "the same id again");
+    assert!(!store.insert_totp(api_key, totp(1, row.data_key)).await.unwrap(), "the same id again");
+    assert!(!store.insert_totp(api_key + 1, totp(2, row.data_key)).await.unwrap(), "under somebody else's data key");
+    assert!(store.totp(&[2; 16]).await.unwrap().is_none());
     assert_eq!(store.count_records(api_key).await.unwrap().totp, 1);
     assert!(!store.remove_totp(&ID, api_key + 1).await.unwrap(), "somebody else's");
     assert!(store.remove_totp(&ID, api_key).await.unwrap());
@@ -47,8 +49,12 @@ pub async fn only_later_steps_count(store: Store) {
 }
 
 pub async fn a_step_counts_once_whoever_races(store: Store) {
-    enrolled(&store).await;
-    let outcomes = race(&store, async |store, _| store.accept_totp(&ID, 7, NOW).await.unwrap()).await;
+    one_copy_of_a_code_counts(&[store]).await;
+}
+
+pub async fn one_copy_of_a_code_counts(nodes: &[Store]) {
+    enrolled(&nodes[0]).await;
+    let outcomes = race_among(nodes, async |store, _| store.accept_totp(&ID, 7, NOW).await.unwrap()).await;
     assert_eq!(outcomes.iter().filter(|it| **it == AcceptOutcome::Accepted).count(), 1);
     assert_eq!(outcomes.iter().filter(|it| **it == AcceptOutcome::Used).count(), RACERS - 1);
 }
@@ -71,8 +77,12 @@ pub async fn wrong_codes_lock_by_the_schedule(store: Store) {
 }
 
 pub async fn guesses_are_bounded_whoever_races(store: Store) {
-    enrolled(&store).await;
-    let outcomes = race(&store, async |store, _| store.fail_totp(&ID, DELAYS, NOW).await.unwrap()).await;
+    guesses_are_bounded(&[store]).await;
+}
+
+pub async fn guesses_are_bounded(nodes: &[Store]) {
+    enrolled(&nodes[0]).await;
+    let outcomes = race_among(nodes, async |store, _| store.fail_totp(&ID, DELAYS, NOW).await.unwrap()).await;
     let mut counted: Vec<i64> = outcomes
         .iter()
         .filter_map(|outcome| if let FailOutcome::Counted(failures) = outcome { Some(*failures) } else { None })

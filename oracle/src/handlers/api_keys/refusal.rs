@@ -12,6 +12,7 @@ impl From<ApiKeyError> for ApiError {
             ApiKeyError::AlreadyActive => Self::unauthorized("already_activated", message),
             ApiKeyError::Changed => Self::conflict("changed", message),
             ApiKeyError::Damaged => Self::internal(error),
+            ApiKeyError::DataKeys => Self::conflict("too_many_data_keys", message),
             ApiKeyError::Email => Self::bad_request("invalid_email", message),
             ApiKeyError::Gateway => Self::forbidden("gateway_key", message),
             ApiKeyError::Missing(_) => Self::bad_request("field_required", message),

@@ -11,6 +11,7 @@ impl From<TotpError> for ApiError {
             TotpError::CodeMissing => Self::bad_request("field_required", message),
             TotpError::Damaged => Self::internal(error),
             TotpError::Locked { milliseconds } => Self::too_many("too_many_failures", message, seconds(milliseconds)),
+            TotpError::Moved => Self::conflict("changed", message),
             TotpError::Names(_) => Self::bad_request("invalid_name", message),
             TotpError::Pool(cause) => cause.into(),
             TotpError::Store(cause) => cause.into(),

@@ -17,6 +17,9 @@ pub enum ApiKeyError {
     /// What is stored does not open: another root secret, or a database that was altered.
     #[error("a stored API key cannot be read")]
     Damaged,
+    /// The key that takes over would own too many data keys: one comes with every rotation that finds records.
+    #[error("the new key would own more than 64 data keys: take over into a key that has taken over less")]
+    DataKeys,
     /// Not an email.
     #[error("email is not an email address")]
     Email,

@@ -1,7 +1,7 @@
 //! Rotation: a new API key takes over everything that an old one owns, in one transaction that does not look at a record.
 
 use super::{ApiKeyError, ApiKeys, ApiSecret, Tenant};
-use crate::store::RecordCounts;
+use crate::store::{RecordCounts, RotateOutcome};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,7 +32,12 @@ impl ApiKeys {
         let (at_rest, mut rng) = (Arc::clone(&self.inner.at_rest), self.rng());
         let handed_over = self.inner.crypto.run(move || old.hand_over(&new, &at_rest, &mut rng)).await?;
         let (data_keys, fresh) = handed_over.map_err(|_| ApiKeyError::Damaged)?;
-        Ok(self.inner.store.rotate_api_key(old_number, new_number, data_keys, fresh, self.now()).await?)
+        match self.inner.store.rotate_api_key(old_number, new_number, data_keys, fresh, self.now()).await? {
+            RotateOutcome::Moved(moved) => Ok(moved),
+            RotateOutcome::NewNotInUse => Err(ApiKeyError::NotRotatable("new")),
+            RotateOutcome::OldNotInUse => Err(ApiKeyError::NotRotatable("old")),
+            RotateOutcome::TooManyDataKeys => Err(ApiKeyError::DataKeys),
+        }
     }
 
     async fn one_of_two(

@@ -155,3 +155,59 @@ fn wrap(
 fn place<'a>(row: &'a [&'a [u8]], column: &'a str) -> Place<'a> {
     Place { table: "data_keys", row, column }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::api_keys::ApiSecret;
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    /// An API key whose data keys are `data_keys`.
+    fn tenant(id: u8, secret: &str, data_keys: Vec<DataKeyRow>) -> Tenant {
+        let (created_at, sealed) = (0, Vec::new());
+        let row = ApiKeyRow {
+            number: id.into(),
+            id: [id; 32],
+            created_at,
+            activated_at: None,
+            revoked_at: None,
+            secret_hash: None,
+            sealed,
+        };
+        let secret = ApiSecret::presented(secret).expect("a secret");
+        Tenant::new(&row, Vec::new(), secret.wrapping_key(&row.id), data_keys)
+    }
+
+    /// What the root secret alone makes of a data key's other wrapped form.
+    fn opened_by_root(root: &AtRest, key: &Digest, owner: &Tenant, by_root: &[u8]) -> Option<Vec<u8>> {
+        let row: [&[u8]; 2] = [key, owner.id()];
+        root.open(place(&row, "by_root"), by_root).ok().map(|key| key.to_vec())
+    }
+
+    #[test]
+    fn the_root_secret_opens_the_same_data_key_as_the_api_secret_before_and_after_a_rotation() {
+        let (root, mut rng) = (AtRest::new(Zeroizing::new([7; 32])), StdRng::seed_from_u64(0));
+        let old = tenant(1, "old secret", Vec::new());
+        let NewDataKey { id, by_secret, by_root } = new_data_key(old.id(), &old.0.wrapping, &root, &mut rng);
+        let old = tenant(1, "old secret", vec![DataKeyRow { number: 5, id, by_secret }]);
+        let key = old.unwrapped(&old.0.data_keys[0]).expect("its own").to_vec();
+        assert_eq!(opened_by_root(&root, &id, &old, &by_root).as_ref(), Some(&key));
+
+        let new = tenant(2, "new secret", Vec::new());
+        let (moved, fresh) = old.hand_over(&new, &root, &mut rng).expect("its own");
+        let Rewrapped { number, by_secret, by_root: rewrapped } = moved.into_iter().next().expect("one");
+        assert_eq!(number, 5);
+        let new = tenant(2, "new secret", vec![DataKeyRow { number, id, by_secret }]);
+        assert_eq!(new.unwrapped(&new.0.data_keys[0]).expect("its own now").to_vec(), key);
+        assert_eq!(opened_by_root(&root, &id, &new, &rewrapped), Some(key.clone()));
+        assert_eq!(opened_by_root(&root, &id, &old, &rewrapped), None, "bound to its owner");
+        assert_eq!(opened_by_root(&root, &id, &new, &by_root), None);
+
+        let NewDataKey { id, by_secret, by_root } = fresh;
+        let old = tenant(1, "old secret", vec![DataKeyRow { number: 6, id, by_secret }]);
+        let left = old.unwrapped(&old.0.data_keys[0]).expect("its own").to_vec();
+        assert_eq!(opened_by_root(&root, &id, &old, &by_root).as_ref(), Some(&left));
+        assert_ne!(left, key, "who hands over cannot open what it handed over");
+    }
+}

@@ -1,0 +1,145 @@
+//! What whoever has the database, and nothing else, can do with it: read nothing, and swap nothing.
+
+use super::stage::{Stage, Tenant, send};
+use reqwest::Method;
+use rusqlite::Connection;
+use serde_json::json;
+
+/// Another program's connection to the database of a running oracle.
+fn database(stage: &Stage) -> Connection {
+    let connection = Connection::open(stage.oracle.folder().join("quorate.db")).expect("the database");
+    connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a bound");
+    connection
+}
+
+/// All bytes of the database's files.
+fn stored(stage: &Stage) -> Vec<u8> {
+    let mut stored = Vec::new();
+    for file in std::fs::read_dir(stage.oracle.folder()).expect("the folder") {
+        let path = file.expect("a file").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("quorate.db")) {
+            stored.extend(std::fs::read(path).expect("readable"));
+        }
+    }
+    assert!(stored.len() > 10_000, "the database was found");
+    stored
+}
+
+/// Gives each of two rows of a table the other's value of a column.
+fn swap(database: &Connection, table: &str, column: &str) {
+    let sql = format!("SELECT number, {column} FROM {table} ORDER BY number");
+    let mut query = database.prepare(&sql).expect("such a column");
+    let rows: Vec<(i64, Vec<u8>)> = query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("numbers and bytes");
+    assert_eq!(rows.len(), 2, "{table}");
+    for (to, from) in [(0, 1), (1, 0)] {
+        let sql = format!("UPDATE {table} SET {column} = ?1 WHERE number = ?2");
+        assert_eq!(database.execute(&sql, (&rows[from].1, rows[to].0)).expect("written"), 1);
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_totp_secret_can_be_read() {
+    let stage = Stage::new().await;
+    let tenant = stage.tenant("app@example.com").await;
+    let names = json!({ "issuer": "Findable Corporation", "label": "findable.person" });
+    let made = send(stage.by(&tenant, Method::POST, "/totp").json(&names)).await.json;
+    let key = made["totpKey"].as_str().expect("a key");
+    let raw = data_encoding::BASE32_NOPAD.decode(key.as_bytes()).expect("base32");
+    let uuid = made["uuid"].as_str().expect("a uuid");
+    let stored = stored(&stage);
+    let secrets: [(&str, &[u8]); 6] = [
+        ("the key", &raw),
+        ("the key as text", key.as_bytes()),
+        ("the issuer", b"Findable Corporation"),
+        ("the label", b"findable.person"),
+        ("the uuid", uuid.as_bytes()),
+        ("the API secret", tenant.secret.as_bytes()),
+    ];
+    for (what, secret) in secrets {
+        assert!(!stored.windows(secret.len()).any(|window| window == secret), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_another_secrets_row_does_not_open() {
+    let stage = Stage::new().await;
+    let tenant = stage.tenant("app@example.com").await;
+    let (one, two) = (stage.enrol(&tenant).await, stage.enrol(&tenant).await);
+    let database = database(&stage);
+    swap(&database, "totps", "sealed");
+    // Whoever can write to the database cannot give a user the authenticator of another.
+    for (enrolled, other) in [(&one, &two), (&two, &one)] {
+        for code in [stage.code(other, 0), stage.code(enrolled, 0)] {
+            let answer = stage.validate(&tenant, enrolled, &code).await;
+            assert_eq!(answer.refusal(), (500, "internal", "the oracle made a mistake"));
+        }
+    }
+    swap(&database, "totps", "sealed");
+    assert_eq!(stage.validate(&tenant, &one, &stage.code(&one, 0)).await.status, 200, "back in its row");
+}
+
+#[tokio::test]
+async fn a_data_key_in_another_ones_row_does_not_open() {
+    let stage = Stage::new().await;
+    let (tenant, thief) = (stage.tenant("app@example.com").await, stage.tenant("thief@example.com").await);
+    let enrolled = stage.enrol(&tenant).await;
+    let database = database(&stage);
+    let owners = |one: i64, two: i64| {
+        for (number, owner) in [(1, one), (2, two)] {
+            let changed = database.execute("UPDATE data_keys SET api_key = ?1 WHERE number = ?2", (owner, number));
+            assert_eq!(changed.expect("written"), 1);
+        }
+    };
+    // Another owner written into the row gives that one a record that it cannot open.
+    owners(2, 1);
+    assert_eq!(stage.validate(&thief, &enrolled, &stage.code(&enrolled, 0)).await.refusal().0, 500);
+    assert_eq!(stage.validate(&tenant, &enrolled, &stage.code(&enrolled, 0)).await.refusal().0, 404);
+    owners(1, 2);
+    swap(&database, "data_keys", "by_secret");
+    for (tenant, enrolled) in [(&tenant, Some(&enrolled)), (&thief, None)] {
+        let answer = match enrolled {
+            Some(enrolled) => stage.validate(tenant, enrolled, &stage.code(enrolled, 0)).await,
+            None => send(stage.by(tenant, Method::POST, "/totp")).await,
+        };
+        assert_eq!(answer.refusal().0, 500);
+    }
+    swap(&database, "data_keys", "by_secret");
+    assert_eq!(stage.validate(&tenant, &enrolled, &stage.code(&enrolled, 0)).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_an_api_key_counts_in_its_own_row_only() {
+    let stage = Stage::new().await;
+    let (tenant, thief) = (stage.tenant("app@example.com").await, stage.tenant("thief@example.com").await);
+    let database = database(&stage);
+    let requests = async || {
+        [send(stage.by(&tenant, Method::POST, "/totp")).await, send(stage.by(&thief, Method::POST, "/totp")).await]
+    };
+    swap(&database, "api_keys", "sealed");
+    assert_eq!(requests().await.map(|answer| answer.status.as_u16()), [500, 500]);
+    swap(&database, "api_keys", "sealed");
+    swap(&database, "api_keys", "secret_hash");
+    assert_eq!(requests().await.map(|answer| answer.status.as_u16()), [401, 401]);
+    // Nor does the other's secret open it now.
+    let crossed = Tenant { value: tenant.value.clone(), secret: thief.secret.clone() };
+    assert_eq!(send(stage.by(&crossed, Method::POST, "/totp")).await.status, 401);
+    swap(&database, "api_keys", "secret_hash");
+    assert_eq!(requests().await.map(|answer| answer.status.as_u16()), [200, 200]);
+}
+
+#[tokio::test]
+async fn a_damaged_api_key_hides_no_other() {
+    let stage = Stage::new().await;
+    let (_, whole) = (stage.tenant("damaged@example.com").await, stage.tenant("whole@example.com").await);
+    assert_eq!(send(stage.by(&whole, Method::POST, "/totp")).await.status, 200);
+    let damage = "UPDATE api_keys SET sealed = substr(sealed, 2) WHERE number = 1";
+    assert_eq!(database(&stage).execute(damage, []).expect("written"), 1);
+    let listed = stage.oracle.state().api_keys.list().await.expect("listed");
+    let seen: Vec<_> =
+        listed.iter().map(|key| (key.number, key.damaged, key.email.as_str(), key.records.totp)).collect();
+    assert_eq!(seen, [(1, true, "", 0), (2, false, "whole@example.com", 1)]);
+}

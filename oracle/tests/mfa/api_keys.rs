@@ -80,9 +80,13 @@ async fn a_key_is_required_for_activation() {
 async fn what_is_not_json_is_refused() {
     let stage = Stage::new().await;
     for path in ["/api-key", "/api-key/activate", "/api-key/rotate"] {
-        for (body, code) in
-            [("{", "invalid_json"), ("[]", "field_required"), ("[1]", "invalid_body"), ("null", "invalid_body"), ("\"text\"", "invalid_body")]
-        {
+        for (body, code) in [
+            ("{", "invalid_json"),
+            ("[]", "field_required"),
+            ("[1]", "invalid_body"),
+            ("null", "invalid_body"),
+            ("\"text\"", "invalid_body"),
+        ] {
             let answer = send(stage.gateway(path).body(body)).await;
             assert_eq!((answer.refusal().0, answer.refusal().1), (400, code), "{path} {body}");
         }

@@ -15,11 +15,38 @@ const FIRST_WAIT: i64 = 1_000;
 const LONGEST_WAIT: i64 = 64_000;
 /// Failures are forgotten when none came for so long.
 const FORGET: i64 = 15 * 60 * 1000;
-/// How many are remembered. When there are more, those that need not wait now are forgotten.
+/// How many are remembered at most.
 const REMEMBERED: usize = 16 * 1024;
 
 /// Failures of each `K`.
-pub(super) struct Failures<K>(Mutex<HashMap<K, Failed>>);
+pub(super) struct Failures<K>(Mutex<Remembered<K>>);
+
+/// The younger half is where failures are written. When it is full it becomes the elder, and that one is forgotten as a
+/// whole: nothing is ever looked through, however many fail at once. Whoever can make others be forgotten by failing from
+/// so many addresses has the free tries of each of them anyway.
+struct Remembered<K> {
+    young: HashMap<K, Failed>,
+    old: HashMap<K, Failed>,
+}
+
+impl<K> Default for Remembered<K> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash> Remembered<K> {
+    fn failed(&self, who: &K) -> Option<Failed> {
+        self.young.get(who).or_else(|| self.old.get(who)).copied()
+    }
+
+    fn put(&mut self, who: K, failed: Failed) {
+        if self.young.len() >= REMEMBERED / 2 && !self.young.contains_key(&who) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(who, failed);
+    }
+}
 
 impl<K> Default for Failures<K> {
     fn default() -> Self {
@@ -45,19 +72,13 @@ impl<K: Copy + Eq + Hash> Failures<K> {
 
     /// Milliseconds that `who` still has to wait at `now`; 0 when they need not.
     fn wait(&self, who: &K, now: i64) -> i64 {
-        self.lock().get(who).map_or(0, |failed| failed.wait_until.saturating_sub(now).clamp(0, LONGEST_WAIT))
+        self.lock().failed(who).map_or(0, |failed| failed.wait_until.saturating_sub(now).clamp(0, LONGEST_WAIT))
     }
 
     /// Counts a failure of `who`.
     pub(super) fn record(&self, who: K, now: i64) {
-        let mut failures = self.lock();
-        if failures.len() >= REMEMBERED && !failures.contains_key(&who) {
-            failures.retain(|_, failed| failed.wait_until > now);
-            if failures.len() >= REMEMBERED {
-                return;
-            }
-        }
-        let failed = failures.entry(who).or_insert(Failed { times: 0, last: now, wait_until: 0 });
+        let mut remembered = self.lock();
+        let mut failed = remembered.failed(&who).unwrap_or(Failed { times: 0, last: now, wait_until: 0 });
         if now.saturating_sub(failed.last) > FORGET {
             failed.times = 0;
         }
@@ -67,14 +88,17 @@ impl<K: Copy + Eq + Hash> Failures<K> {
             let wait = FIRST_WAIT.saturating_mul(1 << over.min(16)).min(LONGEST_WAIT);
             failed.wait_until = now.saturating_add(wait);
         }
+        remembered.put(who, failed);
     }
 
     /// Forgets the failures of `who`: they have shown right credentials.
     pub(super) fn forget(&self, who: &K) {
-        self.lock().remove(who);
+        let mut remembered = self.lock();
+        remembered.young.remove(who);
+        remembered.old.remove(who);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Failed>> {
+    fn lock(&self) -> MutexGuard<'_, Remembered<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,6 +145,21 @@ mod tests {
         for number in 0..40_000 {
             failures.record(number, 0);
         }
-        assert!(failures.lock().len() <= REMEMBERED);
+        let remembered = failures.lock();
+        assert!(remembered.young.len() + remembered.old.len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn whoever_comes_when_all_places_are_taken_by_some_who_wait_is_counted_too() {
+        let failures = Failures::default();
+        for number in 0..2 * u32::try_from(REMEMBERED).unwrap() {
+            for _ in 0..=FREE {
+                failures.record(number, 0);
+            }
+        }
+        for _ in 0..=FREE {
+            failures.record(u32::MAX, 0);
+        }
+        assert_eq!(failures.wait(&u32::MAX, 0), FIRST_WAIT);
     }
 }

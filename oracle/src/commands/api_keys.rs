@@ -3,11 +3,11 @@
 
 use super::{Outcome, SettingFlags, print, tell};
 use crate::service::api_keys::{ApiKeyError, Listed};
+use crate::service::relying_party::Origin;
 use crate::state::AppState;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use url::Url;
 
 #[derive(Debug, Args)]
 pub(super) struct ApiKeysCommand {
@@ -91,15 +91,9 @@ impl ApiKeysCommand {
     }
 }
 
-/// The origin that `text` names, as browsers write it.
+/// The origin that `text` names, as browsers write it, if security keys can be used there at all.
 fn origin(text: &str) -> Result<String, String> {
-    let wrong = || format!("{text:?} is no origin: write https://HOST or https://HOST:PORT");
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-    let plain = url.username().is_empty() && url.password().is_none();
-    let web = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-    if bare && plain && web { Ok(url.origin().ascii_serialization()) } else { Err(wrong()) }
+    Origin::parse(text).map(|origin| origin.to_string()).map_err(|error| format!("{text:?}: {error}"))
 }
 
 fn named(value: &str, error: ApiKeyError) -> Box<dyn std::error::Error> {
@@ -164,10 +158,18 @@ mod tests {
         ] {
             assert_eq!(origin(text).as_deref(), Ok(written));
         }
-        for text in
-            ["example.com", "http://example.com", "https://example.com/login", "https://a@example.com", "ftp://x"]
-        {
-            assert!(origin(text).is_err(), "{text}");
+        for text in [
+            "example.com",
+            "http://example.com",
+            "https://example.com/login",
+            "https://a@example.com",
+            "ftp://x",
+            // Listed, they would allow nothing: no browser has security keys for an address.
+            "http://127.0.0.1:3000",
+            "http://[::1]",
+            "https://192.0.2.1",
+        ] {
+            assert!(origin(text).is_err_and(|error| error.starts_with(&format!("{text:?}: "))), "{text}");
         }
     }
 

@@ -41,6 +41,7 @@ CREATE TABLE totps (
     created_at   BIGINT NOT NULL,
     last_step    BIGINT NOT NULL,                                   -- only later time steps are accepted
     failures     BIGINT NOT NULL DEFAULT 0,                         -- wrong codes since the last right one
+    failed_at    BIGINT NOT NULL DEFAULT 0,                         -- when the last of them came
     locked_until BIGINT NOT NULL DEFAULT 0,
     sealed       BYTEA  NOT NULL
 );

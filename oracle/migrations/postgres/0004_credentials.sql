@@ -12,6 +12,7 @@ CREATE TABLE credentials (
     created_at   BIGINT NOT NULL,
     counter      BIGINT NOT NULL,                                       -- the last one seen; -1 before the first
     failures     BIGINT NOT NULL DEFAULT 0,                             -- wrong signatures since the last right one
+    failed_at    BIGINT NOT NULL DEFAULT 0,                             -- when the last of them came
     locked_until BIGINT NOT NULL DEFAULT 0,
     sealed       BYTEA  NOT NULL,
     UNIQUE (owner, data_key, id)
@@ -27,5 +28,8 @@ CREATE TABLE ceremonies (
     sealed     BYTEA  NOT NULL,
     UNIQUE (owner, data_key, act, challenge)
 );
+
+-- So that a rotation sees whether two API keys have a user of the same UUID.
+CREATE INDEX credentials_by_data_key ON credentials (data_key, owner);
 
 CREATE INDEX ceremonies_to_forget ON ceremonies (expires_at);

@@ -41,6 +41,7 @@ CREATE TABLE totps (
     created_at   INTEGER NOT NULL,
     last_step    INTEGER NOT NULL,                                  -- only later time steps are accepted
     failures     INTEGER NOT NULL DEFAULT 0,                        -- wrong codes since the last right one
+    failed_at    INTEGER NOT NULL DEFAULT 0,                        -- when the last of them came
     locked_until INTEGER NOT NULL DEFAULT 0,
     sealed       BLOB    NOT NULL
 ) STRICT;

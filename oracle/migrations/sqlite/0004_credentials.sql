@@ -12,6 +12,7 @@ CREATE TABLE credentials (
     created_at   INTEGER NOT NULL,
     counter      INTEGER NOT NULL,                                      -- the last one seen; -1 before the first
     failures     INTEGER NOT NULL DEFAULT 0,                            -- wrong signatures since the last right one
+    failed_at    INTEGER NOT NULL DEFAULT 0,                            -- when the last of them came
     locked_until INTEGER NOT NULL DEFAULT 0,
     sealed       BLOB    NOT NULL,
     UNIQUE (owner, data_key, id)
@@ -27,5 +28,8 @@ CREATE TABLE ceremonies (
     sealed     BLOB    NOT NULL,
     UNIQUE (owner, data_key, act, challenge)
 ) STRICT;
+
+-- So that a rotation sees whether two API keys have a user of the same UUID.
+CREATE INDEX credentials_by_data_key ON credentials (data_key, owner);
 
 CREATE INDEX ceremonies_to_forget ON ceremonies (expires_at);

@@ -27,8 +27,9 @@ const WINDOW: u8 = 1;
 /// What a user's account is called when the application does not say.
 const DEFAULT_LABEL: &str = "SecretKey";
 /// Milliseconds that wrong code number 1, 2, 3… after the last right one locks the secret for; the last holds for all
-/// further ones. A guess meets one of three codes in a million, and after a short while there is one guess an hour.
-const DELAYS: &[i64] = &[0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000, 3_600_000];
+/// further ones. A guess meets one of three codes in a million, and after a short while there are four guesses an hour. A
+/// longer lock would keep out the user, too, for one wrong code of whoever knows their password.
+const DELAYS: &[i64] = &[0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 900_000];
 
 /// The service. Clones share it.
 #[derive(Clone)]

@@ -13,9 +13,8 @@ use super::{
 };
 
 const LOCKOUT: Lockout = Lockout {
-    count: "UPDATE credentials SET failures = failures + 1 WHERE number = $1 AND locked_until <= $2 RETURNING failures",
-    lock: "UPDATE credentials SET locked_until = $1 WHERE number = $2",
-    read: "SELECT locked_until FROM credentials WHERE number = $1",
+    read: "SELECT failures, failed_at, locked_until FROM credentials WHERE number = $1",
+    write: "UPDATE credentials SET failures = $1, failed_at = $2, locked_until = $3 WHERE number = $4",
 };
 
 /// Credentials that a user may have.

@@ -1,5 +1,8 @@
-//! Locking of what somebody guesses at: one conditional write counts a failure and locks, so that any number of nodes
+//! Locking of what somebody guesses at: each failure is counted and locks in one transaction, so that any number of nodes
 //! admit no more guesses than one would. It must not know what a right answer is.
+//!
+//! Failures are forgotten by half in each hour without one, so that whoever guesses at somebody else's keeps them out for as
+//! long as that goes on, and not much longer.
 
 use super::{
     engine::{Tx, Value},
@@ -17,14 +20,15 @@ pub enum FailOutcome {
     Unknown,
 }
 
-/// The statements of a table with the columns `failures` and `locked_until`.
+/// Failures halve in so many quiet milliseconds.
+const HALF_LIFE: i64 = 60 * 60 * 1000;
+
+/// The statements of a table with the columns `failures`, `failed_at` and `locked_until`.
 pub(super) struct Lockout {
-    /// Counts a failure of row `$1`, unless it is locked at `$2`; gives the count.
-    pub(super) count: &'static str,
-    /// Locks, until `$1`, row `$2`.
-    pub(super) lock: &'static str,
-    /// Until when row `$1` is locked.
+    /// These three of row `$1`.
     pub(super) read: &'static str,
+    /// Sets them, `$1`, `$2` and `$3`, in row `$4`.
+    pub(super) write: &'static str,
 }
 
 impl Lockout {
@@ -36,21 +40,53 @@ impl Lockout {
         delays: &[i64],
         now: i64,
     ) -> Result<FailOutcome, StoreError> {
-        let Some(counted) = tx.first(self.count, &[row.clone(), now.into()]).await? else {
-            return Ok(self.locked_until(tx, row).await?.map_or(FailOutcome::Unknown, FailOutcome::Locked));
+        let Some(read) = tx.first(self.read, std::slice::from_ref(&row)).await? else {
+            return Ok(FailOutcome::Unknown);
         };
-        let failures = counted.int(0)?;
-        let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(0).min(delays.len().saturating_sub(1));
-        let delay = delays.get(place).copied().unwrap_or(0);
-        if delay > 0 {
-            tx.defer(self.lock, &[now.saturating_add(delay).into(), row]).await?;
+        let (before, failed_at, locked_until) = (read.int(0)?, read.int(1)?, read.int(2)?);
+        if locked_until > now {
+            return Ok(FailOutcome::Locked(locked_until));
         }
+        let failures = left(before, failed_at, now).saturating_add(1);
+        let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(0).min(delays.len().saturating_sub(1));
+        let locked_until = match delays.get(place).copied().unwrap_or(0) {
+            0 => locked_until,
+            delay => now.saturating_add(delay),
+        };
+        tx.defer(self.write, &[failures.into(), now.into(), locked_until.into(), row]).await?;
         Ok(FailOutcome::Counted(failures))
     }
 
     /// Until when it is locked; `None` when there is no such row.
     pub(super) async fn locked_until(&self, tx: &mut dyn Tx, row: Value) -> Result<Option<i64>, StoreError> {
         let row = tx.first(self.read, &[row]).await?;
-        row.map(|row| row.int(0)).transpose()
+        row.map(|row| row.int(2)).transpose()
+    }
+}
+
+/// What is left at `now` of failures of which the last came at `failed_at`.
+fn left(failures: i64, failed_at: i64, now: i64) -> i64 {
+    let halved = now.saturating_sub(failed_at).div_euclid(HALF_LIFE).clamp(0, 62);
+    failures >> halved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_halve_with_each_quiet_hour() {
+        for (quiet, expected) in [
+            (-HALF_LIFE, 12),
+            (0, 12),
+            (HALF_LIFE - 1, 12),
+            (HALF_LIFE, 6),
+            (3 * HALF_LIFE, 1),
+            (4 * HALF_LIFE, 0),
+            (i64::MAX, 0),
+        ] {
+            assert_eq!(left(12, 0, quiet), expected, "after {quiet} ms");
+        }
+        assert_eq!(left(i64::MAX, i64::MIN, i64::MAX), 1);
     }
 }

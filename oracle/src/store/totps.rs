@@ -57,9 +57,8 @@ pub enum AcceptOutcome {
 }
 
 const LOCKOUT: Lockout = Lockout {
-    count: "UPDATE totps SET failures = failures + 1 WHERE id = $1 AND locked_until <= $2 RETURNING failures",
-    lock: "UPDATE totps SET locked_until = $1 WHERE id = $2",
-    read: "SELECT locked_until FROM totps WHERE id = $1",
+    read: "SELECT failures, failed_at, locked_until FROM totps WHERE id = $1",
+    write: "UPDATE totps SET failures = $1, failed_at = $2, locked_until = $3 WHERE id = $4",
 };
 
 impl Store {

@@ -88,6 +88,9 @@ pub enum RotateOutcome {
     NewNotInUse,
     /// The API key that hands over is revoked, or was never activated; nothing was written.
     OldNotInUse,
+    /// A user with security keys of the one has the UUID of a user of the other, and they would become one; nothing was
+    /// written.
+    SharedUsers,
     /// The new API key would own more than [`MAX_DATA_KEYS`]; nothing was written.
     TooManyDataKeys,
 }
@@ -354,6 +357,9 @@ async fn rotate(
     if taken + moving.len() > MAX_DATA_KEYS {
         return Ok(RotateOutcome::TooManyDataKeys);
     }
+    if moved.webauthn > 0 && share_users(tx, old, new).await? {
+        return Ok(RotateOutcome::SharedUsers);
+    }
     for data_key in &moving {
         tx.defer(
             "UPDATE data_keys SET api_key = $1, by_secret = $2, by_root = $3 WHERE number = $4",
@@ -370,6 +376,25 @@ async fn rotate(
         insert_data_key(tx, old, fresh, now).await?;
     }
     Ok(RotateOutcome::Moved(moved))
+}
+
+/// Whether a user of the one has the UUID of a user of the other. Looks at no user when the new API key has none, as after
+/// its activation.
+async fn share_users(tx: &mut dyn Tx, old: i64, new: i64) -> Result<bool, StoreError> {
+    if count_owned(tx, new).await?.webauthn == 0 {
+        return Ok(false);
+    }
+    let shared = tx
+        .first(
+            "SELECT 1 FROM data_keys of_old
+             JOIN credentials theirs ON theirs.data_key = of_old.number
+             JOIN credentials ours ON ours.owner = theirs.owner
+             JOIN data_keys of_new ON of_new.number = ours.data_key
+             WHERE of_old.api_key = $1 AND of_new.api_key = $2 LIMIT 1",
+            &[old.into(), new.into()],
+        )
+        .await?;
+    Ok(shared.is_some())
 }
 
 /// Whether requests with an API key are answered.

@@ -81,7 +81,7 @@ pub struct CredentialRow {
 pub enum AddOutcome {
     /// The credential can be used.
     Added,
-    /// The challenge was answered before, or too late; nothing was written.
+    /// The challenge was answered before, or too late, or the data key is not the API key's any more; nothing was written.
     Used,
     /// The user has this credential, or a U2F key, already.
     Duplicate,
@@ -197,6 +197,10 @@ pub(super) async fn list(tx: &mut dyn Tx, api_key: i64, owner: &Digest) -> Resul
 }
 
 async fn add(tx: &mut dyn Tx, api_key: i64, ceremony: i64, new: &NewCredential) -> Result<AddOutcome, StoreError> {
+    // A rotation may have taken the user, and with them what the checks below look at.
+    if !api_keys::owns(tx, api_key, new.data_key).await? {
+        return Ok(AddOutcome::Used);
+    }
     if !ceremonies::conclude(tx, ceremony, new.created_at).await? {
         return Ok(AddOutcome::Used);
     }

@@ -194,6 +194,27 @@ async fn wrong_codes_lock_for_longer_and_longer() {
     assert_eq!(stage.validate(&tenant, &enrolled, &stage.code(&enrolled, 1)).await.status, 200, "counted anew");
 }
 
+#[tokio::test]
+async fn a_secret_is_locked_for_a_quarter_of_an_hour_at_most() {
+    let stage = Stage::new().await;
+    let tenant = stage.tenant("app@example.com").await;
+    let enrolled = stage.enrol(&tenant).await;
+    let mut waits = Vec::new();
+    while waits.len() < 8 {
+        let answer = stage.validate(&tenant, &enrolled, &stage.wrong(&enrolled)).await;
+        if let Some(seconds) = answer.retry_after {
+            waits.push(seconds);
+            stage.clock.advance(i64::try_from(seconds).expect("short") * 1_000);
+        }
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900, 900]);
+    stage.clock.advance(4 * 3_600_000);
+    for _ in 0..4 {
+        assert_eq!(stage.validate(&tenant, &enrolled, &stage.wrong(&enrolled)).await.status, 401, "long ago");
+    }
+    assert_eq!(stage.validate(&tenant, &enrolled, &stage.code(&enrolled, 0)).await.status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_made_at_once_are_bounded_like_guesses_in_turn() {
     let stage = Stage::new().await;
@@ -283,7 +304,7 @@ async fn rotate(stage: &Stage, old: &Tenant, new: &Tenant) -> Value {
     answer.json
 }
 
-async fn rotation(stage: &Stage, old: &Tenant, new: &Tenant) -> Answer {
+pub async fn rotation(stage: &Stage, old: &Tenant, new: &Tenant) -> Answer {
     let body = json!({
         "oldKeyId": old.value, "oldKeySecret": old.secret, "newKeyId": new.value, "newKeySecret": new.secret,
     });

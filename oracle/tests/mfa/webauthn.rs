@@ -3,6 +3,7 @@
 
 use crate::stage::{Answer, Stage, Tenant, send};
 use crate::token::{Format, Token, b64, client_data, in_standard_base64, sha256, unb64};
+use crate::totps::rotation;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -505,11 +506,7 @@ async fn credentials_move_with_a_rotation() {
     ground.registered(&token).await;
     ground.registered(&Token::new(b"second of the same user")).await;
     let new = ground.stage.tenant("new@example.com").await;
-    let body = json!({
-        "oldKeyId": ground.tenant.value, "oldKeySecret": ground.tenant.secret,
-        "newKeyId": new.value, "newKeySecret": new.secret,
-    });
-    let rotated = send(ground.stage.at(Method::POST, "/api-key/rotate").json(&body)).await;
+    let rotated = rotation(&ground.stage, &ground.tenant, &new).await;
     assert_eq!(rotated.json["webauthnComplete"], 1, "{}", rotated.text);
     assert_eq!(ground.call(Method::POST, LOGIN, &json!({})).await.refusal().0, 404);
     ground.tenant = new;
@@ -519,4 +516,19 @@ async fn credentials_move_with_a_rotation() {
     ground.call(Method::DELETE, "/webauthn/user", &json!({})).await;
     let listed = ground.stage.oracle.state().api_keys.list().await.expect("listed");
     assert!(listed.iter().all(|key| key.records.webauthn == 0), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_rotation_makes_no_two_users_one() {
+    let mut ground = Ground::new().await;
+    let (mut mine, mut theirs) = (Token::new(b"mine"), Token::new(b"theirs"));
+    let (old, new) = (ground.tenant.clone(), ground.stage.tenant("new@example.com").await);
+    ground.registered(&mine).await;
+    ground.tenant = new.clone();
+    ground.registered(&theirs).await;
+    let refused = rotation(&ground.stage, &old, &new).await;
+    assert_eq!((refused.refusal().0, refused.refusal().1), (409, "shared_users"));
+    ground.assert_logs_in(&mut theirs).await;
+    ground.tenant = old;
+    ground.assert_logs_in(&mut mine).await;
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use quorate_oracle::store::{
     AddOutcome, CeremonyAct, CredentialKind, Digest, FailOutcome, MAX_CREDENTIALS, NewApiKey, NewCeremony,
-    NewCredential, NewDataKey, RecordCounts, Removed, Rewrapped, Store, UseOutcome, Which,
+    NewCredential, NewDataKey, RecordCounts, Removed, Rewrapped, RotateOutcome, Store, UseOutcome, Which,
 };
 
 use crate::RACERS;
@@ -171,19 +171,62 @@ pub async fn the_owner_of_the_data_key_owns_the_user(store: Store) {
     assert!(other.0.is_none() && other.1.is_empty());
     assert_eq!(store.remove_credentials(theirs.api_key, &OWNER, Which::All).await.unwrap(), Removed::default());
 
-    // The same user of another API key is another user.
-    added(&store, theirs, 1, CredentialKind::Webauthn).await;
-    let moved = Rewrapped { number: mine.data_key, by_secret: vec![4], by_root: vec![5] };
-    let fresh = NewDataKey { id: [9; 32], by_secret: vec![6], by_root: vec![7] };
-    let counts = store.rotate_api_key(mine.api_key, theirs.api_key, vec![moved], fresh, NOW).await.unwrap();
-    assert_eq!(counts, RecordCounts { totp: 0, webauthn: 1 });
+    // A user who comes with a rotation, for ceremonies that are under way, too.
+    let moved = RecordCounts { totp: 0, webauthn: 1 };
+    assert_eq!(rotated(&store, mine, theirs.api_key).await, RotateOutcome::Moved(moved));
     assert!(store.credentials(mine.api_key, &OWNER).await.unwrap().is_empty());
-    assert_eq!(store.credentials(theirs.api_key, &OWNER).await.unwrap().len(), 3);
+    assert_eq!(store.credentials(theirs.api_key, &OWNER).await.unwrap().len(), 2);
     let other = store.ceremony(theirs.api_key, &OWNER, CeremonyAct::WebauthnLogin, &[9; 32]).await.unwrap();
     assert_eq!(other.0.unwrap().sealed, [9]);
     let removed = store.remove_credentials(theirs.api_key, &OWNER, Which::All).await.unwrap();
-    assert_eq!(removed, Removed { credentials: 3, left: 0, ceremonies: 1 });
+    assert_eq!(removed, Removed { credentials: 2, left: 0, ceremonies: 1 });
     assert_eq!(store.count_records(theirs.api_key).await.unwrap(), RecordCounts::default());
+}
+
+/// Hands over an API key's first data key.
+async fn rotated(store: &Store, of: Owner, to: i64) -> RotateOutcome {
+    let moved = Rewrapped { number: of.data_key, by_secret: vec![4], by_root: vec![5] };
+    let fresh = NewDataKey { id: [90; 32], by_secret: vec![6], by_root: vec![7] };
+    store.rotate_api_key(of.api_key, to, vec![moved], fresh, NOW).await.unwrap()
+}
+
+pub async fn two_users_of_one_uuid_do_not_become_one(store: Store) {
+    let (mine, theirs, third) = (owner(&store, 1).await, owner(&store, 2).await, owner(&store, 3).await);
+    for of in [mine, theirs] {
+        added(&store, of, 1, CredentialKind::Webauthn).await;
+    }
+    assert_eq!(rotated(&store, mine, theirs.api_key).await, RotateOutcome::SharedUsers);
+    for of in [mine, theirs] {
+        assert_eq!(store.credentials(of.api_key, &OWNER).await.unwrap().len(), 1, "nothing was written");
+    }
+    store.remove_credentials(theirs.api_key, &OWNER, Which::All).await.unwrap();
+    // Another user of the new key is in nobody's way.
+    let ceremony = begun(&store, theirs, CeremonyAct::WebauthnRegister, 2).await;
+    let other = NewCredential { owner: [8; 32], ..credential(theirs, 2, CredentialKind::Webauthn) };
+    assert_eq!(store.add_credential(theirs.api_key, ceremony, other).await.unwrap(), AddOutcome::Added);
+    let moved = RotateOutcome::Moved(RecordCounts { totp: 0, webauthn: 1 });
+    assert_eq!(rotated(&store, mine, theirs.api_key).await, moved);
+    assert_eq!(rotated(&store, theirs, third.api_key).await, moved);
+}
+
+pub async fn under_a_data_key_that_has_moved_nothing_is_registered(store: Store) {
+    let (mine, theirs) = (owner(&store, 1).await, owner(&store, 2).await);
+    added(&store, mine, 1, CredentialKind::U2f).await;
+    let ceremonies = [
+        begun(&store, mine, CeremonyAct::U2fRegister, 8).await,
+        begun(&store, mine, CeremonyAct::WebauthnRegister, 9).await,
+    ];
+    assert!(matches!(rotated(&store, mine, theirs.api_key).await, RotateOutcome::Moved(_)));
+    // The old key's number finds no credential any more: a second U2F key, and the first one again, would go through.
+    for (ceremony, new) in ceremonies
+        .into_iter()
+        .zip([credential(mine, 2, CredentialKind::U2f), credential(mine, 1, CredentialKind::Webauthn)])
+    {
+        assert_eq!(store.add_credential(mine.api_key, ceremony, new.clone()).await.unwrap(), AddOutcome::Used);
+        assert_eq!(store.add_credential(theirs.api_key, ceremony, new).await.unwrap(), AddOutcome::Duplicate);
+    }
+    assert_eq!(store.credentials(theirs.api_key, &OWNER).await.unwrap().len(), 1);
+    assert_eq!(store.count_records(theirs.api_key).await.unwrap().webauthn, 1);
 }
 
 pub async fn what_is_removed_is_what_was_named(store: Store) {

@@ -104,6 +104,7 @@ on_every_engine! {
     totps::a_step_counts_once_whoever_races,
     totps::wrong_codes_lock_by_the_schedule,
     totps::guesses_are_bounded_whoever_races,
+    totps::wrong_codes_are_forgotten_by_half_in_a_quiet_hour,
     sessions::a_session_comes_back_as_it_was_put,
     sessions::an_unknown_session_is_none,
     sessions::a_proof_of_creation_serves_once,
@@ -151,6 +152,8 @@ on_every_engine! {
     credentials::wrong_signatures_lock_by_the_schedule_whoever_races,
     credentials::a_users_credentials_differ_and_are_bounded,
     credentials::the_owner_of_the_data_key_owns_the_user,
+    credentials::two_users_of_one_uuid_do_not_become_one,
+    credentials::under_a_data_key_that_has_moved_nothing_is_registered,
     credentials::what_is_removed_is_what_was_named,
     credentials::open_challenges_are_bounded_and_forgotten,
 }

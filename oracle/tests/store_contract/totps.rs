@@ -5,7 +5,7 @@ use quorate_oracle::store::{AcceptOutcome, FailOutcome, Store};
 use crate::{
     RACERS,
     api_keys::{active, totp},
-    rows::{NOW, race_among},
+    rows::{HOUR, NOW, race_among},
 };
 
 const ID: [u8; 16] = [1; 16];
@@ -89,4 +89,15 @@ pub async fn guesses_are_bounded(nodes: &[Store]) {
         .collect();
     counted.sort_unstable();
     assert_eq!(counted, [1, 2, 3]);
+}
+
+pub async fn wrong_codes_are_forgotten_by_half_in_a_quiet_hour(store: Store) {
+    enrolled(&store).await;
+    let fail = async |now| store.fail_totp(&ID, &[0], now).await.unwrap();
+    for expected in 1..=8 {
+        assert_eq!(fail(NOW).await, FailOutcome::Counted(expected));
+    }
+    assert_eq!(fail(NOW + HOUR - 1).await, FailOutcome::Counted(9), "not a whole hour");
+    assert_eq!(fail(NOW + 2 * HOUR).await, FailOutcome::Counted(5), "half of nine are four");
+    assert_eq!(fail(NOW + 5 * HOUR).await, FailOutcome::Counted(1));
 }

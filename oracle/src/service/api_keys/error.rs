@@ -41,6 +41,9 @@ pub enum ApiKeyError {
     /// The threads that handle secrets are overloaded or gone.
     #[error("the oracle is busy")]
     Pool(#[from] PoolError),
+    /// A user of the key that hands over has the UUID of a user of the key that takes over.
+    #[error("both keys have a security-key user of the same UUID, who would become one: remove one of the two first")]
+    SharedUsers,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

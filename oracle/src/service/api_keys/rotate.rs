@@ -36,6 +36,7 @@ impl ApiKeys {
             RotateOutcome::Moved(moved) => Ok(moved),
             RotateOutcome::NewNotInUse => Err(ApiKeyError::NotRotatable("new")),
             RotateOutcome::OldNotInUse => Err(ApiKeyError::NotRotatable("old")),
+            RotateOutcome::SharedUsers => Err(ApiKeyError::SharedUsers),
             RotateOutcome::TooManyDataKeys => Err(ApiKeyError::DataKeys),
         }
     }

@@ -19,7 +19,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+/// Crates that tell, at whatever level, what strangers sent or what is about to be sealed. What matters of it comes back as an
+/// error, whose words are the oracle's own.
+const SILENT: [&str; 2] = ["webauthn_rs", "crypto_glue"];
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,12 +41,15 @@ pub enum ObserveError {
 /// Logs to stderr from here on; a panic is logged by its place alone, for its message could hold a secret.
 pub fn start_logging(config: &Config) -> Result<(), ObserveError> {
     let filter = EnvFilter::builder().parse(&config.log_level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Only the first of two attempts in one process counts.
-    let _first = match config.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
-        LogFormat::Text => builder.with_ansi(false).try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match config.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Text => lines.with_ansi(false).boxed(),
     };
+    // Whatever the operator's level: nothing that it names can bring them back.
+    let discreet = filter_fn(|meta| !SILENT.iter().any(|silent| meta.target().starts_with(silent)));
+    // Only the first of two attempts in one process counts.
+    let _first = tracing_subscriber::registry().with(lines).with(filter).with(discreet).try_init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// No answer takes as long; a test that waits for one has failed.
@@ -14,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Oracle {
     process: Child,
     address: SocketAddr,
+    log: Option<JoinHandle<String>>,
 }
 
 impl Oracle {
@@ -33,8 +35,8 @@ impl Oracle {
         }
         let mut process = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let stderr = BufReader::new(process.stderr.take().expect("it was piped"));
-        let address = listening(stderr);
-        Self { process, address }
+        let (address, log) = listening(stderr);
+        Self { process, address, log: Some(log) }
     }
 
     /// Its process.
@@ -57,6 +59,12 @@ impl Oracle {
         (self.process.stdin.take().expect("it was piped"), self.process.stdout.take().expect("it was piped"))
     }
 
+    /// Kills it, and gives all that it has said on its standard error since it listened.
+    pub fn log(mut self) -> String {
+        self.kill();
+        self.log.take().expect("only this takes it").join().expect("UTF-8")
+    }
+
     /// SIGKILL: nothing is finished, nothing is said.
     pub fn kill(&mut self) {
         let _ended_already = self.process.kill();
@@ -70,17 +78,21 @@ impl Drop for Oracle {
     }
 }
 
-/// The address that the oracle says it listens on; whatever it says later is read and forgotten.
-fn listening(mut stderr: BufReader<ChildStderr>) -> SocketAddr {
+/// The address that the oracle says it listens on, and whoever reads what it says later: a pipe that nobody reads would stop
+/// the oracle.
+fn listening(mut stderr: BufReader<ChildStderr>) -> (SocketAddr, JoinHandle<String>) {
     let mut said = String::new();
     loop {
         let before = said.len();
         assert_ne!(stderr.read_line(&mut said).expect("UTF-8"), 0, "it ended, saying {said}");
         if let Some(url) = said[before..].trim_end().strip_prefix("listening on http://") {
             let address = url.parse().expect("an address");
-            // A pipe that nobody reads would stop the oracle.
-            std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-            return address;
+            let log = std::thread::spawn(move || {
+                let mut log = String::new();
+                stderr.read_to_string(&mut log).expect("UTF-8");
+                log
+            });
+            return (address, log);
         }
     }
 }

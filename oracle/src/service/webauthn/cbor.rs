@@ -14,6 +14,8 @@ const ATTESTED: u8 = 0x40;
 const EXTENDED: u8 = 0x80;
 /// AAGUID, then the length of the credential id.
 const AAGUID: usize = 16;
+/// Bytes of a credential id at most (`WebAuthn` §7.1).
+const MAX_ID: u16 = 1023;
 
 /// A map with text for keys, as bytes.
 #[derive(Debug, Clone)]
@@ -80,7 +82,8 @@ fn parts(bytes: &[u8]) -> Option<&[u8]> {
     if flags & ATTESTED != 0 {
         let (_, behind) = rest.split_at_checked(AAGUID)?;
         let (length, behind) = behind.split_first_chunk::<2>()?;
-        let (_, key) = behind.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let length = Some(u16::from_be_bytes(*length)).filter(|length| *length <= MAX_ID)?;
+        let (_, key) = behind.split_at_checked(length.into())?;
         rest = item(key, MAX_DEPTH)?;
     }
     if flags & EXTENDED != 0 {
@@ -186,6 +189,12 @@ mod tests {
         assert!(is_authenticator_data(&attested));
         assert!(!is_authenticator_data(&[attested.clone(), vec![0xa0]].concat()));
         assert!(!is_authenticator_data(&attested[..attested.len() - 1]));
+        let with_id = |length: u16| {
+            let (head, id) = (head(1 | ATTESTED), vec![9; length.into()]);
+            [head, vec![0; AAGUID], length.to_be_bytes().to_vec(), id, GOOD.to_vec()].concat()
+        };
+        assert!(is_authenticator_data(&with_id(MAX_ID)));
+        assert!(!is_authenticator_data(&with_id(MAX_ID + 1)));
         let extended = [head(1 | EXTENDED), GOOD.to_vec()].concat();
         assert!(is_authenticator_data(&extended));
     }

@@ -9,8 +9,10 @@ The API secret never leaves this program: browsers talk to it, and it talks to t
 
 import json
 import os
+import secrets
 import urllib.error
 import urllib.request
+from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,9 +22,11 @@ PAGE = Path(__file__).with_name("index.html").read_bytes()
 
 # What a real application has in its database: which user of the oracle is which of its own.
 UUIDS = {}
+# By cookie: which user is logged in there, and which account without a key is being made there.
+SESSIONS = {}
 
 
-def oracle(method, path, name, body=None):
+def oracle(method, path, name, body=None, uuid=None):
     """Status and JSON of the oracle's answer. The headers say for which relying party and which user."""
     headers = {
         "Content-Type": "application/json",
@@ -34,8 +38,9 @@ def oracle(method, path, name, body=None):
         "x-mfa-Username": name,
         "x-mfa-UserDisplayName": name,
     }
-    if name in UUIDS:
-        headers["x-mfa-UserUUID"] = UUIDS[name]
+    uuid = uuid or UUIDS.get(name)
+    if uuid:
+        headers["x-mfa-UserUUID"] = uuid
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(ORACLE + path, data=data, headers=headers, method=method)
     try:
@@ -45,30 +50,44 @@ def oracle(method, path, name, body=None):
         return error.code, json.loads(error.read() or b"{}")
 
 
-def register_begin(name, _):
+def register_begin(name, _, session):
+    # Whoever may add a key to an account can log in to it from then on.
+    if name in UUIDS and session.get("user") != name:
+        return 403, {"message": "that name is taken: to add a key to it, log in first"}
     status, answer = oracle("POST", "/webauthn/register", name)
     if status == 200:
-        UUIDS.setdefault(name, answer["uuid"])
+        session["registering"] = name, answer["uuid"]
     return status, answer
 
 
-def register_finish(name, credential):
-    return oracle("PUT", "/webauthn/register", name, credential)
+def register_finish(name, credential, session):
+    begun, uuid = session.get("registering", (None, None))
+    if begun != name or UUIDS.get(name, uuid) != uuid:
+        return 403, {"message": "begin again: nothing of that name was begun here"}
+    status, answer = oracle("PUT", "/webauthn/register", name, credential, uuid)
+    if status == 200:
+        UUIDS.setdefault(name, uuid)
+        session["user"] = name
+    return status, answer
 
 
-def login_begin(name, _):
+def login_begin(name, _, session):
     if name not in UUIDS:
         return 404, {"message": "nobody of that name has a key here"}
     return oracle("POST", "/webauthn/login", name)
 
 
-def login_finish(name, credential):
+def login_finish(name, credential, session):
     status, answer = oracle("PUT", "/webauthn/login", name, credential)
-    # Here a real application begins a session, if the password was right as well.
+    # A real application does this only if the password was right as well.
+    if status == 200:
+        session["user"] = name
     return status, answer
 
 
-def forget(name, _):
+def forget(name, _, session):
+    if name in UUIDS and session.get("user") != name:
+        return 403, {"message": "log in first"}
     status, answer = oracle("DELETE", "/webauthn/user", name) if name in UUIDS else (204, {})
     if status == 204:
         UUIDS.pop(name, None)
@@ -94,15 +113,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, b"{}", "application/json")
         try:
             request = json.loads(self.rfile.read(min(int(self.headers["Content-Length"]), 65536)))
-            status, answer = act(str(request["name"]), request.get("credential"))
+            token, session = self.session()
+            status, answer = act(str(request["name"]), request.get("credential"), session)
         except (KeyError, TypeError, ValueError):
-            status, answer = 400, {"message": "not a request of this page"}
+            token, status, answer = None, 400, {"message": "not a request of this page"}
         except urllib.error.URLError:
             status, answer = 503, {"message": "the oracle is out of reach"}
-        return self.answer(status, b"" if status == 204 else json.dumps(answer).encode(), "application/json")
+        return self.answer(status, b"" if status == 204 else json.dumps(answer).encode(), "application/json", token)
 
-    def answer(self, status, body, kind):
+    def session(self):
+        """What is known of the browser that asks, by its cookie; a new one gets one that nobody can guess."""
+        cookie = SimpleCookie(self.headers.get("Cookie", "")).get("session")
+        token = cookie.value if cookie and cookie.value in SESSIONS else secrets.token_urlsafe()
+        return token, SESSIONS.setdefault(token, {})
+
+    def answer(self, status, body, kind, token=None):
         self.send_response(status)
+        if token:
+            self.send_header("Set-Cookie", f"session={token}; HttpOnly; SameSite=Strict; Path=/")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

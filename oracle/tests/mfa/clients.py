@@ -249,24 +249,37 @@ def embedding():
         base = origin.replace("localhost", "127.0.0.1")
         with urllib.request.urlopen(base) as page:
             assert b"navigator.credentials.create" in page.read()
-        device = SoftWebauthnDevice()
+        device, alice, mallory = SoftWebauthnDevice(), browser(), browser()
         for begin, finish, act in (
             ("/register/begin", "/register/finish", device.create), ("/login/begin", "/login/finish", device.get),
         ):
-            options = page_call(base, begin, {"name": "alice"})["publicKey"]
+            options = page_call(alice, base, begin, {"name": "alice"})["publicKey"]
             options["challenge"] = from_b64url(options["challenge"])
             made = act({"publicKey": options}, origin)
             response = {name: b64encode(value).decode() for name, value in made["response"].items() if name != "userHandle"}
             credential = {"rawId": b64encode(made["rawId"]).decode(), "type": made["type"], "response": response}
-            assert "key_handle_hash" in page_call(base, finish, {"name": "alice", "credential": credential})
-        page_call(base, "/forget", {"name": "alice"})
+            assert "key_handle_hash" in page_call(alice, base, finish, {"name": "alice", "credential": credential})
+        # Who has not logged in can neither add a key to somebody's account nor remove it.
+        for path in ("/register/begin", "/register/finish", "/forget"):
+            try:
+                page_call(mallory, base, path, {"name": "alice", "credential": {}})
+                raise AssertionError(f"{path} for a stranger")
+            except urllib.error.HTTPError as refused:
+                assert refused.code == 403, refused
+        assert page_call(alice, base, "/register/begin", {"name": "alice"})["publicKey"]["excludeCredentials"]
+        page_call(alice, base, "/forget", {"name": "alice"})
     finally:
         server.kill()
         server.wait()
 
 
-def page_call(base, path, body):
-    with urllib.request.urlopen(base + path, data=json.dumps(body).encode()) as answer:
+def browser():
+    """Somebody's browser: it keeps the cookies that it is given."""
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+
+def page_call(opener, base, path, body):
+    with opener.open(base + path, data=json.dumps(body).encode()) as answer:
         return json.loads(answer.read() or b"{}")
 
 

@@ -2,7 +2,8 @@
 //! may use either. It must not know requests, keys or the store.
 //!
 //! Without a list of its own a tenant's origins must be https and equal to or under the RP ID (for U2F: of the app ID's
-//! registrable domain, as FIDO's rule for facets has it); with one they must be on it as well. Public suffixes, IP
+//! registrable domain, as FIDO's rule for facets has it); with one they must be on it, and under the RP ID as well. For U2F
+//! the list alone decides: an app ID may name facets of any domain, and browsers have looked there. Public suffixes, IP
 //! addresses and plain http are refused whatever the list says, but for `localhost` and names under it, which browsers
 //! keep on the machine.
 
@@ -170,7 +171,7 @@ impl AppId {
 
     /// Whether keys of this app ID may be used from `origin`.
     pub fn admit(&self, origin: &Origin, allowed: &AllowList) -> Result<(), PartyError> {
-        if registrable(origin.domain()) != Some(self.domain.as_str()) {
+        if allowed.0.is_none() && registrable(origin.domain()) != Some(self.domain.as_str()) {
             return Err(PartyError::ForeignOrigin);
         }
         allowed.admit(origin)
@@ -287,6 +288,10 @@ mod tests {
         let admit = |text| app.admit(&Origin::parse(text).unwrap(), &AllowList::default());
         assert_eq!(admit("https://login.example.co.uk"), Ok(()));
         assert_eq!(admit("https://other.co.uk"), Err(PartyError::ForeignOrigin));
+        let list = AllowList::parse(&["https://facet.example.org".to_owned()]);
+        let admit = |text| app.admit(&Origin::parse(text).unwrap(), &list);
+        assert_eq!(admit("https://facet.example.org"), Ok(()), "the operator has named it");
+        assert_eq!(admit("https://login.example.co.uk"), Err(PartyError::NotListed));
         assert!(app.fits(&RpId::parse("login.example.co.uk").unwrap()));
         assert!(!app.fits(&RpId::parse("other.co.uk").unwrap()));
         let local = AppId::parse("http://localhost:8080").unwrap();

@@ -187,7 +187,7 @@ async fn a_signature_that_nobody_touched_is_refused() {
     let claimed = with_bytes(&absent, SIGNATURE, |bytes| bytes[0] = 1);
     scene.refuses_login("a claim that was not signed", &claimed, "wrong_signature").await;
     let undefined = with_bytes(&absent, SIGNATURE, |bytes| bytes[0] = 0x81);
-    scene.refuses_login("bits that mean nothing", &undefined, "invalid_answer").await;
+    scene.refuses_login("other bits that were not signed", &undefined, "wrong_signature").await;
     scene.goes_on().await;
 }
 

@@ -5,8 +5,8 @@ use crate::error::ApiError;
 use crate::service::relying_party::{Origin, RpId};
 use crate::service::webauthn::{Names, Party};
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use utoipa::IntoParams;
 
 /// Bytes of a name at most.
@@ -59,12 +59,10 @@ impl<S: Sync> FromRequestParts<S> for Meta {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let headers = &parts.headers;
-        let name = required(headers, "x-mfa-RPDisplayName")?;
-        let rp_id = required(headers, "x-mfa-RPID")?;
-        let names = Names {
-            name: required(headers, "x-mfa-Username")?,
-            display_name: required(headers, "x-mfa-UserDisplayName")?,
-        };
+        let name = shown(headers, "x-mfa-RPDisplayName")?;
+        let rp_id = required(optional(headers, "x-mfa-RPID")?, "x-mfa-RPID")?;
+        let names =
+            Names { name: shown(headers, "x-mfa-Username")?, display_name: shown(headers, "x-mfa-UserDisplayName")? };
         let uuid = optional(headers, "x-mfa-UserUUID")?;
         let id = RpId::parse(&rp_id)?;
         let origin = match optional(headers, "x-mfa-RPOrigin")? {
@@ -75,16 +73,35 @@ impl<S: Sync> FromRequestParts<S> for Meta {
     }
 }
 
-fn required(headers: &HeaderMap, name: &'static str) -> Result<String, ApiError> {
-    optional(headers, name)?
-        .ok_or_else(|| ApiError::unauthorized("header_required", format!("missing required header: {name}")))
+/// A name that is only shown: UTF-8, or else Latin-1, as clients send that know of nothing but HTTP's old charset.
+fn shown(headers: &HeaderMap, name: &'static str) -> Result<String, ApiError> {
+    let bytes = single(headers, name)?;
+    let text = bytes.map(|bytes| match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    });
+    required(text, name)
 }
 
-/// An empty header counts as missing.
+fn required(value: Option<String>, name: &'static str) -> Result<String, ApiError> {
+    value.ok_or_else(|| ApiError::unauthorized("header_required", format!("missing required header: {name}")))
+}
+
 fn optional(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = std::str::from_utf8(value.as_bytes()).ok().filter(|text| text.len() <= MAX_NAME);
-    let text =
-        text.ok_or_else(|| ApiError::bad_request("invalid_header", format!("{name} is not UTF-8, or too long")))?;
-    Ok((!text.is_empty()).then(|| text.to_owned()))
+    let text = single(headers, name)?.map(|bytes| std::str::from_utf8(bytes).map(str::to_owned)).transpose();
+    text.map_err(|_| invalid(name))
+}
+
+/// An empty header counts as missing. Of one that comes twice, somebody on the way may have looked at the other.
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [u8]>, ApiError> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() || value.is_some_and(|value| value.len() > MAX_NAME) {
+        return Err(invalid(name));
+    }
+    Ok(value.filter(|value| !value.is_empty()))
+}
+
+fn invalid(name: &'static str) -> ApiError {
+    ApiError::bad_request("invalid_header", format!("{name} is not UTF-8, too long, or there twice"))
 }

@@ -66,14 +66,15 @@ pub struct SignatureData<'a> {
 }
 
 impl<'a> SignatureData<'a> {
-    /// Takes the message apart. Bits of the presence byte beside the lowest are not defined and refused.
+    /// Takes the message apart. Bits of the presence byte beside the lowest mean nothing, but are signed: tokens of the first
+    /// version may set them.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, AnswerError> {
         let (head, signature) = bytes.split_first_chunk::<5>().ok_or(AnswerError::Message)?;
         let [presence, counter @ ..] = *head;
-        if presence > 1 || signature.is_empty() {
+        if signature.is_empty() {
             return Err(AnswerError::Message);
         }
-        Ok(Self { user_present: presence == 1, counter: u32::from_be_bytes(counter), signature, head })
+        Ok(Self { user_present: presence & 1 == 1, counter: u32::from_be_bytes(counter), signature, head })
     }
 
     /// What the registered key signed.
@@ -191,8 +192,17 @@ mod tests {
         assert_eq!(RegistrationData::parse(&registration(b"h", &certificate(9), b"")), Err(AnswerError::Message));
         // A length without end, which DER does not know.
         assert_eq!(RegistrationData::parse(&registration(b"h", &[0x30, 0x80, 0, 0], b"s")), Err(AnswerError::Message));
-        assert_eq!(SignatureData::parse(&[2, 0, 0, 0, 1, 9]), Err(AnswerError::Message));
         assert_eq!(SignatureData::parse(&[1, 0, 0, 0, 1]), Err(AnswerError::Message));
+    }
+
+    #[test]
+    fn one_bit_says_that_somebody_was_there() {
+        for (presence, user_present) in [(0, false), (1, true), (2, false), (0x81, true), (0xfe, false), (0xff, true)] {
+            let message = [presence, 0, 0, 0, 1, 9];
+            let parsed = SignatureData::parse(&message).unwrap();
+            assert_eq!(parsed.user_present, user_present, "{presence}");
+            assert_eq!(parsed.signed(&[1; 32], &[2; 32])[32], presence, "as it was signed");
+        }
     }
 
     #[test]

@@ -44,9 +44,10 @@ pub use self::{
     api_keys::{
         ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped, RotateOutcome,
     },
-    ceremonies::{CeremonyAct, CeremonyRow, NewCeremony},
+    ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},
     credentials::{
-        AddOutcome, CredentialKind, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome, Which,
+        AddOutcome, CredentialKind, CredentialName, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome,
+        Which,
     },
     error::{EngineError, StoreError},
     lockout::FailOutcome,

@@ -10,7 +10,9 @@ use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Sealed, Tenant};
 use crate::service::at_rest::Place;
 use crate::state::StateRng;
-use crate::store::{CeremonyAct, CeremonyRow, CredentialRow, Digest, NewCeremony, Store, StoreError};
+use crate::store::{
+    CeremonyAct, CeremonyName, CeremonyRow, CredentialName, CredentialRow, Digest, NewCeremony, Store, StoreError,
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::encoding::sha256;
 use rand::CryptoRng;
@@ -113,7 +115,8 @@ impl SecurityKeys {
         let Ceremony { owner, act, challenge } = *ceremony;
         let Sealed { data_key, bytes: sealed } = sealed;
         let expires_at = self.now() + CHALLENGE_MS;
-        self.inner.store.begin_ceremony(NewCeremony { owner, data_key, act, challenge, expires_at, sealed }).await
+        let name = CeremonyName { owner, data_key, act, challenge };
+        self.inner.store.begin_ceremony(NewCeremony { name, expires_at, sealed }).await
     }
 
     /// The ceremony, when its challenge may still be answered, and the user's credentials.
@@ -129,12 +132,17 @@ impl SecurityKeys {
 
     /// Milliseconds for which no answer of that key is looked at, when there are any.
     pub(super) fn locked(&self, row: &CredentialRow) -> Option<i64> {
-        Some(row.locked_until.saturating_sub(self.now())).filter(|milliseconds| *milliseconds > 0)
+        Some(self.until(row.locked_until)).filter(|milliseconds| *milliseconds > 0)
+    }
+
+    /// Milliseconds until then.
+    pub(super) fn until(&self, time: i64) -> i64 {
+        time.saturating_sub(self.now())
     }
 
     /// Counts a wrong signature of a key.
-    pub(super) async fn count_wrong(&self, owner: &Digest, credential: i64) -> Result<(), StoreError> {
-        self.inner.store.fail_credential(owner, credential, DELAYS, self.now()).await.map(drop)
+    pub(super) async fn count_wrong(&self, credential: CredentialName) -> Result<(), StoreError> {
+        self.inner.store.fail_credential(credential, DELAYS, self.now()).await.map(drop)
     }
 
     /// Whether `tenant` knows the user at all: by a credential, or by a ceremony of that act.
@@ -164,7 +172,7 @@ impl Ceremony {
     /// Opens what was sealed for this user, act and challenge.
     pub fn open<T: DeserializeOwned>(&self, row: &CeremonyRow, tenant: &Tenant) -> Result<T, NotOwned> {
         let place = Place { table: "ceremonies", row: &self.row(), column: "sealed" };
-        let json = tenant.open(row.data_key, place, &row.sealed)?;
+        let json = tenant.open(row.name.data_key, place, &row.sealed)?;
         serde_json::from_slice(&json).map_err(|_| NotOwned)
     }
 
@@ -192,8 +200,8 @@ pub(super) fn open_credential<T: DeserializeOwned>(
     row: &CredentialRow,
     tenant: &Tenant,
 ) -> Result<T, NotOwned> {
-    let place = Place { table: "credentials", row: &[owner, &row.id], column: "sealed" };
-    let json = tenant.open(row.data_key, place, &row.sealed)?;
+    let place = Place { table: "credentials", row: &[owner, &row.name.id], column: "sealed" };
+    let json = tenant.open(row.name.data_key, place, &row.sealed)?;
     serde_json::from_slice(&json).map_err(|_| NotOwned)
 }
 

@@ -87,7 +87,7 @@ impl U2f {
         let ceremony = self.ceremony(uuid, CeremonyAct::U2fRegister, &answer.client_data)?;
         let (row, _) = self.keys.begun(tenant, &ceremony).await?;
         let Some(row) = row else { return Err(self.why_none(tenant, &ceremony).await) };
-        let (number, keys, owner, api_key) = (row.number, self.keys.clone(), ceremony.owner, tenant.number());
+        let (name, keys, owner, api_key) = (row.name, self.keys.clone(), ceremony.owner, tenant.number());
         let (tenant, mut rng) = (tenant.clone(), self.keys.rng());
         let job = move || {
             let pending: Pending = ceremony.open(&row, &tenant)?;
@@ -109,7 +109,7 @@ impl U2f {
             counter: -1,
             sealed: sealed.bytes,
         };
-        match self.keys.store().add_credential(api_key, number, new).await? {
+        match self.keys.store().add_credential(api_key, name, new).await? {
             AddOutcome::Added => Ok(()),
             AddOutcome::Used => Err(AnswerError::Challenge.into()),
             AddOutcome::Duplicate | AddOutcome::Full => Err(U2fError::AlreadyRegistered),
@@ -147,7 +147,7 @@ impl U2f {
         if let Some(milliseconds) = self.keys.locked(&credential) {
             return Err(U2fError::Locked { milliseconds });
         }
-        let (owner, ceremony_number, credential_number) = (ceremony.owner, row.number, credential.number);
+        let (ceremony_name, credential_name) = (row.name, credential.name);
         let tenant = tenant.clone();
         let job = move || {
             let pending: Pending = ceremony.open(&row, &tenant)?;
@@ -163,16 +163,17 @@ impl U2f {
         };
         let verified = self.keys.run(job).await?;
         if let Err(U2fError::Answer(AnswerError::Signature)) = verified {
-            self.keys.count_wrong(&owner, credential_number).await?;
+            self.keys.count_wrong(credential_name).await?;
         }
         let counter = verified?;
         let now = self.keys.now();
-        let used = self.keys.store().use_credential(&owner, ceremony_number, credential_number, counter.into(), now);
+        let used = self.keys.store().use_credential(ceremony_name, credential_name, counter.into(), now);
         match used.await? {
             UseOutcome::Accepted => Ok(()),
             UseOutcome::Used => Err(AnswerError::Challenge.into()),
             UseOutcome::CounterBehind => Err(U2fError::Counter),
             UseOutcome::Gone => Err(U2fError::Unknown),
+            UseOutcome::Locked(until) => Err(U2fError::Locked { milliseconds: self.keys.until(until) }),
         }
     }
 

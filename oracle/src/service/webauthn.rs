@@ -14,12 +14,12 @@ pub use self::error::WebauthnError;
 use self::record::{Pending, Record, usable};
 use crate::service::api_keys::Tenant;
 use crate::service::relying_party::{AllowList, Origin, RpId};
-use crate::service::security_keys::{CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, seal_credential};
+use crate::service::security_keys::{CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, seal_credential};
 use crate::store::{
     AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, NewCredential, UseOutcome, Which,
 };
 use quorate_protocol::encoding::{base64url, from_base64url, sha256};
-use rand::Rng as _;
+use rand::{CryptoRng, Rng as _};
 use std::time::Duration;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::proto::{
@@ -96,9 +96,11 @@ impl Webauthn {
                 .new_challenge_register_builder(uuid.as_bytes(), &names.name, &names.display_name)?
                 .user_verification_policy(VERIFICATION)
                 .exclude_credentials(Some(known));
-            let (options, state) = core.generate_challenge_register(builder)?;
-            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnRegister, &options.public_key.challenge);
-            let sealed = ceremony.seal(&party.pending(state), &tenant, &mut rng)?;
+            let (mut options, state) = core.generate_challenge_register(builder)?;
+            let challenge = random_challenge(&mut rng);
+            options.public_key.challenge = challenge.to_vec();
+            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnRegister, &challenge);
+            let sealed = ceremony.seal(&Pending::new(&party.id, &state, &challenge), &tenant, &mut rng)?;
             Ok::<_, WebauthnError>((uuid, options, ceremony, sealed))
         };
         let (uuid, options, ceremony, sealed) = self.keys.run(job).await??;
@@ -117,12 +119,15 @@ impl Webauthn {
         let challenge = answer::challenge(&answer.client_data)?;
         let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
         let (row, _) = self.begun(tenant, &ceremony).await?;
-        let (number, api_key, owner) = (row.number, tenant.number(), ceremony.owner);
+        let (name, api_key, owner) = (row.name, tenant.number(), ceremony.owner);
         let (keys, tenant, mut rng) = (self.keys.clone(), tenant.clone(), self.keys.rng());
         let job = move || {
             let core = party.core(&tenant)?;
             let state = party.state::<RegistrationState>(&ceremony, &row, &tenant)?;
-            let credential = core.register_credential(&answer.checked()?, &state, None)?;
+            let answer = answer.checked()?;
+            let mut credential = core.register_credential(&answer, &state, None)?;
+            // The library believes no hint that no maker vouches for; to a browser it is a hint all the same.
+            credential.transports = answer.response.transports;
             if !answer::has_own_curve(&credential.cred) {
                 return Err(WebauthnError::Key);
             }
@@ -142,7 +147,7 @@ impl Webauthn {
             counter,
             sealed: sealed.bytes,
         };
-        match self.keys.store().add_credential(api_key, number, new).await? {
+        match self.keys.store().add_credential(api_key, name, new).await? {
             AddOutcome::Added => Ok(shown),
             AddOutcome::Used => Err(WebauthnError::Challenge),
             AddOutcome::Duplicate => Err(WebauthnError::Duplicate),
@@ -183,11 +188,13 @@ impl Webauthn {
             });
             let builder =
                 core.new_challenge_authenticate_builder(credentials, Some(VERIFICATION))?.extensions(extensions);
-            let (options, mut state) = core.generate_challenge_authenticate(builder)?;
+            let (mut options, mut state) = core.generate_challenge_authenticate(builder)?;
             // They are read again when the answer comes: one of them may be gone by then.
             state.set_allowed_credentials(Vec::new());
-            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnLogin, &options.public_key.challenge);
-            let sealed = ceremony.seal(&party.pending(state), &tenant, &mut rng)?;
+            let challenge = random_challenge(&mut rng);
+            options.public_key.challenge = challenge.to_vec();
+            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnLogin, &challenge);
+            let sealed = ceremony.seal(&Pending::new(&party.id, &state, &challenge), &tenant, &mut rng)?;
             Ok((options, ceremony, sealed))
         };
         let (options, ceremony, sealed) = self.keys.run(job).await??;
@@ -212,11 +219,11 @@ impl Webauthn {
         }
         let hash = sha256(&[&answer.raw_id]);
         let id = self.keys.credential(&hash);
-        let credential = credentials.into_iter().find(|row| row.id == id).ok_or(WebauthnError::OtherCredential)?;
+        let credential = credentials.into_iter().find(|row| row.name.id == id).ok_or(WebauthnError::OtherCredential)?;
         if let Some(milliseconds) = self.keys.locked(&credential) {
             return Err(WebauthnError::Locked { milliseconds });
         }
-        let (owner, number, credential_number) = (ceremony.owner, row.number, credential.number);
+        let (ceremony_name, credential_name) = (row.name, credential.name);
         let tenant = tenant.clone();
         let job = move || {
             let core = party.core(&tenant)?;
@@ -230,16 +237,17 @@ impl Webauthn {
         };
         let verified = self.keys.run(job).await?;
         if let Err(WebauthnError::Signature) = verified {
-            self.keys.count_wrong(&owner, credential_number).await?;
+            self.keys.count_wrong(credential_name).await?;
         }
         let (counter, shown) = verified?;
         let now = self.keys.now();
-        let used = self.keys.store().use_credential(&owner, number, credential_number, counter.into(), now);
+        let used = self.keys.store().use_credential(ceremony_name, credential_name, counter.into(), now);
         match used.await? {
             UseOutcome::Accepted => Ok(shown),
             UseOutcome::Used => Err(WebauthnError::Challenge),
             UseOutcome::CounterBehind => Err(WebauthnError::Counter),
             UseOutcome::Gone => Err(WebauthnError::OtherCredential),
+            UseOutcome::Locked(until) => Err(WebauthnError::Locked { milliseconds: self.keys.until(until) }),
         }
     }
 
@@ -250,7 +258,7 @@ impl Webauthn {
         Ok(())
     }
 
-    /// Removes the credential of that hash, or the U2F key. A known user without a U2F key is left as they are.
+    /// Removes the credential of that hash, or the U2F key. A U2F key that is not there is gone, as a user is.
     pub async fn remove_credential(
         &self,
         tenant: &Tenant,
@@ -266,8 +274,7 @@ impl Webauthn {
             Which::Id(self.keys.credential(&hash.ok_or(WebauthnError::Unknown)?))
         };
         let removed = self.keys.store().remove_credentials(tenant.number(), &owner, which).await?;
-        let known_without = u2f && (removed.left > 0 || removed.ceremonies > 0);
-        if removed.credentials > 0 || known_without { Ok(()) } else { Err(WebauthnError::Unknown) }
+        if u2f || removed.credentials > 0 { Ok(()) } else { Err(WebauthnError::Unknown) }
     }
 
     /// The ceremony, and the user's credentials.
@@ -301,10 +308,6 @@ impl Party {
         Ok(WebauthnCore::new_unsafe_experts_only(&self.name, self.id.as_str(), origins, timeout, exactly, exactly))
     }
 
-    fn pending<S>(&self, state: S) -> Pending<S> {
-        Pending { rp_id: self.id.as_str().to_owned(), state }
-    }
-
     /// What the answer must fit, if the challenge was given out to this relying party.
     fn state<S: serde::de::DeserializeOwned>(
         &self,
@@ -321,6 +324,12 @@ impl Shown {
     fn new(credential_id: &[u8], hash: &[u8; 32]) -> Self {
         Self { credential_id: base64url(credential_id), key_handle_hash: base64url(hash) }
     }
+}
+
+fn random_challenge(rng: &mut impl CryptoRng) -> [u8; CHALLENGE_BYTES] {
+    let mut challenge = [0; CHALLENGE_BYTES];
+    rng.fill_bytes(&mut challenge);
+    challenge
 }
 
 fn required(uuid: Option<&str>) -> Result<&str, WebauthnError> {

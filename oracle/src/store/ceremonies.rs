@@ -10,8 +10,9 @@ use super::{
     rows::Digest,
 };
 
-/// Challenges of one act that a user may have open at once; the oldest gives way.
-const MAX_OPEN: i64 = 8;
+/// Challenges of one act that a user may have open at once; the oldest gives way. More than anybody begins while a user
+/// looks for their token: applications begin logins for names before a password is right.
+const MAX_OPEN: i64 = 64;
 
 /// What a challenge was given out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +42,10 @@ impl CeremonyAct {
     }
 }
 
-/// A ceremony to be begun.
-#[derive(Clone, Debug)]
-pub struct NewCeremony {
+/// What names a ceremony, for good: the challenge is random. A row's number would not do, for an engine may give it to
+/// somebody else's ceremony as soon as this one is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CeremonyName {
     /// Keyed hash of the user's UUID.
     pub owner: Digest,
     /// The data key that it is sealed under.
@@ -52,6 +54,13 @@ pub struct NewCeremony {
     pub act: CeremonyAct,
     /// Digest of the challenge.
     pub challenge: Digest,
+}
+
+/// A ceremony to be begun.
+#[derive(Clone, Debug)]
+pub struct NewCeremony {
+    /// Whose, what for, and of which challenge.
+    pub name: CeremonyName,
     /// Until when an answer counts.
     pub expires_at: i64,
     /// What the answer must fit.
@@ -61,10 +70,8 @@ pub struct NewCeremony {
 /// A ceremony as stored.
 #[derive(Clone, Debug)]
 pub struct CeremonyRow {
-    /// Names it within the store.
-    pub number: i64,
-    /// The data key that it is sealed under.
-    pub data_key: i64,
+    /// Whose, what for, and of which challenge.
+    pub name: CeremonyName,
     /// Until when an answer counts.
     pub expires_at: i64,
     /// What the answer must fit.
@@ -74,7 +81,7 @@ pub struct CeremonyRow {
 impl Store {
     /// Begins a ceremony.
     pub async fn begin_ceremony(&self, new: NewCeremony) -> Result<(), StoreError> {
-        let lane = new.owner;
+        let lane = new.name.owner;
         self.write(&lane, new, |tx, new| Box::pin(begin(tx, new))).await
     }
 
@@ -103,13 +110,14 @@ impl Store {
 }
 
 async fn begin(tx: &mut dyn Tx, new: &NewCeremony) -> Result<(), StoreError> {
+    let CeremonyName { owner, data_key, act, challenge } = &new.name;
     tx.execute(
         "INSERT INTO ceremonies (owner, data_key, act, challenge, expires_at, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
         &[
-            (&new.owner).into(),
-            new.data_key.into(),
-            new.act.number().into(),
-            (&new.challenge).into(),
+            owner.into(),
+            (*data_key).into(),
+            act.number().into(),
+            challenge.into(),
             new.expires_at.into(),
             new.sealed.as_slice().into(),
         ],
@@ -119,7 +127,7 @@ async fn begin(tx: &mut dyn Tx, new: &NewCeremony) -> Result<(), StoreError> {
         "DELETE FROM ceremonies WHERE owner = $1 AND data_key = $2 AND act = $3 AND number <= (
              SELECT number FROM ceremonies WHERE owner = $1 AND data_key = $2 AND act = $3
              ORDER BY number DESC LIMIT 1 OFFSET $4)",
-        &[(&new.owner).into(), new.data_key.into(), new.act.number().into(), MAX_OPEN.into()],
+        &[owner.into(), (*data_key).into(), act.number().into(), MAX_OPEN.into()],
     )
     .await
     .map(drop)
@@ -133,7 +141,7 @@ async fn read(
     challenge: &Digest,
 ) -> Result<Option<CeremonyRow>, StoreError> {
     tx.first(
-        "SELECT number, data_key, expires_at, sealed FROM ceremonies
+        "SELECT data_key, expires_at, sealed FROM ceremonies
          WHERE owner = $1 AND act = $2 AND challenge = $3
            AND data_key IN (SELECT data_keys.number FROM data_keys WHERE api_key = $4)",
         &[owner.into(), act.number().into(), challenge.into(), api_key.into()],
@@ -141,10 +149,9 @@ async fn read(
     .await?
     .map(|mut row| {
         Ok(CeremonyRow {
-            number: row.int(0)?,
-            data_key: row.int(1)?,
-            expires_at: row.int(2)?,
-            sealed: row.take_blob(3)?,
+            name: CeremonyName { owner: *owner, data_key: row.int(0)?, act, challenge: *challenge },
+            expires_at: row.int(1)?,
+            sealed: row.take_blob(2)?,
         })
     })
     .transpose()
@@ -162,9 +169,14 @@ async fn any(tx: &mut dyn Tx, api_key: i64, owner: &Digest, act: CeremonyAct) ->
 }
 
 /// Takes the ceremony out: true for one caller, and only in time.
-pub(super) async fn conclude(tx: &mut dyn Tx, number: i64, now: i64) -> Result<bool, StoreError> {
+pub(super) async fn conclude(tx: &mut dyn Tx, name: &CeremonyName, now: i64) -> Result<bool, StoreError> {
+    let CeremonyName { owner, data_key, act, challenge } = name;
     let concluded = tx
-        .execute("DELETE FROM ceremonies WHERE number = $1 AND expires_at > $2", &[number.into(), now.into()])
+        .execute(
+            "DELETE FROM ceremonies
+             WHERE owner = $1 AND data_key = $2 AND act = $3 AND challenge = $4 AND expires_at > $5",
+            &[owner.into(), (*data_key).into(), act.number().into(), challenge.into(), now.into()],
+        )
         .await?;
     Ok(concluded > 0)
 }

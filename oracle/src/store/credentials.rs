@@ -5,7 +5,7 @@
 use super::{
     Store,
     api_keys::{self, RecordKind},
-    ceremonies::{self, CeremonyAct},
+    ceremonies::{self, CeremonyAct, CeremonyName},
     engine::{Row, Tx},
     error::StoreError,
     lockout::{FailOutcome, Lockout},
@@ -38,6 +38,18 @@ impl CredentialKind {
     }
 }
 
+/// What names a credential, for good. A row's number would not do, for an engine may give it to somebody else's
+/// credential as soon as this one is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialName {
+    /// Keyed hash of the user's UUID.
+    pub owner: Digest,
+    /// The data key that it is sealed under.
+    pub data_key: i64,
+    /// Keyed hash of the credential id's hash.
+    pub id: Digest,
+}
+
 /// A credential to be added.
 #[derive(Clone, Debug)]
 pub struct NewCredential {
@@ -60,12 +72,8 @@ pub struct NewCredential {
 /// A credential as stored.
 #[derive(Clone, Debug)]
 pub struct CredentialRow {
-    /// Names it within the store.
-    pub number: i64,
-    /// The data key that it is sealed under.
-    pub data_key: i64,
-    /// Keyed hash of the credential id's hash.
-    pub id: Digest,
+    /// Whose it is, and which.
+    pub name: CredentialName,
     /// How it was registered.
     pub kind: CredentialKind,
     /// The last counter that was seen; −1 before the first.
@@ -100,6 +108,8 @@ pub enum UseOutcome {
     CounterBehind,
     /// The credential was removed meanwhile; the challenge is used up.
     Gone,
+    /// The credential was locked meanwhile, until then; the challenge is used up.
+    Locked(i64),
 }
 
 /// Which credentials of a user to remove.
@@ -134,12 +144,12 @@ impl Store {
     pub async fn add_credential(
         &self,
         api_key: i64,
-        ceremony: i64,
+        ceremony: CeremonyName,
         new: NewCredential,
     ) -> Result<AddOutcome, StoreError> {
         let lane = api_keys::lane(new.data_key, &new.owner);
         self.write(&lane, (api_key, ceremony, new), |tx, (api_key, ceremony, new)| {
-            Box::pin(add(tx, *api_key, *ceremony, new))
+            Box::pin(add(tx, *api_key, ceremony, new))
         })
         .await
     }
@@ -148,14 +158,14 @@ impl Store {
     /// `WebAuthn` credential may be without a counter: it stays at 0.
     pub async fn use_credential(
         &self,
-        owner: &Digest,
-        ceremony: i64,
-        credential: i64,
+        ceremony: CeremonyName,
+        credential: CredentialName,
         counter: i64,
         now: i64,
     ) -> Result<UseOutcome, StoreError> {
-        self.write(owner, (ceremony, credential, counter, now), |tx, (ceremony, credential, counter, now)| {
-            Box::pin(accept(tx, *ceremony, *credential, *counter, *now))
+        let lane = credential.owner;
+        self.write(&lane, (ceremony, credential, counter, now), |tx, (ceremony, credential, counter, now)| {
+            Box::pin(accept(tx, ceremony, credential, *counter, *now))
         })
         .await
     }
@@ -163,13 +173,13 @@ impl Store {
     /// Counts a wrong signature. Number n locks the credential for `delays[n - 1]` milliseconds, further ones as the last.
     pub async fn fail_credential(
         &self,
-        owner: &Digest,
-        credential: i64,
+        credential: CredentialName,
         delays: &'static [i64],
         now: i64,
     ) -> Result<FailOutcome, StoreError> {
-        self.write(owner, (credential, delays, now), |tx, (credential, delays, now)| {
-            Box::pin(LOCKOUT.fail(tx, (*credential).into(), delays, *now))
+        let lane = credential.owner;
+        self.write(&lane, (credential, delays, now), |tx, (credential, delays, now)| {
+            Box::pin(fail(tx, credential, delays, *now))
         })
         .await
     }
@@ -185,18 +195,23 @@ impl Store {
 
 pub(super) async fn list(tx: &mut dyn Tx, api_key: i64, owner: &Digest) -> Result<Vec<CredentialRow>, StoreError> {
     tx.query(
-        "SELECT number, data_key, id, kind, counter, locked_until, sealed FROM credentials
+        "SELECT data_key, id, kind, counter, locked_until, sealed FROM credentials
          WHERE owner = $1 AND data_key IN (SELECT data_keys.number FROM data_keys WHERE api_key = $2)
          ORDER BY number",
         &[owner.into(), api_key.into()],
     )
     .await?
     .into_iter()
-    .map(credential_row)
+    .map(|row| credential_row(owner, row))
     .collect()
 }
 
-async fn add(tx: &mut dyn Tx, api_key: i64, ceremony: i64, new: &NewCredential) -> Result<AddOutcome, StoreError> {
+async fn add(
+    tx: &mut dyn Tx,
+    api_key: i64,
+    ceremony: &CeremonyName,
+    new: &NewCredential,
+) -> Result<AddOutcome, StoreError> {
     // A rotation may have taken the user, and with them what the checks below look at.
     if !api_keys::owns(tx, api_key, new.data_key).await? {
         return Ok(AddOutcome::Used);
@@ -206,7 +221,7 @@ async fn add(tx: &mut dyn Tx, api_key: i64, ceremony: i64, new: &NewCredential) 
     }
     let others = list(tx, api_key, &new.owner).await?;
     let u2f = |other: &CredentialRow| new.kind == CredentialKind::U2f && other.kind == CredentialKind::U2f;
-    if others.iter().any(|other| other.id == new.id || u2f(other)) {
+    if others.iter().any(|other| other.name.id == new.id || u2f(other)) {
         return Ok(AddOutcome::Duplicate);
     }
     if others.len() >= MAX_CREDENTIALS {
@@ -226,7 +241,7 @@ async fn add(tx: &mut dyn Tx, api_key: i64, ceremony: i64, new: &NewCredential) 
         ],
     )
     .await?;
-    if others.iter().all(|other| other.data_key != new.data_key) {
+    if others.iter().all(|other| other.name.data_key != new.data_key) {
         api_keys::count(tx, new.data_key, RecordKind::Webauthn, &new.owner, 1).await?;
     }
     Ok(AddOutcome::Added)
@@ -234,26 +249,49 @@ async fn add(tx: &mut dyn Tx, api_key: i64, ceremony: i64, new: &NewCredential) 
 
 async fn accept(
     tx: &mut dyn Tx,
-    ceremony: i64,
-    credential: i64,
+    ceremony: &CeremonyName,
+    credential: &CredentialName,
     counter: i64,
     now: i64,
 ) -> Result<UseOutcome, StoreError> {
     if !ceremonies::conclude(tx, ceremony, now).await? {
         return Ok(UseOutcome::Used);
     }
+    let CredentialName { owner, data_key, id } = credential;
     let used = tx
         .execute(
             "UPDATE credentials SET counter = $1, failures = 0, locked_until = 0
-             WHERE number = $2 AND (counter < $1 OR (counter = 0 AND $1 = 0 AND kind = 0))",
-            &[counter.into(), credential.into()],
+             WHERE owner = $2 AND data_key = $3 AND id = $4 AND locked_until <= $5
+               AND (counter < $1 OR (counter = 0 AND $1 = 0 AND kind = 0))",
+            &[counter.into(), owner.into(), (*data_key).into(), id.into(), now.into()],
         )
         .await?;
     if used > 0 {
         return Ok(UseOutcome::Accepted);
     }
-    let there = tx.first("SELECT 1 FROM credentials WHERE number = $1", &[credential.into()]).await?;
-    Ok(if there.is_some() { UseOutcome::CounterBehind } else { UseOutcome::Gone })
+    let Some(number) = number(tx, credential).await? else { return Ok(UseOutcome::Gone) };
+    let locked = LOCKOUT.locked_until(tx, number.into()).await?.filter(|until| *until > now);
+    Ok(locked.map_or(UseOutcome::CounterBehind, UseOutcome::Locked))
+}
+
+async fn fail(
+    tx: &mut dyn Tx,
+    credential: &CredentialName,
+    delays: &[i64],
+    now: i64,
+) -> Result<FailOutcome, StoreError> {
+    match number(tx, credential).await? {
+        Some(number) => LOCKOUT.fail(tx, number.into(), delays, now).await,
+        None => Ok(FailOutcome::Unknown),
+    }
+}
+
+/// The number of its row, which names it in this transaction and no longer.
+async fn number(tx: &mut dyn Tx, name: &CredentialName) -> Result<Option<i64>, StoreError> {
+    let CredentialName { owner, data_key, id } = name;
+    let number = "SELECT number FROM credentials WHERE owner = $1 AND data_key = $2 AND id = $3";
+    let row = tx.first(number, &[owner.into(), (*data_key).into(), id.into()]).await?;
+    row.map(|row| row.int(0)).transpose()
 }
 
 async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> Result<Removed, StoreError> {
@@ -264,14 +302,16 @@ async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> 
     };
     let (going, staying): (Vec<_>, Vec<_>) = list(tx, api_key, owner).await?.into_iter().partition(|row| match which {
         Which::All => true,
-        Which::Id(id) => row.id == id,
+        Which::Id(id) => row.name.id == id,
         Which::U2f => row.kind == CredentialKind::U2f,
     });
     let mut emptied: Vec<i64> = Vec::new();
     for row in &going {
-        tx.execute("DELETE FROM credentials WHERE number = $1", &[row.number.into()]).await?;
-        if !emptied.contains(&row.data_key) && staying.iter().all(|other| other.data_key != row.data_key) {
-            emptied.push(row.data_key);
+        let CredentialName { data_key, id, .. } = &row.name;
+        let named = "DELETE FROM credentials WHERE owner = $1 AND data_key = $2 AND id = $3";
+        tx.execute(named, &[owner.into(), (*data_key).into(), id.into()]).await?;
+        if !emptied.contains(data_key) && staying.iter().all(|other| other.name.data_key != *data_key) {
+            emptied.push(*data_key);
         }
     }
     for data_key in emptied {
@@ -280,14 +320,12 @@ async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> 
     Ok(Removed { credentials: going.len(), left: staying.len(), ceremonies })
 }
 
-fn credential_row(mut row: Row) -> Result<CredentialRow, StoreError> {
+fn credential_row(owner: &Digest, mut row: Row) -> Result<CredentialRow, StoreError> {
     Ok(CredentialRow {
-        number: row.int(0)?,
-        data_key: row.int(1)?,
-        id: row.digest(2)?,
-        kind: if row.int(3)? == 0 { CredentialKind::Webauthn } else { CredentialKind::U2f },
-        counter: row.int(4)?,
-        locked_until: row.int(5)?,
-        sealed: row.take_blob(6)?,
+        name: CredentialName { owner: *owner, data_key: row.int(0)?, id: row.digest(1)? },
+        kind: if row.int(2)? == 0 { CredentialKind::Webauthn } else { CredentialKind::U2f },
+        counter: row.int(3)?,
+        locked_until: row.int(4)?,
+        sealed: row.take_blob(5)?,
     })
 }

@@ -176,17 +176,19 @@ pub(super) async fn forget_ceremonies(store: &Store, before: i64, batch: i64) ->
             })
         })
         .await?;
-    let forget: fn(Store, Vec<i64>, Round) -> Part = |store, unanswered, _| {
-        let act: Act<Vec<i64>, u64> = |tx, unanswered| {
+    let forget: fn(Store, Vec<i64>, Round) -> Part = |store, unanswered, round| {
+        let act: Act<(Vec<i64>, i64), u64> = |tx, (unanswered, before)| {
             Box::pin(async move {
                 let mut forgotten = 0;
                 for number in unanswered {
-                    forgotten += tx.execute("DELETE FROM ceremonies WHERE number = $1", &[(*number).into()]).await?;
+                    // The number may be another ceremony's by now.
+                    let still = "DELETE FROM ceremonies WHERE number = $1 AND expires_at < $2";
+                    forgotten += tx.execute(still, &[(*number).into(), (*before).into()]).await?;
                 }
                 Ok(forgotten)
             })
         };
-        Box::pin(async move { store.write(b"ceremonies", unanswered, act).await })
+        Box::pin(async move { store.write(b"ceremonies", (unanswered, round.now), act).await })
     };
     in_parts(store, unanswered, REMOVED, forget, round).await
 }

@@ -142,7 +142,7 @@ async fn a_log_holds_nothing_of_a_ceremony() {
     }
     for bytes in sent {
         let decimal = bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let hexadecimal = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hexadecimal = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         for text in [b64(&bytes), decimal, hexadecimal.to_uppercase(), hexadecimal] {
             assert!(!log.contains(&text), "{text}: {log}");
         }

@@ -6,12 +6,17 @@ mod at_rest;
 mod clients;
 mod firmware;
 mod key_nodes;
+mod key_races;
 mod limits;
+mod logs;
 mod mail;
 mod peers;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
+#[path = "../process/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod process;
 mod replays;
 mod stage;
 mod token;

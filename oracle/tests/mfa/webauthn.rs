@@ -121,7 +121,11 @@ async fn the_three_formats_are_taken() {
         ground.assert_logs_in(&mut token).await;
     }
     let options = ground.options(LOGIN).await;
-    assert_eq!(options["allowCredentials"].as_array().expect("a list").len(), formats.len());
+    let allowed = options["allowCredentials"].as_array().expect("a list");
+    assert_eq!(allowed.len(), formats.len());
+    for allowed in allowed {
+        assert_eq!(allowed["transports"], json!(["usb"]), "whatever vouches for the key");
+    }
     assert_eq!(options["rpId"], RP_ID);
     assert_eq!(options["userVerification"], "discouraged");
     assert_eq!(options["extensions"], Value::Null);
@@ -173,7 +177,7 @@ async fn credentials_and_users_are_removed() {
     }
     assert_eq!(ground.call(Method::POST, LOGIN, &json!({})).await.refusal().0, 404);
     assert_eq!(ground.call(Method::PUT, LOGIN, &two.get(&pending, ORIGIN)).await.refusal().0, 404);
-    assert_eq!(remove("u2f").await.refusal().0, 404);
+    assert_eq!(remove("u2f").await.status, StatusCode::NO_CONTENT, "a client that tries again is done");
 }
 
 #[tokio::test]
@@ -253,6 +257,22 @@ async fn an_answer_counts_once_even_at_the_same_instant() {
 }
 
 #[tokio::test]
+async fn a_credential_that_is_there_is_named_whenever_the_options_were_fetched() {
+    let ground = Ground::new().await;
+    let mut token = Token::new(b"credential");
+    let before = ground.options(REGISTER).await;
+    ground.registered(&token).await;
+    let after = ground.options(REGISTER).await;
+    assert_eq!(after["excludeCredentials"][0]["id"], b64(b"credential"), "browsers are told");
+    for options in [before, after] {
+        let again = ground.call(Method::PUT, REGISTER, &token.create(&options, ORIGIN, Format::None)).await;
+        let message = "a credential with this ID already exists";
+        assert_eq!(again.refusal(), (400, "already_registered", message));
+    }
+    ground.assert_logs_in(&mut token).await;
+}
+
+#[tokio::test]
 async fn a_stale_challenge_does_not_count() {
     let ground = Ground::new().await;
     let mut token = Token::new(b"credential");
@@ -274,7 +294,7 @@ async fn more_challenges_than_anybody_answers_give_way() {
     let mut token = Token::new(b"credential");
     ground.registered(&token).await;
     let mut options = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..65 {
         options.push(ground.options(LOGIN).await);
     }
     let first = ground.call(Method::PUT, LOGIN, &token.get(&options[0], ORIGIN)).await;
@@ -427,24 +447,33 @@ async fn missing_headers_are_named() {
 }
 
 #[tokio::test]
-async fn non_utf8_headers_are_refused() {
+async fn non_utf8_and_repeated_headers_are_refused() {
     let ground = Ground::new().await;
     let with = async |name: &'static str, value: &[u8]| {
         let mut request = ground.request(Method::POST, REGISTER).build().expect("a request");
         request.headers_mut().insert(name, HeaderValue::from_bytes(value).expect("a header may be that"));
         send(RequestBuilder::from_parts(ground.stage.http.clone(), request)).await
     };
+    let shown = ["x-mfa-RPDisplayName", "x-mfa-Username", "x-mfa-UserDisplayName"];
     for name in REQUIRED.into_iter().chain(["x-mfa-RPOrigin", "x-mfa-UserUUID"]) {
-        let refused = with(name, &[0xff, 0xfe]).await;
-        assert_eq!((refused.refusal().0, refused.refusal().1), (400, "invalid_header"), "{name}");
+        if !shown.contains(&name) {
+            let refused = with(name, &[0xff, 0xfe]).await;
+            assert_eq!((refused.refusal().0, refused.refusal().1), (400, "invalid_header"), "{name}");
+        }
+        let twice = ground.request(Method::POST, REGISTER).header(name, "example.com");
+        let twice = send(twice.header(name, "example.com")).await;
+        assert_eq!((twice.refusal().0, twice.refusal().1), (400, "invalid_header"), "{name}");
         let long = with(name, &[b'a'; 1025]).await;
         assert_eq!((long.refusal().0, long.refusal().1), (400, "invalid_header"), "{name}");
     }
     for name in ["x-mfa-apikey", "x-mfa-apisecret"] {
         assert_eq!(with(name, &[0xff, 0xfe]).await.refusal(), (401, "unauthorized", "Unauthorized"), "{name}");
     }
-    let begun = with("x-mfa-UserDisplayName", "Jörg".as_bytes()).await;
-    assert_eq!(begun.json["publicKey"]["user"]["displayName"], "Jörg", "{}", begun.text);
+    // What is only shown may be Latin-1, which most clients of HTTP/1.1 make of text.
+    for jörg in ["Jörg".as_bytes(), b"J\xf6rg"] {
+        let begun = with("x-mfa-UserDisplayName", jörg).await;
+        assert_eq!(begun.json["publicKey"]["user"]["displayName"], "Jörg", "{}", begun.text);
+    }
 }
 
 #[tokio::test]

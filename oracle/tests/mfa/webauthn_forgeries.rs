@@ -94,13 +94,15 @@ async fn an_answer_from_another_origin_is_refused() {
         "https://login.example.com:8443",
         "http://login.example.com",
         "https://example.org",
+        "https://login.example.com/x?y",
+        "https://user@login.example.com",
         "null",
+        "",
     ] {
         let answer = scene.creation("webauthn.create", &scene.registration["challenge"], origin);
-        let word = if origin == "null" { "invalid_answer" } else { "wrong_origin" };
-        scene.refuses(REGISTER, origin, &answer, word).await;
+        scene.refuses(REGISTER, origin, &answer, "wrong_origin").await;
         let answer = scene.assertion("webauthn.get", &scene.login["challenge"], origin);
-        scene.refuses(LOGIN, origin, &answer, word).await;
+        scene.refuses(LOGIN, origin, &answer, "wrong_origin").await;
     }
     scene.goes_on().await;
 }
@@ -295,6 +297,34 @@ async fn oversized_base64_is_refused() {
             scene.refuses(path, field, &answer, "invalid_body").await;
         }
     }
+    scene.goes_on().await;
+}
+
+#[tokio::test]
+async fn ids_longer_than_any_token_makes_are_refused() {
+    let mut scene = Scene::new().await;
+    let honest = std::mem::take(&mut scene.new.handle);
+    for length in [1024, 4096, 4097, 9000] {
+        scene.new.handle = vec![7; length];
+        let answer = scene.created(&scene.new.attested(RP_ID, None));
+        scene.refuses(REGISTER, &length.to_string(), &answer, "invalid_answer").await;
+    }
+    scene.new.handle = honest;
+    scene.goes_on().await;
+}
+
+#[tokio::test]
+async fn what_is_no_signature_at_all_is_a_guess_as_well() {
+    let mut scene = Scene::new().await;
+    let good = scene.token.get(&scene.login, ORIGIN);
+    let junk = [vec![], vec![0], vec![0x30, 0x00], vec![7; 72], vec![0x30; 2000]];
+    for bytes in junk.iter().cycle().take(10) {
+        let answer = with_bytes(&good, SIGNATURE, |signature| signature.clone_from(bytes));
+        scene.refuses(LOGIN, &format!("{bytes:.20?}"), &answer, "wrong_signature").await;
+    }
+    let locked = scene.ground.call(Method::PUT, LOGIN, &good).await;
+    assert_eq!((locked.refusal().0, locked.refusal().1), (429, "too_many_failures"));
+    scene.ground.advance(1_000);
     scene.goes_on().await;
 }
 

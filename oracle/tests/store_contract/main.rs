@@ -147,6 +147,7 @@ on_every_engine! {
     sweep::a_round_is_bounded_and_says_that_there_is_more,
     sweep::sources_count_right_whatever_happens,
     credentials::a_ceremony_ends_once,
+    credentials::what_is_over_answers_to_nothing_that_comes_after_it,
     credentials::a_ceremony_ends_in_time,
     credentials::a_counter_rises_or_there_is_none,
     credentials::wrong_signatures_lock_by_the_schedule_whoever_races,

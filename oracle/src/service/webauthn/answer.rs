@@ -4,6 +4,7 @@
 use super::cbor;
 use super::error::WebauthnError;
 use crate::service::either_base64;
+use crate::service::relying_party::Origin;
 use quorate_protocol::encoding::base64url;
 use serde::Deserialize;
 use webauthn_rs_core::proto::{
@@ -43,13 +44,16 @@ pub struct LoginAnswer {
     pub user_handle: Option<Vec<u8>>,
 }
 
-/// The challenge that client data say they answer. Nothing else in them has been looked at yet.
+/// The challenge that client data say they answer, if the page that they name is an origin: the library would take any URL
+/// of the right one. Nothing else in them has been looked at yet.
 pub(super) fn challenge(client_data: &[u8]) -> Result<Vec<u8>, WebauthnError> {
     #[derive(Deserialize)]
     struct Fields {
         challenge: String,
+        origin: String,
     }
     let fields: Fields = serde_json::from_slice(client_data).map_err(|_| WebauthnError::Malformed)?;
+    Origin::parse(&fields.origin).map_err(|_| WebauthnError::Origin)?;
     either_base64::decode(&fields.challenge).ok_or(WebauthnError::Malformed)
 }
 

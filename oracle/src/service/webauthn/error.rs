@@ -99,7 +99,10 @@ impl From<Refusal> for WebauthnError {
             Refusal::InvalidUsername => Self::Names,
             Refusal::CredentialNotFound => Self::OtherCredential,
             Refusal::CredentialPossibleCompromise => Self::Counter,
-            Refusal::AuthenticationFailure | Refusal::AttestationStatementSigInvalid => Self::Signature,
+            // The library's word for bytes that are no signature of the algorithm at all.
+            Refusal::SignatureInvalid | Refusal::AuthenticationFailure | Refusal::AttestationStatementSigInvalid => {
+                Self::Signature
+            }
             Refusal::COSEKeyInvalidCBORValue
             | Refusal::COSEKeyInvalidAlgorithm
             | Refusal::COSEKeyInvalidType

@@ -7,7 +7,9 @@ use crate::service::relying_party::{AppId, RpId};
 use crate::service::security_keys::open_credential;
 use crate::service::u2f::U2fKey;
 use crate::store::{CredentialKind, CredentialRow, Digest};
+use quorate_protocol::encoding::base64url;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use webauthn_rs_core::proto::{
     AttestationFormat, COSEAlgorithm, COSEEC2Key, COSEKey, COSEKeyType, Credential, ECDSACurve, ParsedAttestation,
     RegisteredExtensions, UserVerificationPolicy,
@@ -18,6 +20,19 @@ use webauthn_rs_core::proto::{
 pub(super) struct Pending<S> {
     pub rp_id: String,
     pub state: S,
+}
+
+impl Pending<Value> {
+    /// Keeps the library's side of a challenge, with `challenge`, which is of the oracle's own randomness, in place of the
+    /// library's, and without credentials to exclude: that is the browser's part, and the store refuses a second one by name.
+    pub fn new(rp_id: &RpId, state: &impl Serialize, challenge: &[u8]) -> Self {
+        let mut state = serde_json::to_value(state).expect("the library's state is plain data");
+        state["challenge"] = base64url(challenge).into();
+        if let Some(excluded) = state.get_mut("exclude_credentials") {
+            *excluded = Value::Array(Vec::new());
+        }
+        Self { rp_id: rp_id.as_str().to_owned(), state }
+    }
 }
 
 /// A registered credential.
@@ -86,4 +101,31 @@ fn from_u2f(key: &U2fKey, counter: u32) -> Option<Credential> {
         attestation: ParsedAttestation::default(),
         attestation_format: AttestationFormat::FIDOU2F,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use webauthn_rs_core::WebauthnCore;
+    use webauthn_rs_core::proto::RegistrationState;
+
+    #[test]
+    fn a_challenge_waits_with_the_oracles_own_randomness() {
+        let (wait, origins) = (Duration::from_secs(300), vec!["https://example.com".parse().unwrap()]);
+        let core = WebauthnCore::new_unsafe_experts_only("ACME", "example.com", origins, wait, None, None);
+        let known = vec![vec![7; 16]];
+        let builder = core.new_challenge_register_builder(b"user", "john", "John").unwrap();
+        let (options, state) = core.generate_challenge_register(builder.exclude_credentials(Some(known))).unwrap();
+        let kept = Pending::new(&RpId::parse("example.com").unwrap(), &state, &[9; 32]);
+        let read: Pending<RegistrationState> = serde_json::from_value(serde_json::to_value(kept).unwrap()).unwrap();
+        let [before, after] = [&state, &read.state].map(|state| serde_json::to_string(state).unwrap());
+        for (text, where_before, where_after) in [
+            (base64url(&[9; 32]), false, true),
+            (base64url(&options.public_key.challenge), true, false),
+            (base64url(&[7; 16]), true, false),
+        ] {
+            assert_eq!((before.contains(&text), after.contains(&text)), (where_before, where_after), "{text}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ PAGE = Path(__file__).with_name("index.html").read_bytes()
 
 # What a real application has in its database: which user of the oracle is which of its own.
 UUIDS = {}
-# By cookie: which user is logged in there, and which account without a key is being made there.
+# By cookie: the UUID of the user who is logged in there, and which account without a key is being made there.
 SESSIONS = {}
 
 
@@ -52,7 +52,7 @@ def oracle(method, path, name, body=None, uuid=None):
 
 def register_begin(name, _, session):
     # Whoever may add a key to an account can log in to it from then on.
-    if name in UUIDS and session.get("user") != name:
+    if name in UUIDS and session.get("user") != UUIDS[name]:
         return 403, {"message": "that name is taken: to add a key to it, log in first"}
     status, answer = oracle("POST", "/webauthn/register", name)
     if status == 200:
@@ -65,9 +65,8 @@ def register_finish(name, credential, session):
     if begun != name or UUIDS.get(name, uuid) != uuid:
         return 403, {"message": "begin again: nothing of that name was begun here"}
     status, answer = oracle("PUT", "/webauthn/register", name, credential, uuid)
-    if status == 200:
-        UUIDS.setdefault(name, uuid)
-        session["user"] = name
+    if status == 200 and UUIDS.setdefault(name, uuid) == uuid:
+        session["user"] = uuid
     return status, answer
 
 
@@ -78,15 +77,16 @@ def login_begin(name, _, session):
 
 
 def login_finish(name, credential, session):
-    status, answer = oracle("PUT", "/webauthn/login", name, credential)
+    uuid = UUIDS.get(name)
+    status, answer = oracle("PUT", "/webauthn/login", name, credential, uuid)
     # A real application does this only if the password was right as well.
     if status == 200:
-        session["user"] = name
+        session["user"] = uuid
     return status, answer
 
 
 def forget(name, _, session):
-    if name in UUIDS and session.get("user") != name:
+    if name in UUIDS and session.get("user") != UUIDS[name]:
         return 403, {"message": "log in first"}
     status, answer = oracle("DELETE", "/webauthn/user", name) if name in UUIDS else (204, {})
     if status == 204:

@@ -268,6 +268,7 @@ def embedding():
                 assert refused.code == 403, refused
         assert page_call(alice, base, "/register/begin", {"name": "alice"})["publicKey"]["excludeCredentials"]
         page_call(alice, base, "/forget", {"name": "alice"})
+        assert page_call(mallory, base, "/register/begin", {"name": "alice"})["uuid"], "the name is free again"
     finally:
         server.kill()
         server.wait()

@@ -18,6 +18,7 @@ mod postgres;
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod process;
 mod replays;
+mod schema;
 mod stage;
 mod token;
 mod totps;

@@ -14,7 +14,7 @@ mod postgres;
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod process;
 
-use load::{Figures, Load, request, request_from};
+use load::{Figures, Load, processor_time, request, request_from};
 use postgres::Postgres;
 use process::Oracle;
 use quorate_protocol::api::{AddToc, ApplicantProof, NewSession, OracleDescription, SessionCredentials, SessionKey};
@@ -185,37 +185,22 @@ impl Bench {
     }
 
     fn print(&self, name: &str, figures: &Figures, before: f64) {
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        let each = (self.processor_time() - before) * 1e6 / figures.count as f64;
-        let ratio = if self.healthz > 0.0 { figures.rate / self.healthz } else { 1.0 };
-        let [p50, p99] = [figures.p50, figures.p99].map(|time| time.as_secs_f64() * 1e3);
-        println!(
-            "{name:<40} {:>7.0}/s  {ratio:>5.2} of healthz  p50 {p50:>6.2} ms  p99 {p99:>6.2} ms  {each:>5.0} µs of processor",
-            figures.rate
-        );
+        let healthz = (self.healthz > 0.0).then_some(self.healthz);
+        figures.print(name, healthz, self.processor_time() - before);
     }
 
-    /// Seconds that the oracles have run on any processor, to 10 ms.
+    /// Seconds that the oracles have run on any processor.
     fn processor_time(&self) -> f64 {
-        let ticks = |stat: &str| -> u32 {
-            let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_ascii_whitespace().collect();
-            // User and system time, in hundredths of a second (proc(5): fields 14 and 15).
-            fields[11..13].iter().map(|ticks| ticks.parse::<u32>().expect("a number")).sum()
-        };
-        let all: u32 = self.oracles.iter().map(|oracle| ticks(&proc(oracle, "stat"))).sum();
-        f64::from(all) / 100.0
+        self.oracles.iter().map(|oracle| processor_time(oracle.id())).sum()
     }
 
     /// Megabytes that are resident, of the first oracle.
     fn resident(&self) -> f64 {
-        let status = proc(&self.oracles[0], "status");
+        let file = format!("/proc/{}/status", self.oracles[0].id());
+        let status = std::fs::read_to_string(file).expect("the oracle runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a running process has it");
         line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
     }
-}
-
-fn proc(oracle: &Oracle, file: &str) -> String {
-    std::fs::read_to_string(format!("/proc/{}/{file}", oracle.id())).expect("the oracle runs")
 }
 
 /// The same request for a session from more clients than are at work.

@@ -22,6 +22,30 @@ pub struct Figures {
     pub count: usize,
 }
 
+impl Figures {
+    /// A line of a table: `healthz` is the rate of `GET /healthz` when it is known, `processor` what all answers cost the
+    /// server, in seconds.
+    pub fn print(&self, name: &str, healthz: Option<f64>, processor: f64) {
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let each = processor * 1e6 / self.count as f64;
+        let ratio = healthz.map_or(1.0, |healthz| self.rate / healthz);
+        let [p50, p99] = [self.p50, self.p99].map(|time| time.as_secs_f64() * 1e3);
+        println!(
+            "{name:<40} {:>7.0}/s  {ratio:>5.2} of healthz  p50 {p50:>6.2} ms  p99 {p99:>6.2} ms  {each:>5.0} µs of processor",
+            self.rate
+        );
+    }
+}
+
+/// Seconds that a process has run on any processor, to 10 ms.
+pub fn processor_time(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the oracle runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_ascii_whitespace().collect();
+    // User and system time, in hundredths of a second (proc(5): fields 14 and 15).
+    let ticks: u32 = fields[11..13].iter().map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
+    f64::from(ticks) / 100.0
+}
+
 /// A load on one server, or on several that are one.
 pub struct Load {
     /// Where it listens; with several, each client goes to the next.
@@ -150,9 +174,15 @@ pub fn request(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
 
 /// A whole request of the client with that number, as a proxy would tell of it.
 pub fn request_from(client: usize, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
-    let (length, [.., a, b, c]) = (body.len(), client.to_be_bytes());
+    let [.., a, b, c] = client.to_be_bytes();
+    request_with(&format!("X-Forwarded-For: 10.{a}.{b}.{c}\r\n"), method, path, body)
+}
+
+/// A whole request with headers, each a line with its end.
+pub fn request_with(headers: &str, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 10.{a}.{b}.{c}\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()

@@ -118,8 +118,10 @@ async fn remove(store: &Store, round: Round) -> Result<(u64, bool), StoreError> 
             let act: Act<Vec<i64>, u64> = |tx, old| {
                 Box::pin(async move {
                     let mut removed = 0;
+                    // SQLite gives a number away again; what has it now may be open.
+                    let remove = "DELETE FROM sessions WHERE number = $1 AND closed_at IS NOT NULL";
                     for number in old {
-                        removed += tx.execute("DELETE FROM sessions WHERE number = $1", &[(*number).into()]).await?;
+                        removed += tx.execute(remove, &[(*number).into()]).await?;
                     }
                     Ok(removed)
                 })

@@ -45,9 +45,9 @@ pub(super) fn explain(error: pcsc::Error) -> TokenError {
         | E::UnknownReader
         | E::UnpoweredCard
         | E::UnresponsiveCard => match bounded(ANSWER, || connect().map(drop)) {
-            // The card's handle died because the service did.
-            Ok(Err(E::NoService | E::ServiceStopped)) => TokenError::Service(fault()),
-            Ok(_) => TokenError::Removed,
+            Ok(Ok(())) => TokenError::Removed,
+            // The card's handle died because the service did, or does: one that is being killed still takes a call.
+            Ok(Err(_)) => TokenError::Service(fault()),
             // It takes calls and answers none.
             Err(_) => TokenError::Service(ServiceFault::Unwell),
         },

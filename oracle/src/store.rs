@@ -59,7 +59,13 @@ pub use self::{
     },
     totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
 };
-use self::{engine::Act, lanes::Lanes, postgres::Postgres, sqlite::Sqlite, sweep::Round};
+use self::{
+    engine::Act,
+    lanes::{Lanes, Place},
+    postgres::Postgres,
+    sqlite::Sqlite,
+    sweep::Round,
+};
 
 /// Changes that a watcher may be behind before it must look for itself.
 const NOTICES: usize = 1024;
@@ -274,11 +280,9 @@ impl Store {
                 return Ok(refused);
             }
         }
-        self.write(
-            id.as_bytes(),
-            (id.to_owned(), toc, now, provisional_cap, event),
-            |tx, (id, toc, now, cap, event)| Box::pin(tocs::put(tx, id, toc, *now, *cap, event)),
-        )
+        self.write_session(id, (id.to_owned(), toc, now, provisional_cap, event), |tx, (id, toc, now, cap, event)| {
+            Box::pin(tocs::put(tx, id, toc, *now, *cap, event))
+        })
         .await
     }
 
@@ -290,7 +294,7 @@ impl Store {
         now: i64,
         event: NewEvent,
     ) -> Result<u64, StoreError> {
-        self.write(id.as_bytes(), (id.to_owned(), digests, now, event), |tx, (id, digests, now, event)| {
+        self.write_session(id, (id.to_owned(), digests, now, event), |tx, (id, digests, now, event)| {
             Box::pin(tocs::drop_false(tx, id, digests, *now, event))
         })
         .await
@@ -298,7 +302,7 @@ impl Store {
 
     /// Records that a player said no.
     pub async fn deny(&self, id: &str, x: u8, now: i64, event: NewEvent) -> Result<DenyOutcome, StoreError> {
-        self.write(id.as_bytes(), (id.to_owned(), x, now, event), |tx, (id, x, now, event)| {
+        self.write_session(id, (id.to_owned(), x, now, event), |tx, (id, x, now, event)| {
             Box::pin(tocs::deny(tx, id, *x, *now, event))
         })
         .await
@@ -315,7 +319,7 @@ impl Store {
         if let Some(again) = again {
             return Ok(again);
         }
-        self.write(id.as_bytes(), (id.to_owned(), step, now, event), |tx, (id, step, now, event)| {
+        self.write_session(id, (id.to_owned(), step, now, event), |tx, (id, step, now, event)| {
             Box::pin(codes::take(tx, id, *step, *now, event))
         })
         .await
@@ -324,7 +328,7 @@ impl Store {
     /// Counts a failed attempt to open Tocs. Number `cap` closes the session as exhausted, with the event; no other
     /// writes one. Gives the count; a closed session's does not grow, an unknown one's is 0.
     pub async fn record_failure(&self, id: &str, cap: i64, now: i64, event: NewEvent) -> Result<i64, StoreError> {
-        self.write(id.as_bytes(), (id.to_owned(), cap, now, event), |tx, (id, cap, now, event)| {
+        self.write_session(id, (id.to_owned(), cap, now, event), |tx, (id, cap, now, event)| {
             Box::pin(codes::fail(tx, id, *cap, *now, event))
         })
         .await
@@ -437,12 +441,42 @@ impl Store {
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.check_schema()?;
-        let lane = self.lanes.place(lane)?;
+        let lane = self.admit(lane)?;
         match &*self.engine {
             Engine::Postgres(postgres) => postgres.write(lane, input, act).await,
             Engine::Sqlite(sqlite) => sqlite.write(lane, input, act).await,
         }
+    }
+
+    /// Has an act on one session done that writes the session's row, as everything does that opens, closes or changes an
+    /// open one. On a shared engine it runs on one state of the database, and is not watched beyond that: sessions are
+    /// neighbours in every index, and it would lose against strangers again and again. That is right because
+    ///
+    /// - it writes the row if it writes anything, so whatever else has written it since that state makes it run again;
+    /// - a receipt, which alone writes to a session without its row, is for one that a redeal has closed, and there such an
+    ///   act finds nothing to write;
+    /// - beyond the session and its own it looks at nothing but refused groups. Only a receipt adds one, and goes by nothing
+    ///   that such an act writes: of the two, the act was first;
+    /// - its source's count, when it closes the session, is a row that it writes, too.
+    ///
+    /// What makes a session (with its once-only proof and its source's bound) or closes one otherwise, redeals and receipts
+    /// look further, and stay as if alone.
+    async fn write_session<I, T>(&self, id: &str, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let lane = self.admit(id.as_bytes())?;
+        match &*self.engine {
+            Engine::Postgres(postgres) => postgres.write_with_row(lane, input, act).await,
+            Engine::Sqlite(sqlite) => sqlite.write(lane, input, act).await,
+        }
+    }
+
+    /// A place in a lane for an operation that may write at all.
+    fn admit(&self, lane: &[u8]) -> Result<Place, StoreError> {
+        self.check_schema()?;
+        self.lanes.place(lane)
     }
 
     /// Refuses to write to a schema that this program does not know.

@@ -2,8 +2,8 @@
 //!
 //! The SQL is written once for every engine. It uses `$1`, `$2`… where each first appears in order, `BIGINT`-sized
 //! integers, text and blobs, `ON CONFLICT` and `RETURNING`, and nothing that only one engine has. Every operation runs
-//! in one transaction that is isolated as if it were alone (embedded: one writer; a shared engine: `SERIALIZABLE`, with
-//! the operation run again when it lost), so it must do nothing but what goes through its [`Tx`].
+//! in one transaction that is isolated as if it were alone (embedded: one writer; a shared engine: `SERIALIZABLE`, or one
+//! state and a row that all rivals write, with the operation run again when it lost), so it must do nothing but what goes through its [`Tx`].
 //!
 //! This module knows no table and no engine.
 

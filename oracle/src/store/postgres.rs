@@ -1,6 +1,7 @@
 //! The shared engine: `PostgreSQL`, or whatever speaks its protocol. Every operation is one transaction on a connection of
-//! a bounded pool, isolated as if it were alone (`SERIALIZABLE`), and run again when it lost against others or when its
-//! connection broke before the commit was asked for. Everything has a bound: see `docs/cluster.md`.
+//! a bounded pool, isolated as if it were alone (`SERIALIZABLE`, or by the one row that all its rivals write, too), and run
+//! again when it lost against others or when its connection broke before the commit was asked for. Everything has a bound:
+//! see `docs/cluster.md`.
 //!
 //! Knows no table but `schema_migrations`.
 
@@ -87,13 +88,25 @@ enum Kind {
     /// Reads how the server is.
     Looks,
     Reads,
-    /// With its place in the lane that it takes.
-    Writes(Place),
+    Writes {
+        /// In the lane that it takes.
+        lane: Place,
+        /// How its transaction begins.
+        begin: &'static str,
+    },
 }
 
 impl Kind {
+    fn begin(&self) -> &'static str {
+        match self {
+            Self::Beats => tx::WRITE,
+            Self::Looks | Self::Reads => tx::READ,
+            Self::Writes { begin, .. } => begin,
+        }
+    }
+
     fn writes(&self) -> bool {
-        matches!(self, Self::Beats | Self::Writes(_))
+        matches!(self, Self::Beats | Self::Writes { .. })
     }
 }
 
@@ -141,7 +154,17 @@ impl Postgres {
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.run(Kind::Writes(lane), input, act).await
+        self.run(Kind::Writes { lane, begin: tx::WRITE }, input, act).await
+    }
+
+    /// The same for an operation that writes a row which everything writes that it could meet. See
+    /// [`Store::write_session`](crate::store::Store).
+    pub(super) async fn write_with_row<I, T>(&self, lane: Place, input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.run(Kind::Writes { lane, begin: tx::WRITE_WITH_ROW }, input, act).await
     }
 
     /// Has an operation that only reads done on one state of the database.
@@ -242,7 +265,7 @@ impl Shared {
         match kind {
             Kind::Beats | Kind::Looks => &self.health,
             Kind::Reads => &self.reads,
-            Kind::Writes(_) => &self.writes,
+            Kind::Writes { .. } => &self.writes,
         }
     }
 
@@ -253,7 +276,7 @@ impl Shared {
             metrics::counter!("quorate_store_jobs_total").increment(1);
         }
         let _turn = match kind {
-            Kind::Writes(lane) => Some(lane.turn().await),
+            Kind::Writes { lane, .. } => Some(lane.turn().await),
             _ => None,
         };
         // After the lane: who waits there takes nobody's place elsewhere.
@@ -311,8 +334,7 @@ impl Shared {
             // Should it have been promoted meanwhile, another connection learns to what.
             return Err(Failure::Cut(StoreError::ReadOnly));
         }
-        let begin = if kind.writes() { tx::WRITE } else { tx::READ };
-        let mut tx = PostgresTx::new(held.connection(), begin);
+        let mut tx = PostgresTx::new(held.connection(), kind.begin());
         let outcome = act(&mut tx, input).await;
         let value = match (outcome, tx.failure()) {
             (_, Some(Failure::Cut(error))) => return Err(Failure::Cut(error)),

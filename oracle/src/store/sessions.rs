@@ -87,6 +87,12 @@ pub(super) async fn overview(tx: &mut dyn Tx, id: &str) -> Result<Option<Session
     Ok(Some(SessionOverview { row, proved, provisional, denials }))
 }
 
+/// Writes a session's row, without a change, for an act that otherwise writes only what belongs to it: of two acts at the
+/// same time one comes after the other, or is run again.
+pub(super) async fn claim(tx: &mut dyn Tx, number: i64) -> Result<(), StoreError> {
+    tx.defer("UPDATE sessions SET failures = failures WHERE number = $1", &[number.into()]).await
+}
+
 /// Closes a session unless it is closed, and tells of it.
 pub(super) async fn close(
     tx: &mut dyn Tx,

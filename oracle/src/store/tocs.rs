@@ -6,6 +6,7 @@ use super::{
     error::StoreError,
     events,
     rows::{DenyOutcome, Digest, MAX_REPLACEMENTS, NewEvent, NewToc, TocOutcome, TocRow},
+    sessions,
 };
 
 /// Puts a Toc into an open session.
@@ -21,6 +22,7 @@ pub(super) async fn put(
         Ok(room) => room,
         Err(outcome) => return Ok(outcome),
     };
+    sessions::claim(tx, number).await?;
     if copy_without_proof {
         remove(tx, number, &toc.digest).await?;
     }
@@ -160,6 +162,8 @@ pub(super) async fn drop_false(
     let session = tx.first("SELECT number FROM sessions WHERE id = $1", &[id.into()]).await?;
     let Some(session) = session else { return Ok(0) };
     let number = session.int(0)?;
+    // First, like whoever closes the session: in the other order they would wait for each other.
+    sessions::claim(tx, number).await?;
     let mut dropped = 0;
     for digest in digests {
         dropped += remove(tx, number, digest).await?;
@@ -192,6 +196,7 @@ pub(super) async fn deny(
     if denied == 0 {
         return Ok(DenyOutcome::Already);
     }
+    sessions::claim(tx, number).await?;
     events::append(tx, id, number, now, event).await?;
     Ok(DenyOutcome::Denied)
 }

@@ -31,6 +31,8 @@ impl Failure {
             code if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
                 Self::Lost
             }
+            // Two acts on one session, both of which had looked whether it was free.
+            code if *code == SqlState::UNIQUE_VIOLATION && belongs_to_a_session(cause) => Self::Lost,
             code if *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::QUERY_CANCELED => {
                 Self::Final(StoreError::Slow)
             }
@@ -80,6 +82,12 @@ impl From<PoolError<Self>> for Failure {
             }
         }
     }
+}
+
+/// Whether what is there already is in a session: the number of an event, a Toc, a player's slot.
+fn belongs_to_a_session(cause: &tokio_postgres::Error) -> bool {
+    let constraint = cause.as_db_error().and_then(tokio_postgres::error::DbError::constraint);
+    constraint.is_some_and(|name| ["events_pkey", "tocs_pkey", "tocs_slot"].contains(&name))
 }
 
 /// Whether the server says that it, or this connection, goes away or is not ready yet (class 57P) or that there is none

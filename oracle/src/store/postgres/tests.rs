@@ -2,13 +2,19 @@
 
 use tokio::sync::broadcast;
 
-use super::{Postgres, fence, tx::PostgresTx};
+use super::{
+    Postgres,
+    failure::Failure,
+    fence,
+    tx::{PostgresTx, WRITE_WITH_ROW},
+};
 use crate::store::{
-    EngineError, StoreError, StoreOptions,
-    engine::Tx as _,
+    ClosedAs, EngineError, NewEvent, NewSession, NewToc, Purpose, StoreError, StoreOptions, TocOutcome, codes,
+    engine::{Act, Tx as _},
+    events,
     lanes::{Lanes, Place},
     migrations::{Migration, POSTGRES},
-    settings,
+    sessions, settings, tocs,
 };
 
 #[path = "../../../tests/support/postgres.rs"]
@@ -169,5 +175,103 @@ async fn a_server_that_waits_for_no_standby_is_noticed() {
     for (setting, waits) in [("synchronous_standby_names=", false), ("synchronous_standby_names=*", true)] {
         let Some(server) = postgres::Postgres::start(&[setting]) else { return };
         assert_eq!(fence::has_standby(&server.client("postgres").await).await.unwrap(), waits, "{setting}");
+    }
+}
+
+fn asked(id: &str) -> NewSession {
+    NewSession {
+        id: id.to_owned(),
+        purpose: Purpose::Code,
+        created_at: 0,
+        expires_at: 10,
+        ttl: 60,
+        source: [1; 32],
+        group_fp: None,
+        cancel_hash: [2; 32],
+        view_hash: [3; 32],
+        max_codes: None,
+        sealed: b"sealed".to_vec(),
+        first_toc: None,
+        event: happened("asked"),
+        once: None,
+        source_cap: 10,
+    }
+}
+
+fn happened(kind: &str) -> NewEvent {
+    NewEvent { kind: kind.to_owned(), sealed: Vec::new() }
+}
+
+fn toc(x: u8) -> NewToc {
+    NewToc { digest: [x; 32], x: Some(x), proved: true, at: 0, sealed: Vec::new() }
+}
+
+/// Acts on sessions that are neighbours in every index are both done; of two on one session the later is run again.
+#[tokio::test]
+async fn acts_lose_against_others_on_the_same_session_and_nobody_else() {
+    let Some(server) = postgres::shared() else { return };
+    let url = server.url(&server.database().await);
+    let (notices, _) = broadcast::channel(16);
+    let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
+    for id in ["a", "b"] {
+        store.write(lane(), asked(id), |tx, new| Box::pin(sessions::insert(tx, new))).await.unwrap();
+    }
+    let [one, two] = [store.0.pool.get().await.unwrap(), store.0.pool.get().await.unwrap()];
+    let begin = || [&one, &two].map(|held| PostgresTx::new(held, WRITE_WITH_ROW));
+    for (x, other, both) in [(1, "b", true), (2, "a", false)] {
+        let [mut first, mut second] = begin();
+        for (tx, id, x) in [(&mut first, "a", x), (&mut second, other, x + 10)] {
+            assert_eq!(tocs::put(tx, id, &toc(x), 0, 9, &happened("joined")).await.unwrap(), TocOutcome::Stored);
+        }
+        first.commit().await.unwrap();
+        let second = second.commit().await;
+        assert!(if both { second.is_ok() } else { matches!(second, Err(Failure::Lost)) }, "{other}: {second:?}");
+        two.batch_execute("ROLLBACK").await.unwrap();
+    }
+    let events = store.read((), |tx, ()| Box::pin(events::after(tx, "a", 0, 9))).await.unwrap();
+    let numbered: Vec<_> = events.iter().map(|event| (event.seq, event.kind.as_str())).collect();
+    assert_eq!(numbered, [(1, "asked"), (2, "joined"), (3, "joined")]);
+}
+
+/// Whatever acts on a session that was open when it looked is run again when the session has been closed since.
+#[tokio::test]
+async fn nothing_is_done_to_a_session_that_was_closed_meanwhile() {
+    let Some(server) = postgres::shared() else { return };
+    let url = server.url(&server.database().await);
+    let (notices, _) = broadcast::channel(16);
+    let store = Postgres::open(&url, &StoreOptions::default(), notices).await.unwrap();
+    let acts: [(&str, Act<String, ()>); 5] = [
+        ("put", |tx, id| {
+            Box::pin(async move { tocs::put(tx, id, &toc(2), 0, 9, &happened("joined")).await.map(drop) })
+        }),
+        ("drop", |tx, id| {
+            Box::pin(async move { tocs::drop_false(tx, id, &[[1; 32]], 0, &happened("false")).await.map(drop) })
+        }),
+        ("deny", |tx, id| Box::pin(async move { tocs::deny(tx, id, 2, 0, &happened("no")).await.map(drop) })),
+        ("take", |tx, id| Box::pin(async move { codes::take(tx, id, 7, 0, &happened("code")).await.map(drop) })),
+        ("fail", |tx, id| Box::pin(async move { codes::fail(tx, id, 1, 0, &happened("failed")).await.map(drop) })),
+    ];
+    for (name, act) in acts {
+        let new = NewSession { first_toc: Some(toc(1)), ..asked(name) };
+        store.write(lane(), new, |tx, new| Box::pin(sessions::insert(tx, new))).await.unwrap();
+        let held = store.0.pool.get().await.unwrap();
+        let mut tx = PostgresTx::new(&held, WRITE_WITH_ROW);
+        tx.query("SELECT 1", &[]).await.unwrap();
+        let closed = store.write(lane(), name.to_owned(), |tx, id| {
+            Box::pin(async move { sessions::shut(tx, id, ClosedAs::Expired, 10).await })
+        });
+        assert!(closed.await.unwrap().is_some());
+        drop(act(&mut tx, &name.to_owned()).await);
+        let lost = match tx.failure() {
+            Some(failure) => failure,
+            None => tx.commit().await.expect_err(name),
+        };
+        assert!(matches!(lost, Failure::Lost), "{name}: {lost:?}");
+        held.batch_execute("ROLLBACK").await.unwrap();
+        store.write(lane(), name.to_owned(), act).await.unwrap();
+        let left = store.read(name.to_owned(), |tx, id| {
+            Box::pin(async move { Ok((tocs::list(tx, id).await?.len(), events::after(tx, id, 0, 9).await?.len())) })
+        });
+        assert_eq!(left.await.unwrap(), (0, 1), "{name}");
     }
 }

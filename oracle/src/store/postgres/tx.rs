@@ -15,6 +15,9 @@ use crate::store::{
 
 /// How a transaction that writes begins: as if it were alone, or not at all.
 pub(super) const WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+/// How one begins that writes the row for which all its rivals write: on one state, or not at all when that row has been
+/// written since. Unlike the first way it does not lose against neighbours on the same page of an index.
+pub(super) const WRITE_WITH_ROW: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 /// How one that only reads begins: all of it sees one state, and it never loses against others.
 pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Statements deferred at most: they and their values wait in memory.

@@ -96,7 +96,9 @@ async fn a_server_that_cannot_commit_is_seen_and_not_filled_with_connections() {
     let ids: Vec<_> = (0..24_u8).map(|number| (format!("s{number}"), number)).collect();
     for round in ids.chunks(8) {
         for outcome in join_all(round.iter().map(|(id, source)| insert(&store, id, *source))).await {
-            assert!(matches!(outcome, Err(StoreError::Slow | StoreError::Busy)), "{outcome:?}");
+            // Whoever meets a commit that waits loses against it, again and again.
+            let refused = matches!(outcome, Err(StoreError::Slow | StoreError::Busy | StoreError::Contended { .. }));
+            assert!(refused, "{outcome:?}");
         }
         assert!(matches!(store.ping().await, Err(StoreError::Slow)));
     }

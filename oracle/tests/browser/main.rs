@@ -29,9 +29,7 @@ async fn a_session_is_followed_to_its_end() {
     browser.see("0 of 2 joined").await;
     browser.see("Live.").await;
     browser.see(&format!("quorate join '{}'", asked.invite.to_url())).await;
-    let picture = "const [done] = arguments; const image = document.getElementById('picture'); \
-                   image.decode().then(() => done(image.naturalWidth))";
-    assert!(browser.wait_for(picture).await.as_u64() > Some(200), "the QR code is a picture");
+    assert!(browser.wait_for(PICTURE).await.as_u64() > Some(200), "the QR code is a picture");
     let moved = browser.wait_for(SHIFTS).await;
     assert!(moved.as_f64().is_some_and(|moved| moved < 0.1), "what was on the page moved by {moved}");
     browser.run("document.querySelector('[data-large]').focus()").await;
@@ -61,6 +59,11 @@ async fn a_session_is_followed_to_its_end() {
     browser.picture("session-cancelled").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
+
+/// Ends with the width of the invite's picture when it is there, which is later than its words.
+const PICTURE: &str = "const [done] = arguments; const image = document.getElementById('picture'); \
+    const look = () => image.naturalWidth ? done(image.naturalWidth) : requestAnimationFrame(look); \
+    look();";
 
 /// Ends when the countdown is that of the codes: a minute from the first, where it was an hour.
 const LAST_MINUTE: &str = "const [done] = arguments; \

@@ -105,6 +105,12 @@ settings! {
         "PEM file of the certificates that vouch for the SMTP server. Unset: those of the system.";
     "mail.seconds" mail_seconds: u32 = "10",
         "Seconds that handing over one mail may take. Then it counts as not sent.";
+    "duo.hosts" duo_hosts: Vec<String> = "",
+        "Servers besides Duo's own that a provider of type `duo` may name, such as a proxy: `HOST` or `HOST:PORT`.";
+    "duo.ca" duo_ca: Option<PathBuf> = "",
+        "PEM file of the certificates that vouch for Duo. Unset: those of the system.";
+    "duo.seconds" duo_seconds: u32 = "28",
+        "Seconds that somebody has to answer a push or a call of Duo's. At most a second less than `limits.request_seconds`; Duo itself gives up after 60.";
     "name" name: String = "quorate oracle",
         "What this oracle calls itself on its pages.";
     "listen" listen: SocketAddr = "127.0.0.1:8080",
@@ -290,6 +296,7 @@ impl Config {
             ("limits.request_seconds", self.request_seconds),
             ("limits.write_seconds", self.write_seconds),
             ("crypto.queue", self.crypto_queue),
+            ("duo.seconds", self.duo_seconds),
             ("invite.days", self.invite_days),
             ("mail.seconds", self.mail_seconds),
             ("postgres.connections", self.postgres_connections),

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod duo;
 pub mod error;
 pub mod extract;
 pub mod handlers;
@@ -13,6 +14,7 @@ pub mod keys;
 pub mod mail;
 pub mod memory;
 pub mod observe;
+pub mod outbound;
 pub mod pulse;
 pub mod router;
 pub mod serve;

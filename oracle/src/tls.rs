@@ -1,8 +1,9 @@
-//! TLS from PEM files, read again on request. It must not know what is served over it.
+//! TLS: of what is served, from PEM files that are read again on request, and of connections to others. It must not know
+//! what goes over it.
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -74,7 +75,30 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
     if chain.is_empty() { Err(failed(pem::Error::NoItemsFound)) } else { Ok(chain) }
 }
 
-fn file_error(path: &Path, what: &'static str, error: &pem::Error) -> TlsError {
+/// Who vouches for others' servers: the certificates of a PEM file, or else the system's.
+pub fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca else {
+        // What of the system's roots cannot be read is not trusted; the handshake will say so.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| file_error(path, "certificate", &error))?;
+    }
+    Ok(roots)
+}
+
+/// Our side of a connection to a server that `roots` vouch for.
+pub fn client(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default versions of TLS")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+fn file_error(path: &Path, what: &'static str, error: &dyn fmt::Display) -> TlsError {
     TlsError::File { path: path.to_owned(), what, reason: error.to_string() }
 }
 

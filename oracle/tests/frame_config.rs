@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 41] = [
+const OTHER: [(&str, &str); 44] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -22,6 +22,9 @@ const OTHER: [(&str, &str); 41] = [
     ("mail.password_file", "/tmp/mail.password"),
     ("mail.ca", "/tmp/mail.pem"),
     ("mail.seconds", "3"),
+    ("duo.hosts", "127.0.0.1:8443,duo.example"),
+    ("duo.ca", "/tmp/duo.pem"),
+    ("duo.seconds", "5"),
     ("name", "oracle of Delphi"),
     ("listen", "127.0.0.1:9999"),
     ("url", "https://oracle.example/prod"),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use crate::mail::{MailServer, Mailbox};
 use crate::store::DatabaseUrl;
@@ -175,14 +176,22 @@ fn same_prefix(one: u128, other: u128, host_bits: u8) -> bool {
     (one ^ other).checked_shr(u32::from(host_bits)).unwrap_or(0) == 0
 }
 
-impl Setting for IpRange {
-    fn parse(text: &str) -> Result<Self, String> {
+impl FromStr for IpRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is neither an address nor a range such as 10.0.0.0/8");
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let first = address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
         let most = if first.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
         if bits > most { Err(wrong()) } else { Ok(Self { first, bits }) }
+    }
+}
+
+impl Setting for IpRange {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 
     fn show(&self) -> String {

@@ -85,7 +85,7 @@ impl Drop for Smtp {
 }
 
 /// A new certificate for 127.0.0.1 and its key, as PEM files.
-fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+pub fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     std::fs::write(&certificate, made.cert.pem()).expect("written");

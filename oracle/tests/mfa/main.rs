@@ -4,6 +4,7 @@
 mod api_keys;
 mod at_rest;
 mod clients;
+mod duo;
 mod firmware;
 mod key_nodes;
 mod key_races;

@@ -14,10 +14,7 @@ use std::{
 
 use futures_util::future::{join_all, join3};
 use rand::seq::SliceRandom as _;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::RootCertStore;
 use tokio::task::JoinHandle;
 use tokio_postgres::{
     Client, Config, Connection, Socket,
@@ -261,22 +258,10 @@ fn session(options: &StoreOptions) -> String {
 }
 
 fn tls(config: &Config, ca: Option<&Path>) -> Result<rustls::ClientConfig, StoreError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = ca {
-        for certificate in CertificateDer::pem_file_iter(path).map_err(bad_url)? {
-            roots.add(certificate.map_err(bad_url)?).map_err(bad_url)?;
-        }
-    } else if config.get_ssl_mode() != SslMode::Disable {
-        // What of the system's roots cannot be read is not trusted; the handshake will say so.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let client = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(bad_url)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(client)
+    // Without TLS nobody is asked, and the system's roots take their time.
+    let nobody = ca.is_none() && config.get_ssl_mode() == SslMode::Disable;
+    let roots = if nobody { RootCertStore::empty() } else { crate::tls::roots(ca).map_err(bad_url)? };
+    Ok(crate::tls::client(roots))
 }
 
 fn bad_url(cause: impl std::error::Error + Send + Sync + 'static) -> StoreError {

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod at_rest;
+pub mod audit;
 pub mod either_base64;
 pub mod relying_party;
 pub mod security_keys;

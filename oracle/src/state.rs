@@ -8,6 +8,7 @@ use crate::mail::{MailError, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
+use crate::service::audit::{self, Audit};
 use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
@@ -111,6 +112,8 @@ pub struct Shared {
     pub crypto: Arc<CryptoPool>,
     /// The store.
     pub store: Store,
+    /// The audit log.
+    pub audit: Audit,
     /// API keys of applications.
     pub api_keys: ApiKeys,
     /// Security keys of applications' users.
@@ -191,6 +194,13 @@ impl AppState {
         let crypto = Arc::new(CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?);
         let url = config.url.clone().unwrap_or(url);
         let mail_password = sources.password(MAIL_PASSWORD, config.mail_password_file.as_deref())?;
+        let audit = Audit::new(audit::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            keys: Arc::clone(&keys),
+            limits: audit::Limits::from(&config),
+        });
         let api_keys = ApiKeys::new(api_keys::Parts {
             name: config.name.clone(),
             url: url.clone(),
@@ -202,6 +212,7 @@ impl AppState {
             keys: Arc::clone(&keys),
         });
         let sessions = Sessions::new(sessions::Parts {
+            audit: audit.clone(),
             store: store.clone(),
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),
@@ -228,6 +239,7 @@ impl AppState {
             keys,
             crypto,
             store,
+            audit,
             api_keys,
             security_keys,
             sessions,

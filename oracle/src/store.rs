@@ -8,6 +8,7 @@
 //! nothing: the write is done.
 
 mod api_keys;
+mod audit;
 mod ceremonies;
 mod codes;
 mod credentials;
@@ -44,6 +45,7 @@ pub use self::{
     api_keys::{
         ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped, RotateOutcome,
     },
+    audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},
     credentials::{
         AddOutcome, CredentialKind, CredentialName, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome,
@@ -57,6 +59,7 @@ pub use self::{
         NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
         TocOutcome, TocRow,
     },
+    sweep::Tell,
     totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
 };
 use self::{
@@ -229,13 +232,20 @@ impl Store {
         .await
     }
 
-    /// One round of tidying, of at most `batch` rows of each kind: closes sessions whose time is up (without an event,
-    /// but with a notice), removes those closed for `grace_ms` milliseconds, forgets proofs that expired. A redeal stays
+    /// One round of tidying, of at most `batch` rows of each kind: closes sessions whose time is up (without an event of
+    /// theirs, but with a notice and the audit event that `tell` makes of it), removes those closed for `grace_ms` milliseconds, forgets proofs that expired. A redeal stays
     /// until every new player has signed receipt, but not beyond `redeal_ms` milliseconds. Whatever the outcome, what could
     /// be done is done.
-    pub async fn sweep(&self, now: i64, grace_ms: i64, redeal_ms: i64, batch: i64) -> Result<Swept, StoreError> {
+    pub async fn sweep(
+        &self,
+        now: i64,
+        grace_ms: i64,
+        redeal_ms: i64,
+        batch: i64,
+        tell: Option<Tell>,
+    ) -> Result<Swept, StoreError> {
         let (closed, redealt) = (now.saturating_sub(grace_ms), now.saturating_sub(redeal_ms));
-        sweep::round(self, Round { now, closed, redealt, batch }).await
+        sweep::round(self, tell, Round { now, closed, redealt, batch }).await
     }
 
     /// How many sessions are open; those whose time is up count until they are swept.

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 44] = [
+const OTHER: [(&str, &str); 46] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -51,6 +51,8 @@ const OTHER: [(&str, &str); 44] = [
     ("redeal.keep_days", "7"),
     ("sessions.open", "50"),
     ("sessions.open_per_source", "5"),
+    ("audit.per_source", "6"),
+    ("audit.in_all", "7"),
 ];
 
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {

@@ -69,9 +69,9 @@ async fn sweeping_gets_on_while_sessions_are_made() {
         .collect();
     let batch = i64::try_from(DUE).unwrap();
     // Both nodes sweep, and what one of them does not do the other does.
-    let (one, two) = tokio::join!(nodes[0].sweep(late, 0, 0, batch), nodes[1].sweep(late, 0, 0, batch));
+    let (one, two) = tokio::join!(nodes[0].sweep(late, 0, 0, batch, None), nodes[1].sweep(late, 0, 0, batch, None));
     assert_eq!(one.unwrap().expired + two.unwrap().expired, DUE as u64);
-    let (one, two) = tokio::join!(nodes[0].sweep(late, 0, 0, batch), nodes[1].sweep(late, 0, 0, batch));
+    let (one, two) = tokio::join!(nodes[0].sweep(late, 0, 0, batch, None), nodes[1].sweep(late, 0, 0, batch, None));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert!(one.expired + two.expired == 0 && one.deleted + two.deleted <= DUE as u64);
     over.store(true, Ordering::Relaxed);

@@ -339,7 +339,7 @@ async fn ended_under_load(end: fn(&mut Postgres)) {
         assert!(store.session(&id).await.unwrap().is_some(), "{id}");
         assert_eq!(kinds(&store, &id).await, ["asked"], "an act and its event stay together");
     }
-    assert_eq!(store.sweep(NOW + HOUR, HOUR, HOUR, 10).await.unwrap().expired, 10, "it goes on");
+    assert_eq!(store.sweep(NOW + HOUR, HOUR, HOUR, 10, None).await.unwrap().expired, 10, "it goes on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,7 +30,7 @@ pub fn escape_controls(text: &str) -> String {
 }
 
 /// Whether `c` acts on what is around it, or cannot be seen.
-fn deceives(c: char) -> bool {
+pub(crate) fn deceives(c: char) -> bool {
     c.is_control() || is_bidirectional(c) || is_invisible(c) || is_blank(c)
 }
 

@@ -5,6 +5,7 @@
 //! operating system.) `SPEC.md` beside this crate states every byte.
 
 pub mod api;
+pub mod audit;
 pub mod deal;
 pub mod display;
 pub mod encoding;

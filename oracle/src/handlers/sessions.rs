@@ -29,7 +29,7 @@ pub async fn create(
     ClientAddr(peer): ClientAddr,
     SensitiveJson(request): SensitiveJson<NewSession>,
 ) -> ApiResult<Json<SessionCredentials>> {
-    Ok(Json(sessions.create(request, &peer.to_string()).await?))
+    Ok(Json(sessions.create(request, peer).await?))
 }
 
 /// Look at a session
@@ -51,10 +51,11 @@ pub async fn show(
 pub async fn approve(
     _: RightTime,
     State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     Json(request): Json<AddToc>,
 ) -> ApiResult<StatusCode> {
-    sessions.approve(&id, request).await?;
+    sessions.approve(&id, request, peer).await?;
     Ok(StatusCode::OK)
 }
 
@@ -64,10 +65,11 @@ pub async fn approve(
 pub async fn deny(
     _: RightTime,
     State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     Json(request): Json<Denial>,
 ) -> ApiResult<StatusCode> {
-    sessions.deny(&id, request).await?;
+    sessions.deny(&id, request, peer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -77,10 +79,11 @@ pub async fn deny(
 pub async fn code(
     _: RightTime,
     State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
 ) -> ApiResult<Json<TotpCode>> {
-    Ok(Json(sessions.code(&id, kek).await?))
+    Ok(Json(sessions.code(&id, kek, peer).await?))
 }
 
 /// Run the approved redeal, once
@@ -89,10 +92,11 @@ pub async fn code(
 pub async fn redeal(
     _: RightTime,
     State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
 ) -> ApiResult<Json<Redeal>> {
-    Ok(Json(sessions.redeal(&id, kek).await?))
+    Ok(Json(sessions.redeal(&id, kek, peer).await?))
 }
 
 /// Fetch what a redeal made
@@ -114,10 +118,11 @@ pub async fn fetch(
 pub async fn receive(
     _: RightTime,
     State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     Json(request): Json<Receipt>,
 ) -> ApiResult<StatusCode> {
-    sessions.receive(&id, request).await?;
+    sessions.receive(&id, request, peer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -128,10 +133,11 @@ pub async fn receive(
     responses((status = 204, description = "cancelled"), (status = "default", body = ErrorBody)))]
 pub async fn cancel(
     State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
-    sessions.cancel(&id, bearer(&headers).unwrap_or_default()).await?;
+    sessions.cancel(&id, bearer(&headers).unwrap_or_default(), peer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -25,12 +25,14 @@ use crate::config::Config;
 use crate::keys::Keys;
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
+use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::session::is_session_id;
 use sha2::Sha256;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::Semaphore;
@@ -82,6 +84,7 @@ pub struct Sessions {
 }
 
 struct Inner {
+    audit: Audit,
     store: Store,
     clock: Arc<dyn Clock>,
     rng: StateRng,
@@ -110,6 +113,8 @@ impl fmt::Debug for Sessions {
 
 /// What the service is made of.
 pub struct Parts {
+    /// The audit log.
+    pub audit: Audit,
     /// The store.
     pub store: Store,
     /// The clock.
@@ -135,11 +140,12 @@ impl fmt::Debug for Parts {
 impl Sessions {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, rng, crypto, url, keys, limits } = parts;
+        let Parts { audit, store, clock, rng, crypto, url, keys, limits } = parts;
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let source_key = keys.root_secret().subkey("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
         let inner = Inner {
+            audit,
             store,
             clock,
             rng,
@@ -161,7 +167,7 @@ impl Sessions {
     }
 
     /// A place among those who follow a session; `None` when there is none for `peer`.
-    pub fn watch(&self, peer: &str) -> Option<Place> {
+    pub fn watch(&self, peer: IpAddr) -> Option<Place> {
         self.inner.watchers.take(self.source(peer))
     }
 
@@ -170,7 +176,11 @@ impl Sessions {
     pub async fn sweep(&self, now: i64) -> Result<bool, SessionError> {
         let Limits { remember, keep_redeals, .. } = self.inner.limits;
         let batch = self.inner.sweep_batch.load(Ordering::Relaxed);
-        let swept = self.inner.store.sweep(now, remember, keep_redeals, batch).await;
+        let audit = self.inner.audit.clone();
+        let tell = Arc::new(move |id: &str, source: &Digest| {
+            audit.seal_bounded(about(id, Kind::SessionExpired, Who::Oracle), source)
+        });
+        let swept = self.inner.store.sweep(now, remember, keep_redeals, batch, Some(tell)).await;
         let batch = match &swept {
             Err(StoreError::Slow | StoreError::Contended { .. } | StoreError::Busy) => (batch / 2).max(1),
             _ => (batch * 2).min(SWEEP_BATCH),
@@ -198,10 +208,10 @@ impl Sessions {
     }
 
     /// The peer's address as the store may see it: HMAC-SHA256 under a key of its own.
-    fn source(&self, peer: &str) -> Digest {
+    fn source(&self, peer: IpAddr) -> Digest {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(self.inner.source_key.as_slice()).expect("HMAC takes any key length");
-        mac.update(peer.as_bytes());
+        mac.update(peer.to_string().as_bytes());
         mac.finalize().into_bytes().into()
     }
 
@@ -230,4 +240,9 @@ impl Sessions {
             Err(error) => error.into(),
         }
     }
+}
+
+/// What the audit log says of session `id`.
+fn about(id: &str, kind: Kind, who: Who) -> Entry {
+    Entry::new(kind, who).to(format!("session {id}"))
 }

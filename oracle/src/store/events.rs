@@ -1,6 +1,7 @@
 //! Events: what happened in a session, numbered in the act's own transaction. Knows no kind of event by name.
 
 use super::{
+    audit,
     engine::Tx,
     error::StoreError,
     rows::{EventRow, NewEvent},
@@ -20,6 +21,7 @@ pub(super) async fn append(
         &[number.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],
     )
     .await?;
+    record(tx, event).await?;
     tx.notify(id).await
 }
 
@@ -31,7 +33,15 @@ pub(super) async fn first(tx: &mut dyn Tx, id: &str, number: i64, at: i64, event
         &[number.into(), at.into(), event.kind.as_str().into(), event.sealed.as_slice().into()],
     )
     .await?;
+    record(tx, event).await?;
     tx.notify(id).await
+}
+
+async fn record(tx: &mut dyn Tx, event: &NewEvent) -> Result<(), StoreError> {
+    match &event.audit {
+        Some(event) => audit::append(tx, event).await,
+        None => Ok(()),
+    }
 }
 
 /// Up to `limit` events after number `seq`, in order.

@@ -3,6 +3,8 @@
 //! Knows no SQL, no HTTP and no plain secret: every `sealed` field is an opaque blob that the service sealed. Times are
 //! Unix milliseconds given by the caller.
 
+use super::audit::NewAudit;
+
 /// A SHA-256 or HMAC-SHA-256 value: digests of Tocs, group fingerprints, hashes of tokens and of sources.
 pub type Digest = [u8; 32];
 
@@ -50,6 +52,16 @@ pub struct NewEvent {
     pub kind: String,
     /// The rest, sealed.
     pub sealed: Vec<u8>,
+    /// The same for the audit log, if it is recorded there.
+    pub audit: Option<NewAudit>,
+}
+
+impl NewEvent {
+    /// The same, told to the audit log as well.
+    #[must_use]
+    pub fn recorded(self, audit: impl Into<Option<NewAudit>>) -> Self {
+        Self { audit: audit.into(), ..self }
+    }
 }
 
 /// A value that may be used once, such as the proof with which a session was created.

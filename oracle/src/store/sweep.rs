@@ -6,11 +6,14 @@
 //! gets one of each kind, because nobody else writes. Every operation looks again whether its rows are still due, so any
 //! number of nodes may tidy at once.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt as _, future::BoxFuture, stream};
 use rand::seq::SliceRandom as _;
 
 use super::{
     Engine, Store,
+    audit::{self, NewAudit},
     engine::{Act, Tx, Value},
     error::StoreError,
     rows::{ClosedAs, Digest, Swept},
@@ -21,6 +24,12 @@ use super::{
 const AT_ONCE: usize = 4;
 /// Rows that one operation removes on a server.
 const REMOVED: usize = 50;
+
+/// What the audit log is told of a session that expires, given its id and its source.
+pub type Tell = Arc<dyn Fn(&str, &Digest) -> Option<NewAudit> + Send + Sync>;
+
+/// A session that is due, with its source and what the audit log is told.
+type Due = (String, Digest, Option<NewAudit>);
 
 /// How many rows an operation has dealt with, when it is done.
 type Part = BoxFuture<'static, Result<u64, StoreError>>;
@@ -38,16 +47,16 @@ pub(super) struct Round {
 }
 
 /// One round. What cannot be done now does not keep the rest from being done; the first failure is told in the end.
-pub(super) async fn round(store: &Store, round: Round) -> Result<Swept, StoreError> {
+pub(super) async fn round(store: &Store, tell: Option<Tell>, round: Round) -> Result<Swept, StoreError> {
     let (expired, removed, forgotten) =
-        (expire(store, round).await, remove(store, round).await, forget(store, round).await);
+        (expire(store, tell, round).await, remove(store, round).await, forget(store, round).await);
     let ((expired, more_due), (deleted, more_old), more_used) = (expired?, removed?, forgotten?);
     Ok(Swept { expired, deleted, more: more_due || more_old || more_used })
 }
 
 /// Closes what is due; how many, and whether there may be more.
-async fn expire(store: &Store, round: Round) -> Result<(u64, bool), StoreError> {
-    let mut due: Vec<(String, Digest)> = store
+async fn expire(store: &Store, tell: Option<Tell>, round: Round) -> Result<(u64, bool), StoreError> {
+    let due: Vec<(String, Digest)> = store
         .read(round, |tx, round| {
             Box::pin(async move {
                 let due = "SELECT id, source FROM sessions WHERE closed_at IS NULL AND ends_at <= $1
@@ -58,6 +67,11 @@ async fn expire(store: &Store, round: Round) -> Result<(u64, bool), StoreError> 
         })
         .await?;
     let more = reached(&due, round);
+    let told = |(id, source): (String, Digest)| {
+        let event = tell.as_ref().and_then(|tell| tell(&id, &source));
+        (id, source, event)
+    };
+    let mut due: Vec<Due> = due.into_iter().map(told).collect();
     if matches!(&*store.engine, Engine::Postgres(_)) {
         // Nodes that tidy at the same time begin elsewhere.
         due.shuffle(&mut rand::rng());
@@ -69,12 +83,12 @@ async fn expire(store: &Store, round: Round) -> Result<(u64, bool), StoreError> 
         |store, due, round| {
             Box::pin(async move {
                 // Nobody asks much of a session that is over, but its source may be asking for new ones.
-                let lane = due.first().map(|(_, source)| *source).unwrap_or_default();
-                let act: Act<(Vec<(String, Digest)>, i64), u64> = |tx, (due, now)| {
+                let lane = due.first().map(|(_, source, _)| *source).unwrap_or_default();
+                let act: Act<(Vec<Due>, i64), u64> = |tx, (due, now)| {
                     Box::pin(async move {
                         let mut expired = 0;
-                        for (id, _) in due {
-                            expired += u64::from(expire_one(tx, id, *now).await?);
+                        for (id, _, event) in due {
+                            expired += u64::from(expire_one(tx, id, event.as_ref(), *now).await?);
                         }
                         Ok(expired)
                     })
@@ -88,10 +102,14 @@ async fn expire(store: &Store, round: Round) -> Result<(u64, bool), StoreError> 
 }
 
 /// Closes a session if its time is still up: its first code may have been shown meanwhile.
-async fn expire_one(tx: &mut dyn Tx, id: &str, now: i64) -> Result<bool, StoreError> {
+async fn expire_one(tx: &mut dyn Tx, id: &str, event: Option<&NewAudit>, now: i64) -> Result<bool, StoreError> {
     let due = "SELECT 1 FROM sessions WHERE id = $1 AND closed_at IS NULL AND ends_at <= $2";
     let due = tx.first(due, &[id.into(), now.into()]).await?.is_some();
-    Ok(due && shut(tx, id, ClosedAs::Expired, now).await?.is_some())
+    let expired = due && shut(tx, id, ClosedAs::Expired, now).await?.is_some();
+    if let (true, Some(event)) = (expired, event) {
+        audit::append(tx, event).await?;
+    }
+    Ok(expired)
 }
 
 /// Removes sessions that are long over; how many, and whether there may be more. What may be removed once may be removed

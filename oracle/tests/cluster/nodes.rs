@@ -311,7 +311,7 @@ async fn a_node_that_is_a_little_fast_ends_nothing_early() {
         max_codes: None,
         sealed: Vec::new(),
         first_toc: None,
-        event: store::NewEvent { kind: "asked".to_owned(), sealed: Vec::new() },
+        event: store::NewEvent { kind: "asked".to_owned(), sealed: Vec::new(), audit: None },
         once: None,
         source_cap: i64::MAX,
     };

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
 mod api_keys;
+mod audit;
 mod codes;
 mod credentials;
 mod nodes;
@@ -157,4 +158,9 @@ on_every_engine! {
     credentials::under_a_data_key_that_has_moved_nothing_is_registered,
     credentials::what_is_removed_is_what_was_named,
     credentials::open_challenges_are_bounded_and_forgotten,
+    audit::events_wait_in_order_until_they_are_numbered,
+    audit::a_page_has_the_heads_of_its_rows,
+    audit::from_one_head_one_goes_on,
+    audit::an_event_is_written_with_its_act_or_not_at_all,
+    audit::what_expires_is_told_once,
 }

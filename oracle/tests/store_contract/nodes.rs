@@ -4,7 +4,7 @@ use std::future::Future;
 
 use quorate_oracle::store::Store;
 
-use crate::{api_keys, postgres, totps};
+use crate::{api_keys, audit, postgres, totps};
 
 /// Runs `test` on two stores on one database, of each engine.
 async fn on_two_nodes<F: Future<Output = ()>>(test: impl Fn([Store; 2]) -> F) {
@@ -40,6 +40,11 @@ async fn what_is_enrolled_during_a_rotation_is_where_its_maker_looks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_counts_once() {
     on_two_nodes(async |nodes| totps::one_copy_of_a_code_counts(&nodes).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_numbers_the_audit_log() {
+    on_two_nodes(async |nodes| audit::one_numbering_wins(&nodes).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ pub fn digest(seed: u8) -> Digest {
 }
 
 pub fn event(kind: &str) -> NewEvent {
-    NewEvent { kind: kind.to_owned(), sealed: format!("sealed {kind}").into_bytes() }
+    NewEvent { kind: kind.to_owned(), sealed: format!("sealed {kind}").into_bytes(), audit: None }
 }
 
 pub fn session(id: &str) -> NewSession {

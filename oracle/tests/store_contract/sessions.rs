@@ -128,7 +128,7 @@ pub async fn watchers_hear_of_changes_after_the_commit(store: Store) {
     assert!(store.insert_session(session("a")).await.is_err());
     store.put_toc("a", proved(1, 1), NOW, 8, event("joined")).await.unwrap();
     store.put_toc("a", proved(1, 1), NOW, 8, event("joined")).await.unwrap();
-    store.sweep(NOW + HOUR, HOUR, HOUR, 10).await.unwrap();
+    store.sweep(NOW + HOUR, HOUR, HOUR, 10, None).await.unwrap();
     let mut heard = Vec::new();
     while let Ok(id) = notices.try_recv() {
         heard.push(id.to_string());

@@ -13,7 +13,7 @@ const GRACE: i64 = 10_000;
 const KEEP: i64 = 5_000 * HOUR;
 
 async fn sweep(store: &Store, now: i64) -> (u64, u64) {
-    let swept = store.sweep(now, GRACE, KEEP, 100).await.unwrap();
+    let swept = store.sweep(now, GRACE, KEEP, 100, None).await.unwrap();
     assert!(!swept.more);
     (swept.expired, swept.deleted)
 }
@@ -104,10 +104,10 @@ pub async fn a_round_is_bounded_and_says_that_there_is_more(store: Store) {
     }
     let late = NOW + HOUR;
     for (expired, more) in [(2, true), (2, true), (1, false)] {
-        assert_eq!(store.sweep(late, GRACE, KEEP, 2).await.unwrap(), Swept { expired, deleted: 0, more });
+        assert_eq!(store.sweep(late, GRACE, KEEP, 2, None).await.unwrap(), Swept { expired, deleted: 0, more });
     }
     for (deleted, more) in [(2, true), (2, true), (1, false)] {
-        assert_eq!(store.sweep(late + GRACE, GRACE, KEEP, 2).await.unwrap(), Swept { expired: 0, deleted, more });
+        assert_eq!(store.sweep(late + GRACE, GRACE, KEEP, 2, None).await.unwrap(), Swept { expired: 0, deleted, more });
     }
 }
 
@@ -151,6 +151,6 @@ pub async fn sources_count_right_whatever_happens(store: Store) {
         let all = open.iter().map(Vec::len).sum::<usize>();
         assert_eq!(store.open_sessions().await.unwrap(), i64::try_from(all).unwrap());
     }
-    store.sweep(now + 2 * HOUR, GRACE, KEEP, 1_000).await.unwrap();
+    store.sweep(now + 2 * HOUR, GRACE, KEEP, 1_000, None).await.unwrap();
     assert_eq!(store.open_sessions().await.unwrap(), 0);
 }

@@ -40,7 +40,7 @@ pub async fn events(
     headers: HeaderMap,
 ) -> ApiResult<Sse<impl Stream<Item = Result<Sent, Infallible>>>> {
     let sessions = state.sessions.clone();
-    let place = sessions.watch(&peer.to_string()).ok_or_else(ApiError::overloaded)?;
+    let place = sessions.watch(peer).ok_or_else(ApiError::overloaded)?;
     let after = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0);
     // Subscribed before the first look, so that nothing falls in between.
     let notices = sessions.notices();

@@ -3,16 +3,18 @@
 use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record, TocRowName, toc_place};
+use crate::service::audit::Kind;
 use crate::store::{DenyOutcome, NewToc, TocOutcome};
 use quorate_protocol::api::{AddToc, Denial};
 use quorate_protocol::encoding::sha256;
 use quorate_protocol::proof::{approve_message, deny_message, verify_player};
 use quorate_protocol::sealing::is_armored;
+use std::net::IpAddr;
 
 impl Sessions {
     /// Takes an encrypted Toc. With a proof it holds the slot of its x; without one it counts provisionally, in a pool of
     /// its own, and never displaces a proved one. The same Toc again changes nothing.
-    pub async fn approve(&self, id: &str, request: AddToc) -> Result<(), SessionError> {
+    pub async fn approve(&self, id: &str, request: AddToc, peer: IpAddr) -> Result<(), SessionError> {
         if !is_armored(&request.encrypted_toc) {
             return Err(SessionError::NotEncrypted);
         }
@@ -34,7 +36,12 @@ impl Sessions {
                 &mut rng,
             ),
         };
-        let event = EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng);
+        let told = record.entry(Kind::SessionJoined, record.who(x)).from(peer);
+        let audit = match x {
+            Some(x) => Some(self.inner.audit.seal(told.with("x", x))),
+            None => self.inner.audit.seal_bounded(told, &self.source(peer)),
+        };
+        let event = EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng).recorded(audit);
         let pool = 2 * i64::from(record.fields().size);
         match self.inner.store.put_toc(id, toc, self.now_ms(), pool, event).await? {
             TocOutcome::Stored | TocOutcome::Replaced | TocOutcome::Repeated => Ok(()),
@@ -45,7 +52,7 @@ impl Sessions {
     }
 
     /// Records a player's signed no, and tells everyone. The Tocs of others stay.
-    pub async fn deny(&self, id: &str, request: Denial) -> Result<(), SessionError> {
+    pub async fn deny(&self, id: &str, request: Denial, peer: IpAddr) -> Result<(), SessionError> {
         if request.reason.len() > super::MAX_REASON {
             return Err(SessionError::Request("the reason is longer than 1,024 bytes"));
         }
@@ -53,8 +60,10 @@ impl Sessions {
         let group = record.group.as_ref().ok_or(SessionError::Request("Tocs dealt by farMFA cannot sign a denial"))?;
         let message = deny_message(&record.invite.digest(), group.name(), request.x, &request.reason);
         verify_player(&group.header, request.x, &message, &request.proof.0).map_err(|_| SessionError::BadProof)?;
+        let told = record.entry(Kind::SessionDenied, record.who(Some(request.x))).from(peer).with("x", request.x);
+        let audit = self.inner.audit.seal(told.with("reason", request.reason.as_str()));
         let text = EventText { who: Some(record.holder(Some(request.x))), reason: Some(request.reason) };
-        let event = text.seal(id, "denied", &self.inner.at_rest, &mut self.rng());
+        let event = text.seal(id, "denied", &self.inner.at_rest, &mut self.rng()).recorded(audit);
         match self.inner.store.deny(id, request.x, self.now_ms(), event).await? {
             DenyOutcome::Denied | DenyOutcome::Already => Ok(()),
             DenyOutcome::Closed => Err(self.why_closed(id).await),

@@ -4,11 +4,13 @@ use super::error::SessionError;
 use super::quorum::{Candidate, Quorum, open};
 use super::record::{EventText, Record, TocRowName, toc_place};
 use super::{MAX_FAILURES, Sessions};
+use crate::service::audit::{Kind, Who};
 use crate::store::{CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
 use quorate_protocol::api::TotpCode;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
 use quorate_protocol::session::{Kek, Tek, cancel_hash};
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,13 +34,17 @@ pub(super) struct Loaded {
 
 impl Sessions {
     /// Makes one code with the KEK of session `id`.
-    pub async fn code(&self, id: &str, kek: Zeroizing<String>) -> Result<TotpCode, SessionError> {
+    pub async fn code(&self, id: &str, kek: Zeroizing<String>, peer: IpAddr) -> Result<TotpCode, SessionError> {
         let loaded = self.load(id, RowPurpose::Code, &kek).await?;
         let now = u64::try_from(self.now_ms().div_euclid(1000)).unwrap_or_default();
-        let ttl = loaded.row.ttl;
-        let (made, record) = self.with_secret(loaded, kek, move |secret, dropped| made(&secret, now, dropped)).await?;
-        let dropped = self.drop_false(id, &record, &made.dropped).await?;
+        let (ttl, joined) = (loaded.row.ttl, loaded.joined());
+        let (made, record) =
+            self.with_secret(loaded, kek, peer, move |secret, dropped| made(&secret, now, dropped)).await?;
+        let dropped = self.drop_false(id, &record, &made.dropped, peer).await?;
+        let told = record.entry(Kind::SessionCode, record.asker()).from(peer).with("step", made.step);
+        let told = told.with("reason", record.fields().reason.as_str()).with("tocs_of", joined);
         let event = EventText::by(record.applicant()).seal(id, "code", &self.inner.at_rest, &mut self.rng());
+        let event = event.recorded(self.inner.audit.seal(told));
         let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
             CodeOutcome::Taken { first_code_at, .. } | CodeOutcome::Again { first_code_at, .. } => first_code_at,
             CodeOutcome::Stale => return Err(SessionError::Stale),
@@ -91,6 +97,7 @@ impl Sessions {
         &self,
         loaded: Loaded,
         kek: Zeroizing<String>,
+        peer: IpAddr,
         make: impl FnOnce(Box<OtpSecret>, Vec<Digest>) -> T + Send + 'static,
     ) -> Result<(T, Record), SessionError> {
         enum Step<T> {
@@ -122,8 +129,8 @@ impl Sessions {
             .await??;
         match step {
             Step::Made(product) => Ok((product, record)),
-            Step::Few(genuine) => Err(self.not_quorate(record, genuine, &[], false).await?),
-            Step::Short(genuine, dropped) => Err(self.not_quorate(record, genuine, &dropped, true).await?),
+            Step::Few(genuine) => Err(self.not_quorate(record, genuine, &[], false, peer).await?),
+            Step::Short(genuine, dropped) => Err(self.not_quorate(record, genuine, &dropped, true, peer).await?),
         }
     }
 
@@ -146,13 +153,16 @@ impl Sessions {
         genuine: u32,
         false_tocs: &[Digest],
         tried: bool,
+        peer: IpAddr,
     ) -> Result<SessionError, SessionError> {
         let id = record.id().to_owned();
-        let dropped = self.drop_false(&id, &record, false_tocs).await?;
+        let dropped = self.drop_false(&id, &record, false_tocs, peer).await?;
         // A share of ours is checked by itself, so nothing can be learnt by trying, and junk must not end a session. farMFA's
         // shares could be probed by sending others beside them: that is counted.
         if tried && record.group.is_none() {
+            let told = record.entry(Kind::SessionExhausted, Who::Oracle).from(peer);
             let event = EventText::default().seal(&id, "exhausted", &self.inner.at_rest, &mut self.rng());
+            let event = event.recorded(self.inner.audit.seal_bounded(told, &self.source(peer)));
             self.inner.store.record_failure(&id, MAX_FAILURES, self.now_ms(), event).await?;
         }
         let threshold = u32::from(record.fields().threshold);
@@ -165,6 +175,7 @@ impl Sessions {
         id: &str,
         record: &Record,
         digests: &[Digest],
+        peer: IpAddr,
     ) -> Result<Vec<String>, SessionError> {
         if digests.is_empty() {
             return Ok(Vec::new());
@@ -172,13 +183,27 @@ impl Sessions {
         let Some((_, tocs)) = self.inner.store.session_with_tocs(id).await? else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for toc in tocs.iter().filter(|toc| digests.contains(&toc.digest)) {
-            let name = record.holder(toc.x.filter(|_| toc.proved));
+            let x = toc.x.filter(|_| toc.proved);
+            let name = record.holder(x);
+            let told = record.entry(Kind::SessionDropped, Who::Oracle).from(peer).with("toc_of", name.as_str());
+            let audit = match x {
+                Some(_) => Some(self.inner.audit.seal(told)),
+                None => self.inner.audit.seal_bounded(told, &self.source(peer)),
+            };
             let event = EventText::by(name.clone()).seal(id, "dropped", &self.inner.at_rest, &mut self.rng());
+            let event = event.recorded(audit);
             if self.inner.store.drop_tocs(id, vec![toc.digest], self.now_ms(), event).await? > 0 {
                 names.push(name);
             }
         }
         Ok(names)
+    }
+}
+
+impl Loaded {
+    /// Whose Tocs are there, in order of arrival.
+    pub fn joined(&self) -> Vec<String> {
+        self.tocs.iter().map(|toc| self.record.holder(toc.x.filter(|_| toc.proved))).collect()
     }
 }
 

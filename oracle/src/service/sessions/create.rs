@@ -5,6 +5,7 @@ use super::known::Known;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
 use super::signer::InviteSigner;
 use super::{Inner, MAX_REASON, Sessions};
+use crate::service::audit::Kind;
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
@@ -16,6 +17,7 @@ use quorate_protocol::proof::{MAX_SKEW, Terms, create_message, verify_player};
 use quorate_protocol::sealing::age_seal;
 use quorate_protocol::session::{Kek, Tek, cancel_hash, new_session_id};
 use quorate_protocol::toc::{FarmfaToc, Group, MAX_SEALED, Toc, WholeToc, approve_farmfa};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
@@ -54,14 +56,13 @@ enum TocZero {
 
 impl Sessions {
     /// Starts a session for `request` from `peer`.
-    pub async fn create(&self, request: NewSession, peer: &str) -> Result<SessionCredentials, SessionError> {
+    pub async fn create(&self, request: NewSession, peer: IpAddr) -> Result<SessionCredentials, SessionError> {
         if self.inner.open.load(Ordering::Relaxed) >= self.inner.limits.in_all {
             return Err(SessionError::TooMany);
         }
         let signer = self.signer()?;
         let now_ms = self.now_ms();
         let mut rng = self.rng();
-        let source = self.source(peer);
         let this = self.clone();
         let (row, record, kek) = self
             .inner
@@ -69,7 +70,7 @@ impl Sessions {
             .run(move || {
                 let asked = Asked::read(&request, this.inner.limits.max_codes)?;
                 let applying = Applying::read(&request, &asked, now_ms, &signer, &this.inner)?;
-                this.prepare(asked, applying, &signer, source, now_ms, &mut rng)
+                this.prepare(asked, applying, &signer, peer, now_ms, &mut rng)
             })
             .await??;
         let provided = u32::from(row.first_toc.is_some());
@@ -95,7 +96,7 @@ impl Sessions {
         asked: Asked,
         applying: Applying,
         signer: &InviteSigner,
-        source: [u8; 32],
+        peer: IpAddr,
         now_ms: i64,
         rng: &mut StateRng,
     ) -> Result<(NewRow, Record, Zeroizing<String>), SessionError> {
@@ -134,8 +135,13 @@ impl Sessions {
         // Of a farMFA group only the applicant's own Toc is known to be theirs.
         let anchor = first_toc.as_ref().filter(|_| applying.group.is_none()).map(|toc| toc.digest);
         let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite, anchor };
+        let source = self.source(peer);
+        let told = record.entry(Kind::SessionAsked, record.asker()).from(peer);
+        let told = told.with("for", asked.purpose.as_str()).with("reason", asked.reason.as_str());
+        let told = told.with("note", record.fields().note.as_str());
         let event =
             EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
+        let event = event.recorded(self.inner.audit.seal_bounded(told, &source));
         let mut row = NewRow {
             purpose: match asked.purpose {
                 Purpose::Code => RowPurpose::Code,

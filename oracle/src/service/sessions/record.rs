@@ -3,6 +3,7 @@
 
 use super::error::SessionError;
 use crate::service::at_rest::{AtRest, Place};
+use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{Digest, NewSession, Purpose, SessionRow};
 use quorate_protocol::encoding::{Base64, length_prefixed};
 use quorate_protocol::header::{GroupName, Header};
@@ -88,6 +89,29 @@ impl Record {
         players.iter().map(|player| player.holder.clone()).collect()
     }
 
+    /// The same for the audit log.
+    pub fn who(&self, x: Option<u8>) -> Who {
+        if x.is_some() { Who::Holder(self.holder(x)) } else { Who::Nobody }
+    }
+
+    /// The applicant for the audit log.
+    pub fn asker(&self) -> Who {
+        match &self.fields().applicant {
+            Applicant::Proved { holder, .. } => Who::Holder(holder.clone()),
+            Applicant::Unverified => Who::Nobody,
+        }
+    }
+
+    /// What the audit log says of this session: about whose secret it is.
+    pub fn entry(&self, kind: Kind, who: Who) -> Entry {
+        let fields = self.fields();
+        let entry = super::about(self.id(), kind, who).with("group_id", fields.group_id.as_str());
+        match fields.group {
+            Some(group) => entry.with("group", group.to_string()),
+            None => entry,
+        }
+    }
+
     /// The applicant's name, as far as it was proved.
     pub fn applicant(&self) -> String {
         match &self.fields().applicant {
@@ -156,7 +180,7 @@ impl EventText {
 
     pub fn seal(&self, id: &str, kind: &str, at_rest: &AtRest, rng: &mut impl CryptoRng) -> crate::store::NewEvent {
         let sealed = seal_json(at_rest, event_place(&[id.as_bytes(), kind.as_bytes()]), self, rng);
-        crate::store::NewEvent { kind: kind.to_owned(), sealed }
+        crate::store::NewEvent { kind: kind.to_owned(), sealed, audit: None }
     }
 
     /// An event whose text does not open is shown without one.

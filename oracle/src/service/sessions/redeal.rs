@@ -4,6 +4,7 @@
 use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record, RedealRecord, group_digest, redeal_toc_place};
+use crate::service::audit::{Entry, Kind, Who};
 use crate::state::StateRng;
 use crate::store::{ClosedAs, NewRedeal, Purpose as RowPurpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionRow};
 use quorate_protocol::api::{JsonText, Receipt, Redeal, RedealToc};
@@ -16,12 +17,13 @@ use quorate_protocol::proof::{receipt_message, verify_player};
 use quorate_protocol::sealing::age_seal;
 use quorate_protocol::session::is_session_id;
 use quorate_protocol::toc::{Group, WholeToc};
+use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 impl Sessions {
     /// Runs the approved plan of session `id`, once.
-    pub async fn redeal(&self, id: &str, kek: Zeroizing<String>) -> Result<Redeal, SessionError> {
+    pub async fn redeal(&self, id: &str, kek: Zeroizing<String>, peer: IpAddr) -> Result<Redeal, SessionError> {
         let loaded = self.load(id, RowPurpose::Redeal, &kek).await?;
         let record = &loaded.record;
         let signer = self.signer()?;
@@ -53,23 +55,28 @@ impl Sessions {
                 tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
             Ok((group, sealed, dropped))
         };
-        let (dealt, record) = self.with_secret(loaded, kek, run).await?;
+        let joined = loaded.joined();
+        let (dealt, record) = self.with_secret(loaded, kek, peer, run).await?;
         let (group, sealed, dropped) = dealt?;
-        self.drop_false(id, &record, &dropped).await?;
-        self.finish(id, &record, &group, sealed, plan.fields().threshold, now_ms).await?;
+        self.drop_false(id, &record, &dropped, peer).await?;
+        let players: Vec<&str> = plan.fields().players.iter().map(|player| player.holder.as_str()).collect();
+        let told = record.entry(Kind::SessionRedealt, record.asker()).from(peer).with("tocs_of", joined);
+        let told = told.with("reason", record.fields().reason.as_str()).with("players", players);
+        let told = told.with("threshold", plan.fields().threshold).with("new_group", group.name().to_string());
+        self.finish(&record, &group, sealed, plan.fields().threshold, now_ms, told).await?;
         self.fetch_unchecked(id).await
     }
 
     async fn finish(
         &self,
-        id: &str,
         record: &Record,
         group: &Group,
         tocs: Vec<String>,
         threshold: u8,
         now_ms: i64,
+        told: Entry,
     ) -> Result<(), SessionError> {
-        let (at_rest, mut rng) = (&self.inner.at_rest, self.rng());
+        let (id, at_rest, mut rng) = (record.id(), &self.inner.at_rest, self.rng());
         let stored = RedealRecord {
             header: group.header.bytes().to_vec().into(),
             sealed: group.sealed.clone().into(),
@@ -85,6 +92,7 @@ impl Sessions {
         };
         let tocs = (1..=u8::MAX).zip(tocs).map(|(x, toc)| (x, seal_toc(self, id, x, &toc, &mut rng))).collect();
         let event = EventText::by(record.applicant()).seal(id, "redealt", at_rest, &mut rng);
+        let event = event.recorded(self.inner.audit.seal(told));
         if self.inner.store.finish_redeal(id, redeal, tocs, event).await? {
             return Ok(());
         }
@@ -119,7 +127,7 @@ impl Sessions {
     }
 
     /// Takes a new player's signed receipt. The Toc is dropped; a threshold of receipts ends the old group.
-    pub async fn receive(&self, id: &str, receipt: Receipt) -> Result<(), SessionError> {
+    pub async fn receive(&self, id: &str, receipt: Receipt, peer: IpAddr) -> Result<(), SessionError> {
         self.known(id).await?;
         let (row, _) = self.stored_redeal(id).await?;
         let stored = RedealRecord::open(id, &row.sealed, &self.inner.at_rest)?;
@@ -127,7 +135,9 @@ impl Sessions {
         let message = receipt_message(&stored.digest()?, group.name(), receipt.x, &group.header);
         verify_player(&group.header, receipt.x, &message, &receipt.proof.0).map_err(|_| SessionError::BadProof)?;
         let holder = group.header.player(receipt.x).ok_or(SessionError::BadProof)?.holder.clone();
-        let event = EventText::by(holder).seal(id, "received", &self.inner.at_rest, &mut self.rng());
+        let told = super::about(id, Kind::SessionReceived, Who::Holder(holder.clone())).from(peer);
+        let audit = self.inner.audit.seal(told.with("group", group.name().to_string()).with("x", receipt.x));
+        let event = EventText::by(holder).seal(id, "received", &self.inner.at_rest, &mut self.rng()).recorded(audit);
         match self.inner.store.receive(id, receipt.x, self.now_ms(), event).await? {
             ReceiveOutcome::Recorded { .. } | ReceiveOutcome::Already => Ok(()),
             ReceiveOutcome::Unknown => Err(SessionError::Unknown),

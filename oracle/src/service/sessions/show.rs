@@ -4,9 +4,11 @@ use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record};
 use super::redeal::may_view;
+use crate::service::audit::Kind;
 use crate::store::{ClosedAs, EventRow, SessionOverview, SessionRow};
 use quorate_protocol::api::{Event, Session, SessionDetails};
 use quorate_protocol::session::{cancel_hash, is_session_id};
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::broadcast;
@@ -44,14 +46,17 @@ impl Sessions {
     }
 
     /// Ends session `id` for whoever has the token derived from its KEK.
-    pub async fn cancel(&self, id: &str, token: &str) -> Result<(), SessionError> {
+    pub async fn cancel(&self, id: &str, token: &str, peer: IpAddr) -> Result<(), SessionError> {
         let row = self.known(id).await?;
         if !bool::from(cancel_hash(token).ct_eq(&row.cancel_hash)) {
             return Err(SessionError::CancelRefused);
         }
         // Opened to see that the hash is the one that the session was made with.
-        self.open_record(row)?;
+        let source = row.source;
+        let (_, record) = self.open_record(row)?;
+        let told = record.entry(Kind::SessionCancelled, record.asker()).from(peer);
         let event = EventText::default().seal(id, "cancelled", &self.inner.at_rest, &mut self.rng());
+        let event = event.recorded(self.inner.audit.seal_bounded(told, &source));
         if self.inner.store.close(id, ClosedAs::Cancelled, self.now_ms(), event).await? {
             self.inner.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             Ok(())

@@ -199,7 +199,7 @@ fn asked(id: &str) -> NewSession {
 }
 
 fn happened(kind: &str) -> NewEvent {
-    NewEvent { kind: kind.to_owned(), sealed: Vec::new() }
+    NewEvent { kind: kind.to_owned(), sealed: Vec::new(), audit: None }
 }
 
 fn toc(x: u8) -> NewToc {

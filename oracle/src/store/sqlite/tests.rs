@@ -46,7 +46,7 @@ fn url(folder: &TempDir) -> String {
 }
 
 fn event() -> NewEvent {
-    NewEvent { kind: "kind".to_owned(), sealed: Vec::new() }
+    NewEvent { kind: "kind".to_owned(), sealed: Vec::new(), audit: None }
 }
 
 fn session(id: &str) -> NewSession {

@@ -1,0 +1,122 @@
+//! The audit log: what happened, who did it, and how it ended, written with the act itself, numbered within a second, and
+//! proved by signed checkpoints (SPEC, "Audit log"; `docs/audit.md`).
+//!
+//! A service that changes something makes an [`Entry`], has it sealed by [`Audit::seal`] and hands it to the store with the
+//! change: both are written or neither is. What strangers can cause without end is recorded within a budget.
+
+mod budget;
+mod entry;
+
+pub use self::budget::Limits;
+pub use self::entry::{Entry, Kind, Outcome, Who};
+
+use self::budget::Budget;
+use crate::clock::Clock;
+use crate::keys::Keys;
+use crate::service::at_rest::{AtRest, Place};
+use crate::state::StateRng;
+use crate::store::{Digest, NewAudit, Store, StoreError};
+use data_encoding::HEXLOWER;
+use quorate_protocol::audit::event::{Event, ID_BYTES};
+use rand::Rng as _;
+use std::fmt;
+use std::sync::Arc;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct Audit {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    rng: StateRng,
+    at_rest: AtRest,
+    budget: Budget,
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Audit(…)")
+    }
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub rng: StateRng,
+    /// The oracle's keys.
+    pub keys: Arc<Keys>,
+    /// What strangers may cause.
+    pub limits: Limits,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+impl Audit {
+    /// Puts the service together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, clock, rng, keys, limits } = parts;
+        let at_rest = AtRest::new(keys.root_secret().subkey("audit"));
+        Self { inner: Arc::new(Inner { store, clock, rng, at_rest, budget: Budget::new(limits) }) }
+    }
+
+    /// An event to be written with the act that it tells of.
+    pub fn seal(&self, entry: Entry) -> NewAudit {
+        let (mut id, mut rng) = ([0; ID_BYTES], self.inner.rng.clone());
+        rng.fill_bytes(&mut id);
+        let event = entry.into_event(HEXLOWER.encode(&id), self.inner.clock.now_ms());
+        NewAudit { id, sealed: self.inner.at_rest.seal(waiting(&[&id]), event.to_leaf().as_bytes(), &mut rng) }
+    }
+
+    /// The same for what anybody can do without showing that they may: beyond the budget of `source` it is counted, and the
+    /// counts are recorded each minute.
+    pub fn seal_bounded(&self, entry: Entry, source: &Digest) -> Option<NewAudit> {
+        if self.inner.budget.take(entry.kind(), source, self.inner.clock.now_ms()) {
+            Some(self.seal(entry))
+        } else {
+            None
+        }
+    }
+
+    /// Counts what was refused to somebody who showed nothing: the counts are recorded each minute.
+    pub fn count(&self, kind: Kind) {
+        self.inner.budget.count(kind);
+    }
+
+    /// Records an act that writes nothing else.
+    pub async fn record(&self, entry: Entry) -> Result<(), StoreError> {
+        self.inner.store.append_audit(vec![self.seal(entry)]).await
+    }
+
+    /// Records what was counted since the last time.
+    pub async fn record_counts(&self) -> Result<(), StoreError> {
+        match self.inner.budget.counted() {
+            Some(entry) => self.record(entry).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Entry {
+    fn into_event(self, id: String, time: i64) -> Event {
+        let Self { kind, who, source, subject, outcome, details } = self;
+        let source = source.map(|source| source.to_string()).unwrap_or_default();
+        let (kind, who, result) = (kind.as_str().to_owned(), who.to_string(), outcome.as_str().to_owned());
+        Event { v: 1, id, time, kind, who, source, subject, result, details }.bounded()
+    }
+}
+
+/// Where an event is until it has its number.
+fn waiting<'a>(id: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "audit_pending", row: id, column: "sealed" }
+}

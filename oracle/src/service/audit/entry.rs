@@ -1,0 +1,184 @@
+//! What is to be recorded, in words that stay the same. Knows nothing of how it is kept.
+
+use serde_json::{Map, Value};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Names each kind once: the variant, its word, and what it means.
+macro_rules! kinds {
+    ($( $variant:ident $word:literal $meaning:literal; )*) => {
+        /// What happened. A word is never given another meaning, and never taken back.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $( #[doc = $meaning] $variant, )*
+        }
+
+        impl Kind {
+            /// All of them, in the order of their words.
+            pub const ALL: &[Self] = &[ $( Self::$variant, )* ];
+
+            /// The word in the log.
+            pub fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $word, )* }
+            }
+
+            /// What it means.
+            pub fn meaning(self) -> &'static str {
+                match self { $( Self::$variant => $meaning, )* }
+            }
+        }
+    };
+}
+
+kinds! {
+    ApiKeyActivated "api_key.activated" "An API key was given its secret.";
+    ApiKeyAllowed "api_key.allowed" "The origins that an API key may be used from were set.";
+    ApiKeyCreated "api_key.created" "An API key was made.";
+    ApiKeyRefused "api_key.refused" "Wrong API credentials, as a count.";
+    ApiKeyRevoked "api_key.revoked" "An API key was taken out of use.";
+    ApiKeyRotated "api_key.rotated" "An API key took over what another one owned.";
+    ApiKeyWithdrawn "api_key.withdrawn" "An API key was removed because its mail was not taken.";
+    AuditCounted "audit.counted" "How often things happened that were not recorded one by one.";
+    AuditDamaged "audit.damaged" "An event had been changed before it got its number, and is lost.";
+    CredentialAdded "credential.added" "A user of an application registered a security key.";
+    CredentialLocked "credential.locked" "Wrong answers locked a security key for a time.";
+    CredentialRemoved "credential.removed" "Security keys of an application's user were removed.";
+    GatewayRefused "gateway.refused" "Wrong gateway keys, as a count.";
+    OracleStarted "oracle.started" "An oracle began to serve.";
+    OracleStopped "oracle.stopped" "An oracle stopped as it was told.";
+    SessionAsked "session.asked" "A session was started.";
+    SessionCancelled "session.cancelled" "A session was ended by its applicant.";
+    SessionCode "session.code" "A code was shown.";
+    SessionDenied "session.denied" "A player said no to a session.";
+    SessionDropped "session.dropped" "A false Toc was removed from a session.";
+    SessionExhausted "session.exhausted" "A session ended after too many false Tocs.";
+    SessionExpired "session.expired" "A session's time ran out.";
+    SessionJoined "session.joined" "A Toc was added to a session.";
+    SessionRedealt "session.redealt" "A secret was dealt anew.";
+    SessionReceived "session.received" "A player of a new deal signed receipt.";
+    TotpEnrolled "totp.enrolled" "A user of an application was given a TOTP secret.";
+    TotpLocked "totp.locked" "Wrong codes locked a TOTP secret for a time.";
+    TotpRemoved "totp.removed" "A TOTP secret of an application's user was removed.";
+}
+
+/// Who did it, as far as that was proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// An application with the value of its API key: it showed the API secret.
+    ApiKey(String),
+    /// A player: a signature of the share key, or the Toc itself, stands for the name.
+    Holder(String),
+    /// Nobody that was named.
+    Nobody,
+    /// Somebody at this machine who can read the oracle's keys, or who showed the gateway key.
+    Operator,
+    /// The oracle itself.
+    Oracle,
+    /// A principal who logged in, by the full name.
+    Principal(String),
+    /// A name that nothing stands for.
+    Unverified(String),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKey(name) => write!(f, "api-key {name}"),
+            Self::Holder(name) => write!(f, "holder {name}"),
+            Self::Nobody => f.write_str("nobody"),
+            Self::Operator => f.write_str("operator"),
+            Self::Oracle => f.write_str("oracle"),
+            Self::Principal(name) => write!(f, "principal {name}"),
+            Self::Unverified(name) => write!(f, "unverified {name}"),
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it was asked for.
+    Done,
+    /// It went wrong for a reason that nobody decided.
+    Failed,
+    /// It was not allowed.
+    Refused,
+}
+
+impl Outcome {
+    /// The word in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// An event to be recorded. What is too long in it is cut when it is sealed.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub(super) kind: Kind,
+    pub(super) who: Who,
+    pub(super) source: Option<IpAddr>,
+    pub(super) subject: String,
+    pub(super) outcome: Outcome,
+    pub(super) details: Map<String, Value>,
+}
+
+impl Entry {
+    /// Something that was done.
+    pub fn new(kind: Kind, who: Who) -> Self {
+        Self { kind, who, source: None, subject: String::new(), outcome: Outcome::Done, details: Map::new() }
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where the request came from.
+    #[must_use]
+    pub fn from(mut self, source: IpAddr) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// What it was done to, in words such as `session ID`.
+    #[must_use]
+    pub fn to(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// How it ended, when it was not done.
+    #[must_use]
+    pub fn ended(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// Something more, by name. Never a secret.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_plain_in_order_and_all_different() {
+        let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+        assert!(words.iter().all(|word| plain(word) && word.contains('.')), "{words:?}");
+        let before = |pair: &[&str]| pair[0].split('.').next() <= pair[1].split('.').next() && pair[0] != pair[1];
+        assert!(words.windows(2).all(before), "{words:?}");
+        let different: std::collections::BTreeSet<_> = words.iter().collect();
+        assert_eq!(different.len(), words.len());
+    }
+}

@@ -1,0 +1,154 @@
+//! One event: what happened, when, who did it, from where, to what, and how it ended. Its bytes are a leaf of the tree and are
+//! kept and sent as they were written; nothing re-serialises them.
+
+use crate::display;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt::Write as _;
+
+/// Bytes of the longest leaf: every part of an event is bounded, and a character is escaped in 12 bytes at most.
+pub const MAX_LEAF: usize = 24 * 1024;
+/// Characters of a name, subject or source at most; what is longer is cut.
+pub const MAX_NAME: usize = 256;
+/// Characters of one detail at most; what is longer is cut.
+pub const MAX_DETAIL: usize = 1024;
+/// Bytes that the details of an event take at most; what does not fit any more is left out.
+const MAX_DETAILS: usize = 4096;
+/// Bytes of the random id.
+pub const ID_BYTES: usize = 16;
+
+/// An event. The order of the members is that of the leaf.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// 1.
+    pub v: u8,
+    /// Lowercase hexadecimal of 16 random bytes: no two events are alike, and a leaf's hash tells nothing of the event.
+    pub id: String,
+    /// Unix milliseconds.
+    pub time: i64,
+    /// One of a closed list of words, as in `session.code`.
+    pub kind: String,
+    /// What kind of name it is, a blank, and the name: `principal principal/internal/user/bob`, `holder ann`, `unverified ann`,
+    /// `api-key KEY`; or `operator`, `oracle` and `nobody` alone.
+    pub who: String,
+    /// Network address that the request came from; empty for what no request caused.
+    pub source: String,
+    /// What it was done to; empty when the kind says it all.
+    pub subject: String,
+    /// `done`, `refused` or `failed`.
+    pub result: String,
+    /// The rest, by name. Never a secret.
+    pub details: Map<String, Value>,
+}
+
+impl Event {
+    /// Cuts what is too long.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        for text in [&mut self.kind, &mut self.who, &mut self.source, &mut self.subject, &mut self.result] {
+            cut(text, MAX_NAME);
+        }
+        let mut left = MAX_DETAILS;
+        self.details.retain(|name, value| {
+            bound(value);
+            let length = name.len() + escape(&value.to_string()).len();
+            let fits = length <= left;
+            left -= if fits { length } else { 0 };
+            fits
+        });
+        self
+    }
+
+    /// The leaf: JSON in UTF-8 without blanks, in which what could deceive the eye is escaped.
+    pub fn to_leaf(&self) -> String {
+        escape(&serde_json::to_string(self).expect("plain data always serialises"))
+    }
+
+    /// Reads a leaf; `None` for what is none.
+    pub fn from_leaf(leaf: &str) -> Option<Self> {
+        serde_json::from_str(leaf).ok().filter(|event: &Self| event.v == 1)
+    }
+}
+
+fn bound(value: &mut Value) {
+    match value {
+        Value::String(text) => cut(text, MAX_DETAIL),
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        Value::Object(members) => members.values_mut().for_each(bound),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn cut(text: &mut String, most: usize) {
+    if let Some((at, _)) = text.char_indices().nth(most) {
+        text.truncate(at);
+        text.push('…');
+    }
+}
+
+/// JSON text with the characters that could deceive the eye as `\uXXXX`. They stand in strings only, where that means the same.
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if display::deceives(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}").expect("writing to a string cannot fail");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        let details =
+            Map::from_iter([("reason".to_owned(), Value::from("rotate \u{202e}the\u{1b}[31m alarm\u{e0041}"))]);
+        Event {
+            v: 1,
+            id: "00112233445566778899aabbccddeeff".to_owned(),
+            time: 1_800_000_000_123,
+            kind: "session.asked".to_owned(),
+            who: "holder Zoë".to_owned(),
+            source: "192.0.2.7".to_owned(),
+            subject: "session abc".to_owned(),
+            result: "done".to_owned(),
+            details,
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_read_as_it_was_written_and_deceives_no_eye() {
+        let leaf = event().to_leaf();
+        assert_eq!(
+            leaf,
+            r#"{"v":1,"id":"00112233445566778899aabbccddeeff","time":1800000000123,"kind":"session.asked","who":"holder Zoë","source":"192.0.2.7","subject":"session abc","result":"done","details":{"reason":"rotate \u202ethe\u001b[31m alarm\udb40\udc41"}}"#
+        );
+        assert_eq!(Event::from_leaf(&leaf), Some(event()));
+        assert_eq!(leaf.chars().filter(|c| display::deceives(*c)).count(), 0);
+    }
+
+    #[test]
+    fn whatever_a_stranger_says_a_leaf_stays_small() {
+        let long = "\u{202e}".repeat(100_000);
+        let mut event = Event { who: long.clone(), source: long.clone(), subject: long.clone(), ..event() };
+        for number in 0..100 {
+            event.details.insert(format!("detail {number}"), Value::from(vec![long.as_str(); 3]));
+        }
+        let leaf = event.bounded().to_leaf();
+        assert!(leaf.len() <= MAX_LEAF, "{}", leaf.len());
+        assert!(Event::from_leaf(&leaf).is_some());
+    }
+
+    #[test]
+    fn what_is_no_event_is_none() {
+        let leaf = event().to_leaf();
+        for wrong in ["", "{}", "[]", &leaf[1..], &leaf.replace("\"v\":1", "\"v\":2")] {
+            assert_eq!(Event::from_leaf(wrong), None, "{wrong}");
+        }
+    }
+}

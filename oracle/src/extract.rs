@@ -22,9 +22,6 @@ use serde::de::DeserializeOwned;
 use std::net::{IpAddr, Ipv4Addr};
 use zeroize::Zeroizing;
 
-/// What is read and thrown away of a body that is too large, so that the client gets to see the answer.
-const DRAINED: usize = 1024 * 1024;
-
 /// A JSON body, in or out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json<T>(pub T);
@@ -112,7 +109,6 @@ async fn read_body(mut body: Body, held: Option<&Held>) -> Result<Zeroizing<Vec<
     use http_body::Body as _;
     let announced = body.size_hint().lower();
     if announced > BODY_LIMIT as u64 {
-        drain(&mut body).await;
         return Err(too_large());
     }
     let mut collected = Zeroizing::new(Vec::with_capacity(usize::try_from(announced).unwrap_or(0).max(1024)));
@@ -121,7 +117,6 @@ async fn read_body(mut body: Body, held: Option<&Held>) -> Result<Zeroizing<Vec<
         let Ok(data) = frame.into_data() else { continue };
         if collected.len() + data.len() > BODY_LIMIT {
             hold(held, data);
-            drain(&mut body).await;
             return Err(too_large());
         }
         append(&mut collected, &data);
@@ -144,16 +139,6 @@ fn append(collected: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
         *collected = larger;
     }
     collected.extend_from_slice(data);
-}
-
-async fn drain(body: &mut Body) {
-    let mut read = 0;
-    while read < DRAINED {
-        match body.frame().await {
-            Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(_)) | None => break,
-        }
-    }
 }
 
 fn too_large() -> ApiError {

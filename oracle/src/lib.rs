@@ -24,4 +24,5 @@ pub mod store;
 #[doc(hidden)]
 pub mod testing;
 pub mod tls;
+mod unread;
 mod web;

@@ -5,6 +5,7 @@ use crate::error::ApiError;
 use crate::handlers::{api_keys, docs, pages, sessions, system, totps, u2f, webauthn};
 use crate::observe;
 use crate::state::AppState;
+use crate::unread;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -107,7 +108,7 @@ pub fn router(state: AppState) -> Router {
     finish(routes, state)
 }
 
-/// What surrounds every set of routes: base path, unknown routes and methods, body limit, observation.
+/// What surrounds every set of routes: base path, unknown routes and methods, body limit, observation, unread bodies.
 pub(crate) fn finish(routes: Router<AppState>, state: AppState) -> Router {
     let routes = routes.method_not_allowed_fallback(async || not_allowed());
     let routes = match state.config.base_path.as_str() {
@@ -121,6 +122,7 @@ pub(crate) fn finish(routes: Router<AppState>, state: AppState) -> Router {
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "there is no such route"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(state.clone(), observe::request))
+        .layer(from_fn_with_state(state.clone(), unread::bodies))
         .with_state(state)
 }
 

@@ -132,6 +132,7 @@ impl Server {
 
     async fn http<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, held: Held, peer: IpAddr) {
         let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
+            held.request();
             let client = self.limits.client(peer, request.headers());
             let extensions = request.extensions_mut();
             extensions.insert(ClientAddr(client));

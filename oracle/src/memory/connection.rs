@@ -7,7 +7,7 @@
 //!   lies below TLS and one above.
 //! - A body that an extractor declares sensitive is [held](Held): while the held piece shares the HTTP buffer, the
 //!   library cannot reuse it and takes a new one for the next read; then the old one is freed, and freeing overwrites.
-//!   Should the library still be using the old buffer after the answer (it may when a client sends requests without
+//!   Should the library still be using the old buffer after the last answer (it may when a client sends requests without
 //!   waiting for answers), the connection is closed, which frees it.
 
 use bytes::Bytes;
@@ -33,6 +33,12 @@ impl Held {
     pub fn hold(&self, frame: Bytes) {
         let mut piece = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *piece = Piece { bytes: Some(frame), answered: false };
+    }
+
+    /// A request has come. One that was sent without waiting for an answer lies in the buffer that is held, rightly, until it
+    /// is answered as well.
+    pub(crate) fn request(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).answered = false;
     }
 
     /// Whether nothing is held.
@@ -191,5 +197,18 @@ mod tests {
         held.hold(http.split_to(4).freeze());
         stream.note_answer();
         assert!(read(&mut stream, &mut ReadBuf::new(&mut [0; 8])), "an empty read is the end of the stream");
+    }
+
+    #[test]
+    fn a_request_behind_the_answered_one_is_answered_before_the_connection_ends() {
+        let held = Held::default();
+        let mut stream = Wiping::below_http(Silent, held.clone());
+        let mut http = BytesMut::from(&b"body and the next request"[..]);
+        held.hold(http.split_to(4).freeze());
+        stream.note_answer();
+        held.request();
+        assert!(!read(&mut stream, &mut ReadBuf::new(&mut [0; 8])), "its headers are in the same buffer");
+        stream.note_answer();
+        assert!(read(&mut stream, &mut ReadBuf::new(&mut [0; 8])));
     }
 }

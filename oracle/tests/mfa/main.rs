@@ -4,6 +4,7 @@
 mod api_keys;
 mod at_rest;
 mod clients;
+mod connections;
 mod duo;
 mod firmware;
 mod key_nodes;

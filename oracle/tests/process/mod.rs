@@ -104,6 +104,8 @@ pub struct Answer {
     pub status: u16,
     /// Body.
     pub body: String,
+    /// Whether the connection ends with it.
+    pub last: bool,
 }
 
 /// One connection, kept alive between requests.
@@ -155,7 +157,8 @@ impl Connection {
                 }
                 let body = String::from_utf8_lossy(&self.received[end + 4..whole]).into_owned();
                 self.received.drain(..whole);
-                return Ok(Answer { status: head[9..12].parse().expect("a status"), body });
+                let last = head.lines().any(|line| line == "connection: close");
+                return Ok(Answer { status: head[9..12].parse().expect("a status"), body, last });
             }
             self.more()?;
         }

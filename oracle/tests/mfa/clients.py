@@ -3,6 +3,7 @@
 of a few lines, over both protocols. `clients.py ORACLE API_KEY API_SECRET` prints one line for each thing that went well.
 """
 
+import http.client
 import json
 import os
 import struct
@@ -13,17 +14,19 @@ import urllib.request
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fido2 import cose
 from fido2.client import Fido2Client, UserInteraction
 from fido2.ctap import CtapDevice
 from fido2.ctap1 import Ctap1
 from fido2.hid import CTAPHID
 from fido2.utils import sha256
-from fido2.webauthn import AttestationObject, AuthenticatorData, CollectedClientData
+from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 from soft_webauthn import SoftWebauthnDevice
 
 ORACLE, API_KEY, API_SECRET = sys.argv[1:4]
@@ -155,6 +158,73 @@ def packed():
     })
 
 
+def algorithms():
+    """Keys of the other kinds that are asked for, which attest themselves and log in; and keys of kinds that are not."""
+    rsa_key, sha256_hash = rsa.generate_private_key(65537, 2048), hashes.SHA256()
+    for kind, key, how in (
+        (cose.ES384, ec.generate_private_key(ec.SECP384R1()), [ec.ECDSA(hashes.SHA384())]),
+        (cose.RS256, rsa_key, [padding.PKCS1v15(), sha256_hash]),
+    ):
+        user, credential_id, options = register_key(kind, key, lambda message: key.sign(message, *how))
+        assert kind.ALGORITHM in [one["alg"] for one in options["pubKeyCredParams"]], options
+        for counter in (1, 2):
+            options = call("POST", "/webauthn/login", user=user)["publicKey"]
+            client = CollectedClientData.create("webauthn.get", from_b64url(options["challenge"]), ORIGIN)
+            data = AuthenticatorData.create(sha256(RP_ID.encode()), 1, counter)
+            signature = key.sign(data + client.hash, *how)
+            for bit, expect in ((1, 400), (0, 200)):
+                last = bytes([signature[-1] ^ bit])
+                done = call("PUT", "/webauthn/login", user=user, expect=expect, body={
+                    "id": b64url(credential_id), "rawId": b64url(credential_id), "type": "public-key",
+                    "response": {
+                        "authenticatorData": b64url(bytes(data)), "clientDataJSON": b64url(bytes(client)),
+                        "signature": b64url(signature[:-1] + last),
+                    },
+                })
+                assert done.get("code") == ("wrong_signature" if bit else None), done
+    for kind, key in (
+        (cose.EdDSA, ed25519.Ed25519PrivateKey.generate()),
+        (cose.ES512, ec.generate_private_key(ec.SECP521R1())),
+        (cose.ES256K, ec.generate_private_key(ec.SECP256K1())),
+        (cose.PS256, rsa_key),
+    ):
+        refused = register_key(kind, key, None, expect=400)
+        assert refused["code"] == "invalid_key" and "ES256, ES384 or RS256" in refused["message"], refused
+
+
+def register_key(kind, key, sign, expect=200):
+    """Registers a key of that kind; attested by itself, or by nobody when it does not sign."""
+    begun = call("POST", "/webauthn/register")
+    user, options, credential_id = begun["uuid"], begun["publicKey"], os.urandom(32)
+    attested = AttestedCredentialData.create(bytes(16), credential_id, kind.from_cryptography_key(key.public_key()))
+    data = AuthenticatorData.create(sha256(RP_ID.encode()), 0x41, 0, attested)
+    client = CollectedClientData.create("webauthn.create", from_b64url(options["challenge"]), ORIGIN)
+    made = AttestationObject.create("none", data, {})
+    if sign:
+        made = AttestationObject.create("packed", data, {"alg": kind.ALGORITHM, "sig": sign(data + client.hash)})
+    done = call("PUT", "/webauthn/register", user=user, expect=expect, body={
+        "id": b64url(credential_id), "rawId": b64url(credential_id), "type": "public-key",
+        "response": {"attestationObject": b64url(bytes(made)), "clientDataJSON": b64url(bytes(client))},
+    })
+    return (user, credential_id, options) if expect == 200 else done
+
+
+def one_connection():
+    """A request that is refused before its body is read, and a good one after it, on one connection."""
+    connection = http.client.HTTPConnection(urlsplit(ORACLE).netloc)
+    right = {"X-MFA-ApiKey": API_KEY, "X-MFA-ApiSecret": API_SECRET}
+    body, sockets = json.dumps({"issuer": "Acme", "label": "x" * 200, "filler": "y" * 60_000}), set()
+    for headers, expect in ((right, 200), ({**right, "X-MFA-ApiSecret": "wrong"}, 401), ({}, 401), (right, 200)):
+        connection.request("POST", "/totp", body, headers)
+        # It would connect again without a word.
+        sockets.add(connection.sock)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == expect, (answer.status, expect)
+    assert len(sockets) == 1 and None not in sockets, sockets
+    connection.close()
+
+
 def fido2_client():
     token = U2fToken()
     client = Fido2Client(token, ORIGIN, user_interaction=UserInteraction())
@@ -284,6 +354,6 @@ def page_call(opener, base, path, body):
         return json.loads(answer.read() or b"{}")
 
 
-for check in (soft_webauthn, packed, fido2_client, raw_u2f, embedding):
+for check in (soft_webauthn, packed, algorithms, one_connection, fido2_client, raw_u2f, embedding):
     check()
     print(f"{check.__name__}: ok")

@@ -16,7 +16,7 @@ async fn other_peoples_clients_register_and_log_in() {
     let output = command.env("NO_PROXY", "*").output().await.expect("python runs");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    for part in ["soft_webauthn", "packed", "fido2_client", "raw_u2f", "embedding"] {
+    for part in ["soft_webauthn", "packed", "algorithms", "one_connection", "fido2_client", "raw_u2f", "embedding"] {
         assert!(out.contains(&format!("{part}: ok")), "{part} was not checked:\n{out}");
     }
 }

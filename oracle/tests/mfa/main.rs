@@ -28,4 +28,5 @@ mod tour;
 mod u2f;
 mod u2f_forgeries;
 mod webauthn;
+mod webauthn_flags;
 mod webauthn_forgeries;

@@ -17,11 +17,11 @@ pub const OBJECT: &str = "/response/attestationObject";
 
 /// An application with a stage to itself, as one relying party.
 pub struct Ground {
-    stage: Stage,
-    tenant: Tenant,
-    rp_id: String,
-    origin: String,
-    user: Option<String>,
+    pub stage: Stage,
+    pub tenant: Tenant,
+    pub rp_id: String,
+    pub origin: String,
+    pub user: Option<String>,
 }
 
 /// A request with the headers that say for whom it is.
@@ -42,7 +42,7 @@ impl Ground {
         Self { stage, tenant, rp_id: RP_ID.to_owned(), origin: ORIGIN.to_owned(), user: Some(USER.to_owned()) }
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.stage.by(&self.tenant, method, path);
         headers(request, &self.rp_id, &self.origin, self.user.as_deref())
     }
@@ -58,7 +58,7 @@ impl Ground {
         begun.json["publicKey"].clone()
     }
 
-    async fn register(&self, token: &Token, format: Format) -> Answer {
+    pub async fn register(&self, token: &Token, format: Format) -> Answer {
         let options = self.options(REGISTER).await;
         self.call(Method::PUT, REGISTER, &token.create(&options, &self.origin, format)).await
     }
@@ -68,7 +68,7 @@ impl Ground {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     }
 
-    async fn log_in(&self, token: &mut Token) -> Answer {
+    pub async fn log_in(&self, token: &mut Token) -> Answer {
         let options = self.options(LOGIN).await;
         self.call(Method::PUT, LOGIN, &token.get(&options, &self.origin)).await
     }
@@ -78,6 +78,12 @@ impl Ground {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         let hash = b64(&sha256(&token.handle));
         assert_eq!(answer.json, json!({ "credentialId": b64(&token.handle), "key_handle_hash": hash }));
+    }
+
+    /// Has the operator list these origins, and no other.
+    pub async fn allow(&self, origins: &[&str]) {
+        let listed = origins.iter().map(|&origin| origin.to_owned()).collect();
+        self.stage.oracle.state().api_keys.allow(&self.tenant.value, listed).await.expect("allowed");
     }
 
     pub fn advance(&self, milliseconds: i64) {
@@ -520,8 +526,7 @@ async fn parties_are_what_browsers_take_for_one() {
         ground.registered(&token).await;
         ground.assert_logs_in(&mut token).await;
     }
-    let listed = vec!["https://login.example.com".to_owned()];
-    ground.stage.oracle.state().api_keys.allow(&ground.tenant.value, listed).await.expect("allowed");
+    ground.allow(&[ORIGIN]).await;
     let refused = ground.call(Method::POST, LOGIN, &json!({})).await;
     assert_eq!((refused.refusal().0, refused.refusal().1), (400, "origin_not_allowed"));
     ground.origin = ORIGIN.to_owned();

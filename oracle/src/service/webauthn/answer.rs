@@ -7,6 +7,7 @@ use crate::service::either_base64;
 use crate::service::relying_party::Origin;
 use quorate_protocol::encoding::base64url;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use webauthn_rs_core::proto::{
     AuthenticationExtensionsClientOutputs, AuthenticatorAssertionResponseRaw, AuthenticatorAttestationResponseRaw,
     AuthenticatorTransport, COSEAlgorithm, COSEKey, COSEKeyType, ECDSACurve, PublicKeyCredential,
@@ -44,16 +45,23 @@ pub struct LoginAnswer {
     pub user_handle: Option<Vec<u8>>,
 }
 
-/// The challenge that client data say they answer, if the page that they name is an origin: the library would take any URL
-/// of the right one. Nothing else in them has been looked at yet.
+/// The challenge that client data say they answer, if the page that they name is an origin (the library would take any URL of
+/// the right one) and stood on its own: nobody expects it inside a page of another origin (`WebAuthn` L3 §7.1 steps 10 and 11,
+/// §7.2 steps 14 and 15), where that one's owner chooses what the user sees. Nothing else in them has been looked at yet.
 pub(super) fn challenge(client_data: &[u8]) -> Result<Vec<u8>, WebauthnError> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Fields {
         challenge: String,
         origin: String,
+        cross_origin: Option<bool>,
+        top_origin: Option<IgnoredAny>,
     }
     let fields: Fields = serde_json::from_slice(client_data).map_err(|_| WebauthnError::Malformed)?;
     Origin::parse(&fields.origin).map_err(|_| WebauthnError::Origin)?;
+    if fields.cross_origin == Some(true) || fields.top_origin.is_some() {
+        return Err(WebauthnError::CrossOrigin);
+    }
     either_base64::decode(&fields.challenge).ok_or(WebauthnError::Malformed)
 }
 

@@ -13,12 +13,19 @@ pub enum WebauthnError {
     /// An attestation that is not one of the three that are taken.
     #[error("this kind of attestation is not taken: send none, packed or fido-u2f")]
     Attestation,
+    /// Flags of a credential's backup that cannot be, or that are not those of its registration (`WebAuthn` L3 §7.1 step 20,
+    /// §7.2 step 20): eligibility never changes.
+    #[error("the credential's backup flags contradict each other or its registration")]
+    Backup,
     /// A challenge that was not given out for this, or that is used up or too old.
     #[error("this challenge was not given out for this, or it has been used, or it is too old")]
     Challenge,
     /// A counter that did not rise.
     #[error("the credential's counter did not rise: there may be a copy of it")]
     Counter,
+    /// A page inside one of another origin.
+    #[error("the answer was made in a frame on a page of another origin")]
+    CrossOrigin,
     /// What is stored does not open.
     #[error("a stored credential cannot be read")]
     Damaged,
@@ -29,7 +36,7 @@ pub enum WebauthnError {
     #[error("this user has as many credentials as they may")]
     Full,
     /// A key of a kind or curve that was not asked for.
-    #[error("the key is not of a kind that was asked for")]
+    #[error("the key is not of a kind that was asked for: ES256, ES384 or RS256")]
     Key,
     /// Too many wrong signatures.
     #[error("too many wrong signatures")]
@@ -93,7 +100,8 @@ impl From<Refusal> for WebauthnError {
         match refusal {
             Refusal::InvalidClientDataType => Self::WrongType,
             Refusal::MismatchedChallenge | Refusal::ChallengeNotFound => Self::Challenge,
-            Refusal::InvalidRPOrigin | Refusal::CredentialCrossOrigin => Self::Origin,
+            Refusal::InvalidRPOrigin => Self::Origin,
+            Refusal::CredentialBackupEligibilityInconsistent | Refusal::CredentialMayNotBeHardwareBound => Self::Backup,
             Refusal::InvalidRPIDHash => Self::OtherParty,
             Refusal::UserNotPresent => Self::NotPresent,
             Refusal::InvalidUsername => Self::Names,
@@ -113,6 +121,8 @@ impl From<Refusal> for WebauthnError {
             | Refusal::COSEKeyRSANEInvalid
             | Refusal::EcdsaPointInvalid
             | Refusal::RsaParametersInvalid
+            // Of Ed25519 and Ed448, in whatever they come.
+            | Refusal::SshPublicKeyEDUnsupported
             | Refusal::CredentialAlteredAlgFromRequest => Self::Key,
             _ => Self::Malformed,
         }

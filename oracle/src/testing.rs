@@ -37,9 +37,11 @@ impl Default for TestSetup {
 }
 
 impl TestSetup {
-    /// With a setting, by its path in [`crate::config::KEYS`].
+    /// With a setting, by its path in [`crate::config::KEYS`]; the last value counts. Its folder it makes itself.
     #[must_use]
     pub fn set(mut self, path: &'static str, value: impl Into<String>) -> Self {
+        assert_ne!(path, "state", "each oracle of a test has a folder of its own");
+        self.flags.retain(|(set, _)| *set != path);
         self.flags.push((path, value.into()));
         self
     }
@@ -147,5 +149,19 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // What is left of a failed test is in the way of nobody.
         let _removed = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_of_a_setting_counts() {
+        let setup = TestSetup::default().set("url", "https://one.test").set("limits.connections", "7");
+        let setup = setup.set("url", "https://two.test");
+        let config = Config::load(None, |_| None, &setup.flags).unwrap();
+        assert_eq!((config.url.as_deref(), config.connections), (Some("https://two.test"), 7));
+        assert_eq!(setup.flags.len(), 2);
     }
 }

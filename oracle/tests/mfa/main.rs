@@ -7,11 +7,11 @@ mod clients;
 mod connections;
 mod duo;
 mod firmware;
-mod key_nodes;
 mod key_races;
 mod limits;
 mod logs;
 mod mail;
+mod nodes;
 mod peers;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]

@@ -1,9 +1,10 @@
-//! What the memory of a living oracle holds after a thousand sessions of every kind and end: nothing. Searched from
-//! outside, for whoever searches for a secret has it in memory.
+//! What the memory of a living oracle holds after a thousand sessions of every kind and end, and requests of applications
+//! among them: nothing. Searched from outside, for whoever searches for a secret has it in memory.
 //!
 //! The program makes itself undumpable, so only root may look. Without root, the test runs itself once more as root of a
 //! user namespace of its own.
 
+mod applications;
 mod farmfa;
 mod keys;
 #[path = "../process/mod.rs"]
@@ -71,9 +72,10 @@ fn run_sessions(oracle: &Oracle, state: &Path) -> (Vec<Connection>, Secrets) {
         let mut secrets = Secrets::default();
         let (connection, operator) = (oracle.connect(), Operator::of(state));
         let mut client = Client { connection, operator, secrets: &mut secrets };
+        let application = applications::activated(&mut client, state, first);
         for number in (first..SESSIONS).step_by(CLIENTS as usize) {
             // Neighbours run different kinds at the same time.
-            sessions::one(&mut client, number / CLIENTS + first);
+            sessions::one(&mut client, &application, number / CLIENTS + first);
         }
         (client.connection, secrets)
     };
@@ -102,15 +104,16 @@ fn assert_finds_what_is_held(oracle: &Oracle, state: &Path) {
     }
 }
 
-/// The positive control for every other form: a request that has not ended yet. What it holds must go with it.
-fn half_a_request(oracle: &Oracle, secrets: &mut Secrets) -> Connection {
-    let (one, mut two): ([u8; 32], [u8; 32]) = rand::random();
+/// The positive control for every other form: requests that have not ended yet. What it holds must go with it.
+fn half_a_request(oracle: &Oracle, secrets: &mut Secrets) -> [Connection; 2] {
+    let (one, mut two, api_secret): ([u8; 32], [u8; 32], [u8; 32]) = rand::random();
     // Without these, base64url could look like base64.
     two[3..6].copy_from_slice(&[0xfb, 0xff, 0xbf]);
     let mut held = Secrets::default();
     for secrets in [&mut held, &mut *secrets] {
         secrets.bytes("a KEK in half a request", &one);
         secrets.bytes("another KEK in half a request", &two);
+        secrets.bytes("an API secret in half a header", &api_secret);
     }
     let identity = Secrets::identity(&two);
     let body = format!(
@@ -123,18 +126,23 @@ fn half_a_request(oracle: &Oracle, secrets: &mut Secrets) -> Connection {
     let start =
         format!("POST /sessions/{}/totp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", "A".repeat(32));
     connection.write([start.as_bytes(), body.as_bytes()].concat().as_slice()).expect("the oracle reads");
+    // A header is forgotten as soon as it is read, even of a request whose body is still on its way; so half a header.
+    let mut in_header = oracle.connect();
+    let header = format!("POST /totp HTTP/1.1\r\nHost: localhost\r\nX-MFA-ApiSecret: {}\r\n", base64(&api_secret));
+    in_header.write(header.as_bytes()).expect("the oracle reads");
     let wanted = [
         "a KEK in half a request, base64",
         "another KEK in half a request, base64url",
         "another KEK in half a request, bech32",
         "another KEK in half a request, bech32 in capitals",
         "an age identity",
+        "an API secret in half a header, base64",
     ];
     let begun = Instant::now();
     loop {
         let found = held.in_memory_of(oracle.id());
         let missing = wanted.iter().find(|wanted| !found.iter().any(|(form, _)| form == *wanted));
-        let Some(missing) = missing else { return connection };
+        let Some(missing) = missing else { return [connection, in_header] };
         assert!(begun.elapsed() < REST, "the search does not find {missing} in {found:?}");
     }
 }

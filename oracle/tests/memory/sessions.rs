@@ -1,5 +1,6 @@
 //! Sessions of every kind and end, each with secrets of its own, which are written down on the way.
 
+use super::applications::Application;
 use super::farmfa::deal_two_of;
 use super::keys::Operator;
 use super::process::Connection;
@@ -31,9 +32,9 @@ pub struct Client<'a> {
     pub secrets: &'a mut Secrets,
 }
 
-/// Session number `number`, of the kind that its number says.
-pub fn one(client: &mut Client<'_>, number: u32) {
-    match number % 16 {
+/// Session number `number`, of the kind that its number says, or what an application does in place of one.
+pub fn one(client: &mut Client<'_>, application: &Application, number: u32) {
+    match number % 17 {
         0..=4 => client.ours(),
         5..=7 => client.farmfa(),
         8 => client.whole_toc_as_farmfa_does(),
@@ -43,7 +44,8 @@ pub fn one(client: &mut Client<'_>, number: u32) {
         12 => client.wrong_keys(),
         13 => client.false_tocs(),
         14 => client.refused_requests(),
-        _ => client.older_farmfa(),
+        15 => client.older_farmfa(),
+        _ => application.calls(client),
     }
 }
 
@@ -232,7 +234,7 @@ impl Client<'_> {
         (shares.iter().map(|share| base64(share)).collect(), data_encoding::BASE32_NOPAD.encode(&id))
     }
 
-    fn note_secret(&mut self, secret: &OtpSecret) {
+    pub fn note_secret(&mut self, secret: &OtpSecret) {
         self.secrets.bytes("an otpauth secret", secret.key());
         self.secrets.text("an otpauth secret in base32", &secret.to_base32());
         self.secrets.bytes("an otpauth secret in base32", secret.to_base32().as_bytes());

@@ -1,12 +1,15 @@
 //! What whoever has the database, and nothing else, can do with it: read nothing, and swap nothing.
 
 use super::stage::{Stage, Tenant, send};
-use reqwest::Method;
+use crate::token::{Format, Token, sha256, unb64};
+use crate::u2f;
+use crate::webauthn::{Ground, LOGIN, ORIGIN, REGISTER, RP_ID};
+use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Another program's connection to the database of a running oracle.
-fn database(stage: &Stage) -> Connection {
+pub fn database(stage: &Stage) -> Connection {
     let connection = Connection::open(stage.oracle.folder().join("quorate.db")).expect("the database");
     connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a bound");
     connection
@@ -56,6 +59,41 @@ async fn nothing_of_a_totp_secret_can_be_read() {
         ("the issuer", b"Findable Corporation"),
         ("the label", b"findable.person"),
         ("the API secret", tenant.secret.as_bytes()),
+    ];
+    for (what, secret) in secrets {
+        assert!(!stored.windows(secret.len()).any(|window| window == secret), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_security_key_can_be_read() {
+    let mut ground = Ground::new().await;
+    ground.user = Some("findable-user-of-the-application".to_owned());
+    let token = Token::new(b"findable credential id");
+    ground.registered(&token).await;
+    let (login, registration) = (ground.options(LOGIN).await, ground.options(REGISTER).await);
+    let begun = ground.call(Method::POST, "/u2f", &json!({ "appId": u2f::APP_ID })).await.json;
+    let key = Token::new(b"findable key handle");
+    let challenge = begun["challenge"]["challenge"].as_str().expect("a challenge");
+    let path = format!("/u2f/{}", begun["uuid"].as_str().expect("a uuid"));
+    let answer = ground.call(Method::PUT, &path, &u2f::registration(&key, challenge, ORIGIN)).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text);
+    let stored = stored(&ground.stage);
+    let challenges = [&login, &registration].map(|options| unb64(&options["challenge"]));
+    let secrets: [(&str, &[u8]); 13] = [
+        ("a user", b"findable-user-of-the-application"),
+        ("a user by U2F", &path.as_bytes()["/u2f/".len()..]),
+        ("a credential id", b"findable credential id"),
+        ("its hash", &sha256(b"findable credential id")),
+        ("a key handle", b"findable key handle"),
+        ("a public key", &token.point()[1..33]),
+        ("a public key of U2F", &key.point()[1..33]),
+        ("an RP ID", RP_ID.as_bytes()),
+        ("its hash", &sha256(RP_ID.as_bytes())),
+        ("an app ID", u2f::APP_ID.as_bytes()),
+        ("a login's challenge", &challenges[0]),
+        ("a registration's challenge", &challenges[1]),
+        ("a challenge as text", login["challenge"].as_str().expect("text").as_bytes()),
     ];
     for (what, secret) in secrets {
         assert!(!stored.windows(secret.len()).any(|window| window == secret), "{what}");
@@ -140,4 +178,75 @@ async fn a_damaged_api_key_hides_no_other() {
     let seen: Vec<_> =
         listed.iter().map(|key| (key.number, key.damaged, key.email.as_str(), key.records.totp)).collect();
     assert_eq!(seen, [(1, true, "", 0), (2, false, "whole@example.com", 1)]);
+}
+
+/// Two users of an application, each with a credential.
+async fn two_users() -> (Ground, [(&'static str, Token); 2]) {
+    let mut ground = Ground::new().await;
+    let users = ["alice", "mallory"].map(|user| (user, Token::new(user.as_bytes())));
+    for (user, token) in &users {
+        ground.user = Some((*user).to_owned());
+        ground.registered(token).await;
+    }
+    (ground, users)
+}
+
+#[tokio::test]
+async fn a_credential_in_another_ones_row_does_not_open() {
+    let (mut ground, mut users) = two_users().await;
+    let database = database(&ground.stage);
+    swap(&database, "credentials", "sealed");
+    for (user, _) in &users {
+        ground.user = Some((*user).to_owned());
+        for path in [LOGIN, REGISTER] {
+            assert_eq!(ground.call(Method::POST, path, &json!({})).await.refusal().0, 500, "{user} {path}");
+        }
+    }
+    swap(&database, "credentials", "sealed");
+    // Nor does it when the row as a whole is made another user's, who could then log in as the first.
+    swap(&database, "credentials", "owner");
+    for (user, _) in &users {
+        ground.user = Some((*user).to_owned());
+        assert_eq!(ground.call(Method::POST, LOGIN, &json!({})).await.refusal().0, 500, "{user}");
+    }
+    swap(&database, "credentials", "owner");
+    for (user, token) in &mut users {
+        ground.user = Some((*user).to_owned());
+        ground.assert_logs_in(token).await;
+    }
+}
+
+#[tokio::test]
+async fn a_ceremony_in_another_ones_row_does_not_open() {
+    let (mut ground, mut users) = two_users().await;
+    for path in [LOGIN, REGISTER] {
+        let mut answers: Vec<(String, Value)> = Vec::new();
+        for (user, token) in &mut users {
+            ground.user = Some((*user).to_owned());
+            let options = ground.options(path).await;
+            let answer = match path {
+                LOGIN => token.get(&options, ORIGIN),
+                _ => Token::new(format!("{user}'s second").as_bytes()).create(&options, ORIGIN, Format::None),
+            };
+            answers.push(((*user).to_owned(), answer));
+        }
+        let database = database(&ground.stage);
+        swap(&database, "ceremonies", "sealed");
+        for (user, answer) in &answers {
+            ground.user = Some(user.clone());
+            assert_eq!(ground.call(Method::PUT, path, answer).await.refusal().0, 500, "{user} {path}");
+        }
+        swap(&database, "ceremonies", "sealed");
+        // In the other user's name a challenge is one that nobody gave out, or does not open.
+        let swapped: Vec<_> = answers.iter().map(|(_, answer)| answer).rev().collect();
+        for ((user, _), answer) in answers.iter().zip(swapped) {
+            ground.user = Some(user.clone());
+            assert_eq!(ground.call(Method::PUT, path, answer).await.refusal().0, 400, "{user} {path}");
+        }
+        for (user, answer) in &answers {
+            ground.user = Some(user.clone());
+            let answer = ground.call(Method::PUT, path, answer).await;
+            assert_eq!(answer.status, StatusCode::OK, "{user} {path}: {}", answer.text);
+        }
+    }
 }

@@ -16,20 +16,8 @@ use quorate_protocol::toc::{Toc, WholeToc};
 use reqwest::RequestBuilder;
 use serde::Serialize;
 use serde_json::{Value, json};
+use support::case::Case;
 use support::{Asked, Court, dealt, plan, plan_of, planned, signed_request};
-
-/// One request and its answer.
-#[derive(Serialize)]
-struct Case {
-    what: String,
-    request: String,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<String>,
-    body: Value,
-}
 
 /// An oracle, a group of 2 of 3, and what has been asked of it.
 struct Script {
@@ -54,16 +42,8 @@ impl Script {
     }
 
     async fn case(&mut self, what: &str, request: RequestBuilder) -> Value {
-        let request = request.build().expect("a request");
-        let shown = format!("{} {}", request.method(), template(request.url().path()));
-        let response = self.court.http.execute(request).await.expect("an answer");
-        let header = |name| Some(response.headers().get(name)?.to_str().expect("ASCII").to_owned());
-        let (content_type, retry_after) = (header("content-type"), header("retry-after"));
-        let status = response.status().as_u16();
-        let text = response.text().await.expect("a text");
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        let case = Case { what: what.to_owned(), request: shown, status, content_type, retry_after, body };
-        self.cases.push(case);
+        let id = |part: &str| quorate_protocol::session::is_session_id(part).then_some("{id}");
+        self.cases.push(Case::of(what, request, id).await);
         self.cases.last().expect("just pushed").body.clone()
     }
 
@@ -161,12 +141,6 @@ fn kek(asked: &Asked) -> Value {
 
 fn cancel_token(asked: &Asked) -> String {
     Kek::from_base64(&asked.credentials.kek).expect("a KEK").cancel_token().to_string()
-}
-
-/// The path with `{id}` for every session id.
-fn template(path: &str) -> String {
-    let is_id = |part: &str| quorate_protocol::session::is_session_id(part);
-    path.split('/').map(|part| if is_id(part) { "{id}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
 #[tokio::test]

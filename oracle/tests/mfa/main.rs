@@ -3,6 +3,8 @@
 
 mod api_keys;
 mod at_rest;
+#[path = "../support/case.rs"]
+mod case;
 mod clients;
 mod connections;
 mod duo;
@@ -21,6 +23,7 @@ mod postgres;
 mod process;
 mod replays;
 mod schema;
+mod snapshots;
 mod stage;
 mod token;
 mod totps;

@@ -1,5 +1,6 @@
 //! A group of players and an oracle inside one test: dealing, asking, joining over HTTP, honestly or not.
 
+pub mod case;
 pub mod postgres;
 
 use age::Recipient;

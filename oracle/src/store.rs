@@ -15,17 +15,20 @@ mod credentials;
 mod engine;
 mod error;
 mod events;
+mod factors;
 mod lanes;
 mod lockout;
 mod migrations;
 mod place;
 mod postgres;
+mod principals;
 mod redeals;
 mod rows;
 mod sessions;
 mod settings;
 mod sqlite;
 mod sweep;
+mod tickets;
 mod tocs;
 mod totps;
 
@@ -52,14 +55,20 @@ pub use self::{
         Which,
     },
     error::{EngineError, StoreError},
+    factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},
     lockout::FailOutcome,
     place::{Channel, DatabaseUrl, Password},
+    principals::{
+        ChangeOutcome, EnrolOutcome, Enrolment, LinkRow, MAX_MEMBERS, MembersOutcome, NewLink, NewPrincipal,
+        OPERATOR_ENROLLED, PrincipalKind, PrincipalRow, Role,
+    },
     rows::{
         ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
         NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
         TocOutcome, TocRow,
     },
     sweep::Tell,
+    tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},
     totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
 };
 use self::{

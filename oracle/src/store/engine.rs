@@ -137,6 +137,11 @@ impl Row {
         }
     }
 
+    /// The same of a column that may be null.
+    pub(crate) fn take_optional_blob(&mut self, column: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        if matches!(self.0.get(column), Some(Value::Null)) { Ok(None) } else { self.take_blob(column).map(Some) }
+    }
+
     pub(crate) fn digest(&self, column: usize) -> Result<Digest, StoreError> {
         self.optional_digest(column)?.ok_or(StoreError::Row { column, expected: "32 bytes" })
     }

@@ -58,6 +58,7 @@ histories! {
     3 "api_keys" needs 1 in "0003_api_keys.sql";
     4 "credentials" needs 1 in "0004_credentials.sql";
     5 "audit" needs 1 in "0005_audit.sql";
+    6 "people" needs 1 in "0006_people.sql";
 }
 
 /// The lowest version a program must know for the database as it is now.

@@ -9,7 +9,9 @@ mod api_keys;
 mod audit;
 mod codes;
 mod credentials;
+mod logins;
 mod nodes;
+mod people;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
@@ -163,4 +165,20 @@ on_every_engine! {
     audit::from_one_head_one_goes_on,
     audit::an_event_is_written_with_its_act_or_not_at_all,
     audit::what_expires_is_told_once,
+    people::a_principal_comes_back_as_it_was_put,
+    people::a_name_is_given_once_whoever_races,
+    people::a_link_enrols_once_whoever_races,
+    people::a_link_serves_in_time_its_own_principal_and_until_it_is_replaced,
+    people::the_last_operator_stays_whoever_races,
+    people::a_team_has_so_many_members_and_no_more,
+    people::a_provider_is_changed_by_who_read_it_last_and_stays_while_assigned,
+    people::a_principal_has_one_factor_and_a_team_none,
+    people::one_of_many_assignments_wins_whoever_races,
+    logins::a_step_logs_in_once_whoever_races,
+    logins::a_login_rests_on_what_was_read,
+    logins::failures_lock_a_name_whether_anybody_has_it,
+    logins::guesses_at_a_password_are_bounded_whoever_races,
+    logins::a_ticket_is_its_principals_and_ends,
+    logins::a_principal_has_so_many_tickets_and_the_oldest_gives_way,
+    logins::logins_that_are_over_are_forgotten,
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use quorate_oracle::store::Store;
 
-use crate::{api_keys, audit, postgres, totps};
+use crate::{api_keys, audit, logins, people, postgres, totps};
 
 /// Runs `test` on two stores on one database, of each engine.
 async fn on_two_nodes<F: Future<Output = ()>>(test: impl Fn([Store; 2]) -> F) {
@@ -50,4 +50,19 @@ async fn one_numbers_the_audit_log() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_are_bounded() {
     on_two_nodes(async |nodes| totps::guesses_are_bounded(&nodes).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_enrols_once() {
+    on_two_nodes(async |nodes| people::one_enrolment_wins(&nodes).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passcode_logs_in_once() {
+    on_two_nodes(async |nodes| logins::one_copy_of_a_passcode_logs_in(&nodes).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_at_a_password_are_bounded() {
+    on_two_nodes(async |nodes| logins::password_guesses_are_bounded(&nodes).await).await;
 }

@@ -9,6 +9,7 @@ mod kinds;
 pub use kinds::{IpRange, LogFormat};
 
 use crate::mail::{MailServer, Mailbox};
+use crate::service::people::Cost;
 use crate::store::DatabaseUrl;
 use etcetera::BaseStrategy as _;
 use kinds::Setting;
@@ -19,6 +20,9 @@ use zeroize::Zeroizing;
 
 /// Bytes of a request's body at most.
 pub const BODY_LIMIT: usize = 128 * 1024;
+
+/// KiB for one password at most.
+const MAX_PASSWORD_KIB: u32 = 1024 * 1024;
 
 /// One setting.
 pub struct Key {
@@ -157,6 +161,22 @@ settings! {
         "Codes (distinct time steps) of one session at most. Unset: as many as its time allows.";
     "sessions.remember_seconds" session_remember_seconds: u32 = "3600",
         "Seconds for which the id of a session that is over answers so, before it is unknown.";
+    "tickets.idle_seconds" ticket_idle_seconds: u32 = "1800",
+        "Seconds after which a ticket that is not used ends.";
+    "tickets.seconds" ticket_seconds: u32 = "43200",
+        "Seconds that a ticket lasts at most.";
+    "links.seconds" link_seconds: u32 = "86400",
+        "Seconds that a link with which somebody enrols lasts.";
+    "passwords.memory_kib" password_memory_kib: u32 = "65536",
+        "KiB of memory that Argon2id takes for one password (RFC 9106). Passwords that are set already keep what they were set with.";
+    "passwords.passes" password_passes: u32 = "3",
+        "Passes of Argon2id over that memory.";
+    "passwords.lanes" password_lanes: u32 = "4",
+        "Lanes of Argon2id. They take no more threads.";
+    "passwords.at_once" password_at_once: u32 = "2",
+        "Passwords that are checked at once, each on a thread of its own and with memory of its own.";
+    "passwords.waiting" password_waiting: u32 = "32",
+        "Passwords that may wait to be checked; further logins are answered 503.";
     "redeal.keep_days" redeal_keep_days: u32 = "30",
         "Days that a redeal waits for its new players to fetch their Tocs. Then it is gone; the old group stays valid.";
     "sessions.open" session_open: u32 = "200000",
@@ -293,6 +313,13 @@ impl Config {
         if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/') || !path.chars().all(plain)) {
             return conflict(format!("base_path: {path} must begin with a slash and end without one, as in /prod"));
         }
+        let cost =
+            Cost { memory_kib: self.password_memory_kib, passes: self.password_passes, lanes: self.password_lanes };
+        if !cost.is_possible() || cost.memory_kib > MAX_PASSWORD_KIB {
+            return conflict(format!(
+                "passwords: Argon2id takes from 8 KiB a lane to {MAX_PASSWORD_KIB} KiB, at least one pass, and one lane at least"
+            ));
+        }
         let zero = [
             ("limits.connections", self.connections),
             ("limits.connections_per_source", self.connections_per_source),
@@ -308,8 +335,13 @@ impl Config {
             ("postgres.wait_seconds", self.postgres_wait_seconds),
             ("postgres.statement_seconds", self.postgres_statement_seconds),
             ("postgres.operation_seconds", self.postgres_operation_seconds),
+            ("links.seconds", self.link_seconds),
+            ("passwords.at_once", self.password_at_once),
+            ("passwords.waiting", self.password_waiting),
             ("redeal.keep_days", self.redeal_keep_days),
             ("sessions.pending_seconds", self.session_pending_seconds),
+            ("tickets.idle_seconds", self.ticket_idle_seconds),
+            ("tickets.seconds", self.ticket_seconds),
         ];
         match zero.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => conflict(format!("{key} must be at least 1")),

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod docs;
 pub mod pages;
+pub mod people;
 pub mod sessions;
 pub mod system;
 pub mod totps;

@@ -18,7 +18,7 @@ pub mod certificates;
 pub mod files;
 mod material;
 
-pub use material::{GatewayKey, RootSecret};
+pub use material::{GatewayKey, KeyedHasher, RootSecret};
 
 use crate::clock::Clock;
 use crate::state::Entropy;

@@ -2,7 +2,7 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{api_keys, docs, pages, sessions, system, totps, u2f, webauthn};
+use crate::handlers::{api_keys, docs, pages, people, sessions, system, totps, u2f, webauthn};
 use crate::observe;
 use crate::state::AppState;
 use crate::unread;
@@ -24,6 +24,26 @@ use utoipa::OpenApi;
         api_keys::create,
         api_keys::activate,
         api_keys::rotate,
+        people::invitation,
+        people::enrol,
+        people::log_in,
+        people::log_out,
+        people::whoami,
+        people::list,
+        people::create,
+        people::show,
+        people::remove,
+        people::disable,
+        people::enable,
+        people::link,
+        people::members,
+        people::change_members,
+        people::assign,
+        people::unassign,
+        people::providers,
+        people::create_provider,
+        people::update_provider,
+        people::remove_provider,
         sessions::create,
         sessions::show,
         sessions::cancel,
@@ -53,9 +73,10 @@ use utoipa::OpenApi;
         system::ready,
         system::description,
     ),
-    components(schemas(quorate_protocol::api::ErrorBody)),
+    components(schemas(quorate_protocol::api::ErrorBody, people::SecondFactorRequired)),
     tags(
         (name = "api keys", description = "How an application becomes known"),
+        (name = "people", description = "Principals, providers of second factors, logins"),
         (name = "sessions", description = "Codes and redeals by quorum"),
         (name = "totp", description = "One-time codes of applications' users"),
         (name = "u2f", description = "Security keys of applications' users, by U2F's raw messages"),
@@ -82,8 +103,32 @@ pub fn router(state: AppState) -> Router {
         .route("/api-key/rotate", post(api_keys::rotate))
         .route("/assets/{name}", get(pages::asset))
         .route("/docs", get(docs::page))
+        .route("/enroll/{link}", post(people::enrol))
+        .route("/enroll/{link}/begin", post(people::invitation))
         .route("/healthz", get(system::health))
+        .route("/login", post(people::log_in))
+        .route("/logout", post(people::log_out))
         .route("/openapi.json", get(docs::openapi))
+        .route("/principals", get(people::list).post(people::create))
+        .route("/principals/{name}", get(people::show).delete(people::remove))
+        .route("/principals/{name}/disable", post(people::disable))
+        .route("/principals/{name}/enable", post(people::enable))
+        .route("/principals/{name}/link", post(people::link))
+        .route("/principals/{name}/members", get(people::members).post(people::change_members))
+        .route("/principals/{name}/multi_factor", put(people::assign).delete(people::unassign))
+        // The same by full names, whose slashes need not be percent-encoded.
+        .route("/principals/principal/internal/{kind}/{name}", get(people::show).delete(people::remove))
+        .route("/principals/principal/internal/{kind}/{name}/disable", post(people::disable))
+        .route("/principals/principal/internal/{kind}/{name}/enable", post(people::enable))
+        .route("/principals/principal/internal/{kind}/{name}/link", post(people::link))
+        .route(
+            "/principals/principal/internal/{kind}/{name}/members",
+            get(people::members).post(people::change_members),
+        )
+        .route(
+            "/principals/principal/internal/{kind}/{name}/multi_factor",
+            put(people::assign).delete(people::unassign),
+        )
         .route("/readyz", get(system::ready))
         .route("/s/{id}", get(pages::session))
         .route("/sessions", post(sessions::create))
@@ -95,6 +140,8 @@ pub fn router(state: AppState) -> Router {
         .route("/sessions/{id}/redeal", get(sessions::fetch).post(sessions::redeal))
         .route("/sessions/{id}/tocs", post(sessions::approve))
         .route("/sessions/{id}/totp", post(sessions::code))
+        .route("/system/multi_factor", get(people::providers).post(people::create_provider))
+        .route("/system/multi_factor/{name}", put(people::update_provider).delete(people::remove_provider))
         .route("/totp", post(totps::create))
         .route("/totp/{uuid}", delete(totps::remove))
         .route("/totp/{uuid}/validate", post(totps::validate))
@@ -104,7 +151,8 @@ pub fn router(state: AppState) -> Router {
         .route("/webauthn/credential/{id}", delete(webauthn::remove_credential))
         .route("/webauthn/login", post(webauthn::begin_login).put(webauthn::finish_login))
         .route("/webauthn/register", post(webauthn::begin_registration).put(webauthn::finish_registration))
-        .route("/webauthn/user", delete(webauthn::remove_user));
+        .route("/webauthn/user", delete(webauthn::remove_user))
+        .route("/whoami", get(people::whoami));
     finish(routes, state)
 }
 

@@ -4,6 +4,8 @@ pub mod api_keys;
 pub mod at_rest;
 pub mod audit;
 pub mod either_base64;
+pub mod failures;
+pub mod people;
 pub mod relying_party;
 pub mod security_keys;
 pub mod sessions;

@@ -9,6 +9,7 @@ use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
 use crate::service::audit::{self, Audit};
+use crate::service::people::{self, NoRemote, People, PeopleError};
 use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
@@ -116,6 +117,8 @@ pub struct Shared {
     pub audit: Audit,
     /// API keys of applications.
     pub api_keys: ApiKeys,
+    /// Principals, their logins and tickets.
+    pub people: People,
     /// Security keys of applications' users.
     pub security_keys: SecurityKeys,
     /// Quorum sessions.
@@ -163,6 +166,20 @@ pub enum StateError {
     /// The system gives no threads.
     #[error("cannot start the threads for cryptography: {0}")]
     Threads(#[source] std::io::Error),
+}
+
+/// Why a sweep was not done, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// Logins.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    /// Sessions.
+    #[error(transparent)]
+    Sessions(#[from] SessionError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl AppState {
@@ -230,6 +247,20 @@ impl AppState {
         let rng = StateRng(Arc::clone(&entropy));
         let security_keys =
             SecurityKeys::new(store.clone(), Arc::clone(&clock), rng, Arc::clone(&crypto), keys.root_secret());
+        let people = People::new(people::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+            root: keys.root_secret(),
+            name: config.name.clone(),
+            url: url.clone(),
+            webauthn: Webauthn::new(security_keys.clone()),
+            api_keys: api_keys.clone(),
+            remote: Arc::new(NoRemote),
+            limits: people::Limits::from(&config),
+        })
+        .map_err(StateError::Threads)?;
         let pulse = Pulse::new(store.clone(), Arc::clone(&clock));
         let (clock, entropy) = (Source(clock), Source(entropy));
         let shutdown = watch::Sender::new(false);
@@ -241,6 +272,7 @@ impl AppState {
             store,
             audit,
             api_keys,
+            people,
             security_keys,
             sessions,
             totps,
@@ -279,7 +311,7 @@ impl AppState {
 
     /// Sweeps, unless the clocks differ or cannot be compared: a node that is fast would end everybody's sessions. Goes by
     /// the earlier of the two. `true` when there is more to do at once.
-    pub async fn sweep(&self) -> Result<bool, SessionError> {
+    pub async fn sweep(&self) -> Result<bool, SweepError> {
         let seen = self.pulse.look(Duration::ZERO).await?;
         if seen.skew().is_some() {
             return Ok(false);
@@ -287,7 +319,8 @@ impl AppState {
         let now = self.clock().now_ms();
         let now = seen.theirs.map_or(now, |theirs| theirs.min(now));
         let (sessions, challenges) = (self.sessions.sweep(now).await, self.security_keys.sweep(now).await);
-        Ok(sessions? | challenges?)
+        let logins = self.people.sweep(now).await;
+        Ok(sessions? | challenges? | logins?)
     }
 
     /// Tells everything that waits (event streams, background work) that the oracle stops.
@@ -342,6 +375,12 @@ async fn check_root_key(store: &Store, keys: &Keys) -> Result<(), StateError> {
 impl FromRef<AppState> for ApiKeys {
     fn from_ref(state: &AppState) -> Self {
         state.api_keys.clone()
+    }
+}
+
+impl FromRef<AppState> for People {
+    fn from_ref(state: &AppState) -> Self {
+        state.people.clone()
     }
 }
 

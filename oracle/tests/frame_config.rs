@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 46] = [
+const OTHER: [(&str, &str); 54] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -48,6 +48,14 @@ const OTHER: [(&str, &str); 46] = [
     ("sessions.pending_seconds", "120"),
     ("sessions.max_codes", "4"),
     ("sessions.remember_seconds", "60"),
+    ("tickets.idle_seconds", "120"),
+    ("tickets.seconds", "240"),
+    ("links.seconds", "3600"),
+    ("passwords.memory_kib", "19456"),
+    ("passwords.passes", "2"),
+    ("passwords.lanes", "1"),
+    ("passwords.at_once", "1"),
+    ("passwords.waiting", "5"),
     ("redeal.keep_days", "7"),
     ("sessions.open", "50"),
     ("sessions.open_per_source", "5"),

@@ -7,6 +7,7 @@ pub use self::events::{__path_events, events};
 
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
+use crate::handlers::people::{Allowed, CancelSessions};
 use crate::service::sessions::Sessions;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -128,7 +129,7 @@ pub async fn receive(
 
 /// Cancel a session
 ///
-/// With the token derived from its KEK as bearer.
+/// With the token derived from its KEK as bearer, or with an operator's ticket.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "cancelled"), (status = "default", body = ErrorBody)))]
 pub async fn cancel(
@@ -136,8 +137,12 @@ pub async fn cancel(
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     headers: HeaderMap,
+    operator: Result<Allowed<CancelSessions>, ApiError>,
 ) -> ApiResult<StatusCode> {
-    sessions.cancel(&id, bearer(&headers).unwrap_or_default(), peer).await?;
+    match operator {
+        Ok(operator) => sessions.cancel_by_operator(&id, operator.0.name.to_string(), peer).await?,
+        Err(_) => sessions.cancel(&id, bearer(&headers).unwrap_or_default(), peer).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

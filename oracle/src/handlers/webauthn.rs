@@ -48,6 +48,18 @@ pub struct CreatedCredential {
     response: AttestationResponse,
 }
 
+impl CreatedCredential {
+    /// What the service looks at.
+    pub(super) fn into_answer(self) -> ApiResult<RegistrationAnswer> {
+        check_kind(self.kind.as_deref())?;
+        Ok(RegistrationAnswer {
+            attestation_object: self.response.attestation_object.0,
+            client_data: self.response.client_data.0,
+            transports: self.response.transports.unwrap_or_default(),
+        })
+    }
+}
+
 /// `WebAuthn`'s `AuthenticatorAttestationResponse`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +88,20 @@ pub struct Assertion {
     kind: Option<String>,
     /// What the token signed.
     response: AssertionResponse,
+}
+
+impl Assertion {
+    /// What the service looks at.
+    pub(super) fn into_answer(self) -> ApiResult<LoginAnswer> {
+        check_kind(self.kind.as_deref())?;
+        Ok(LoginAnswer {
+            raw_id: self.raw_id.0,
+            authenticator_data: self.response.authenticator_data.0,
+            client_data: self.response.client_data.0,
+            signature: self.response.signature.0,
+            user_handle: self.response.user_handle.map(|handle| handle.0),
+        })
+    }
 }
 
 /// `WebAuthn`'s `AuthenticatorAssertionResponse`.
@@ -138,14 +164,9 @@ pub async fn finish_registration(
     _: RightTime,
     Meta { party, uuid, .. }: Meta,
     State(webauthn): State<Webauthn>,
-    LenientJson(CreatedCredential { kind, response, .. }): LenientJson<CreatedCredential>,
+    LenientJson(created): LenientJson<CreatedCredential>,
 ) -> ApiResult<Json<RegisteredCredential>> {
-    check_kind(kind.as_deref())?;
-    let answer = RegistrationAnswer {
-        attestation_object: response.attestation_object.0,
-        client_data: response.client_data.0,
-        transports: response.transports.unwrap_or_default(),
-    };
+    let answer = created.into_answer()?;
     let Shown { key_handle_hash, .. } = webauthn.finish_registration(&tenant, party, uuid.as_deref(), answer).await?;
     Ok(Json(RegisteredCredential { key_handle_hash }))
 }
@@ -175,16 +196,9 @@ pub async fn finish_login(
     _: RightTime,
     Meta { party, uuid, .. }: Meta,
     State(webauthn): State<Webauthn>,
-    LenientJson(Assertion { raw_id, kind, response }): LenientJson<Assertion>,
+    LenientJson(assertion): LenientJson<Assertion>,
 ) -> ApiResult<Json<UsedCredential>> {
-    check_kind(kind.as_deref())?;
-    let answer = LoginAnswer {
-        raw_id: raw_id.0,
-        authenticator_data: response.authenticator_data.0,
-        client_data: response.client_data.0,
-        signature: response.signature.0,
-        user_handle: response.user_handle.map(|handle| handle.0),
-    };
+    let answer = assertion.into_answer()?;
     let Shown { credential_id, key_handle_hash } =
         webauthn.finish_login(&tenant, party, uuid.as_deref(), answer).await?;
     Ok(Json(UsedCredential { credential_id, key_handle_hash }))

@@ -4,6 +4,7 @@ use super::{KeyError, decode_32};
 use crate::state::Entropy;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::encoding::{base64, base64url};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -31,11 +32,36 @@ impl RootSecret {
             .expect("32 bytes are within HKDF-SHA256's 8,160");
         key
     }
+
+    /// What makes the keyed hashes of one purpose, under the key of that label.
+    pub fn hasher(&self, label: &str) -> KeyedHasher {
+        KeyedHasher(self.subkey(label))
+    }
 }
 
 impl fmt::Debug for RootSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RootSecret(…)")
+    }
+}
+
+/// Makes what stands in the store for a name or a secret: whoever has the database alone can neither read nor guess it.
+pub struct KeyedHasher(Zeroizing<[u8; 32]>);
+
+impl KeyedHasher {
+    /// HMAC-SHA256 of `parts`, one behind the other: of those that differ from call to call only the last may vary in length.
+    pub fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes any key length");
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for KeyedHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedHasher(…)")
     }
 }
 
@@ -105,6 +131,19 @@ mod tests {
         assert_ne!(*one.subkey("sessions"), *one.subkey("audit"));
         assert_ne!(*one.subkey("sessions"), *two.subkey("sessions"));
         assert_eq!(format!("{one:?}"), "RootSecret(…)");
+    }
+
+    #[test]
+    fn a_keyed_hash_is_of_its_purpose_its_secret_and_all_parts() {
+        let entropy = SeededEntropy::new(1);
+        let [one, two] = [(); 2].map(|()| RootSecret::parse(&fresh(&entropy), "test").unwrap());
+        let hash = |root: &RootSecret, label: &str, parts: &[&[u8]]| root.hasher(label).hash(parts);
+        let expected = hash(&one, "totps", &[b"uuid"]);
+        assert_eq!(hash(&one, "totps", &[b"uu", b"id"]), expected);
+        assert_ne!(hash(&one, "totps", &[b"uuid", b"2"]), expected);
+        assert_ne!(hash(&one, "imports", &[b"uuid"]), expected);
+        assert_ne!(hash(&two, "totps", &[b"uuid"]), expected);
+        assert_eq!(format!("{:?}", one.hasher("totps")), "KeyedHasher(…)");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 mod delivery;
 mod error;
-mod failures;
+mod own;
 mod record;
 mod rotate;
 mod secret;
@@ -15,7 +15,6 @@ pub use self::rotate::Rotation;
 pub use self::secret::ApiSecret;
 pub use self::tenant::{NotOwned, Sealed, Tenant};
 
-use self::failures::Failures;
 use self::record::Record;
 use self::secret::SecretHasher;
 use crate::clock::Clock;
@@ -23,6 +22,7 @@ use crate::keys::Keys;
 use crate::mail::{self, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
+use crate::service::failures::Failures;
 use crate::state::StateRng;
 use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, RecordCounts, Store};
 use data_encoding::HEXLOWER;
@@ -229,6 +229,9 @@ impl ApiKeys {
             let Some((last, _)) = page.last() else { return Ok(listed) };
             after = last.number;
             for (row, records) in page {
+                if self.is_own(&row.id) {
+                    continue;
+                }
                 let record = Record::open(&row, &self.inner.at_rest);
                 let damaged = record.is_err();
                 let Record { value, email, origins } = record.unwrap_or_default();

@@ -16,7 +16,7 @@ pub fn database(stage: &Stage) -> Connection {
 }
 
 /// All bytes of the database's files.
-fn stored(stage: &Stage) -> Vec<u8> {
+pub fn stored(stage: &Stage) -> Vec<u8> {
     let mut stored = Vec::new();
     for file in std::fs::read_dir(stage.oracle.folder()).expect("the folder") {
         let path = file.expect("a file").path();
@@ -29,7 +29,7 @@ fn stored(stage: &Stage) -> Vec<u8> {
 }
 
 /// Gives each of two rows of a table the other's value of a column.
-fn swap(database: &Connection, table: &str, column: &str) {
+pub fn swap(database: &Connection, table: &str, column: &str) {
     let sql = format!("SELECT number, {column} FROM {table} ORDER BY number");
     let mut query = database.prepare(&sql).expect("such a column");
     let rows: Vec<(i64, Vec<u8>)> = query

@@ -15,6 +15,7 @@ mod logs;
 mod mail;
 mod nodes;
 mod peers;
+mod people;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
@@ -22,6 +23,8 @@ mod postgres;
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod process;
 mod replays;
+#[path = "../support/routes.rs"]
+mod routes;
 mod schema;
 mod snapshots;
 mod stage;

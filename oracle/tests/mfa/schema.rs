@@ -4,7 +4,8 @@
 
 use crate::at_rest::database;
 use crate::peers::python;
-use crate::stage::{Stage, Tenant};
+use crate::people::stage::People;
+use crate::stage::Tenant;
 use quorate_oracle::testing::TestSetup;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -20,18 +21,20 @@ const EXAMPLES: &str = "5";
 /// the hooks name what was given out before.
 const PHASES: &str = "examples,coverage,fuzzing";
 
-/// An oracle and an application.
-async fn ground() -> (Stage, Tenant) {
-    let stage = Stage::with(TestSetup::default().set("behind_proxy", "true")).await;
+/// An oracle, its operator, and an application.
+async fn ground() -> (People, Tenant) {
+    let people = People::with(TestSetup::default().set("behind_proxy", "true")).await;
+    let stage = &people.stage;
     let tenant = stage.tenant("schema@example.com").await;
-    (stage, tenant)
+    (people, tenant)
 }
 
 /// Whether no fault was found by what `document` says, and what was.
-async fn run(python: &OsStr, (stage, tenant): &(Stage, Tenant), document: &str, only: &[&str]) -> (bool, String) {
+async fn run(python: &OsStr, (people, tenant): &(People, Tenant), document: &str, only: &[&str]) -> (bool, String) {
+    let stage = &people.stage;
     let gateway = std::fs::read_to_string(stage.oracle.folder().join("gateway.key")).expect("made on first start");
-    let headers =
-        json!({ "x-api-key": gateway.trim(), "x-mfa-apikey": tenant.value, "x-mfa-apisecret": tenant.secret });
+    let headers = json!({ "x-api-key": gateway.trim(), "x-mfa-apikey": tenant.value, "x-mfa-apisecret": tenant.secret,
+            "authorization": format!("Bearer {}", people.operator) });
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(Path::new(python).with_file_name("schemathesis"));
     command
@@ -60,13 +63,13 @@ fn document() -> Value {
 async fn every_answer_is_as_the_document_says() {
     let Some(python) = python("schemathesis") else { return };
     let ground = ground().await;
-    let (passed, said) = run(&python, &ground, &ground.0.oracle.url("/openapi.json"), &[]).await;
+    let (passed, said) = run(&python, &ground, &ground.0.stage.oracle.url("/openapi.json"), &[]).await;
     assert!(passed, "{said}");
     let document = document();
     let paths = document["paths"].as_object().expect("paths");
     let operations: usize = paths.values().map(|methods| methods.as_object().expect("methods").len()).sum();
     // None was left out.
-    assert!(operations >= 31 && said.contains(&format!("Tested: {operations}")), "{operations} are described:\n{said}");
+    assert!(operations >= 51 && said.contains(&format!("Tested: {operations}")), "{operations} are described:\n{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +89,7 @@ async fn every_kind_of_fault_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("openapi.json");
     std::fs::write(&file, document.to_string()).expect("written");
-    database(&ground.0).execute("ALTER TABLE credentials RENAME TO gone", []).expect("renamed");
+    database(&ground.0.stage).execute("ALTER TABLE credentials RENAME TO gone", []).expect("renamed");
 
     let expected = [
         ("DELETE /totp/{uuid}", "Response violates schema", "/totp/{uuid}"),

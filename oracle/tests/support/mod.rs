@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod postgres;
+pub mod routes;
 
 use age::Recipient;
 use quorate_oracle::clock::TestClock;

@@ -23,9 +23,7 @@ impl From<ApiKeyError> for ApiError {
             ApiKeyError::Pool(cause) => cause.into(),
             ApiKeyError::SharedUsers => Self::conflict("shared_users", message),
             ApiKeyError::Store(cause) => cause.into(),
-            ApiKeyError::TooMany { milliseconds } => {
-                Self::too_many("too_many_failures", message, seconds(milliseconds))
-            }
+            ApiKeyError::TooMany(wait) => Self::too_many("too_many_failures", message, seconds(wait.milliseconds)),
             ApiKeyError::Unauthorized => Self::unauthorized("unauthorized", message),
             ApiKeyError::Unknown => Self::not_found(message),
         }

@@ -2,6 +2,7 @@
 
 use crate::mail::MailError;
 use crate::memory::pool::PoolError;
+use crate::service::failures::TooMany;
 use crate::store::StoreError;
 
 /// A refused request. The words that clients of the seeds may compare are theirs.
@@ -48,11 +49,8 @@ pub enum ApiKeyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Too many wrong credentials came from there.
-    #[error("too many wrong credentials came from there")]
-    TooMany {
-        /// How long to wait.
-        milliseconds: i64,
-    },
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Missing, wrong, not activated or revoked credentials.
     #[error("Unauthorized")]
     Unauthorized,

@@ -47,7 +47,7 @@ kinds! {
     OracleStarted "oracle.started" "An oracle began to serve.";
     OracleStopped "oracle.stopped" "An oracle stopped as it was told.";
     SessionAsked "session.asked" "A session was started.";
-    SessionCancelled "session.cancelled" "A session was ended by its applicant.";
+    SessionCancelled "session.cancelled" "A session was ended by its applicant or an operator.";
     SessionCode "session.code" "A code was shown.";
     SessionDenied "session.denied" "A player said no to a session.";
     SessionDropped "session.dropped" "A false Toc was removed from a session.";

@@ -4,8 +4,8 @@ use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record};
 use super::redeal::may_view;
-use crate::service::audit::Kind;
-use crate::store::{ClosedAs, EventRow, SessionOverview, SessionRow};
+use crate::service::audit::{Kind, Who};
+use crate::store::{ClosedAs, EventRow, NewAudit, SessionOverview, SessionRow};
 use quorate_protocol::api::{Event, Session, SessionDetails};
 use quorate_protocol::session::{cancel_hash, is_session_id};
 use std::net::IpAddr;
@@ -55,8 +55,20 @@ impl Sessions {
         let source = row.source;
         let (_, record) = self.open_record(row)?;
         let told = record.entry(Kind::SessionCancelled, record.asker()).from(peer);
+        let told = self.inner.audit.seal_bounded(told, &source);
+        self.close_cancelled(id, told).await
+    }
+
+    /// Ends session `id` for the operator of that full name.
+    pub async fn cancel_by_operator(&self, id: &str, operator: String, peer: IpAddr) -> Result<(), SessionError> {
+        let (_, record) = self.open_session(id).await?;
+        let told = record.entry(Kind::SessionCancelled, Who::Principal(operator)).from(peer);
+        self.close_cancelled(id, Some(self.inner.audit.seal(told))).await
+    }
+
+    async fn close_cancelled(&self, id: &str, told: Option<NewAudit>) -> Result<(), SessionError> {
         let event = EventText::default().seal(id, "cancelled", &self.inner.at_rest, &mut self.rng());
-        let event = event.recorded(self.inner.audit.seal_bounded(told, &source));
+        let event = event.recorded(told);
         if self.inner.store.close(id, ClosedAs::Cancelled, self.now_ms(), event).await? {
             self.inner.open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             Ok(())

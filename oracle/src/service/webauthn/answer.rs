@@ -95,6 +95,11 @@ impl RegistrationAnswer {
 }
 
 impl LoginAnswer {
+    /// The challenge that it says it answers.
+    pub fn challenge(&self) -> Result<Vec<u8>, WebauthnError> {
+        challenge(&self.client_data)
+    }
+
     /// Whether the token signed for `hash` in place of an RP ID's.
     pub(super) fn is_for(&self, hash: &[u8; 32]) -> bool {
         self.authenticator_data.starts_with(hash)

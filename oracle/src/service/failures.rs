@@ -1,8 +1,9 @@
-//! Wrong credentials, counted by whom they come from: the more, the longer that one has to wait. Kept in memory and bounded;
-//! a secret of 256 bits is not guessed within one process or several, so this only keeps the noise down, and protects a
-//! gateway key that an operator chose too short.
+//! Wrong credentials, counted by whom they come from: the more, the longer that one has to wait. Kept in memory and bounded.
+//!
+//! A secret of 256 bits is not guessed within one process or several, so there this only keeps the noise down. It protects a
+//! gateway key that an operator chose too short, and slows whoever tries one password on many principals; what is guessed at
+//! one principal is counted in the store, for all nodes.
 
-use super::ApiKeyError;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,14 @@ const LONGEST_WAIT: i64 = 64_000;
 const FORGET: i64 = 15 * 60 * 1000;
 /// How many are remembered at most.
 const REMEMBERED: usize = 16 * 1024;
+
+/// Too many failures came from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many wrong credentials came from there")]
+pub struct TooMany {
+    /// How long to wait.
+    pub milliseconds: i64,
+}
 
 /// Failures of each `K`.
 pub(super) struct Failures<K>(Mutex<Remembered<K>>);
@@ -63,10 +72,10 @@ struct Failed {
 
 impl<K: Copy + Eq + Hash> Failures<K> {
     /// Refuses whoever has to wait at `now`.
-    pub(super) fn admit(&self, who: &K, now: i64) -> Result<(), ApiKeyError> {
+    pub(super) fn admit(&self, who: &K, now: i64) -> Result<(), TooMany> {
         match self.wait(who, now) {
             0 => Ok(()),
-            milliseconds => Err(ApiKeyError::TooMany { milliseconds }),
+            milliseconds => Err(TooMany { milliseconds }),
         }
     }
 

@@ -1,0 +1,94 @@
+//! Who may call: principals with a ticket, and what their role allows. What a route needs stands in its handler's signature,
+//! and what is not there is open to everybody.
+
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::service::people::rights::Act;
+use crate::service::people::{Caller, PeopleError, PrincipalName, Token};
+use crate::state::AppState;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// What a route lets its callers do.
+pub trait Right {
+    /// The act that their role must allow.
+    const ACT: Act;
+}
+
+macro_rules! rights {
+    ($( $name:ident, $doc:literal; )*) => {
+        $(
+            #[doc = $doc]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl Right for $name {
+                const ACT: Act = Act::$name;
+            }
+        )*
+    };
+}
+
+rights! {
+    CancelSessions, "End somebody else's quorum session.";
+    ChangePrincipals, "Make, change and remove principals.";
+    ChangeProviders, "Make, change and remove providers.";
+    OwnTicket, "What concerns the caller alone.";
+    ReadAudit, "Read the audit trail.";
+    ReadPrincipals, "See principals.";
+    ReadProviders, "See providers.";
+}
+
+/// A caller whose ticket is good and whose role allows `R`.
+pub struct Allowed<R>(pub Caller, PhantomData<R>);
+
+impl<R> fmt::Debug for Allowed<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Allowed").field(&self.0).finish()
+    }
+}
+
+impl<R: Right> FromRequestParts<AppState> for Allowed<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let caller = state.people.authenticate(ticket(&parts.headers)).await?;
+        caller.may(R::ACT)?;
+        Ok(Self(caller, PhantomData))
+    }
+}
+
+/// The bearer value of a request.
+fn ticket(headers: &HeaderMap) -> Option<Token> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    Token::presented(token.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+}
+
+/// The principal that the path names: by its short name or its full one, percent-encoded in one part or as it stands.
+#[derive(Debug, Clone)]
+pub struct Named(pub PrincipalName);
+
+#[derive(Deserialize)]
+struct Parameters {
+    kind: Option<String>,
+    name: String,
+}
+
+impl FromRequestParts<AppState> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let Path(Parameters { kind, name }) = Path::from_request_parts(parts, state).await?;
+        let name = match kind {
+            Some(kind) => PrincipalName::parse(&format!("principal/internal/{kind}/{name}")),
+            None => PrincipalName::parse(&name),
+        };
+        // What is no name names nobody.
+        Ok(Self(name.map_err(|_| PeopleError::Unknown)?))
+    }
+}

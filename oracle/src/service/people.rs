@@ -1,0 +1,207 @@
+//! People: principals and their roles, providers of second factors, logins and tickets (see `docs/people.md`).
+//!
+//! Whoever logs in gets a ticket; whoever shows one becomes a [`Caller`], whose role says what they may do ([`rights`]).
+
+pub mod rights;
+
+mod enrolment;
+mod error;
+mod factor;
+mod hashes;
+mod login;
+mod name;
+mod password;
+mod principal;
+mod provider;
+mod record;
+mod remote;
+mod ticket;
+
+pub use self::enrolment::{Enrolling, Invitation, Made};
+pub use self::error::PeopleError;
+pub use self::factor::{Assigned, Assignment, GeneratedKey};
+pub use self::hashes::Token;
+pub use self::login::{Attempt, Challenge, Progress};
+pub use self::name::{NameError, PrincipalName, ProviderName};
+pub use self::password::{Cost, MIN_CHARACTERS};
+pub use self::principal::{Link, NewcomerOutcome, Shown};
+pub use self::provider::{Options, Provider, ProviderKind, REDACTED};
+pub use self::remote::{NoRemote, Question, RemoteFactor, Unavailable, Verdict};
+pub use self::ticket::{Caller, LoggedIn};
+
+use self::hashes::Hashes;
+use self::password::Passwords;
+use self::record::Sealer;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::keys::RootSecret;
+use crate::memory::pool::CryptoPool;
+use crate::service::api_keys::{ApiKeys, Tenant};
+use crate::service::at_rest::AtRest;
+use crate::service::failures::Failures;
+use crate::service::webauthn::Webauthn;
+use crate::state::StateRng;
+use crate::store::{Digest, Store};
+use rand::CryptoRng;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// Milliseconds after which a name that did not fail again is forgotten: by then its failures have halved to none.
+const QUIET: i64 = 24 * 60 * 60 * 1000;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct People {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    rng: StateRng,
+    crypto: Arc<CryptoPool>,
+    sealer: Sealer,
+    hashes: Hashes,
+    passwords: Passwords,
+    limits: Limits,
+    name: String,
+    url: String,
+    webauthn: Webauthn,
+    api_keys: ApiKeys,
+    own: OnceCell<Tenant>,
+    remote: Arc<dyn RemoteFactor>,
+    /// Failed logins by address.
+    sources: Failures<IpAddr>,
+}
+
+impl fmt::Debug for People {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("People").field("limits", &self.inner.limits).finish_non_exhaustive()
+    }
+}
+
+/// What the service is made of.
+pub struct Parts<'a> {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub rng: StateRng,
+    /// The threads that handle secrets.
+    pub crypto: Arc<CryptoPool>,
+    /// What everything is sealed and hashed under.
+    pub root: &'a RootSecret,
+    /// What the oracle calls itself.
+    pub name: String,
+    /// The oracle's public address.
+    pub url: String,
+    /// Holds the principals' security keys, as an application's.
+    pub webauthn: Webauthn,
+    /// Knows the oracle as an application.
+    pub api_keys: ApiKeys,
+    /// Decides about second factors elsewhere.
+    pub remote: Arc<dyn RemoteFactor>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// Bounds that operators set.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Milliseconds that a ticket lasts without being used.
+    pub ticket_idle: i64,
+    /// Milliseconds that a ticket lasts at most.
+    pub ticket: i64,
+    /// Milliseconds that a link lasts.
+    pub link: i64,
+    /// What checking a password costs.
+    pub cost: Cost,
+    /// Passwords that are checked at once.
+    pub at_once: usize,
+    /// Passwords that may wait to be checked.
+    pub waiting: usize,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        let milliseconds = |seconds: u32| i64::from(seconds) * 1000;
+        Self {
+            ticket_idle: milliseconds(config.ticket_idle_seconds),
+            ticket: milliseconds(config.ticket_seconds),
+            link: milliseconds(config.link_seconds),
+            cost: Cost {
+                memory_kib: config.password_memory_kib,
+                passes: config.password_passes,
+                lanes: config.password_lanes,
+            },
+            at_once: config.password_at_once as usize,
+            waiting: config.password_waiting as usize,
+        }
+    }
+}
+
+impl People {
+    /// Puts the service together; fails when the system gives no threads.
+    pub fn new(parts: Parts<'_>) -> std::io::Result<Self> {
+        let Parts { store, clock, rng, crypto, root, name, url, webauthn, api_keys, remote, limits } = parts;
+        let inner = Inner {
+            store,
+            clock,
+            rng,
+            crypto,
+            sealer: Sealer::new(AtRest::new(root.subkey("at rest"))),
+            hashes: Hashes::new(root),
+            passwords: Passwords::start(limits.cost, limits.at_once, limits.waiting)?,
+            limits,
+            name,
+            url,
+            webauthn,
+            api_keys,
+            own: OnceCell::new(),
+            remote,
+            sources: Failures::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How often a password was hashed or checked, by the work of it.
+    pub fn evaluations(&self) -> u64 {
+        self.inner.passwords.evaluations()
+    }
+
+    /// Forgets tickets, links and failures that are over at `now` (Unix milliseconds); `true` when there is more to do at once.
+    pub async fn sweep(&self, now: i64) -> Result<bool, PeopleError> {
+        const BATCH: i64 = 500;
+        let forgotten = self.inner.store.forget_logins(now, now.saturating_sub(QUIET), BATCH).await?;
+        Ok(forgotten >= BATCH.unsigned_abs())
+    }
+
+    /// The oracle as the application whose users the principals are.
+    async fn own(&self) -> Result<&Tenant, PeopleError> {
+        let own = async || Ok::<_, PeopleError>(self.inner.api_keys.own().await?);
+        self.inner.own.get_or_try_init(own).await
+    }
+
+    fn now(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    fn rng(&self) -> StateRng {
+        self.inner.rng.clone()
+    }
+}
+
+fn random_id(rng: &mut impl CryptoRng) -> Digest {
+    let mut id = [0; 32];
+    rng.fill_bytes(&mut id);
+    id
+}

@@ -1,0 +1,167 @@
+//! Enrolment: a user opens their one-time link, sets a password, and confirms the second factor that they were assigned. All
+//! of it happens at once and uses the link up, or nothing does.
+
+use super::People;
+use super::error::PeopleError;
+use super::hashes::{Purpose, Token, recovery_codes};
+use super::name::PrincipalName;
+use super::password;
+use super::provider::{Provider, ProviderKind};
+use super::record::{Own, Verifier};
+use crate::service::webauthn::{Names, RegistrationAnswer};
+use crate::store::{EnrolOutcome, Enrolment, LinkRow, PrincipalRow};
+use std::fmt;
+use std::net::IpAddr;
+use webauthn_rs_core::proto::CreationChallengeResponse;
+use zeroize::Zeroizing;
+
+/// What a link is good for, as its holder sees it.
+pub struct Invitation {
+    /// Who enrols.
+    pub name: PrincipalName,
+    /// Until when the link serves, Unix milliseconds.
+    pub expires_at: i64,
+    /// The provider to be confirmed.
+    pub provider: Option<Provider>,
+    /// TOTP: the otpauth URI. A link is worth a password, so whoever has it may have this, too.
+    pub totp_uri: Option<Zeroizing<String>>,
+    /// `WebAuthn`: for `navigator.credentials.create`.
+    pub public_key: Option<Box<CreationChallengeResponse>>,
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invitation").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What the holder of a link sends.
+pub struct Enrolling {
+    /// The new password.
+    pub password: Zeroizing<String>,
+    /// TOTP: the code that the authenticator shows.
+    pub passcode: Option<Zeroizing<String>>,
+    /// `WebAuthn`: what the new security key answers.
+    pub credential: Option<RegistrationAnswer>,
+}
+
+impl fmt::Debug for Enrolling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Enrolling(…)")
+    }
+}
+
+/// An enrolment that is done.
+pub struct Made {
+    /// Who has enrolled.
+    pub name: PrincipalName,
+    /// New recovery codes in place of all before, if there is a factor.
+    pub recovery_codes: Vec<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Made").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl People {
+    /// Shows what a link is good for, and begins what a security key needs.
+    pub async fn invitation(&self, link: &str, source: IpAddr) -> Result<Invitation, PeopleError> {
+        let (_, LinkRow { expires_at, principal: row, .. }) = self.link(link, source).await?;
+        let name = self.inner.sealer.open_name(&row)?;
+        let mut invitation = Invitation { name, expires_at, provider: None, totp_uri: None, public_key: None };
+        let Some((_, provider, own)) = self.factor_of(&row).await? else { return Ok(invitation) };
+        match own {
+            Own::Totp(uri) => invitation.totp_uri = Some(uri),
+            Own::Webauthn => {
+                let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
+                let own = invitation.name.own().to_owned();
+                let names = Names { name: own.clone(), display_name: own };
+                let begun = self.inner.webauthn.begin_registration(self.own().await?, party, Some(uuid), names).await?;
+                invitation.public_key = Some(Box::new(begun.1));
+            }
+            Own::Duo(_) => {}
+        }
+        invitation.provider = Some(provider.redacted());
+        Ok(invitation)
+    }
+
+    /// Enrols the user of a link, once.
+    pub async fn enrol(&self, link: &str, enrolling: Enrolling, source: IpAddr) -> Result<Made, PeopleError> {
+        let (token, LinkRow { principal: row, .. }) = self.link(link, source).await?;
+        let name = self.inner.sealer.open_name(&row)?;
+        let Enrolling { password, passcode, credential } = enrolling;
+        if let Some(reason) = password::refusal(&password, name.own()) {
+            return Err(PeopleError::Password(reason));
+        }
+        let factor = self.factor_of(&row).await?;
+        let mut step = None;
+        if let Some((_, _, Own::Totp(uri))) = &factor {
+            let last_step = row.factor.as_ref().map_or(-1, |factor| factor.last_step);
+            let passcode = passcode.ok_or(PeopleError::Factor)?;
+            step = Some(self.check_totp(uri.clone(), passcode, last_step).await?.ok_or(PeopleError::Factor)?);
+        }
+        let hash = self.inner.passwords.hash(password, &mut self.rng()).await?;
+        let registered = match &factor {
+            Some((_, provider, Own::Webauthn)) => {
+                Some(self.register(&row, provider, credential.ok_or(PeopleError::Factor)?).await?)
+            }
+            _ => None,
+        };
+        let factor = factor.map(|(id, ..)| id);
+        let codes = factor.map(|_| recovery_codes(&mut self.rng())).unwrap_or_default();
+        let hashed = codes.iter().filter_map(|code| self.inner.hashes.recovery(&factor?, code)).collect();
+        let verifier = Verifier::Argon2id(hash);
+        let outcome = self.inner.store.enrol(Enrolment {
+            link: self.inner.hashes.token(Purpose::Link, &token),
+            principal: row.id,
+            version: row.version,
+            verifier: self.inner.sealer.seal_verifier(&row.id, factor.as_ref(), &verifier, &mut self.rng()),
+            step,
+            recovery: hashed,
+            now: self.now(),
+        });
+        let error = match outcome.await? {
+            EnrolOutcome::Enrolled => return Ok(Made { name, recovery_codes: codes }),
+            EnrolOutcome::Changed => PeopleError::Changed,
+            EnrolOutcome::CodeUsed => PeopleError::Factor,
+            EnrolOutcome::LinkGone => PeopleError::Link,
+        };
+        if let Some(key_handle_hash) = registered {
+            // Whoever came second with the same link leaves no security key behind.
+            let uuid = Self::uuid(&row.id);
+            self.inner.webauthn.remove_credential(self.own().await?, Some(&uuid), &key_handle_hash).await?;
+        }
+        Err(error)
+    }
+
+    /// Registers the security key that answers. Gives what names it.
+    async fn register(
+        &self,
+        row: &PrincipalRow,
+        provider: &Provider,
+        answer: RegistrationAnswer,
+    ) -> Result<String, PeopleError> {
+        debug_assert_eq!(provider.kind, ProviderKind::Webauthn);
+        let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
+        let registered = self.inner.webauthn.finish_registration(self.own().await?, party, Some(&uuid), answer).await?;
+        Ok(registered.key_handle_hash)
+    }
+
+    /// The link, if it still serves. Nobody guesses one: an address that tries many is only told to wait.
+    async fn link(&self, text: &str, source: IpAddr) -> Result<(Token, LinkRow), PeopleError> {
+        let now = self.now();
+        if let Some(token) = Token::presented(text)
+            && let Some(row) = self.inner.store.link(&self.inner.hashes.token(Purpose::Link, &token)).await?
+            && self.inner.hashes.is_bound(Purpose::Link, &token, &row.principal.id, &row.bound)
+            && row.expires_at > now
+            && row.principal.disabled_at.is_none()
+        {
+            return Ok((token, row));
+        }
+        self.inner.sources.record(source, now);
+        self.inner.sources.admit(&source, now)?;
+        Err(PeopleError::Link)
+    }
+}

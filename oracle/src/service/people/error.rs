@@ -1,0 +1,123 @@
+//! Why nothing is done for or about a principal. Knows no HTTP status; never carries what was sent.
+
+use super::name::NameError;
+use super::remote::Unavailable;
+use crate::memory::pool::PoolError;
+use crate::service::api_keys::ApiKeyError;
+use crate::service::failures::TooMany;
+use crate::service::relying_party::PartyError;
+use crate::service::webauthn::WebauthnError;
+use crate::store::StoreError;
+use quorate_protocol::otp::OtpError;
+
+/// A refused request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeopleError {
+    /// A provider that somebody has been assigned.
+    #[error("this provider is assigned: remove it from its principals first")]
+    Assigned,
+    /// Somebody else changed the same thing at the same time.
+    #[error("it was changed by somebody else just now: try again")]
+    Changed,
+    /// What is stored does not open: another root secret, or a database that was altered.
+    #[error("a stored principal cannot be read")]
+    Damaged,
+    /// The confirmation of a factor is missing or wrong.
+    #[error(
+        "the second factor is not confirmed: send the code that the authenticator shows, or what the security key answers"
+    )]
+    Factor,
+    /// A role that may not do this.
+    #[error("your role may not do this")]
+    Forbidden,
+    /// A TOTP key that cannot be one.
+    #[error("key is not a TOTP key: {0}")]
+    Key(OtpError),
+    /// Nobody would be left who can let others in.
+    #[error("this is the last operator who can log in: let another one enrol first")]
+    LastOperator,
+    /// A link that is unknown, used, replaced or too old.
+    #[error("this link is unknown, used, or its time is up: ask an operator for a new one")]
+    Link,
+    /// Too many failed logins of one name.
+    #[error("too many failed logins")]
+    Locked {
+        /// How long to wait.
+        milliseconds: i64,
+    },
+    /// A member that is a team.
+    #[error("a team has users and applications as members, no teams")]
+    Member,
+    /// Not a name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A provider's name or type that an update would change.
+    #[error("name and type of a provider are fixed: make another one")]
+    NameFixed,
+    /// A principal without a provider.
+    #[error("this principal has no provider")]
+    NotAssigned,
+    /// An act that is for teams.
+    #[error("only a team has members")]
+    NotATeam,
+    /// An act that is for users.
+    #[error("only a user enrols with a link")]
+    NotAUser,
+    /// An option of a provider or an assignment that is missing or cannot be.
+    #[error("{0}")]
+    Option(&'static str),
+    /// A relying party that cannot be.
+    #[error(transparent)]
+    Party(#[from] PartyError),
+    /// A password that is too weak.
+    #[error("{0}")]
+    Password(&'static str),
+    /// The threads that handle secrets are overloaded or gone.
+    #[error("the oracle is busy")]
+    Pool(#[from] PoolError),
+    /// Any of what a login rests on is missing or wrong; nothing more is said.
+    #[error("principal, password or second factor is wrong")]
+    Refused,
+    /// Who decides about the second factor cannot be asked.
+    #[error("the second factor cannot be checked now")]
+    Remote(#[from] Unavailable),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A name that is taken.
+    #[error("there is one of that name already")]
+    Taken,
+    /// A team that was to have a provider or a role.
+    #[error("a team does not log in: it has no provider and no role")]
+    Team,
+    /// A ticket that is missing, wrong or over.
+    #[error("log in first: a ticket is needed, and this is none, or it is over")]
+    Ticket,
+    /// More providers or members than there may be.
+    #[error("there are as many as there may be")]
+    TooMany,
+    /// No such principal.
+    #[error("there is no such principal")]
+    Unknown,
+    /// No such provider.
+    #[error("there is no such provider")]
+    UnknownProvider,
+    /// Too many failures from one address.
+    #[error(transparent)]
+    Wait(#[from] TooMany),
+    /// A ceremony with a security key.
+    #[error(transparent)]
+    Webauthn(#[from] WebauthnError),
+}
+
+/// The oracle's own API key holds its principals' security keys.
+impl From<ApiKeyError> for PeopleError {
+    fn from(error: ApiKeyError) -> Self {
+        match error {
+            ApiKeyError::Pool(cause) => Self::Pool(cause),
+            ApiKeyError::Store(cause) => Self::Store(cause),
+            _ => Self::Damaged,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Logins: password first, then the second factor. Whatever is wrong gets one answer after the same work, and counts against
+//! the name, whether anybody has it or not, and against the address that it came from.
+//!
+//! A security key needs a challenge, so its login takes two requests. Between them the client keeps a sealed state, which says
+//! that the password was right; the challenge is answered once, so the state serves once.
+
+use super::People;
+use super::error::PeopleError;
+use super::name::PrincipalName;
+use super::provider::{Options, Provider, ProviderKind};
+use super::record::{Halfway, Own, Verifier};
+use super::remote::{Question, Verdict};
+use super::ticket::LoggedIn;
+use crate::service::security_keys::CHALLENGE_MS;
+use crate::service::webauthn::{LoginAnswer, Party, WebauthnError};
+use crate::store::{Candidate, Digest, FactorRow, FailOutcome, PrincipalKind, PrincipalRow, SecondProof};
+use quorate_protocol::encoding::Base64;
+use std::fmt;
+use std::net::IpAddr;
+use subtle::ConstantTimeEq as _;
+use webauthn_rs_core::proto::RequestChallengeResponse;
+use zeroize::Zeroizing;
+
+/// Milliseconds that failed login number 1, 2, 3… after the last good one locks the name for; the last holds for all further
+/// ones. Longer would keep its owner out, too, for as long as a stranger likes.
+const DELAYS: &[i64] = &[0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 900_000];
+/// Bytes of a password that are looked at; a longer one is wrong.
+const MAX_PASSWORD: usize = 1024;
+/// Bytes of a passcode that are looked at.
+const MAX_PASSCODE: usize = 128;
+/// What is asked of somebody elsewhere is asked for this.
+const WHY: &str = "log in to the oracle";
+
+/// What somebody sends to log in.
+pub struct Attempt {
+    /// Full or short name.
+    pub principal: String,
+    /// Password, or an application's secret.
+    pub password: Option<Zeroizing<String>>,
+    /// Code of an app, recovery code, or a way to be asked.
+    pub passcode: Option<Zeroizing<String>>,
+    /// The state of a login that waits for a security key.
+    pub state: Option<String>,
+    /// What the security key answers.
+    pub credential: Option<LoginAnswer>,
+    /// From where.
+    pub source: IpAddr,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").finish_non_exhaustive()
+    }
+}
+
+/// What a login needs of a security key.
+#[derive(Debug)]
+pub struct Challenge {
+    /// For `navigator.credentials.get`.
+    pub options: RequestChallengeResponse,
+    /// To be sent back with the answer.
+    pub state: String,
+}
+
+/// How far a login has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// To its end.
+    LoggedIn(LoggedIn),
+    /// The password was right; a security key has to answer.
+    Challenge(Box<Challenge>),
+}
+
+impl People {
+    /// Logs somebody in, or says what is needed of their security key.
+    pub async fn log_in(&self, mut attempt: Attempt) -> Result<Progress, PeopleError> {
+        let source = attempt.source;
+        self.inner.sources.admit(&source, self.now())?;
+        let password = attempt.password.take().filter(|text| text.len() <= MAX_PASSWORD);
+        attempt.passcode = attempt.passcode.take().filter(|text| !text.is_empty() && text.len() <= MAX_PASSCODE);
+        let Ok(name) = PrincipalName::parse(&attempt.principal) else {
+            self.inner.passwords.matches(password.unwrap_or_default(), None).await?;
+            self.inner.sources.record(source, self.now());
+            return Err(PeopleError::Refused);
+        };
+        let hashed = self.inner.hashes.principal(&name);
+        let candidate = self.inner.store.candidate(&hashed).await?;
+        self.still_locked(candidate.locked_until)?;
+        let outcome = match (attempt.state.take(), attempt.credential.take()) {
+            (Some(state), Some(credential)) => self.second_half(&name, candidate, &state, credential).await,
+            _ => self.first_half(&name, candidate, password.unwrap_or_default(), attempt).await,
+        };
+        match outcome {
+            Err(PeopleError::Refused) => Err(self.count_failure(&hashed, source).await?),
+            outcome => outcome,
+        }
+    }
+
+    async fn first_half(
+        &self,
+        name: &PrincipalName,
+        candidate: Candidate,
+        password: Zeroizing<String>,
+        attempt: Attempt,
+    ) -> Result<Progress, PeopleError> {
+        let Candidate { principal, provider, .. } = candidate;
+        let verifier = principal.as_ref().map(|row| self.inner.sealer.open_verifier(row)).transpose()?.flatten();
+        let right = match name.kind() {
+            PrincipalKind::Application => {
+                let (id, known) = match (&principal, verifier) {
+                    (Some(row), Some(Verifier::Secret(hash))) => (row.id, hash.0),
+                    _ => ([0; 32], Vec::new()),
+                };
+                bool::from(self.inner.hashes.secret(&id, &password).as_slice().ct_eq(&known))
+            }
+            PrincipalKind::Team | PrincipalKind::User => {
+                let known = match verifier {
+                    Some(Verifier::Argon2id(hash)) => Some(hash),
+                    _ => None,
+                };
+                self.inner.passwords.matches(password, known).await?
+            }
+        };
+        let row = principal.filter(|row| right && row.disabled_at.is_none()).ok_or(PeopleError::Refused)?;
+        if self.inner.sealer.open_name(&row)? != *name {
+            return Err(PeopleError::Damaged);
+        }
+        let Some(factor) = &row.factor else {
+            return self.give_ticket(name, &row, SecondProof::None).await.map(Progress::LoggedIn);
+        };
+        let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
+        self.second_factor(name, &row, factor, provider, attempt).await
+    }
+
+    async fn second_factor(
+        &self,
+        name: &PrincipalName,
+        row: &PrincipalRow,
+        factor: &FactorRow,
+        provider: Provider,
+        attempt: Attempt,
+    ) -> Result<Progress, PeopleError> {
+        let recovery = attempt.passcode.as_ref().and_then(|typed| self.inner.hashes.recovery(&factor.id, typed));
+        if let Some(code) = recovery {
+            return self.give_ticket(name, row, SecondProof::Recovery(code)).await.map(Progress::LoggedIn);
+        }
+        let own = self.inner.sealer.open_own(&row.id, factor)?;
+        let proof = match (provider.kind, own) {
+            (ProviderKind::Totp, Own::Totp(uri)) => {
+                let passcode = attempt.passcode.ok_or(PeopleError::Refused)?;
+                let step = self.check_totp(uri, passcode, factor.last_step).await?;
+                SecondProof::Step(step.ok_or(PeopleError::Refused)?)
+            }
+            (ProviderKind::Webauthn, Own::Webauthn) => {
+                return self.challenge(row, &factor.id, &provider.options).await.map(Box::new).map(Progress::Challenge);
+            }
+            (ProviderKind::Duo, Own::Duo(user)) => {
+                let question = Question {
+                    options: provider.options,
+                    user,
+                    principal: name.clone(),
+                    source: attempt.source,
+                    why: WHY.to_owned(),
+                    passcode: attempt.passcode,
+                };
+                match self.inner.remote.ask(question).await? {
+                    Verdict::Allowed => SecondProof::Elsewhere,
+                    Verdict::Refused => return Err(PeopleError::Refused),
+                }
+            }
+            _ => return Err(PeopleError::Damaged),
+        };
+        self.give_ticket(name, row, proof).await.map(Progress::LoggedIn)
+    }
+
+    async fn challenge(
+        &self,
+        row: &PrincipalRow,
+        factor: &Digest,
+        options: &Options,
+    ) -> Result<Challenge, PeopleError> {
+        let uuid = Self::uuid(&row.id);
+        let begun = self.inner.webauthn.begin_login(self.own().await?, self.party(options)?, Some(&uuid)).await;
+        let options = begun.map_err(|error| match error {
+            // Nothing has been registered: an operator's link leads there.
+            WebauthnError::NoCredentials | WebauthnError::Unknown => PeopleError::Refused,
+            error => refusal(error),
+        })?;
+        let halfway = Halfway {
+            version: row.version,
+            factor: *factor,
+            challenge: Base64(options.public_key.challenge.clone()),
+            expires_at: self.now().saturating_add(CHALLENGE_MS),
+        };
+        let state = self.inner.sealer.seal_halfway(&row.id, &halfway, &mut self.rng());
+        Ok(Challenge { options, state })
+    }
+
+    async fn second_half(
+        &self,
+        name: &PrincipalName,
+        candidate: Candidate,
+        state: &str,
+        credential: LoginAnswer,
+    ) -> Result<Progress, PeopleError> {
+        let Candidate { principal, provider, .. } = candidate;
+        let row = principal.filter(|row| row.disabled_at.is_none()).ok_or(PeopleError::Refused)?;
+        let halfway = self.inner.sealer.open_halfway(&row.id, state).ok_or(PeopleError::Refused)?;
+        let factor = row.factor.as_ref().map(|factor| factor.id);
+        let answers = credential.challenge().is_ok_and(|challenge| challenge == halfway.challenge.0);
+        let still = halfway.version == row.version && Some(halfway.factor) == factor && halfway.expires_at > self.now();
+        if !still || !answers {
+            return Err(PeopleError::Refused);
+        }
+        let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
+        let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
+        let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
+        finished.map_err(refusal)?;
+        self.give_ticket(name, &row, SecondProof::Elsewhere).await.map(Progress::LoggedIn)
+    }
+
+    /// The relying party as ceremonies take it.
+    pub(super) fn party(&self, options: &Options) -> Result<Party, PeopleError> {
+        let (id, origin) = self.party_of(options)?;
+        Ok(Party { id, name: self.inner.name.clone(), origin })
+    }
+
+    /// Counts a failure of a name and an address. Gives what is answered.
+    async fn count_failure(&self, name: &Digest, source: IpAddr) -> Result<PeopleError, PeopleError> {
+        let now = self.now();
+        self.inner.sources.record(source, now);
+        Ok(match self.inner.store.fail_login(name, DELAYS, now).await? {
+            FailOutcome::Locked(until) if until > now => PeopleError::Locked { milliseconds: until - now },
+            _ => PeopleError::Refused,
+        })
+    }
+
+    fn still_locked(&self, until: i64) -> Result<(), PeopleError> {
+        let milliseconds = until.saturating_sub(self.now());
+        if milliseconds > 0 { Err(PeopleError::Locked { milliseconds }) } else { Ok(()) }
+    }
+}
+
+/// What a ceremony's failure is to whoever logs in: a wrong thing like any other, unless the oracle is at fault.
+fn refusal(error: WebauthnError) -> PeopleError {
+    match error {
+        WebauthnError::Locked { milliseconds } => PeopleError::Locked { milliseconds },
+        WebauthnError::Damaged | WebauthnError::Pool(_) | WebauthnError::Store(_) => PeopleError::Webauthn(error),
+        _ => PeopleError::Refused,
+    }
+}

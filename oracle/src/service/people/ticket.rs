@@ -1,0 +1,103 @@
+//! Tickets: what a login returns, and who shows one. A ticket is 256 random bits, kept as a keyed hash; it ends when it is not
+//! used for a while, when its time is up, at logout, and with whatever changes what its login rested on.
+
+use super::People;
+use super::error::PeopleError;
+use super::hashes::{Purpose, Stored, Token};
+use super::name::PrincipalName;
+use super::rights::{Act, may};
+use crate::store::{Digest, LogIn, LogInOutcome, NewTicket, PrincipalRow, Role, SecondProof};
+
+/// The longest time in milliseconds for which the use of a ticket need not be noted.
+const NOTED: i64 = 60_000;
+
+/// A principal that has proved who it is.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub name: PrincipalName,
+    /// What it may do.
+    pub role: Role,
+    /// When the ticket ends at the latest, Unix milliseconds.
+    pub expires_at: i64,
+    id: Digest,
+    ticket: Digest,
+}
+
+/// A login that has just succeeded.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The bearer value.
+    pub ticket: Token,
+    /// Who.
+    pub name: PrincipalName,
+    /// What it may do.
+    pub role: Role,
+    /// When the ticket ends at the latest, Unix milliseconds.
+    pub expires_at: i64,
+}
+
+impl Caller {
+    /// Refuses what the role may not do.
+    pub fn may(&self, act: Act) -> Result<(), PeopleError> {
+        if may(self.role, act) { Ok(()) } else { Err(PeopleError::Forbidden) }
+    }
+}
+
+impl People {
+    /// Who shows that ticket.
+    pub async fn authenticate(&self, ticket: Option<Token>) -> Result<Caller, PeopleError> {
+        let ticket = ticket.ok_or(PeopleError::Ticket)?;
+        let (hashes, now) = (&self.inner.hashes, self.now());
+        let hash = hashes.token(Purpose::Ticket, &ticket);
+        let row = self.inner.store.ticket(&hash).await?.ok_or(PeopleError::Ticket)?;
+        let idle_until = row.used_at.saturating_add(self.inner.limits.ticket_idle);
+        let own = hashes.is_bound(Purpose::Ticket, &ticket, &row.principal.id, &row.bound);
+        if !own || row.expires_at.min(idle_until) <= now || row.principal.disabled_at.is_some() {
+            return Err(PeopleError::Ticket);
+        }
+        let name = self.inner.sealer.open_name(&row.principal)?;
+        if now.saturating_sub(row.used_at) >= NOTED.min(self.inner.limits.ticket_idle / 8) {
+            self.inner.store.touch_ticket(&hash, now).await?;
+        }
+        let PrincipalRow { id, role, .. } = row.principal;
+        Ok(Caller { name, role, expires_at: row.expires_at, id, ticket: hash })
+    }
+
+    /// Ends the caller's ticket, or all that they have.
+    pub async fn log_out(&self, caller: &Caller, everywhere: bool) -> Result<(), PeopleError> {
+        if everywhere {
+            self.inner.store.end_tickets(&caller.id).await?;
+        } else {
+            // One that is over is as it should be.
+            self.inner.store.end_ticket(&caller.ticket).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides a login whose password and second factor are right, and gives out its ticket.
+    pub(super) async fn give_ticket(
+        &self,
+        name: &PrincipalName,
+        row: &PrincipalRow,
+        proof: SecondProof,
+    ) -> Result<LoggedIn, PeopleError> {
+        let ticket = Token::generate(&mut self.rng());
+        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &row.id);
+        let created_at = self.now();
+        let expires_at = created_at.saturating_add(self.inner.limits.ticket);
+        let login = LogIn {
+            principal: row.id,
+            name: row.name,
+            version: row.version,
+            factor: row.factor.as_ref().map(|factor| factor.id),
+            proof,
+            ticket: NewTicket { hash, bound, created_at, expires_at },
+        };
+        match self.inner.store.log_in(login).await? {
+            LogInOutcome::LoggedIn => Ok(LoggedIn { ticket, name: name.clone(), role: row.role, expires_at }),
+            LogInOutcome::Changed | LogInOutcome::Used => Err(PeopleError::Refused),
+            LogInOutcome::Locked(until) => Err(PeopleError::Locked { milliseconds: until - created_at }),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Principals over HTTP: they enrol, log in, are given second factors and rights, and lose them; and what strangers, members
+//! and thieves of the database can do about it.
+
+mod enrolment;
+mod factors;
+mod guests;
+mod nodes;
+mod principals;
+mod rights;
+pub mod stage;
+mod thieves;
+mod tour;
+mod webauthn;

@@ -3,6 +3,7 @@
 
 mod api_key;
 mod ask;
+mod audit;
 mod completions;
 mod deal;
 mod doctor;
@@ -95,6 +96,8 @@ enum Command {
     Oracle(oracle::OracleArgs),
     /// Make, activate and rotate API keys of applications
     ApiKey(api_key::ApiKeyArgs),
+    /// Read and check what an oracle exports of its audit log
+    Audit(audit::AuditArgs),
     /// Check what quorate needs, and say the cure for what is wrong
     Doctor(doctor::DoctorArgs),
     /// Print the completion script of a shell
@@ -157,6 +160,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Session(args) => session::run(context, &args),
         Command::Oracle(args) => oracle::run(context, args),
         Command::ApiKey(args) => api_key::run(context, &args),
+        Command::Audit(args) => audit::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

@@ -13,8 +13,9 @@ pub use prompts::PinCommandError;
 pub(crate) use prompts::tries;
 pub(crate) use time::{time, time_of};
 
+use quorate_protocol::display::escape_json;
 use serde::Serialize;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -80,7 +81,7 @@ impl Ui {
 
     /// Prints `value` to stdout as one line of JSON, in which nothing acts on a terminal.
     pub fn json_data(&self, value: &impl Serialize) -> Result<(), UiError> {
-        self.data(harmless(&serde_json::to_string(value).expect("what commands print is plain data")))
+        self.data(escape_json(&serde_json::to_string(value).expect("what commands print is plain data")))
     }
 
     /// With `--json` prints `value`, else the text that `lines` makes.
@@ -136,23 +137,6 @@ pub fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy())
 }
 
-/// The same JSON with every character that [`shown`] would escape as `\u…`: beyond ASCII, JSON has them in strings only.
-fn harmless(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    let mut bytes = [0; 4];
-    for c in json.chars() {
-        let plain = &*c.encode_utf8(&mut bytes);
-        if plain.len() == 1 && c != '\u{7f}' || shown(plain) == plain {
-            text.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(text, "\\u{unit:04x}");
-            }
-        }
-    }
-    text
-}
-
 /// Says something on stderr that a person has to act upon, `--quiet` or not.
 fn urge(message: impl Display) {
     to_stderr(&message);
@@ -170,7 +154,7 @@ mod tests {
     #[test]
     fn json_says_the_same_and_does_nothing_to_a_terminal() {
         let value = "a\u{9b}31m b\u{202e}c\u{7f}\u{e0041}\u{1b}\n  é \"日本\" \\";
-        let json = harmless(&serde_json::to_string(value).expect("a string"));
+        let json = escape_json(&serde_json::to_string(value).expect("a string"));
         assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), value);
         for c in ['\u{9b}', '\u{202e}', '\u{7f}', '\u{e0041}', '\u{1b}', '\n'] {
             assert!(!json.contains(c), "{json:?}");

@@ -187,6 +187,8 @@ settings! {
         "Events an hour that one client address (IPv6: /64) may cause in the audit log without showing who it is; further ones are counted.";
     "audit.in_all" audit_in_all: u32 = "36000",
         "The same for all client addresses together.";
+    "audit.checkpoints" audit_checkpoints: Option<PathBuf> = "",
+        "Folder that the audit log's newest checkpoint is published to, best on another machine. Unset: it is published nowhere.";
 }
 
 /// Why settings are refused.

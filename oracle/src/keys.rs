@@ -8,6 +8,7 @@
 //! | `root.public` | the public half, base64; also `QUORATE_ROOT_PUBLIC` |
 //! | `invite.key` | Ed25519 key that signs invites, base64 seed; also `QUORATE_INVITE_KEY` |
 //! | `invite.certificate` | JSON list that leads from the root key, or from its predecessors, to the invite key; also `QUORATE_INVITE_CERTIFICATE` |
+//! | `audit.key` | Ed25519 key that signs checkpoints of the audit log, base64 seed; also `QUORATE_AUDIT_KEY` |
 //! | `gateway.key` | what `x-api-key` must hold; also `QUORATE_GATEWAY_KEY` |
 //!
 //! Each is made on first start, for its owner alone, and never over an existing file. What the environment gives takes
@@ -40,6 +41,7 @@ const ROOT_PUBLIC: &str = "root.public";
 const INVITE_KEY: &str = "invite.key";
 const INVITE_CERTIFICATE: &str = "invite.certificate";
 const GATEWAY_KEY: &str = "gateway.key";
+const AUDIT_KEY: &str = "audit.key";
 /// Name of the credential that holds the database's password.
 pub const POSTGRES_PASSWORD: &str = "postgres.password";
 /// Name of the credential that holds the password of the SMTP server's user.
@@ -78,6 +80,8 @@ pub enum KeyError {
 pub struct Sources {
     /// `QUORATE_ROOT_SECRET`.
     pub root_secret: Option<Zeroizing<String>>,
+    /// `QUORATE_AUDIT_KEY`.
+    pub audit_key: Option<Zeroizing<String>>,
     /// `QUORATE_GATEWAY_KEY`.
     pub gateway_key: Option<Zeroizing<String>>,
     /// `QUORATE_ROOT_PUBLIC`.
@@ -102,6 +106,7 @@ impl Sources {
         let secret = |name| std::env::var(name).ok().filter(|text| !text.is_empty()).map(Zeroizing::new);
         Self {
             root_secret: secret("QUORATE_ROOT_SECRET"),
+            audit_key: secret("QUORATE_AUDIT_KEY"),
             gateway_key: secret("QUORATE_GATEWAY_KEY"),
             root_public: secret("QUORATE_ROOT_PUBLIC"),
             invite_key: secret("QUORATE_INVITE_KEY"),
@@ -114,6 +119,7 @@ impl Sources {
     fn given(&self, name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
         let from_env = match name {
             ROOT_SECRET => &self.root_secret,
+            AUDIT_KEY => &self.audit_key,
             GATEWAY_KEY => &self.gateway_key,
             ROOT_PUBLIC => &self.root_public,
             INVITE_KEY => &self.invite_key,
@@ -133,8 +139,8 @@ impl Sources {
         if self.read(folder, INVITE_KEY)?.is_none() {
             return Err(KeyError::NoInviteKey(folder.to_owned()));
         }
-        let (root_secret, gateway_key) = (Some(material::fresh(entropy)), Some(material::fresh_token(entropy)));
-        Ok(Self { root_secret, gateway_key, ..self })
+        let [root_secret, audit_key] = [(); 2].map(|()| Some(material::fresh(entropy)));
+        Ok(Self { root_secret, audit_key, gateway_key: Some(material::fresh_token(entropy)), ..self })
     }
 
     /// A password at another server: of a private file when one is named, or else the credential of that name.
@@ -179,6 +185,7 @@ pub struct Keys {
     folder: PathBuf,
     root_secret: RootSecret,
     gateway: GatewayKey,
+    audit: SigningKey,
     root: VerifyingKey,
     invite: SigningKey,
     chain: RwLock<Arc<Chain>>,
@@ -224,15 +231,17 @@ impl Keys {
             let text = sources.read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))?;
             Ok::<_, KeyError>(GatewayKey::new(&text))
         };
-        let invite = || material::signing_key(&sources.read_or_make(folder, INVITE_KEY, fresh)?, INVITE_KEY);
+        let signing = |name| material::signing_key(&sources.read_or_make(folder, name, fresh)?, name);
+        let (invite, audit) = (|| signing(INVITE_KEY), || signing(AUDIT_KEY));
         // On a first start each file waits for the disk; side by side they wait once.
-        let (root, root_secret, gateway, invite) = std::thread::scope(|scope| {
-            let (root_secret, gateway, invite) = (scope.spawn(root_secret), scope.spawn(gateway), scope.spawn(invite));
+        let (root, root_secret, gateway, invite, audit) = std::thread::scope(|scope| {
+            let (root_secret, gateway) = (scope.spawn(root_secret), scope.spawn(gateway));
+            let (invite, audit) = (scope.spawn(invite), scope.spawn(audit));
             let root = Self::open_root(folder, sources, fresh)?;
-            Ok::<_, KeyError>((root, joined(root_secret)?, joined(gateway)?, joined(invite)?))
+            Ok::<_, KeyError>((root, joined(root_secret)?, joined(gateway)?, joined(invite)?, joined(audit)?))
         })?;
         let chain = RwLock::default();
-        let keys = Self { folder: folder.to_owned(), root_secret, gateway, root, invite, chain };
+        let keys = Self { folder: folder.to_owned(), root_secret, gateway, audit, root, invite, chain };
         keys.renew_if_due(sources, clock, days)?;
         Ok(keys)
     }
@@ -333,6 +342,11 @@ impl Keys {
     /// The key that signs invites.
     pub fn invite_key(&self) -> &SigningKey {
         &self.invite
+    }
+
+    /// The key that signs checkpoints of the audit log.
+    pub fn audit_key(&self) -> &SigningKey {
+        &self.audit
     }
 
     /// The public root key, which Tocs pin.

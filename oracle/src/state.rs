@@ -18,6 +18,7 @@ use crate::service::u2f::U2f;
 use crate::service::webauthn::Webauthn;
 use crate::store::{Channel, Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
+use quorate_protocol::audit::checkpoint::Origin;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
@@ -130,6 +131,7 @@ pub struct Shared {
     pulse: Arc<Pulse>,
     sources: Sources,
     shutdown: watch::Sender<bool>,
+    end: watch::Sender<bool>,
 }
 
 struct Source<T: ?Sized>(Arc<T>);
@@ -163,6 +165,11 @@ pub enum StateError {
         "the database belongs to an oracle with another root key: give this one the same keys, see docs/cluster.md"
     )]
     RootKey,
+    /// Another key than that of the log.
+    #[error(
+        "the database's audit log is signed by another key: give this oracle the same audit.key, see docs/audit.md"
+    )]
+    AuditKey,
     /// The system gives no threads.
     #[error("cannot start the threads for cryptography: {0}")]
     Threads(#[source] std::io::Error),
@@ -204,6 +211,7 @@ impl AppState {
         let store = Store::open_with(&config.database_url()?, options).await?;
         check_root_secret(&store, &keys).await?;
         check_root_key(&store, &keys).await?;
+        check_audit_key(&store, &keys).await?;
         let threads = match config.crypto_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads as usize,
@@ -211,11 +219,14 @@ impl AppState {
         let crypto = Arc::new(CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?);
         let url = config.url.clone().unwrap_or(url);
         let mail_password = sources.password(MAIL_PASSWORD, config.mail_password_file.as_deref())?;
+        let origin = audit_origin(&store, config.url.as_deref().unwrap_or(&url)).await?;
         let audit = Audit::new(audit::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),
             keys: Arc::clone(&keys),
+            origin,
+            folder: config.audit_checkpoints.clone(),
             limits: audit::Limits::from(&config),
         });
         let api_keys = ApiKeys::new(api_keys::Parts {
@@ -263,7 +274,7 @@ impl AppState {
         .map_err(StateError::Threads)?;
         let pulse = Pulse::new(store.clone(), Arc::clone(&clock));
         let (clock, entropy) = (Source(clock), Source(entropy));
-        let shutdown = watch::Sender::new(false);
+        let [shutdown, end] = [(); 2].map(|()| watch::Sender::new(false));
         Ok(Self(Arc::new(Shared {
             config,
             url,
@@ -281,6 +292,7 @@ impl AppState {
             pulse,
             sources,
             shutdown,
+            end,
         })))
     }
 
@@ -335,6 +347,17 @@ impl AppState {
         let _stopping = receiver.wait_for(|stopping| *stopping).await;
     }
 
+    /// Tells the background work that goes on to the last that no request is under way any more.
+    pub fn end(&self) {
+        self.end.send_replace(true);
+    }
+
+    /// Resolves when there will be no other request.
+    pub async fn ended(&self) {
+        let mut receiver = self.end.subscribe();
+        let _ended = receiver.wait_for(|ended| *ended).await;
+    }
+
     /// A receiver that turns true when the oracle stops, for streams that outlive a request.
     pub fn shutdown(&self) -> watch::Receiver<bool> {
         self.shutdown.subscribe()
@@ -370,6 +393,22 @@ async fn check_root_key(store: &Store, keys: &Keys) -> Result<(), StateError> {
     let own = keys.root().to_bytes();
     let known = store.put_setting_if_absent("root_key", own.to_vec()).await?;
     if known == own || keys.succeeds(&known) { Ok(()) } else { Err(StateError::RootKey) }
+}
+
+/// Compares the audit log's key with the one that the log was begun with: checkpoints of two keys are no log.
+async fn check_audit_key(store: &Store, keys: &Keys) -> Result<(), StateError> {
+    let own = keys.audit_key().verifying_key().to_bytes();
+    let known = store.put_setting_if_absent("audit_key", own.to_vec()).await?;
+    if known == own { Ok(()) } else { Err(StateError::AuditKey) }
+}
+
+/// What the audit log is called, for good: the address that the oracle had when it began.
+async fn audit_origin(store: &Store, url: &str) -> Result<Origin, StoreError> {
+    let address = url.split_once("://").map_or(url, |(_, address)| address);
+    let name = store.put_setting_if_absent("audit_origin", format!("{address}/audit").into_bytes()).await?;
+    let kept = std::str::from_utf8(&name).ok().and_then(Origin::new);
+    // An address that no log could be called.
+    Ok(kept.unwrap_or_else(|| Origin::new("quorate/audit").expect("a plain name")))
 }
 
 impl FromRef<AppState> for ApiKeys {

@@ -11,6 +11,9 @@ mod support;
 
 use plain::{URL, ask, asked, code, dealt, join, json_of};
 use process::{Answer, Connection, Oracle};
+use quorate_protocol::audit::checkpoint::VerifierKey;
+use quorate_protocol::audit::event::Event;
+use quorate_protocol::audit::export::{Line, Verifier};
 use rustix::process::{Pid, Resource, Rlimit};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -57,6 +60,43 @@ fn what_was_acknowledged_survives_each_kill() {
         let again = code(&mut oracle.connect(), &asked).expect("an answer");
         assert_eq!(json_of(&again)["session_expires_at"], end, "{}", again.body);
     }
+}
+
+/// What was acknowledged is in the audit log, even when nobody had the time to number it.
+#[test]
+fn what_was_acknowledged_is_in_the_audit_log() {
+    let (folder, deal) = (tempfile::tempdir().expect("a folder"), dealt());
+    let mut oracle = start(folder.path());
+    let mut expected = Vec::new();
+    for round in 0..5 {
+        let answer = ask(&mut oracle.connect(), &deal, &format!("round {round}")).expect("an answer");
+        oracle.kill();
+        expected.push(format!("session {}", asked(&answer).id()));
+        if round < 4 {
+            oracle = start(folder.path());
+        }
+    }
+    let exported = Command::new(program()).env_clear().args(["audit", "export", "--state"]).arg(folder.path()).output();
+    let exported = exported.expect("the program runs");
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let (mut verifier, mut told) = (Verifier::new(vec![audit_key(folder.path())], Vec::new()), Vec::new());
+    for line in String::from_utf8(exported.stdout).expect("UTF-8").lines() {
+        if let Some(Line::Row(row)) = verifier.push(line) {
+            let event = Event::from_leaf(&row.event.expect("it opens")).expect("an event");
+            if event.kind == "session.asked" {
+                told.push(event.subject);
+            }
+        }
+    }
+    let report = verifier.finish();
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(told, expected);
+}
+
+fn audit_key(state: &Path) -> VerifierKey {
+    let key = Command::new(program()).env_clear().args(["audit", "key", "--state"]).arg(state).output();
+    let key = String::from_utf8(key.expect("the program runs").stdout).expect("UTF-8");
+    key.trim().parse().expect("a verifier key")
 }
 
 /// Four clients ask for codes as fast as they can while the oracle is killed over and over: all together see as many

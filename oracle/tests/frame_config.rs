@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 54] = [
+const OTHER: [(&str, &str); 55] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -61,6 +61,7 @@ const OTHER: [(&str, &str); 54] = [
     ("sessions.open_per_source", "5"),
     ("audit.per_source", "6"),
     ("audit.in_all", "7"),
+    ("audit.checkpoints", "/srv/checkpoints"),
 ];
 
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {

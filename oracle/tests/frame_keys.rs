@@ -45,9 +45,10 @@ fn a_first_start_makes_everything_for_its_owner_alone_and_a_second_changes_nothi
     assert_eq!(mode(&state), 0o700);
     let made = contents(&state);
     let names: Vec<_> = made.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
-    let all = ["gateway.key", "invite.certificate", "invite.key", "root.key", "root.public", "root.secret"];
+    let all =
+        ["audit.key", "gateway.key", "invite.certificate", "invite.key", "root.key", "root.public", "root.secret"];
     assert_eq!(names, all, "and no drafts");
-    for private in ["gateway.key", "invite.key", "root.key", "root.secret"] {
+    for private in ["audit.key", "gateway.key", "invite.key", "root.key", "root.secret"] {
         assert_eq!(mode(&state.join(private)), 0o600, "{private}");
     }
     assert_eq!(first.standing(NOW), Standing::Valid(NOW + 90 * DAY));
@@ -73,7 +74,7 @@ fn two_first_starts_at_once_agree() {
 
 #[test]
 fn keys_that_others_can_read_are_refused_with_the_cure() {
-    for name in ["root.secret", "root.key", "invite.key", "gateway.key"] {
+    for name in ["root.secret", "root.key", "invite.key", "gateway.key", "audit.key"] {
         for bits in [0o640, 0o604, 0o660] {
             let (_parent, state) = folder();
             open(&state).unwrap();
@@ -186,6 +187,7 @@ fn an_oracle_that_is_given_its_keys_keeps_none() {
     let by_systemd = Sources { credentials: Some(first.clone()), ..Sources::default() };
     let by_env = Sources {
         root_secret: read("root.secret"),
+        audit_key: read("audit.key"),
         gateway_key: read("gateway.key"),
         root_public: read("root.public"),
         invite_key: read("invite.key"),

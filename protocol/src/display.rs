@@ -29,8 +29,25 @@ pub fn escape_controls(text: &str) -> String {
     shown
 }
 
+/// JSON text with the same characters as `\uXXXX`, blanks in a row left alone. Beyond ASCII, JSON has them in strings only,
+/// where that means the same.
+pub fn escape_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Line feeds and the like stand between the parts of a JSON text.
+        if deceives(c) && (!c.is_ascii() || c == '\u{7f}') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(shown, "\\u{unit:04x}").expect("writing to a string cannot fail");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Whether `c` acts on what is around it, or cannot be seen.
-pub(crate) fn deceives(c: char) -> bool {
+fn deceives(c: char) -> bool {
     c.is_control() || is_bidirectional(c) || is_invisible(c) || is_blank(c)
 }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from second import audit
 from second.agefile import age_open
 from second.formats import (
     combine, group_name, header_digest, parse_group, parse_header, parse_plan, parse_toc, read_invite, share_seed, verify_invite,
@@ -148,6 +149,29 @@ def check_proofs():
         proved(made, b"quorate/1 " + act.encode() + b"\0" + bound + sha256(body(made)))
 
 
+def check_audit():
+    file = load("audit.json")
+    hashes = [audit.leaf_hash(struct.pack(">Q", number)) for number in range(len(file["trees"]))]
+    for tree in file["trees"]:
+        leaves = hashes[: tree["size"]]
+        same((audit.root(leaves).hex(), audit.frontier(leaves).hex()), (tree["root"], tree["frontier"]), f"tree of {tree['size']}")
+    for event in file["events"]:
+        same(audit.leaf_hash(event["leaf"].encode()).hex(), event["hash"], "leaf hash")
+        json.loads(event["leaf"])
+    key = file["verifier_key"]
+    same(audit.verifier_key(key)[2], public(bytes.fromhex(file["seed"])), "audit key")
+    same([e["id"] for e in audit.check_export(file["export"], key)], [json.loads(e["leaf"])["id"] for e in file["events"]], "export")
+    lines = file["export"]
+    for number, line in enumerate(lines):
+        changed = re.sub(r"\d(?=\D*$)", lambda digit: str((int(digit[0]) + 1) % 10), line)
+        for damaged in (lines[:number] + lines[number + 1 :], lines[:number] + [changed] + lines[number + 1 :]):
+            try:
+                audit.check_export(damaged, key)
+            except (Refused, ValueError):
+                continue
+            raise AssertionError(f"line {number} was changed or removed, and nobody noticed")
+
+
 def check_refused():
     file = load("refused.json")
     root = next(bytes.fromhex(key["public"]) for key in load("invite.json")["keys"] if key["name"] == "root")
@@ -174,7 +198,7 @@ def check_encrypted():
 
 
 def main():
-    checks = [check_sharing, check_deals, check_plans, check_invites, check_session, check_proofs, check_refused, check_encrypted]
+    checks = [check_sharing, check_deals, check_plans, check_invites, check_session, check_proofs, check_audit, check_refused, check_encrypted]
     for check in checks:
         check()
         print(f"{check.__name__.removeprefix('check_')}: ok")

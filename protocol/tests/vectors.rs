@@ -4,6 +4,8 @@
 //! `QUORATE_WRITE_VECTORS=1 cargo test -p quorate-protocol --test vectors` writes the files anew. A change in one of them
 //! is a change of the protocol: other implementations break.
 
+#[path = "vectors/audit.rs"]
+mod audit;
 #[path = "vectors/encrypted.rs"]
 mod encrypted;
 #[path = "vectors/fixed.rs"]

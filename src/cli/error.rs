@@ -15,6 +15,7 @@ use crate::import::ImportError;
 use crate::token::TokenError;
 use crate::token::identities::IdentityError;
 use crate::ui::{Ui, UiError};
+use quorate_protocol::audit::checkpoint::CheckpointError;
 use quorate_protocol::deal::DealError;
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::invite::InviteError;
@@ -33,6 +34,20 @@ pub(crate) enum CliError {
     /// A file that should hold an API key and its secret, and does not.
     #[error("{} holds no API key with its secret", .0.display())]
     ApiKeyFile(PathBuf),
+    /// An export of an audit log with something wrong in it, which was printed.
+    #[error("the audit log is not as the oracle wrote it")]
+    AuditAltered,
+    /// A text that is no log's key.
+    #[error(transparent)]
+    AuditKey(CheckpointError),
+    /// A checkpoint of an audit log that cannot be used.
+    #[error("{}: {source}", .path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CheckpointError,
+    },
     /// A request to an oracle that failed, or that it refused.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -202,6 +217,7 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Players(PlayersError::None | PlayersError::Player(_))
+            | Self::AuditKey(_)
             | Self::NoGatewayKey
             | Self::SecretInArgument
             | Self::Usage(_) => 2,

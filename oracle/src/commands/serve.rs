@@ -4,6 +4,7 @@ use super::{Outcome, SettingFlags, tell};
 use crate::config::Config;
 use crate::keys::Standing;
 use crate::serve::{Limits, serve};
+use crate::service::audit::{AuditError, Entry, Kind, Who};
 use crate::state::AppState;
 use crate::tls::Tls;
 use crate::{memory, observe, router};
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -21,6 +22,10 @@ const RENEWAL: Duration = Duration::from_secs(60 * 60);
 const CLOCK: Duration = Duration::from_secs(10);
 /// How often sessions and challenges are swept, more or less.
 const SWEEP: Duration = Duration::from_secs(2);
+/// How long an event of the audit log waits for its number at most, when all goes well.
+const AUDIT: Duration = Duration::from_millis(900);
+/// How often what was only counted is told to the audit log.
+const COUNTS: Duration = Duration::from_secs(60);
 /// Connections that the system keeps waiting.
 const BACKLOG: u32 = 1024;
 /// How often counters are folded together.
@@ -63,6 +68,7 @@ async fn run_until_told(config: Config) -> Outcome {
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(sweep(state.clone()));
     tokio::spawn(watch_clock(state.clone()));
+    let audited = tokio::spawn(audit(state.clone()));
 
     tell(&format!("listening on {scheme}://{address}"));
     let stopping = state.clone();
@@ -72,6 +78,9 @@ async fn run_until_told(config: Config) -> Outcome {
         stopping.begin_shutdown();
     })
     .await;
+    // It ends after the last request.
+    state.end();
+    drop(audited.await);
     state.store.shutdown().await;
     Ok(())
 }
@@ -143,6 +152,46 @@ async fn sweep(state: AppState) {
         let pause = if more { Duration::ZERO } else { SWEEP.mul_f64(0.75 + rand::random::<f64>() / 2.0) };
         if tokio::time::timeout(pause, state.stopping()).await.is_ok() {
             return;
+        }
+    }
+}
+
+/// Numbers the audit log and publishes its checkpoints, for as long as the oracle runs and once more when it has stopped.
+async fn audit(state: AppState) {
+    let started = Entry::new(Kind::OracleStarted, Who::Oracle).with("version", env!("CARGO_PKG_VERSION"));
+    let started = started.with("url", state.url.as_str()).with("listen", state.config.listen.to_string());
+    let mut told = Told::default();
+    told.hear(state.audit.record(started).await.map_err(AuditError::from));
+    let (mut counted, mut over) = (Instant::now(), false);
+    while !over {
+        // Not in step with the other nodes, which have the same to do.
+        let pause = AUDIT.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        over = tokio::time::timeout(pause, state.ended()).await.is_ok();
+        if over {
+            told.hear(state.audit.record(Entry::new(Kind::OracleStopped, Who::Oracle)).await.map_err(AuditError::from));
+        }
+        if over || counted.elapsed() >= COUNTS {
+            counted = Instant::now();
+            told.hear(state.audit.record_counts().await.map_err(AuditError::from));
+        }
+        told.hear(state.audit.number_all().await);
+        told.hear(state.audit.publish().await.map(drop));
+    }
+}
+
+/// What was said of the audit log last, so that the same is not said each second.
+#[derive(Default)]
+struct Told(Option<(String, Instant)>);
+
+impl Told {
+    fn hear(&mut self, outcome: Result<(), AuditError>) {
+        let Err(error) = outcome else { return };
+        let text = error.to_string();
+        let again = self.0.as_ref().is_some_and(|(last, at)| *last == text && at.elapsed() < COUNTS);
+        metrics::counter!("quorate_audit_failures_total").increment(1);
+        if !again {
+            tracing::error!(%error, "the audit log");
+            self.0 = Some((text, Instant::now()));
         }
     }
 }

@@ -6,21 +6,30 @@
 
 mod budget;
 mod entry;
+mod export;
+mod number;
+mod publish;
 
 pub use self::budget::Limits;
 pub use self::entry::{Entry, Kind, Outcome, Who};
+pub use self::export::MAX_PAGE;
+pub use self::publish::CHECKPOINT;
 
 use self::budget::Budget;
 use crate::clock::Clock;
 use crate::keys::Keys;
+use crate::keys::files::FileError;
 use crate::service::at_rest::{AtRest, Place};
 use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store, StoreError};
 use data_encoding::HEXLOWER;
+use quorate_protocol::audit::checkpoint::{Origin, VerifierKey};
 use quorate_protocol::audit::event::{Event, ID_BYTES};
 use rand::Rng as _;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -34,6 +43,43 @@ struct Inner {
     rng: StateRng,
     at_rest: AtRest,
     budget: Budget,
+    keys: Arc<Keys>,
+    verifier: VerifierKey,
+    /// Where checkpoints are published.
+    folder: Option<PathBuf>,
+    /// Size of the last checkpoint that this node has published.
+    published: AtomicI64,
+}
+
+/// Why the log cannot be written or read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuditError {
+    /// The tables are not as an oracle left them.
+    #[error("the audit log in the database was altered: {0}; nothing is numbered until it is put back")]
+    Altered(&'static str),
+    /// The published checkpoint knows of more, or of something else.
+    #[error(
+        "a checkpoint over {published} events was published, and the database has another log of {kept}: it was set back or \
+         exchanged"
+    )]
+    Behind {
+        /// Size of the published one.
+        published: u64,
+        /// Size of the newest one in the database.
+        kept: u64,
+    },
+    /// The folder of published checkpoints cannot be used.
+    #[error("cannot publish the audit log's checkpoint: {0}")]
+    Folder(#[from] Arc<FileError>),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<FileError> for AuditError {
+    fn from(error: FileError) -> Self {
+        Self::Folder(Arc::new(error))
+    }
 }
 
 impl fmt::Debug for Audit {
@@ -52,6 +98,10 @@ pub struct Parts {
     pub rng: StateRng,
     /// The oracle's keys.
     pub keys: Arc<Keys>,
+    /// What the log is called.
+    pub origin: Origin,
+    /// Where checkpoints are published, if anywhere.
+    pub folder: Option<PathBuf>,
     /// What strangers may cause.
     pub limits: Limits,
 }
@@ -65,17 +115,29 @@ impl fmt::Debug for Parts {
 impl Audit {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, rng, keys, limits } = parts;
+        let Parts { store, clock, rng, keys, origin, folder, limits } = parts;
+        let verifier = VerifierKey { origin, key: keys.audit_key().verifying_key() };
         let at_rest = AtRest::new(keys.root_secret().subkey("audit"));
-        Self { inner: Arc::new(Inner { store, clock, rng, at_rest, budget: Budget::new(limits) }) }
+        let (budget, published) = (Budget::new(limits), AtomicI64::new(0));
+        Self { inner: Arc::new(Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published }) }
     }
 
     /// An event to be written with the act that it tells of.
     pub fn seal(&self, entry: Entry) -> NewAudit {
-        let (mut id, mut rng) = ([0; ID_BYTES], self.inner.rng.clone());
-        rng.fill_bytes(&mut id);
-        let event = entry.into_event(HEXLOWER.encode(&id), self.inner.clock.now_ms());
-        NewAudit { id, sealed: self.inner.at_rest.seal(waiting(&[&id]), event.to_leaf().as_bytes(), &mut rng) }
+        let (id, event) = self.event(entry);
+        let sealed = self.inner.at_rest.seal(waiting(&[&id]), event.to_leaf().as_bytes(), &mut self.inner.rng.clone());
+        NewAudit { id, sealed }
+    }
+
+    fn event(&self, entry: Entry) -> ([u8; ID_BYTES], Event) {
+        let mut id = [0; ID_BYTES];
+        self.inner.rng.clone().fill_bytes(&mut id);
+        (id, entry.into_event(HEXLOWER.encode(&id), self.inner.clock.now_ms()))
+    }
+
+    /// What auditors check checkpoints with.
+    pub fn verifier_key(&self) -> &VerifierKey {
+        &self.inner.verifier
     }
 
     /// The same for what anybody can do without showing that they may: beyond the budget of `source` it is counted, and the

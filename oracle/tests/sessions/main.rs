@@ -1,6 +1,7 @@
 //! Quorum sessions over HTTP: the honest path, and everything dishonest that a stranger, an applicant, a constituent or a
 //! dealer can send. Every refusal is checked by its status and stable word. All of it on each engine of the store.
 
+mod audit;
 mod codes;
 mod false_tocs;
 mod floods;
@@ -34,6 +35,15 @@ macro_rules! on_every_engine {
 }
 
 on_every_engine! {
+    audit::every_step_of_a_session_is_told_with_its_name,
+    audit::no_secret_is_in_the_log,
+    audit::strangers_have_a_budget_and_the_rest_is_counted,
+    audit::what_was_refused_is_no_event,
+    audit::no_byte_of_the_tables_is_changed_unnoticed,
+    audit::a_cut_tail_shows_against_an_older_checkpoint,
+    audit::what_was_altered_is_neither_believed_nor_signed,
+    audit::two_nodes_number_at_once,
+    audit::checkpoints_are_published_and_never_taken_back,
     codes::a_quorum_gets_the_code_and_nobody_less,
     codes::a_farmfa_client_works_with_our_tocs_too,
     codes::the_same_toc_twice_counts_once,

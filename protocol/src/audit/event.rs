@@ -1,10 +1,9 @@
 //! One event: what happened, when, who did it, from where, to what, and how it ended. Its bytes are a leaf of the tree and are
 //! kept and sent as they were written; nothing re-serialises them.
 
-use crate::display;
+use crate::display::escape_json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
 
 /// Bytes of the longest leaf: every part of an event is bounded, and a character is escaped in 12 bytes at most.
 pub const MAX_LEAF: usize = 24 * 1024;
@@ -51,7 +50,7 @@ impl Event {
         let mut left = MAX_DETAILS;
         self.details.retain(|name, value| {
             bound(value);
-            let length = name.len() + escape(&value.to_string()).len();
+            let length = name.len() + escape_json(&value.to_string()).len();
             let fits = length <= left;
             left -= if fits { length } else { 0 };
             fits
@@ -61,7 +60,7 @@ impl Event {
 
     /// The leaf: JSON in UTF-8 without blanks, in which what could deceive the eye is escaped.
     pub fn to_leaf(&self) -> String {
-        escape(&serde_json::to_string(self).expect("plain data always serialises"))
+        escape_json(&serde_json::to_string(self).expect("plain data always serialises"))
     }
 
     /// Reads a leaf; `None` for what is none.
@@ -84,21 +83,6 @@ fn cut(text: &mut String, most: usize) {
         text.truncate(at);
         text.push('…');
     }
-}
-
-/// JSON text with the characters that could deceive the eye as `\uXXXX`. They stand in strings only, where that means the same.
-fn escape(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for c in json.chars() {
-        if display::deceives(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(escaped, "\\u{unit:04x}").expect("writing to a string cannot fail");
-            }
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
@@ -129,7 +113,7 @@ mod tests {
             r#"{"v":1,"id":"00112233445566778899aabbccddeeff","time":1800000000123,"kind":"session.asked","who":"holder Zoë","source":"192.0.2.7","subject":"session abc","result":"done","details":{"reason":"rotate \u202ethe\u001b[31m alarm\udb40\udc41"}}"#
         );
         assert_eq!(Event::from_leaf(&leaf), Some(event()));
-        assert_eq!(leaf.chars().filter(|c| display::deceives(*c)).count(), 0);
+        assert_eq!(crate::display::escape_controls(&leaf), leaf);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::encoding::Base64;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
+/// Bytes of a line at most.
+pub const MAX_LINE: usize = 256 * 1024;
 /// Findings that are kept; more are counted.
 const MAX_FINDINGS: usize = 100;
 

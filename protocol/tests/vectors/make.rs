@@ -19,7 +19,7 @@ use quorate_protocol::toc::WholeToc;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-const COMMENT: &str =
+pub const COMMENT: &str =
     "Test vectors of protocol/SPEC.md. Every key and secret here is public: never guard anything with it.";
 
 /// Every file that is made from fixed input, by name.
@@ -31,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("invite.json", invites()),
         ("session.json", session()),
         ("proofs.json", proofs()),
+        ("audit.json", super::audit::audit()),
         ("refused.json", json!({ "comment": COMMENT, "now": NOW, "cases": refused::cases() })),
     ]
 }

@@ -8,6 +8,7 @@ use crate::import::ImportError;
 use crate::token::identities::IdentityError;
 use crate::token::{ServiceFault, TokenError};
 use crate::ui::{UiError, shown};
+use quorate_protocol::audit::checkpoint::CheckpointError;
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::recipient::RecipientError;
 use quorate_protocol::sealing::SealingError;
@@ -19,6 +20,16 @@ const ONE_KIND: &str = "age cannot mix them in one file: a player's spare key mu
 pub(super) fn hint(error: &CliError) -> Option<String> {
     let hint = match error {
         CliError::ApiKeyFile(_) => "it takes one line KEY:SECRET, as `quorate api-key activate` prints it",
+        CliError::AuditAltered => {
+            "keep the export and the database as they are, and compare with checkpoints that were published elsewhere"
+        }
+        CliError::AuditKey(_) => {
+            "`quorate-oracle audit key` prints it; get it from the operator by another way than the log"
+        }
+        CliError::Checkpoint { source: CheckpointError::Malformed, .. } => {
+            "it is what `quorate-oracle audit checkpoint` prints, or the file that the oracle publishes"
+        }
+        CliError::Checkpoint { .. } => "check that key and checkpoint are of the same oracle",
         CliError::Drawer(error) => return Some(drawer(error)),
         CliError::Encrypt { source, .. } => match &**source {
             SealingError::Encrypt(age::EncryptError::IncompatibleRecipients { .. }) => ONE_KIND,

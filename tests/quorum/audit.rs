@@ -1,0 +1,81 @@
+//! The audit log at the command line: exported on the oracle's machine, shown and checked anywhere.
+
+use super::support::{Ended, Key, Oracle, Person, Program, Table, built};
+use std::fs;
+use std::process::Command;
+
+/// `quorate-oracle audit`, on the oracle's machine.
+fn oracle_audit(oracle: &Oracle, action: &str) -> String {
+    let mut command = Command::new(built("quorate-oracle"));
+    Program::start(command.args(["audit", action, "--state"]).arg(oracle.state())).end().ok()
+}
+
+/// What a check says and finds.
+fn verify(auditor: &Person, export: &str, more: &[&str]) -> Ended {
+    fs::write(auditor.path("export"), export).expect("written");
+    let mut arguments = vec!["audit", "verify", "export"];
+    arguments.extend(more);
+    auditor.quorate(&arguments)
+}
+
+#[test]
+fn an_auditor_sees_who_did_what_and_that_nothing_was_changed() {
+    let table = Table::deal(&["ann", "bob", "carol"], 2, Key::Plain);
+    let (asking, invite) = table.ask("ann", &[]);
+    let reason = "it is\u{1b}[2J \u{202e}Sunday";
+    table.person("carol").quorate(&["join", &invite, "--deny", "--reason", reason, "--yes"]).ok();
+    let older = oracle_audit(&table.oracle, "checkpoint");
+    table.person("bob").quorate(&["join", &invite, "--yes"]).ok();
+    asking.end().ok();
+
+    let (export, key) = (oracle_audit(&table.oracle, "export"), oracle_audit(&table.oracle, "key"));
+    let key = key.trim();
+    let auditor = Person::new("auditor", Key::Plain);
+    fs::write(auditor.path("older"), &older).expect("written");
+    let sound = verify(&auditor, &export, &["--key", key, "--checkpoint", "older"]).ok();
+    assert!(sound.contains(" rows are as the oracle wrote them\ncheckpoint  "), "{sound}");
+    let json = verify(&auditor, &export, &["--json", "--key", key]).json();
+    assert_eq!((&json["sound"], &json["findings"]), (&true.into(), &serde_json::json!([])));
+
+    let shown = auditor.quorate(&["audit", "show", "export", "--kind", "session"]).ok();
+    for said in [
+        "session.asked  holder ann  session ",
+        "session.denied  holder carol",
+        "session.joined  holder bob",
+        "session.code  holder ann",
+        "tocs_of=[\"ann\",\"bob\"]",
+        "it is\\u001b[2J \\u{202e}Sunday",
+    ] {
+        assert!(shown.contains(said), "{said} is not in {shown}");
+    }
+    assert!(!shown.contains("oracle.started") && !shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown}");
+    let json = auditor.quorate(&["--json", "audit", "show", "export", "--kind", "session.code"]).json();
+    assert_eq!(json["event"]["who"], "holder ann");
+
+    let lines: Vec<&str> = export.lines().collect();
+    let joined = lines.iter().position(|line| line.contains("holder bob")).expect("he joined");
+    let number = serde_json::from_str::<serde_json::Value>(lines[joined]).expect("JSON")["number"].clone();
+    let changed = export.replace("holder bob", "holder eve");
+    let found = verify(&auditor, &changed, &["--key", key]);
+    assert!(found.stdout.contains(&format!("row {number} was changed")), "{}", found.stdout);
+    assert!(found.fails(1).contains("error: the audit log is not as the oracle wrote it\nhint: "));
+    let mut left = lines.clone();
+    left.remove(joined);
+    let removed = left.join("\n");
+    let found = verify(&auditor, &removed, &["--key", key]);
+    assert!(found.stdout.contains(&format!("row {number} is missing")), "{}", found.stdout);
+    found.fails(1);
+    let found = verify(&auditor, "", &["--key", key, "--checkpoint", "older"]);
+    assert!(found.stdout.contains("the log ends at row 0"), "{}", found.stdout);
+    found.fails(1);
+
+    let other = oracle_audit(&Oracle::start(), "key");
+    let found = verify(&auditor, &export, &["--key", other.trim()]);
+    assert!(found.stdout.contains("is not signed by the key"), "{}", found.stdout);
+    found.fails(1);
+    let wrong = verify(&auditor, &export, &["--key", other.trim(), "--checkpoint", "older"]).fails(1);
+    assert!(wrong.contains("hint: check that key and checkpoint are of the same oracle"), "{wrong}");
+    assert!(verify(&auditor, &export, &["--key", "nonsense"]).fails(2).contains("hint: `quorate-oracle audit key`"));
+    let unsigned = verify(&auditor, &export, &["--key", key, "--checkpoint", "export"]).fails(1);
+    assert!(unsigned.contains("hint: it is what"), "{unsigned}");
+}

@@ -269,6 +269,7 @@ impl AppState {
             webauthn: Webauthn::new(security_keys.clone()),
             api_keys: api_keys.clone(),
             remote: Arc::new(NoRemote),
+            audit: audit.clone(),
             limits: people::Limits::from(&config),
         })
         .map_err(StateError::Threads)?;

@@ -38,10 +38,11 @@ use crate::keys::RootSecret;
 use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{ApiKeys, Tenant};
 use crate::service::at_rest::AtRest;
+use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::failures::Failures;
 use crate::service::webauthn::Webauthn;
 use crate::state::StateRng;
-use crate::store::{Digest, Store};
+use crate::store::{Digest, NewAudit, Store};
 use rand::CryptoRng;
 use std::fmt;
 use std::net::IpAddr;
@@ -72,6 +73,7 @@ struct Inner {
     api_keys: ApiKeys,
     own: OnceCell<Tenant>,
     remote: Arc<dyn RemoteFactor>,
+    audit: Audit,
     /// Failed logins by address.
     sources: Failures<IpAddr>,
 }
@@ -104,6 +106,8 @@ pub struct Parts<'a> {
     pub api_keys: ApiKeys,
     /// Decides about second factors elsewhere.
     pub remote: Arc<dyn RemoteFactor>,
+    /// The audit log.
+    pub audit: Audit,
     /// Limits.
     pub limits: Limits,
 }
@@ -152,7 +156,7 @@ impl From<&Config> for Limits {
 impl People {
     /// Puts the service together; fails when the system gives no threads.
     pub fn new(parts: Parts<'_>) -> std::io::Result<Self> {
-        let Parts { store, clock, rng, crypto, root, name, url, webauthn, api_keys, remote, limits } = parts;
+        let Parts { store, clock, rng, crypto, root, name, url, webauthn, api_keys, remote, audit, limits } = parts;
         let inner = Inner {
             store,
             clock,
@@ -168,6 +172,7 @@ impl People {
             api_keys,
             own: OnceCell::new(),
             remote,
+            audit,
             sources: Failures::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -189,6 +194,13 @@ impl People {
     async fn own(&self) -> Result<&Tenant, PeopleError> {
         let own = async || Ok::<_, PeopleError>(self.inner.api_keys.own().await?);
         self.inner.own.get_or_try_init(own).await
+    }
+
+    /// What the audit log is told of something that a caller did to a principal, a team or a provider.
+    fn told(&self, kind: Kind, by: &Caller, subject: impl fmt::Display, more: &[(&str, &str)]) -> NewAudit {
+        let entry = Entry::new(kind, Who::Principal(by.name.to_string())).from(by.source).to(subject.to_string());
+        let entry = more.iter().fold(entry, |entry, (name, value)| entry.with(name, *value));
+        self.inner.audit.seal(entry)
     }
 
     fn now(&self) -> i64 {

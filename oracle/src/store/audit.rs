@@ -111,6 +111,14 @@ impl Store {
     }
 }
 
+/// Writes the event of an act, if there is one.
+pub(super) async fn tell(tx: &mut dyn Tx, told: Option<&NewAudit>) -> Result<(), StoreError> {
+    match told {
+        Some(event) => append(tx, event).await,
+        None => Ok(()),
+    }
+}
+
 /// Writes an event with the act that it tells of.
 pub(super) async fn append(tx: &mut dyn Tx, event: &NewAudit) -> Result<(), StoreError> {
     tx.defer(

@@ -4,6 +4,7 @@
 
 use super::{
     Store,
+    audit::{self, NewAudit},
     engine::{Row, Tx},
     error::StoreError,
     principals::PrincipalKind,
@@ -26,6 +27,8 @@ pub struct NewProvider {
     pub created_at: i64,
     /// Its name, type and options.
     pub sealed: Vec<u8>,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
 }
 
 /// A provider as stored.
@@ -84,6 +87,8 @@ pub struct NewFactor {
     pub sealed: Vec<u8>,
     /// Keyed hashes of its recovery codes.
     pub recovery: Vec<Digest>,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
 }
 
 /// An assigned provider as stored.
@@ -130,19 +135,39 @@ impl Store {
     }
 
     /// Replaces what is sealed in a provider, if it still is of the version that the caller read.
-    pub async fn update_provider(&self, id: &Digest, version: i64, sealed: Vec<u8>) -> Result<bool, StoreError> {
-        self.write(b"providers", (*id, version, sealed), |tx, (id, version, sealed)| {
+    pub async fn update_provider(
+        &self,
+        id: &Digest,
+        version: i64,
+        sealed: Vec<u8>,
+        told: Option<NewAudit>,
+    ) -> Result<bool, StoreError> {
+        self.write(b"providers", (*id, version, sealed, told), |tx, (id, version, sealed, told)| {
             Box::pin(async move {
                 let update = "UPDATE providers SET sealed = $1, version = version + 1 WHERE id = $2 AND version = $3";
-                Ok(tx.execute(update, &[sealed.as_slice().into(), id.into(), (*version).into()]).await? > 0)
+                let values = [sealed.as_slice().into(), id.into(), (*version).into()];
+                let updated = tx.execute(update, &values).await? > 0;
+                audit::tell(tx, told.as_ref().filter(|_| updated)).await?;
+                Ok(updated)
             })
         })
         .await
     }
 
     /// Removes a provider that nobody has.
-    pub async fn remove_provider(&self, id: &Digest) -> Result<RemoveProviderOutcome, StoreError> {
-        self.write(b"providers", *id, |tx, id| Box::pin(remove(tx, id))).await
+    pub async fn remove_provider(
+        &self,
+        id: &Digest,
+        told: Option<NewAudit>,
+    ) -> Result<RemoveProviderOutcome, StoreError> {
+        self.write(b"providers", (*id, told), |tx, (id, told)| {
+            Box::pin(async move {
+                let outcome = remove(tx, id).await?;
+                audit::tell(tx, told.as_ref().filter(|_| outcome == RemoveProviderOutcome::Removed)).await?;
+                Ok(outcome)
+            })
+        })
+        .await
     }
 
     /// Assigns a provider. False when the principal or the provider was changed or removed meanwhile, and for teams.
@@ -157,8 +182,9 @@ impl Store {
         principal: &Digest,
         version: i64,
         verifier: Option<Vec<u8>>,
+        told: Option<NewAudit>,
     ) -> Result<bool, StoreError> {
-        self.write(principal, (*principal, version, verifier), |tx, (principal, version, verifier)| {
+        self.write(principal, (*principal, version, verifier, told), |tx, (principal, version, verifier, told)| {
             Box::pin(async move {
                 let assigned = "SELECT 1 FROM factors WHERE principal = $1";
                 if tx.first(assigned, &[principal.into()]).await?.is_none()
@@ -167,6 +193,7 @@ impl Store {
                     return Ok(false);
                 }
                 tx.execute("DELETE FROM factors WHERE principal = $1", &[principal.into()]).await?;
+                audit::tell(tx, told.as_ref()).await?;
                 Ok(true)
             })
         })
@@ -186,6 +213,7 @@ async fn insert(tx: &mut dyn Tx, new: &NewProvider) -> Result<ProviderOutcome, S
             &[(&new.id).into(), (&new.name).into(), new.created_at.into(), new.sealed.as_slice().into()],
         )
         .await?;
+    audit::tell(tx, new.told.as_ref().filter(|_| made > 0)).await?;
     Ok(if made > 0 { ProviderOutcome::Made } else { ProviderOutcome::Taken })
 }
 
@@ -218,6 +246,7 @@ async fn assign(tx: &mut dyn Tx, new: &NewFactor) -> Result<bool, StoreError> {
     )
     .await?;
     replace_recovery(tx, &new.principal, &new.recovery).await?;
+    audit::tell(tx, new.told.as_ref()).await?;
     Ok(true)
 }
 

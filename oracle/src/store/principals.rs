@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::{
     Store,
+    audit::{self, NewAudit},
     engine::{Row, Tx, Value},
     error::StoreError,
     factors::{self, FactorRow},
@@ -54,6 +55,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Auditor => "auditor",
+            Self::Operator => "operator",
+        }
+    }
+
     /// Every role, from the least.
     pub const ALL: [Self; 3] = [Self::Member, Self::Auditor, Self::Operator];
 
@@ -86,6 +96,8 @@ pub struct NewPrincipal {
     pub link: Option<NewLink>,
     /// Its name.
     pub sealed: Vec<u8>,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
 }
 
 /// A link to be made.
@@ -156,6 +168,8 @@ pub struct Enrolment {
     pub recovery: Vec<Digest>,
     /// When.
     pub now: i64,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
 }
 
 /// What became of an act that may not take away the last operator.
@@ -226,18 +240,30 @@ impl Store {
     }
 
     /// Disables a principal at a time, and ends what it is logged in with; or enables it with `None`.
-    pub async fn set_disabled(&self, id: &Digest, at: Option<i64>) -> Result<ChangeOutcome, StoreError> {
-        self.write(id, (*id, at), |tx, (id, at)| Box::pin(disable(tx, id, *at))).await
+    pub async fn set_disabled(
+        &self,
+        id: &Digest,
+        at: Option<i64>,
+        told: Option<NewAudit>,
+    ) -> Result<ChangeOutcome, StoreError> {
+        self.write(id, (*id, at, told), |tx, (id, at, told)| Box::pin(disable(tx, id, *at, told.as_ref()))).await
     }
 
     /// Removes a principal with all that belongs to it.
-    pub async fn remove_principal(&self, id: &Digest) -> Result<ChangeOutcome, StoreError> {
-        self.write(id, *id, |tx, id| Box::pin(remove(tx, id))).await
+    pub async fn remove_principal(&self, id: &Digest, told: Option<NewAudit>) -> Result<ChangeOutcome, StoreError> {
+        self.write(id, (*id, told), |tx, (id, told)| Box::pin(remove(tx, id, told.as_ref()))).await
     }
 
     /// Gives a user a new link, which replaces the one before. False when there is no such user.
-    pub async fn put_link(&self, id: &Digest, link: NewLink) -> Result<bool, StoreError> {
-        self.write(id, (*id, link), |tx, (id, link)| Box::pin(put_link(tx, id, link))).await
+    pub async fn put_link(&self, id: &Digest, link: NewLink, told: Option<NewAudit>) -> Result<bool, StoreError> {
+        self.write(id, (*id, link, told), |tx, (id, link, told)| {
+            Box::pin(async move {
+                let put = put_link(tx, id, link).await?;
+                audit::tell(tx, told.as_ref().filter(|_| put)).await?;
+                Ok(put)
+            })
+        })
+        .await
     }
 
     /// The link of that hash, whatever its time, with its principal.
@@ -263,9 +289,14 @@ impl Store {
         team: &Digest,
         added: Vec<(Digest, Digest)>,
         removed: Vec<Digest>,
+        told: Option<NewAudit>,
     ) -> Result<MembersOutcome, StoreError> {
-        self.write(team, (*team, added, removed), |tx, (team, added, removed)| {
-            Box::pin(change_members(tx, team, added, removed))
+        self.write(team, (*team, added, removed, told), |tx, (team, added, removed, told)| {
+            Box::pin(async move {
+                let outcome = change_members(tx, team, added, removed).await?;
+                audit::tell(tx, told.as_ref().filter(|_| outcome == MembersOutcome::Changed)).await?;
+                Ok(outcome)
+            })
         })
         .await
     }
@@ -288,12 +319,14 @@ async fn insert(tx: &mut dyn Tx, new: &NewPrincipal) -> Result<bool, StoreError>
             ],
         )
         .await?;
-    if inserted > 0
-        && let Some(link) = &new.link
-    {
+    if inserted == 0 {
+        return Ok(false);
+    }
+    if let Some(link) = &new.link {
         put_link(tx, &new.id, link).await?;
     }
-    Ok(inserted > 0)
+    audit::tell(tx, new.told.as_ref()).await?;
+    Ok(true)
 }
 
 pub(super) async fn read(tx: &mut dyn Tx, name: &Digest) -> Result<Option<PrincipalRow>, StoreError> {
@@ -306,7 +339,12 @@ async fn list(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<Vec<PrincipalRo
     tx.query(page, &[after.into(), limit.into()]).await?.into_iter().map(|mut row| principal_row(&mut row)).collect()
 }
 
-async fn disable(tx: &mut dyn Tx, id: &Digest, at: Option<i64>) -> Result<ChangeOutcome, StoreError> {
+async fn disable(
+    tx: &mut dyn Tx,
+    id: &Digest,
+    at: Option<i64>,
+    told: Option<&NewAudit>,
+) -> Result<ChangeOutcome, StoreError> {
     if at.is_some() && is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
@@ -317,14 +355,16 @@ async fn disable(tx: &mut dyn Tx, id: &Digest, at: Option<i64>) -> Result<Change
         return Ok(ChangeOutcome::Unknown);
     }
     tx.defer("DELETE FROM tickets WHERE principal = $1", &[id.into()]).await?;
+    audit::tell(tx, told).await?;
     Ok(ChangeOutcome::Changed)
 }
 
-async fn remove(tx: &mut dyn Tx, id: &Digest) -> Result<ChangeOutcome, StoreError> {
+async fn remove(tx: &mut dyn Tx, id: &Digest, told: Option<&NewAudit>) -> Result<ChangeOutcome, StoreError> {
     if is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
     let removed = tx.execute("DELETE FROM principals WHERE id = $1", &[id.into()]).await?;
+    audit::tell(tx, told.filter(|_| removed > 0)).await?;
     Ok(if removed > 0 { ChangeOutcome::Changed } else { ChangeOutcome::Unknown })
 }
 
@@ -367,7 +407,7 @@ async fn read_link(tx: &mut dyn Tx, hash: &Digest) -> Result<Option<LinkRow>, St
 }
 
 async fn enrol(tx: &mut dyn Tx, enrolment: &Enrolment) -> Result<EnrolOutcome, StoreError> {
-    let Enrolment { link, principal, version, verifier, step, recovery, now } = enrolment;
+    let Enrolment { link, principal, version, verifier, step, recovery, now, told } = enrolment;
     let open = "SELECT 1 FROM links WHERE hash = $1 AND principal = $2 AND expires_at > $3";
     if tx.first(open, &[link.into(), principal.into(), (*now).into()]).await?.is_none() {
         return Ok(EnrolOutcome::LinkGone);
@@ -395,6 +435,7 @@ async fn enrol(tx: &mut dyn Tx, enrolment: &Enrolment) -> Result<EnrolOutcome, S
     if known.int(0)? == i64::from(Role::Operator.number()) {
         settings::put_if_absent(tx, OPERATOR_ENROLLED, &now.to_be_bytes()).await?;
     }
+    audit::tell(tx, told.as_ref()).await?;
     Ok(EnrolOutcome::Enrolled)
 }
 

@@ -4,6 +4,7 @@
 
 use super::{
     Store,
+    audit::{self, NewAudit},
     engine::Tx,
     error::StoreError,
     factors::{self, ProviderRow},
@@ -45,7 +46,7 @@ pub enum SecondProof {
 }
 
 /// A login whose proofs are right.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LogIn {
     /// Who.
     pub principal: Digest,
@@ -59,6 +60,8 @@ pub struct LogIn {
     pub proof: SecondProof,
     /// The ticket to be given out.
     pub ticket: NewTicket,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
 }
 
 /// A ticket to be made.
@@ -110,12 +113,19 @@ impl Store {
 
     /// Counts a failed login of a name, whether there is such a principal or not. Number n locks the name for
     /// `delays[n - 1]` milliseconds, further ones as the last.
-    pub async fn fail_login(&self, name: &Digest, delays: &'static [i64], now: i64) -> Result<FailOutcome, StoreError> {
-        self.write(name, (*name, delays, now), |tx, (name, delays, now)| {
+    pub async fn fail_login(
+        &self,
+        name: &Digest,
+        delays: &'static [i64],
+        now: i64,
+        told: Option<NewAudit>,
+    ) -> Result<FailOutcome, StoreError> {
+        self.write(name, (*name, delays, now, told), |tx, (name, delays, now, told)| {
             Box::pin(async move {
                 let first = "INSERT INTO login_failures (name, failures, failed_at, locked_until)
                              VALUES ($1, 0, $2, 0) ON CONFLICT (name) DO NOTHING";
                 tx.execute(first, &[name.into(), (*now).into()]).await?;
+                audit::tell(tx, told.as_ref()).await?;
                 LOCKOUT.fail(tx, name.into(), delays, *now).await
             })
         })
@@ -124,7 +134,8 @@ impl Store {
 
     /// Decides a login and gives out its ticket, in one write.
     pub async fn log_in(&self, login: LogIn) -> Result<LogInOutcome, StoreError> {
-        self.write(&login.name.clone(), login, |tx, login| Box::pin(log_in(tx, login))).await
+        let lane = login.name;
+        self.write(&lane, login, |tx, login| Box::pin(log_in(tx, login))).await
     }
 
     /// The ticket of that hash, whatever its time, with its principal.
@@ -144,17 +155,24 @@ impl Store {
     }
 
     /// Ends a ticket. False when it was over.
-    pub async fn end_ticket(&self, hash: &Digest) -> Result<bool, StoreError> {
-        self.write(hash, *hash, |tx, hash| {
-            Box::pin(async move { Ok(tx.execute("DELETE FROM tickets WHERE hash = $1", &[hash.into()]).await? > 0) })
+    pub async fn end_ticket(&self, hash: &Digest, told: Option<NewAudit>) -> Result<bool, StoreError> {
+        self.write(hash, (*hash, told), |tx, (hash, told)| {
+            Box::pin(async move {
+                let ended = tx.execute("DELETE FROM tickets WHERE hash = $1", &[hash.into()]).await? > 0;
+                audit::tell(tx, told.as_ref().filter(|_| ended)).await?;
+                Ok(ended)
+            })
         })
         .await
     }
 
     /// Ends every ticket of a principal. Gives how many there were.
-    pub async fn end_tickets(&self, principal: &Digest) -> Result<u64, StoreError> {
-        self.write(principal, *principal, |tx, principal| {
-            Box::pin(async move { tx.execute("DELETE FROM tickets WHERE principal = $1", &[principal.into()]).await })
+    pub async fn end_tickets(&self, principal: &Digest, told: Option<NewAudit>) -> Result<u64, StoreError> {
+        self.write(principal, (*principal, told), |tx, (principal, told)| {
+            Box::pin(async move {
+                audit::tell(tx, told.as_ref()).await?;
+                tx.execute("DELETE FROM tickets WHERE principal = $1", &[principal.into()]).await
+            })
         })
         .await
     }
@@ -192,7 +210,7 @@ async fn candidate(tx: &mut dyn Tx, name: &Digest) -> Result<Candidate, StoreErr
 }
 
 async fn log_in(tx: &mut dyn Tx, login: &LogIn) -> Result<LogInOutcome, StoreError> {
-    let LogIn { principal, name, version, factor, proof, ticket } = login;
+    let LogIn { principal, name, version, factor, proof, ticket, told } = login;
     let now = ticket.created_at;
     if let Some(until) = LOCKOUT.locked_until(tx, name.into()).await?.filter(|until| *until > now) {
         return Ok(LogInOutcome::Locked(until));
@@ -222,6 +240,7 @@ async fn log_in(tx: &mut dyn Tx, login: &LogIn) -> Result<LogInOutcome, StoreErr
         &[(&ticket.hash).into(), principal.into(), (&ticket.bound).into(), now.into(), ticket.expires_at.into()],
     )
     .await?;
+    audit::tell(tx, told.as_ref()).await?;
     Ok(LogInOutcome::LoggedIn)
 }
 

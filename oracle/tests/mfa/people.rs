@@ -1,6 +1,7 @@
 //! Principals over HTTP: they enrol, log in, are given second factors and rights, and lose them; and what strangers, members
 //! and thieves of the database can do about it.
 
+mod audit;
 mod enrolment;
 mod factors;
 mod guests;

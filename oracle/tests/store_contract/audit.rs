@@ -4,7 +4,7 @@ use quorate_oracle::store::{AuditHead, NewAudit, NumberedAudit, NumberedRow, Pen
 
 use crate::rows::{HOUR, NOW, event, race_among, session};
 
-fn new(seed: u8) -> NewAudit {
+pub fn new(seed: u8) -> NewAudit {
     NewAudit { id: [seed; 16], sealed: vec![seed; 40] }
 }
 
@@ -12,7 +12,7 @@ async fn waiting(store: &Store) -> Vec<PendingAudit> {
     store.pending_audit(1_000).await.unwrap().1
 }
 
-async fn seeds(store: &Store) -> Vec<u8> {
+pub async fn seeds(store: &Store) -> Vec<u8> {
     waiting(store).await.iter().map(|pending| pending.id[0]).collect()
 }
 

@@ -20,6 +20,7 @@ fn login(row: &PrincipalRow, proof: SecondProof, ticket: u8) -> LogIn {
         factor: row.factor.as_ref().map(|factor| factor.id),
         proof,
         ticket: NewTicket { hash: digest(ticket), bound: named(ticket), created_at: NOW, expires_at: NOW + HOUR },
+        told: None,
     }
 }
 
@@ -49,7 +50,7 @@ pub async fn one_copy_of_a_passcode_logs_in(nodes: &[Store]) {
         assert_eq!(outcomes.iter().filter(|it| **it == LogInOutcome::LoggedIn).count(), 1, "{proof:?}");
         assert_eq!(outcomes.iter().filter(|it| **it == LogInOutcome::Used).count(), RACERS - 1, "{proof:?}");
         assert_eq!(nodes[0].log_in(login(&user, again, 200)).await.unwrap(), LogInOutcome::Used);
-        nodes[0].end_tickets(&user.id).await.unwrap();
+        nodes[0].end_tickets(&user.id, None).await.unwrap();
     }
     let other = SecondProof::Recovery(digest(101));
     assert_eq!(nodes[0].log_in(login(&user, other, 201)).await.unwrap(), LogInOutcome::LoggedIn);
@@ -71,10 +72,10 @@ pub async fn a_login_rests_on_what_was_read(store: Store) {
     let other = LogIn { principal: digest(9), ..login(&user, SecondProof::Step(5), 1) };
     assert_eq!(log_in(other).await, LogInOutcome::Changed, "somebody else has the name now");
     assert_eq!(log_in(login(&user, SecondProof::Elsewhere, 1)).await, LogInOutcome::LoggedIn);
-    assert_eq!(store.set_disabled(&user.id, Some(NOW)).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.set_disabled(&user.id, Some(NOW), None).await.unwrap(), ChangeOutcome::Changed);
     let user = row(&store, 1).await;
     assert_eq!(log_in(login(&user, SecondProof::Step(5), 2)).await, LogInOutcome::Changed, "disabled");
-    assert_eq!(store.set_disabled(&user.id, None).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.set_disabled(&user.id, None, None).await.unwrap(), ChangeOutcome::Changed);
     let user = row(&store, 1).await;
     assert_eq!(log_in(login(&user, SecondProof::Step(5), 2)).await, LogInOutcome::LoggedIn);
 }
@@ -82,7 +83,7 @@ pub async fn a_login_rests_on_what_was_read(store: Store) {
 pub async fn failures_lock_a_name_whether_anybody_has_it(store: Store) {
     let user = enrolled(&store, 1, Role::Member).await;
     for name in [user.name, named(99)] {
-        let fail = async |now| store.fail_login(&name, DELAYS, now).await.unwrap();
+        let fail = async |now| store.fail_login(&name, DELAYS, now, None).await.unwrap();
         assert_eq!(fail(NOW).await, FailOutcome::Counted(1));
         assert_eq!(fail(NOW).await, FailOutcome::Counted(2));
         assert_eq!(store.candidate(&name).await.unwrap().locked_until, 0);
@@ -95,7 +96,7 @@ pub async fn failures_lock_a_name_whether_anybody_has_it(store: Store) {
     let mut later = login(&user, SecondProof::None, 1);
     later.ticket.created_at = NOW + 1_000;
     assert_eq!(store.log_in(later).await.unwrap(), LogInOutcome::LoggedIn);
-    assert_eq!(store.fail_login(&user.name, DELAYS, NOW + 1_000).await.unwrap(), FailOutcome::Counted(1));
+    assert_eq!(store.fail_login(&user.name, DELAYS, NOW + 1_000, None).await.unwrap(), FailOutcome::Counted(1));
     assert!(store.candidate(&named(99)).await.unwrap().principal.is_none());
 }
 
@@ -104,7 +105,7 @@ pub async fn guesses_at_a_password_are_bounded_whoever_races(store: Store) {
 }
 
 pub async fn password_guesses_are_bounded(nodes: &[Store]) {
-    let fail = async |store: Store, _| store.fail_login(&named(1), DELAYS, NOW).await.unwrap();
+    let fail = async |store: Store, _| store.fail_login(&named(1), DELAYS, NOW, None).await.unwrap();
     let outcomes = race_among(nodes, fail).await;
     assert_eq!(outcomes.iter().filter(|it| matches!(it, FailOutcome::Counted(_))).count(), 3);
 }
@@ -123,24 +124,24 @@ pub async fn a_ticket_is_its_principals_and_ends(store: Store) {
     store.touch_ticket(&digest(1), NOW + 5).await.unwrap();
     store.touch_ticket(&digest(1), NOW + 3).await.unwrap();
     assert_eq!(store.ticket(&digest(1)).await.unwrap().unwrap().used_at, NOW + 5, "never back");
-    assert!(store.end_ticket(&digest(1)).await.unwrap());
-    assert!(!store.end_ticket(&digest(1)).await.unwrap());
+    assert!(store.end_ticket(&digest(1), None).await.unwrap());
+    assert!(!store.end_ticket(&digest(1), None).await.unwrap());
     log_in(2).await;
     log_in(3).await;
-    assert_eq!(store.end_tickets(&user.id).await.unwrap(), 2);
+    assert_eq!(store.end_tickets(&user.id, None).await.unwrap(), 2);
     log_in(4).await;
-    store.set_disabled(&user.id, Some(NOW)).await.unwrap();
+    store.set_disabled(&user.id, Some(NOW), None).await.unwrap();
     assert!(!alive(4).await, "disabled");
-    store.set_disabled(&user.id, None).await.unwrap();
+    store.set_disabled(&user.id, None, None).await.unwrap();
     assert!(!alive(4).await, "and not alive again afterwards");
     log_in(5).await;
     provider(&store, 1).await;
     assert!(store.assign_factor(factor(1, &row(&store, 1).await, 1)).await.unwrap());
     assert!(!alive(5).await, "a factor was assigned");
     let current = row(&store, 1).await;
-    assert!(store.remove_factor(&user.id, current.version, None).await.unwrap());
+    assert!(store.remove_factor(&user.id, current.version, None, None).await.unwrap());
     log_in(6).await;
-    assert_eq!(store.remove_principal(&user.id).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&user.id, None).await.unwrap(), ChangeOutcome::Changed);
     assert!(!alive(6).await, "removed");
 }
 
@@ -154,7 +155,7 @@ pub async fn a_principal_has_so_many_tickets_and_the_oldest_gives_way(store: Sto
     }
     assert!(store.ticket(&digest(0)).await.unwrap().is_none());
     assert!(store.ticket(&digest(1)).await.unwrap().is_some());
-    assert_eq!(store.end_tickets(&user.id).await.unwrap(), u64::from(most));
+    assert_eq!(store.end_tickets(&user.id, None).await.unwrap(), u64::from(most));
 }
 
 pub async fn logins_that_are_over_are_forgotten(store: Store) {
@@ -162,14 +163,14 @@ pub async fn logins_that_are_over_are_forgotten(store: Store) {
     crate::people::user(&store, 2, Role::Member).await;
     assert_eq!(store.log_in(login(&user, SecondProof::None, 1)).await.unwrap(), LogInOutcome::LoggedIn);
     for name in [3, 4] {
-        store.fail_login(&named(name), &[HOUR * 3], NOW).await.unwrap();
+        store.fail_login(&named(name), &[HOUR * 3], NOW, None).await.unwrap();
     }
-    store.fail_login(&named(5), &[0], NOW + HOUR).await.unwrap();
+    store.fail_login(&named(5), &[0], NOW + HOUR, None).await.unwrap();
     assert_eq!(store.forget_logins(NOW + HOUR - 1, NOW - 1, 10).await.unwrap(), 0);
     assert_eq!(store.forget_logins(NOW + HOUR, NOW, 10).await.unwrap(), 2, "a ticket and a link; two names are locked");
     assert!(store.ticket(&digest(1)).await.unwrap().is_none());
     assert!(store.link(&named(2)).await.unwrap().is_none());
     assert_eq!(store.forget_logins(NOW + 3 * HOUR, NOW, 1).await.unwrap(), 1, "no more than asked");
     assert_eq!(store.forget_logins(NOW + 3 * HOUR, NOW, 10).await.unwrap(), 1);
-    assert_eq!(store.fail_login(&named(5), &[0], NOW + HOUR).await.unwrap(), FailOutcome::Counted(2), "not yet");
+    assert_eq!(store.fail_login(&named(5), &[0], NOW + HOUR, None).await.unwrap(), FailOutcome::Counted(2), "not yet");
 }

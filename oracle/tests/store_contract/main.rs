@@ -174,6 +174,7 @@ on_every_engine! {
     people::a_provider_is_changed_by_who_read_it_last_and_stays_while_assigned,
     people::a_principal_has_one_factor_and_a_team_none,
     people::one_of_many_assignments_wins_whoever_races,
+    people::what_is_done_is_told_with_it_or_not_at_all,
     logins::a_step_logs_in_once_whoever_races,
     logins::a_login_rests_on_what_was_read,
     logins::failures_lock_a_name_whether_anybody_has_it,

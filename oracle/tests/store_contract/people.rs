@@ -26,6 +26,7 @@ pub fn principal(seed: u8, kind: PrincipalKind, role: Role) -> NewPrincipal {
         verifier: None,
         link: None,
         sealed: vec![seed; 40],
+        told: None,
     }
 }
 
@@ -54,6 +55,7 @@ fn enrolment(seed: u8, version: i64) -> Enrolment {
         step: None,
         recovery: Vec::new(),
         now: NOW,
+        told: None,
     }
 }
 
@@ -65,7 +67,7 @@ pub async fn enrolled(store: &Store, seed: u8, role: Role) -> PrincipalRow {
 }
 
 pub async fn provider(store: &Store, seed: u8) {
-    let new = NewProvider { id: digest(seed), name: named(seed), created_at: NOW, sealed: vec![seed; 50] };
+    let new = NewProvider { id: digest(seed), name: named(seed), created_at: NOW, sealed: vec![seed; 50], told: None };
     assert_eq!(store.insert_provider(new).await.unwrap(), ProviderOutcome::Made);
 }
 
@@ -79,6 +81,7 @@ pub fn factor(id: u8, principal: &PrincipalRow, provider: u8) -> NewFactor {
         assigned_at: NOW,
         sealed: vec![id; 60],
         recovery: vec![digest(100), digest(101)],
+        told: None,
     }
 }
 
@@ -137,7 +140,7 @@ pub async fn a_link_serves_in_time_its_own_principal_and_until_it_is_replaced(st
     assert_eq!(enrol(Enrolment { now: NOW + HOUR, ..enrolment(1, version) }).await, EnrolOutcome::LinkGone);
     assert_eq!(enrol(enrolment(1, version + 1)).await, EnrolOutcome::Changed, "somebody changed the user meanwhile");
     let renewed = NewLink { hash: named(9), ..link(1) };
-    assert!(store.put_link(&digest(1), renewed).await.unwrap());
+    assert!(store.put_link(&digest(1), renewed, None).await.unwrap());
     assert!(store.link(&named(1)).await.unwrap().is_none());
     assert_eq!(enrol(enrolment(1, version)).await, EnrolOutcome::LinkGone, "replaced");
     let found = store.link(&named(9)).await.unwrap().unwrap();
@@ -147,10 +150,10 @@ pub async fn a_link_serves_in_time_its_own_principal_and_until_it_is_replaced(st
     assert!(store.setting(OPERATOR_ENROLLED).await.unwrap().is_none(), "a member is no operator");
     // Only users enrol.
     assert!(store.insert_principal(principal(3, PrincipalKind::Team, Role::Member)).await.unwrap());
-    assert!(!store.put_link(&digest(3), NewLink { hash: named(8), ..link(3) }).await.unwrap());
-    assert!(!store.put_link(&digest(7), NewLink { hash: named(7), ..link(7) }).await.unwrap());
+    assert!(!store.put_link(&digest(3), NewLink { hash: named(8), ..link(3) }, None).await.unwrap());
+    assert!(!store.put_link(&digest(7), NewLink { hash: named(7), ..link(7) }, None).await.unwrap());
     // A disabled user does not.
-    assert_eq!(store.set_disabled(&digest(2), Some(NOW)).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.set_disabled(&digest(2), Some(NOW), None).await.unwrap(), ChangeOutcome::Changed);
     let version = row(&store, 2).await.version;
     assert_eq!(enrol(enrolment(2, version)).await, EnrolOutcome::Changed);
 }
@@ -159,24 +162,24 @@ pub async fn the_last_operator_stays_whoever_races(store: Store) {
     enrolled(&store, 1, Role::Operator).await;
     // One who has not enrolled lets nobody in.
     user(&store, 2, Role::Operator).await;
-    assert_eq!(store.remove_principal(&digest(1)).await.unwrap(), ChangeOutcome::LastOperator);
-    assert_eq!(store.set_disabled(&digest(1), Some(NOW)).await.unwrap(), ChangeOutcome::LastOperator);
+    assert_eq!(store.remove_principal(&digest(1), None).await.unwrap(), ChangeOutcome::LastOperator);
+    assert_eq!(store.set_disabled(&digest(1), Some(NOW), None).await.unwrap(), ChangeOutcome::LastOperator);
     for seed in 3..10 {
         enrolled(&store, seed, Role::Operator).await;
     }
     let outcomes = race(&store, async |store, number| {
         let id = digest([1, 3, 4, 5, 6, 7, 8, 9][number % 8]);
         match number % 2 {
-            0 => store.remove_principal(&id).await.unwrap(),
-            _ => store.set_disabled(&id, Some(NOW)).await.unwrap(),
+            0 => store.remove_principal(&id, None).await.unwrap(),
+            _ => store.set_disabled(&id, Some(NOW), None).await.unwrap(),
         }
     });
     assert!(outcomes.await.contains(&ChangeOutcome::LastOperator));
     let left = store.principals_after(0, 100).await.unwrap();
     let left = left.iter().filter(|row| row.enrolled_at.is_some() && row.disabled_at.is_none());
     assert_eq!(left.count(), 1);
-    assert_eq!(store.remove_principal(&digest(99)).await.unwrap(), ChangeOutcome::Unknown);
-    assert_eq!(store.set_disabled(&digest(99), None).await.unwrap(), ChangeOutcome::Unknown);
+    assert_eq!(store.remove_principal(&digest(99), None).await.unwrap(), ChangeOutcome::Unknown);
+    assert_eq!(store.set_disabled(&digest(99), None, None).await.unwrap(), ChangeOutcome::Unknown);
 }
 
 pub async fn a_team_has_so_many_members_and_no_more(store: Store) {
@@ -187,7 +190,7 @@ pub async fn a_team_has_so_many_members_and_no_more(store: Store) {
     let change = async |team, added: &[u8], removed: &[u8]| {
         let added = added.iter().map(|seed| (digest(*seed), named(*seed))).collect();
         let removed = removed.iter().map(|seed| digest(*seed)).collect();
-        store.change_members(&digest(team), added, removed).await.unwrap()
+        store.change_members(&digest(team), added, removed, None).await.unwrap()
     };
     let members = async || {
         let members = store.members(&digest(1)).await.unwrap();
@@ -205,27 +208,27 @@ pub async fn a_team_has_so_many_members_and_no_more(store: Store) {
         id[..8].copy_from_slice(&number.to_be_bytes());
         (id, id)
     });
-    assert_eq!(store.change_members(&digest(1), many.collect(), Vec::new()).await.unwrap(), MembersOutcome::Full);
-    assert_eq!(store.remove_principal(&digest(4)).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.change_members(&digest(1), many.collect(), Vec::new(), None).await.unwrap(), MembersOutcome::Full);
+    assert_eq!(store.remove_principal(&digest(4), None).await.unwrap(), ChangeOutcome::Changed);
     assert_eq!(members().await, [(2, named(2))]);
 }
 
 pub async fn a_provider_is_changed_by_who_read_it_last_and_stays_while_assigned(store: Store) {
     provider(&store, 1).await;
-    let again = NewProvider { id: digest(2), name: named(1), created_at: NOW, sealed: Vec::new() };
+    let again = NewProvider { id: digest(2), name: named(1), created_at: NOW, sealed: Vec::new(), told: None };
     assert_eq!(store.insert_provider(again).await.unwrap(), ProviderOutcome::Taken);
-    assert!(store.update_provider(&digest(1), 1, b"new".to_vec()).await.unwrap());
-    assert!(!store.update_provider(&digest(1), 1, b"newer".to_vec()).await.unwrap(), "read before the change");
+    assert!(store.update_provider(&digest(1), 1, b"new".to_vec(), None).await.unwrap());
+    assert!(!store.update_provider(&digest(1), 1, b"newer".to_vec(), None).await.unwrap(), "read before the change");
     let read = store.provider(&named(1)).await.unwrap().unwrap();
     assert_eq!((read.id, read.version, read.created_at, read.sealed), (digest(1), 2, NOW, b"new".to_vec()));
     assert_eq!(store.providers().await.unwrap().len(), 1);
     let user = user(&store, 1, Role::Member).await;
     assert!(store.assign_factor(factor(1, &user, 1)).await.unwrap());
-    assert_eq!(store.remove_provider(&digest(1)).await.unwrap(), RemoveProviderOutcome::Assigned);
+    assert_eq!(store.remove_provider(&digest(1), None).await.unwrap(), RemoveProviderOutcome::Assigned);
     let user = row(&store, 1).await;
-    assert!(store.remove_factor(&user.id, user.version, None).await.unwrap());
-    assert_eq!(store.remove_provider(&digest(1)).await.unwrap(), RemoveProviderOutcome::Removed);
-    assert_eq!(store.remove_provider(&digest(1)).await.unwrap(), RemoveProviderOutcome::Unknown);
+    assert!(store.remove_factor(&user.id, user.version, None, None).await.unwrap());
+    assert_eq!(store.remove_provider(&digest(1), None).await.unwrap(), RemoveProviderOutcome::Removed);
+    assert_eq!(store.remove_provider(&digest(1), None).await.unwrap(), RemoveProviderOutcome::Unknown);
     assert!(store.provider(&named(1)).await.unwrap().is_none());
 }
 
@@ -242,10 +245,10 @@ pub async fn a_principal_has_one_factor_and_a_team_none(store: Store) {
     let user = row(&store, 1).await;
     assert_eq!(user.factor.as_ref().map(|factor| (factor.id, factor.provider)), Some((digest(2), digest(2))));
     assert!(!store.assign_factor(factor(3, &user, 99)).await.unwrap(), "no such provider");
-    assert!(store.remove_factor(&user.id, user.version, Some(b"bound to none".to_vec())).await.unwrap());
+    assert!(store.remove_factor(&user.id, user.version, Some(b"bound to none".to_vec()), None).await.unwrap());
     let user = row(&store, 1).await;
     assert_eq!((user.factor.is_none(), user.verifier.as_deref()), (true, Some(&b"bound to none"[..])));
-    assert!(!store.remove_factor(&user.id, user.version, None).await.unwrap(), "there is none");
+    assert!(!store.remove_factor(&user.id, user.version, None, None).await.unwrap(), "there is none");
     assert!(store.insert_principal(principal(5, PrincipalKind::Team, Role::Member)).await.unwrap());
     let team = row(&store, 5).await;
     assert!(!store.assign_factor(factor(5, &team, 1)).await.unwrap());
@@ -260,4 +263,25 @@ pub async fn one_of_many_assignments_wins_whoever_races(store: Store) {
         async move { store.assign_factor(new).await.unwrap() }
     });
     assert_eq!(assigned.await.into_iter().filter(|assigned| *assigned).count(), 1);
+}
+
+pub async fn what_is_done_is_told_with_it_or_not_at_all(store: Store) {
+    let told = |seed| Some(crate::audit::new(seed));
+    let new = |seed, event| NewPrincipal { told: told(event), ..principal(seed, PrincipalKind::User, Role::Member) };
+    assert!(store.insert_principal(new(1, 1)).await.unwrap());
+    assert!(!store.insert_principal(NewPrincipal { id: digest(9), ..new(1, 2) }).await.unwrap());
+    assert!(store.put_link(&digest(1), link(1), told(3)).await.unwrap());
+    assert!(!store.put_link(&digest(99), link(2), told(4)).await.unwrap());
+    let enrolment = |event| Enrolment { told: told(event), ..enrolment(1, 1) };
+    assert_eq!(store.enrol(enrolment(5)).await.unwrap(), EnrolOutcome::Enrolled);
+    assert_eq!(store.enrol(enrolment(6)).await.unwrap(), EnrolOutcome::LinkGone);
+    provider(&store, 1).await;
+    let user = row(&store, 1).await;
+    assert!(store.assign_factor(NewFactor { told: told(7), ..factor(1, &user, 1) }).await.unwrap());
+    assert!(!store.assign_factor(NewFactor { told: told(8), ..factor(2, &user, 1) }).await.unwrap());
+    let assigned = store.remove_provider(&digest(1), told(9)).await.unwrap();
+    assert_eq!(assigned, RemoveProviderOutcome::Assigned);
+    assert_eq!(store.remove_principal(&digest(1), told(10)).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&digest(1), told(11)).await.unwrap(), ChangeOutcome::Unknown);
+    assert_eq!(crate::audit::seeds(&store).await, [1, 3, 5, 7, 10]);
 }

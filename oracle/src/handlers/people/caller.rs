@@ -2,7 +2,7 @@
 //! and what is not there is open to everybody.
 
 use crate::error::ApiError;
-use crate::extract::Path;
+use crate::extract::{ClientAddr, Path};
 use crate::service::people::rights::Act;
 use crate::service::people::{Caller, PeopleError, PrincipalName, Token};
 use crate::state::AppState;
@@ -56,7 +56,8 @@ impl<R: Right> FromRequestParts<AppState> for Allowed<R> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = state.people.authenticate(ticket(&parts.headers)).await?;
+        let Ok(ClientAddr(source)) = ClientAddr::from_request_parts(parts, state).await;
+        let caller = state.people.authenticate(ticket(&parts.headers), source).await?;
         caller.may(R::ACT)?;
         Ok(Self(caller, PhantomData))
     }

@@ -132,13 +132,13 @@ pub async fn list(_: Allowed<ReadPrincipals>, State(people): State<People>) -> A
 #[utoipa::path(post, path = "/principals", tag = "people", params(("authorization" = String, Header)), request_body = NewPrincipal,
     responses((status = 201, body = Newcomer), (status = "default", body = ErrorBody)))]
 pub async fn create(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Json(NewPrincipal { name, role }): Json<NewPrincipal>,
 ) -> ApiResult<(StatusCode, Json<Newcomer>)> {
     let name = PrincipalName::parse(&name).map_err(PeopleError::from)?;
     let mut newcomer = Newcomer { principal: name.to_string(), link: None, link_expires_at: None, secret: None };
-    match people.make_principal(&name, role.into()).await? {
+    match people.make_principal(&name, role.into(), &by.0).await? {
         NewcomerOutcome::Link(Link { url, expires_at }) => {
             (newcomer.link, newcomer.link_expires_at) = (Some(url), Some(time(expires_at)));
         }
@@ -168,11 +168,11 @@ pub async fn show(
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "removed"), (status = "default", body = ErrorBody)))]
 pub async fn remove(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
 ) -> ApiResult<StatusCode> {
-    people.remove_principal(&name).await?;
+    people.remove_principal(&name, &by.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -183,11 +183,11 @@ pub async fn remove(
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "disabled"), (status = "default", body = ErrorBody)))]
 pub async fn disable(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
 ) -> ApiResult<StatusCode> {
-    people.set_disabled(&name, true).await?;
+    people.set_disabled(&name, true, &by.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -196,11 +196,11 @@ pub async fn disable(
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "enabled"), (status = "default", body = ErrorBody)))]
 pub async fn enable(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
 ) -> ApiResult<StatusCode> {
-    people.set_disabled(&name, false).await?;
+    people.set_disabled(&name, false, &by.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -211,11 +211,11 @@ pub async fn enable(
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 201, body = Newcomer), (status = "default", body = ErrorBody)))]
 pub async fn link(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
 ) -> ApiResult<(StatusCode, Json<Newcomer>)> {
-    let Link { url, expires_at } = people.renew_link(&name).await?;
+    let Link { url, expires_at } = people.renew_link(&name, &by.0).await?;
     let (link, link_expires_at) = (Some(url), Some(time(expires_at)));
     Ok((StatusCode::CREATED, Json(Newcomer { principal: name.to_string(), link, link_expires_at, secret: None })))
 }
@@ -239,7 +239,7 @@ pub async fn members(
     params(("name" = String, Path), ("authorization" = String, Header)), request_body = MemberChanges,
     responses((status = 200, body = Members), (status = "default", body = ErrorBody)))]
 pub async fn change_members(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
     Json(MemberChanges { add, remove }): Json<MemberChanges>,
@@ -248,7 +248,7 @@ pub async fn change_members(
         let names = names.iter().map(|name| PrincipalName::parse(name)).collect::<Result<Vec<_>, NameError>>();
         names.map_err(PeopleError::from)
     };
-    Ok(Json(people.change_members(&name, &read(add)?, &read(remove)?).await?.into()))
+    Ok(Json(people.change_members(&name, &read(add)?, &read(remove)?, &by.0).await?.into()))
 }
 
 /// Assign a provider of second factors
@@ -258,12 +258,12 @@ pub async fn change_members(
     params(("name" = String, Path), ("authorization" = String, Header)), request_body = AssignmentBody,
     responses((status = 200, body = AssignedBody), (status = "default", body = ErrorBody)))]
 pub async fn assign(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
     SensitiveJson(AssignmentBody { provider, key, user }): SensitiveJson<AssignmentBody>,
 ) -> ApiResult<Json<AssignedBody>> {
-    let assigned = people.assign(&name, Assignment { provider, key, user }).await?;
+    let assigned = people.assign(&name, Assignment { provider, key, user }, &by.0).await?;
     let Assigned { provider, key, recovery_codes } = assigned;
     let (key, otpauth_uri) = key.map(|GeneratedKey { base32, uri }| (base32, uri)).unzip();
     Ok(Json(AssignedBody {
@@ -283,11 +283,11 @@ pub async fn assign(
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "taken away"), (status = "default", body = ErrorBody)))]
 pub async fn unassign(
-    _: Allowed<ChangePrincipals>,
+    by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
 ) -> ApiResult<StatusCode> {
-    people.unassign(&name).await?;
+    people.unassign(&name, &by.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -93,11 +93,11 @@ pub async fn providers(_: Allowed<ReadProviders>, State(people): State<People>) 
     request_body = ProviderBody,
     responses((status = 201, body = ProviderBody), (status = "default", body = ErrorBody)))]
 pub async fn create_provider(
-    _: Allowed<ChangeProviders>,
+    by: Allowed<ChangeProviders>,
     State(people): State<People>,
     SensitiveJson(body): SensitiveJson<ProviderBody>,
 ) -> ApiResult<(StatusCode, Json<ProviderBody>)> {
-    let provider = people.make_provider(body.read()?).await?;
+    let provider = people.make_provider(body.read()?, &by.0).await?;
     Ok((StatusCode::CREATED, Json(provider.into())))
 }
 
@@ -108,12 +108,12 @@ pub async fn create_provider(
     params(("name" = String, Path), ("authorization" = String, Header)), request_body = ProviderBody,
     responses((status = 200, body = ProviderBody), (status = "default", body = ErrorBody)))]
 pub async fn update_provider(
-    _: Allowed<ChangeProviders>,
+    by: Allowed<ChangeProviders>,
     State(people): State<People>,
     Path(name): Path<String>,
     SensitiveJson(body): SensitiveJson<ProviderBody>,
 ) -> ApiResult<Json<ProviderBody>> {
-    Ok(Json(people.update_provider(&name, body.read()?).await?.into()))
+    Ok(Json(people.update_provider(&name, body.read()?, &by.0).await?.into()))
 }
 
 /// Remove a provider that nobody has
@@ -121,10 +121,10 @@ pub async fn update_provider(
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "removed"), (status = "default", body = ErrorBody)))]
 pub async fn remove_provider(
-    _: Allowed<ChangeProviders>,
+    by: Allowed<ChangeProviders>,
     State(people): State<People>,
     Path(name): Path<String>,
 ) -> ApiResult<StatusCode> {
-    people.remove_provider(&name).await?;
+    people.remove_provider(&name, &by.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,6 +8,7 @@ use super::name::PrincipalName;
 use super::password;
 use super::provider::{Provider, ProviderKind};
 use super::record::{Own, Verifier};
+use crate::service::audit::{Entry, Kind, Who};
 use crate::service::webauthn::{Names, RegistrationAnswer};
 use crate::store::{EnrolOutcome, Enrolment, LinkRow, PrincipalRow};
 use std::fmt;
@@ -113,6 +114,9 @@ impl People {
         let codes = factor.map(|_| recovery_codes(&mut self.rng())).unwrap_or_default();
         let hashed = codes.iter().filter_map(|code| self.inner.hashes.recovery(&factor?, code)).collect();
         let verifier = Verifier::Argon2id(hash);
+        // Whoever has the link is its user: nobody else was given it.
+        let told = Entry::new(Kind::PrincipalEnrolled, Who::Principal(name.to_string())).from(source);
+        let told = told.to(name.to_string()).with("second_factor", factor.is_some());
         let outcome = self.inner.store.enrol(Enrolment {
             link: self.inner.hashes.token(Purpose::Link, &token),
             principal: row.id,
@@ -121,6 +125,7 @@ impl People {
             step,
             recovery: hashed,
             now: self.now(),
+            told: Some(self.inner.audit.seal(told)),
         });
         let error = match outcome.await? {
             EnrolOutcome::Enrolled => return Ok(Made { name, recovery_codes: codes }),

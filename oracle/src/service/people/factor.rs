@@ -5,7 +5,9 @@ use super::hashes::recovery_codes;
 use super::name::PrincipalName;
 use super::provider::{Provider, ProviderKind};
 use super::record::Own;
+use super::ticket::Caller;
 use super::{People, random_id};
+use crate::service::audit::Kind;
 use crate::store::{Digest, NewFactor, PrincipalKind, PrincipalRow};
 use quorate_protocol::otp::{OtpSecret, Parameters};
 use rand::Rng as _;
@@ -67,7 +69,12 @@ impl fmt::Debug for Assigned {
 
 impl People {
     /// Assigns a provider in place of the one before, and ends what the principal is logged in with.
-    pub async fn assign(&self, name: &PrincipalName, assignment: Assignment) -> Result<Assigned, PeopleError> {
+    pub async fn assign(
+        &self,
+        name: &PrincipalName,
+        assignment: Assignment,
+        by: &Caller,
+    ) -> Result<Assigned, PeopleError> {
         if name.kind() == PrincipalKind::Team {
             return Err(PeopleError::Team);
         }
@@ -99,6 +106,7 @@ impl People {
             assigned_at: self.now(),
             sealed: self.inner.sealer.seal_own(&id, &row.id, &provider_row.id, &own, &mut rng),
             recovery,
+            told: Some(self.told(Kind::FactorAssigned, by, name, &[("provider", provider.name.as_str())])),
         };
         if !self.inner.store.assign_factor(new).await? {
             return Err(PeopleError::Changed);
@@ -108,15 +116,16 @@ impl People {
     }
 
     /// Takes the provider of a principal away, and ends what the principal is logged in with.
-    pub async fn unassign(&self, name: &PrincipalName) -> Result<(), PeopleError> {
+    pub async fn unassign(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
         if row.factor.is_none() {
             return Err(PeopleError::NotAssigned);
         }
+        let told = Some(self.told(Kind::FactorRemoved, by, name, &[]));
         let verifier = self.inner.sealer.open_verifier(&row)?;
         let sealed =
             verifier.map(|verifier| self.inner.sealer.seal_verifier(&row.id, None, &verifier, &mut self.rng()));
-        if !self.inner.store.remove_factor(&row.id, row.version, sealed).await? {
+        if !self.inner.store.remove_factor(&row.id, row.version, sealed, told).await? {
             return Err(PeopleError::Changed);
         }
         self.forget_security_keys(&row).await

@@ -10,6 +10,7 @@ use crate::store::Digest;
 use quorate_protocol::encoding::{base64url, length_prefixed};
 use rand::CryptoRng;
 use std::fmt;
+use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -106,6 +107,11 @@ impl Hashes {
 
     pub(super) fn member(&self, team: &Digest, member: &Digest) -> Digest {
         self.hash(&[b"member", team, member])
+    }
+
+    /// Names an address where it must not be read.
+    pub(super) fn source(&self, source: IpAddr) -> Digest {
+        self.hash(&[b"source", source.to_string().as_bytes()])
     }
 
     /// What an application's secret is checked with.

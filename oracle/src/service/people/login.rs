@@ -11,6 +11,7 @@ use super::provider::{Options, Provider, ProviderKind};
 use super::record::{Halfway, Own, Verifier};
 use super::remote::{Question, Verdict};
 use super::ticket::LoggedIn;
+use crate::service::audit::{Entry, Kind, Outcome, Who};
 use crate::service::security_keys::CHALLENGE_MS;
 use crate::service::webauthn::{LoginAnswer, Party, WebauthnError};
 use crate::store::{Candidate, Digest, FactorRow, FailOutcome, PrincipalKind, PrincipalRow, SecondProof};
@@ -81,17 +82,21 @@ impl People {
         let Ok(name) = PrincipalName::parse(&attempt.principal) else {
             self.inner.passwords.matches(password.unwrap_or_default(), None).await?;
             self.inner.sources.record(source, self.now());
+            self.inner.audit.count(Kind::LoginRefused);
             return Err(PeopleError::Refused);
         };
         let hashed = self.inner.hashes.principal(&name);
         let candidate = self.inner.store.candidate(&hashed).await?;
-        self.still_locked(candidate.locked_until)?;
+        if let Err(locked) = self.still_locked(candidate.locked_until) {
+            self.inner.audit.count(Kind::LoginRefused);
+            return Err(locked);
+        }
         let outcome = match (attempt.state.take(), attempt.credential.take()) {
-            (Some(state), Some(credential)) => self.second_half(&name, candidate, &state, credential).await,
+            (Some(state), Some(credential)) => self.second_half(&name, candidate, &state, credential, source).await,
             _ => self.first_half(&name, candidate, password.unwrap_or_default(), attempt).await,
         };
         match outcome {
-            Err(PeopleError::Refused) => Err(self.count_failure(&hashed, source).await?),
+            Err(PeopleError::Refused) => Err(self.count_failure(&name, &hashed, source).await?),
             outcome => outcome,
         }
     }
@@ -126,7 +131,7 @@ impl People {
             return Err(PeopleError::Damaged);
         }
         let Some(factor) = &row.factor else {
-            return self.give_ticket(name, &row, SecondProof::None).await.map(Progress::LoggedIn);
+            return self.give_ticket(name, &row, SecondProof::None, attempt.source).await.map(Progress::LoggedIn);
         };
         let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
         self.second_factor(name, &row, factor, provider, attempt).await
@@ -140,9 +145,10 @@ impl People {
         provider: Provider,
         attempt: Attempt,
     ) -> Result<Progress, PeopleError> {
+        let source = attempt.source;
         let recovery = attempt.passcode.as_ref().and_then(|typed| self.inner.hashes.recovery(&factor.id, typed));
         if let Some(code) = recovery {
-            return self.give_ticket(name, row, SecondProof::Recovery(code)).await.map(Progress::LoggedIn);
+            return self.give_ticket(name, row, SecondProof::Recovery(code), source).await.map(Progress::LoggedIn);
         }
         let own = self.inner.sealer.open_own(&row.id, factor)?;
         let proof = match (provider.kind, own) {
@@ -159,7 +165,7 @@ impl People {
                     options: provider.options,
                     user,
                     principal: name.clone(),
-                    source: attempt.source,
+                    source,
                     why: WHY.to_owned(),
                     passcode: attempt.passcode,
                 };
@@ -170,7 +176,7 @@ impl People {
             }
             _ => return Err(PeopleError::Damaged),
         };
-        self.give_ticket(name, row, proof).await.map(Progress::LoggedIn)
+        self.give_ticket(name, row, proof, source).await.map(Progress::LoggedIn)
     }
 
     async fn challenge(
@@ -202,6 +208,7 @@ impl People {
         candidate: Candidate,
         state: &str,
         credential: LoginAnswer,
+        source: IpAddr,
     ) -> Result<Progress, PeopleError> {
         let Candidate { principal, provider, .. } = candidate;
         let row = principal.filter(|row| row.disabled_at.is_none()).ok_or(PeopleError::Refused)?;
@@ -216,7 +223,7 @@ impl People {
         let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
         finished.map_err(refusal)?;
-        self.give_ticket(name, &row, SecondProof::Elsewhere).await.map(Progress::LoggedIn)
+        self.give_ticket(name, &row, SecondProof::Elsewhere, source).await.map(Progress::LoggedIn)
     }
 
     /// The relying party as ceremonies take it.
@@ -226,10 +233,19 @@ impl People {
     }
 
     /// Counts a failure of a name and an address. Gives what is answered.
-    async fn count_failure(&self, name: &Digest, source: IpAddr) -> Result<PeopleError, PeopleError> {
+    async fn count_failure(
+        &self,
+        name: &PrincipalName,
+        hashed: &Digest,
+        source: IpAddr,
+    ) -> Result<PeopleError, PeopleError> {
         let now = self.now();
         self.inner.sources.record(source, now);
-        Ok(match self.inner.store.fail_login(name, DELAYS, now).await? {
+        let told = Entry::new(Kind::LoginRefused, Who::Unverified(name.to_string())).from(source);
+        let told = told.to(name.to_string()).ended(Outcome::Refused);
+        // Anybody can fail to log in, as often as they like.
+        let told = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source));
+        Ok(match self.inner.store.fail_login(hashed, DELAYS, now, told).await? {
             FailOutcome::Locked(until) if until > now => PeopleError::Locked { milliseconds: until - now },
             _ => PeopleError::Refused,
         })

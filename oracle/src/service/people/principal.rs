@@ -5,9 +5,12 @@ use super::hashes::{Purpose, Stored, Token};
 use super::name::PrincipalName;
 use super::provider::ProviderKind;
 use super::record::Verifier;
+use super::ticket::Caller;
 use super::{People, random_id};
+use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{
-    ChangeOutcome, Digest, MembersOutcome, NewLink, NewPrincipal, OPERATOR_ENROLLED, PrincipalKind, PrincipalRow, Role,
+    ChangeOutcome, Digest, MembersOutcome, NewAudit, NewLink, NewPrincipal, OPERATOR_ENROLLED, PrincipalKind,
+    PrincipalRow, Role,
 };
 use quorate_protocol::encoding::{Base64, base64url};
 use std::collections::HashMap;
@@ -60,7 +63,22 @@ pub enum NewcomerOutcome {
 
 impl People {
     /// Makes a principal.
-    pub async fn make_principal(&self, name: &PrincipalName, role: Role) -> Result<NewcomerOutcome, PeopleError> {
+    pub async fn make_principal(
+        &self,
+        name: &PrincipalName,
+        role: Role,
+        by: &Caller,
+    ) -> Result<NewcomerOutcome, PeopleError> {
+        let told = Some(self.told(Kind::PrincipalCreated, by, name, &[("role", role.word())]));
+        self.make(name, role, told).await
+    }
+
+    async fn make(
+        &self,
+        name: &PrincipalName,
+        role: Role,
+        told: Option<NewAudit>,
+    ) -> Result<NewcomerOutcome, PeopleError> {
         let (id, mut rng) = (random_id(&mut self.rng()), self.rng());
         let (mut verifier, mut link) = (None, None);
         let outcome = match name.kind() {
@@ -89,6 +107,7 @@ impl People {
             verifier,
             link,
             sealed,
+            told,
         };
         if self.inner.store.insert_principal(new).await? { Ok(outcome) } else { Err(PeopleError::Taken) }
     }
@@ -98,23 +117,32 @@ impl People {
         if self.inner.store.setting(OPERATOR_ENROLLED).await?.is_some() {
             return Ok(None);
         }
-        match self.make_principal(name, Role::Operator).await {
+        let at_this_machine = |kind| {
+            let entry = Entry::new(kind, Who::Operator).to(name.to_string()).with("role", Role::Operator.word());
+            Some(self.inner.audit.seal(entry))
+        };
+        match self.make(name, Role::Operator, at_this_machine(Kind::PrincipalCreated)).await {
             Ok(NewcomerOutcome::Link(link)) => Ok(Some(link)),
             Ok(_) => Err(PeopleError::NotAUser),
             // Made by an earlier start; its link may be lost.
-            Err(PeopleError::Taken) => self.renew_link(name).await.map(Some),
+            Err(PeopleError::Taken) => self.put_link(name, at_this_machine(Kind::PrincipalInvited)).await.map(Some),
             Err(error) => Err(error),
         }
     }
 
     /// Gives a user a new link in place of the one before.
-    pub async fn renew_link(&self, name: &PrincipalName) -> Result<Link, PeopleError> {
+    pub async fn renew_link(&self, name: &PrincipalName, by: &Caller) -> Result<Link, PeopleError> {
+        let told = Some(self.told(Kind::PrincipalInvited, by, name, &[]));
+        self.put_link(name, told).await
+    }
+
+    async fn put_link(&self, name: &PrincipalName, told: Option<NewAudit>) -> Result<Link, PeopleError> {
         if name.kind() != PrincipalKind::User {
             return Err(PeopleError::NotAUser);
         }
         let row = self.row(name).await?;
         let (new, shown) = self.new_link(&row.id);
-        if self.inner.store.put_link(&row.id, new).await? { Ok(shown) } else { Err(PeopleError::Unknown) }
+        if self.inner.store.put_link(&row.id, new, told).await? { Ok(shown) } else { Err(PeopleError::Unknown) }
     }
 
     /// Every principal, oldest first.
@@ -138,15 +166,18 @@ impl People {
     }
 
     /// Disables a principal and ends what it is logged in with, or enables it again.
-    pub async fn set_disabled(&self, name: &PrincipalName, disabled: bool) -> Result<(), PeopleError> {
+    pub async fn set_disabled(&self, name: &PrincipalName, disabled: bool, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
-        done(self.inner.store.set_disabled(&row.id, disabled.then(|| self.now())).await?)
+        let kind = if disabled { Kind::PrincipalDisabled } else { Kind::PrincipalEnabled };
+        let (at, told) = (disabled.then(|| self.now()), Some(self.told(kind, by, name, &[])));
+        done(self.inner.store.set_disabled(&row.id, at, told).await?)
     }
 
     /// Removes a principal with all that is its own.
-    pub async fn remove_principal(&self, name: &PrincipalName) -> Result<(), PeopleError> {
+    pub async fn remove_principal(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
-        done(self.inner.store.remove_principal(&row.id).await?)?;
+        let told = Some(self.told(Kind::PrincipalRemoved, by, name, &[]));
+        done(self.inner.store.remove_principal(&row.id, told).await?)?;
         self.forget_security_keys(&row).await
     }
 
@@ -163,6 +194,7 @@ impl People {
         team: &PrincipalName,
         added: &[PrincipalName],
         removed: &[PrincipalName],
+        by: &Caller,
     ) -> Result<Vec<PrincipalName>, PeopleError> {
         let row = self.team(team).await?;
         if added.iter().any(|name| name.kind() == PrincipalKind::Team) {
@@ -176,7 +208,10 @@ impl People {
         for name in removed {
             old.push(self.row(name).await?.id);
         }
-        match self.inner.store.change_members(&row.id, new, old).await? {
+        let names = |names: &[PrincipalName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let told =
+            Some(self.told(Kind::TeamChanged, by, team, &[("added", &names(added)), ("removed", &names(removed))]));
+        match self.inner.store.change_members(&row.id, new, old, told).await? {
             MembersOutcome::Changed => self.members(team).await,
             MembersOutcome::Full => Err(PeopleError::TooMany),
             MembersOutcome::Unknown => Err(PeopleError::Changed),

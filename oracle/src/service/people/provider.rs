@@ -4,7 +4,9 @@
 use super::error::PeopleError;
 use super::name::ProviderName;
 use super::record::{ProviderRecord, Sealer};
+use super::ticket::Caller;
 use super::{People, random_id};
+use crate::service::audit::Kind;
 use crate::service::relying_party::{Origin, RpId};
 use crate::store::{NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome};
 use quorate_protocol::otp::MAX_NAME_BYTES;
@@ -134,12 +136,18 @@ impl People {
     }
 
     /// Makes a provider.
-    pub async fn make_provider(&self, provider: Provider) -> Result<Provider, PeopleError> {
+    pub async fn make_provider(&self, provider: Provider, by: &Caller) -> Result<Provider, PeopleError> {
         let provider = provider.checked(None)?;
         self.check_party(&provider)?;
         let id = random_id(&mut self.rng());
         let sealed = self.inner.sealer.seal_provider(&id, &ProviderRecord::of(&provider), &mut self.rng());
-        let new = NewProvider { id, name: self.inner.hashes.provider(&provider.name), created_at: self.now(), sealed };
+        let new = NewProvider {
+            id,
+            name: self.inner.hashes.provider(&provider.name),
+            created_at: self.now(),
+            sealed,
+            told: Some(self.told(Kind::ProviderCreated, by, about(&provider), &[("type", provider.kind.word())])),
+        };
         match self.inner.store.insert_provider(new).await? {
             ProviderOutcome::Made => Ok(provider.redacted()),
             ProviderOutcome::Full => Err(PeopleError::TooMany),
@@ -148,7 +156,7 @@ impl People {
     }
 
     /// Changes the options of the provider of that name; a secret that is not said again stays.
-    pub async fn update_provider(&self, name: &str, provider: Provider) -> Result<Provider, PeopleError> {
+    pub async fn update_provider(&self, name: &str, provider: Provider, by: &Caller) -> Result<Provider, PeopleError> {
         let (row, before) = self.provider_named(name).await?;
         if before.name != provider.name || before.kind != provider.kind {
             return Err(PeopleError::NameFixed);
@@ -156,14 +164,16 @@ impl People {
         let provider = provider.checked(Some(before))?;
         self.check_party(&provider)?;
         let sealed = self.inner.sealer.seal_provider(&row.id, &ProviderRecord::of(&provider), &mut self.rng());
-        let updated = self.inner.store.update_provider(&row.id, row.version, sealed).await?;
+        let told = Some(self.told(Kind::ProviderUpdated, by, about(&provider), &[("type", provider.kind.word())]));
+        let updated = self.inner.store.update_provider(&row.id, row.version, sealed, told).await?;
         if updated { Ok(provider.redacted()) } else { Err(PeopleError::Changed) }
     }
 
     /// Removes the provider of that name, which nobody may have.
-    pub async fn remove_provider(&self, name: &str) -> Result<(), PeopleError> {
-        let (row, _) = self.provider_named(name).await?;
-        match self.inner.store.remove_provider(&row.id).await? {
+    pub async fn remove_provider(&self, name: &str, by: &Caller) -> Result<(), PeopleError> {
+        let (row, provider) = self.provider_named(name).await?;
+        let told = Some(self.told(Kind::ProviderRemoved, by, about(&provider), &[("type", provider.kind.word())]));
+        match self.inner.store.remove_provider(&row.id, told).await? {
             RemoveProviderOutcome::Removed => Ok(()),
             RemoveProviderOutcome::Assigned => Err(PeopleError::Assigned),
             RemoveProviderOutcome::Unknown => Err(PeopleError::UnknownProvider),
@@ -207,4 +217,9 @@ impl People {
             ProviderKind::Duo | ProviderKind::Totp => Ok(()),
         }
     }
+}
+
+/// How the audit log names a provider.
+fn about(provider: &Provider) -> String {
+    format!("provider {}", provider.name.as_str())
 }

@@ -6,7 +6,9 @@ use super::error::PeopleError;
 use super::hashes::{Purpose, Stored, Token};
 use super::name::PrincipalName;
 use super::rights::{Act, may};
+use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{Digest, LogIn, LogInOutcome, NewTicket, PrincipalRow, Role, SecondProof};
+use std::net::IpAddr;
 
 /// The longest time in milliseconds for which the use of a ticket need not be noted.
 const NOTED: i64 = 60_000;
@@ -20,6 +22,8 @@ pub struct Caller {
     pub role: Role,
     /// When the ticket ends at the latest, Unix milliseconds.
     pub expires_at: i64,
+    /// From where the request came.
+    pub source: IpAddr,
     id: Digest,
     ticket: Digest,
 }
@@ -45,8 +49,8 @@ impl Caller {
 }
 
 impl People {
-    /// Who shows that ticket.
-    pub async fn authenticate(&self, ticket: Option<Token>) -> Result<Caller, PeopleError> {
+    /// Who shows that ticket, from where.
+    pub async fn authenticate(&self, ticket: Option<Token>, source: IpAddr) -> Result<Caller, PeopleError> {
         let ticket = ticket.ok_or(PeopleError::Ticket)?;
         let (hashes, now) = (&self.inner.hashes, self.now());
         let hash = hashes.token(Purpose::Ticket, &ticket);
@@ -61,16 +65,18 @@ impl People {
             self.inner.store.touch_ticket(&hash, now).await?;
         }
         let PrincipalRow { id, role, .. } = row.principal;
-        Ok(Caller { name, role, expires_at: row.expires_at, id, ticket: hash })
+        Ok(Caller { name, role, expires_at: row.expires_at, source, id, ticket: hash })
     }
 
     /// Ends the caller's ticket, or all that they have.
     pub async fn log_out(&self, caller: &Caller, everywhere: bool) -> Result<(), PeopleError> {
+        let which = if everywhere { "every ticket" } else { "one ticket" };
+        let told = Some(self.told(Kind::LoginEnded, caller, &caller.name, &[("ended", which)]));
         if everywhere {
-            self.inner.store.end_tickets(&caller.id).await?;
+            self.inner.store.end_tickets(&caller.id, told).await?;
         } else {
             // One that is over is as it should be.
-            self.inner.store.end_ticket(&caller.ticket).await?;
+            self.inner.store.end_ticket(&caller.ticket, told).await?;
         }
         Ok(())
     }
@@ -81,11 +87,14 @@ impl People {
         name: &PrincipalName,
         row: &PrincipalRow,
         proof: SecondProof,
+        source: IpAddr,
     ) -> Result<LoggedIn, PeopleError> {
         let ticket = Token::generate(&mut self.rng());
         let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &row.id);
         let created_at = self.now();
         let expires_at = created_at.saturating_add(self.inner.limits.ticket);
+        let told = Entry::new(Kind::LoginDone, Who::Principal(name.to_string())).from(source).to(name.to_string());
+        let told = told.with("second_factor", second_factor(proof));
         let login = LogIn {
             principal: row.id,
             name: row.name,
@@ -93,11 +102,22 @@ impl People {
             factor: row.factor.as_ref().map(|factor| factor.id),
             proof,
             ticket: NewTicket { hash, bound, created_at, expires_at },
+            told: Some(self.inner.audit.seal(told)),
         };
         match self.inner.store.log_in(login).await? {
             LogInOutcome::LoggedIn => Ok(LoggedIn { ticket, name: name.clone(), role: row.role, expires_at }),
             LogInOutcome::Changed | LogInOutcome::Used => Err(PeopleError::Refused),
             LogInOutcome::Locked(until) => Err(PeopleError::Locked { milliseconds: until - created_at }),
         }
+    }
+}
+
+/// What the audit log is told of a second proof.
+fn second_factor(proof: SecondProof) -> &'static str {
+    match proof {
+        SecondProof::None => "none",
+        SecondProof::Recovery(_) => "recovery code",
+        SecondProof::Step(_) => "totp",
+        SecondProof::Elsewhere => "security key or service",
     }
 }

@@ -1,0 +1,113 @@
+//! What the audit log is told of people: who did what to whom, from where and how it ended, and nothing that is secret.
+
+use super::stage::{PASSWORD, People, link_of, refused};
+use crate::stage::send;
+use quorate_oracle::service::at_rest::{AtRest, Place};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+impl People {
+    /// What the log has been told so far, and not been asked for yet.
+    async fn told(&self) -> Vec<Value> {
+        let state = self.stage.oracle.state();
+        let at_rest = AtRest::new(state.keys.root_secret().subkey("audit"));
+        let (_, pending) = state.store.pending_audit(1_000).await.expect("read");
+        let open = |id: &[u8], sealed: &[u8]| {
+            let leaf = at_rest.open(Place { table: "audit_pending", row: &[id], column: "sealed" }, sealed);
+            serde_json::from_slice(&leaf.expect("its own")).expect("JSON")
+        };
+        pending.iter().map(|event| open(&event.id, &event.sealed)).collect()
+    }
+}
+
+/// Kind, who, about whom, and how it ended.
+fn gist(event: &Value) -> [&str; 4] {
+    ["kind", "who", "subject", "result"].map(|field| event[field].as_str().expect("text"))
+}
+
+#[tokio::test]
+async fn every_act_is_told_with_its_principal_and_its_source() {
+    let people = People::new().await;
+    let link = people.invited("bob", "auditor").await;
+    let (assigned, secret) = people.assign_totp("bob", "TotpDemoConfig").await;
+    let code = people.code(&secret, 0);
+    let enrolled = people.enrol(&link, json!({ "password": PASSWORD, "passcode": code })).await;
+    let login = json!({ "principal": "bob", "password": PASSWORD, "passcode": people.code(&secret, 1) });
+    let ticket = super::stage::ticket_of(&people.log_in(login.clone()).await);
+    assert_eq!(refused(&people.log_in(login).await), (401, "login_refused"));
+    assert_eq!(send(people.request(&ticket, Method::POST, "/logout")).await.status, 204);
+    people.done(Method::POST, "/principals", json!({ "name": "principal/internal/group/ops" })).await;
+    let team = "/principals/principal/internal/group/ops/members";
+    people.done(Method::POST, team, json!({ "add": ["bob"] })).await;
+    let renewed = people.done(Method::POST, "/principals/bob/link", json!({})).await;
+    people.done(Method::POST, "/principals/bob/disable", json!({})).await;
+    people.done(Method::POST, "/principals/bob/enable", json!({})).await;
+    people.done(Method::DELETE, "/principals/bob/multi_factor", json!({})).await;
+    let provider = json!({ "Type": "totp", "Name": "TotpDemoConfig", "Options": { "Issuer": "Acme" } });
+    people.done(Method::PUT, "/system/multi_factor/TotpDemoConfig", provider).await;
+    people.done(Method::DELETE, "/system/multi_factor/TotpDemoConfig", json!({})).await;
+    people.done(Method::DELETE, "/principals/bob", json!({})).await;
+    // What is refused changes nothing, and is no event.
+    assert_eq!(people.call(Method::DELETE, "/principals/operator", json!({})).await.status, 409);
+    assert_eq!(people.call(Method::POST, "/principals", json!({ "name": "operator" })).await.status, 409);
+
+    let told = people.told().await;
+    let (operator, bob) = ("principal/internal/user/operator", "principal/internal/user/bob");
+    let (by_operator, by_bob) = (&*format!("principal {operator}"), &*format!("principal {bob}"));
+    let ops = "principal/internal/group/ops";
+    let expected = [
+        ["principal.created", "operator", operator, "done"],
+        ["principal.enrolled", by_operator, operator, "done"],
+        ["login.done", by_operator, operator, "done"],
+        ["principal.created", by_operator, bob, "done"],
+        ["provider.created", by_operator, "provider TotpDemoConfig", "done"],
+        ["factor.assigned", by_operator, bob, "done"],
+        ["principal.enrolled", by_bob, bob, "done"],
+        ["login.done", by_bob, bob, "done"],
+        ["login.refused", &format!("unverified {bob}"), bob, "refused"],
+        ["login.ended", by_bob, bob, "done"],
+        ["principal.created", by_operator, ops, "done"],
+        ["team.changed", by_operator, ops, "done"],
+        ["principal.invited", by_operator, bob, "done"],
+        ["principal.disabled", by_operator, bob, "done"],
+        ["principal.enabled", by_operator, bob, "done"],
+        ["factor.removed", by_operator, bob, "done"],
+        ["provider.updated", by_operator, "provider TotpDemoConfig", "done"],
+        ["provider.removed", by_operator, "provider TotpDemoConfig", "done"],
+        ["principal.removed", by_operator, bob, "done"],
+    ];
+    assert_eq!(told.iter().map(gist).collect::<Vec<_>>(), expected);
+    for event in &told[1..] {
+        assert_eq!(event["source"], "127.0.0.1", "{event}");
+    }
+    assert_eq!(told[3]["details"], json!({ "role": "auditor" }));
+    assert_eq!(told[7]["details"], json!({ "second_factor": "totp" }));
+
+    let text = Value::from(told).to_string();
+    let mut secrets =
+        vec![PASSWORD.to_owned(), people.operator.clone(), ticket, link, code, secret.to_base32().to_string()];
+    secrets.push(link_of(renewed["link"].as_str().expect("a link")));
+    for codes in [&assigned["recovery_codes"], &enrolled["recovery_codes"]] {
+        secrets.extend(codes.as_array().expect("a list").iter().map(|code| code.as_str().expect("text").to_owned()));
+    }
+    for secret in secrets {
+        assert!(!text.contains(&secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_fill_the_log_with_so_many_failures_and_no_more() {
+    let setup = quorate_oracle::testing::TestSetup::default().set("audit.per_source", "3");
+    let people = People::with(setup).await;
+    let before = people.told().await.len();
+    for number in 0..10 {
+        let body = json!({ "principal": format!("stranger-{number}"), "password": "wrong" });
+        assert_eq!(refused(&people.log_in(body).await), (401, "login_refused"));
+    }
+    let told = people.told().await;
+    let words: Vec<_> = told[before..].iter().map(|event| event["kind"].as_str().expect("text")).collect();
+    assert_eq!(words, ["login.refused"; 3]);
+    people.stage.oracle.state().audit.record_counts().await.expect("recorded");
+    let counted = people.told().await.pop().expect("an event");
+    assert_eq!((counted["kind"].as_str(), &counted["details"]["login.refused"]), (Some("audit.counted"), &json!(7)));
+}

@@ -2,7 +2,7 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{api_keys, docs, pages, people, sessions, system, totps, u2f, webauthn};
+use crate::handlers::{api_keys, audit, docs, pages, people, sessions, system, totps, u2f, webauthn};
 use crate::observe;
 use crate::state::AppState;
 use crate::unread;
@@ -24,6 +24,8 @@ use utoipa::OpenApi;
         api_keys::create,
         api_keys::activate,
         api_keys::rotate,
+        audit::export,
+        audit::checkpoint,
         people::invitation,
         people::enrol,
         people::log_in,
@@ -76,6 +78,7 @@ use utoipa::OpenApi;
     components(schemas(quorate_protocol::api::ErrorBody, people::SecondFactorRequired)),
     tags(
         (name = "api keys", description = "How an application becomes known"),
+        (name = "audit", description = "The audit log"),
         (name = "people", description = "Principals, providers of second factors, logins"),
         (name = "sessions", description = "Codes and redeals by quorum"),
         (name = "totp", description = "One-time codes of applications' users"),
@@ -102,6 +105,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api-key/activate", post(api_keys::activate))
         .route("/api-key/rotate", post(api_keys::rotate))
         .route("/assets/{name}", get(pages::asset))
+        .route("/audit", get(audit::export))
+        .route("/audit/checkpoint", get(audit::checkpoint))
         .route("/docs", get(docs::page))
         .route("/enroll/{link}", post(people::enrol))
         .route("/enroll/{link}/begin", post(people::invitation))

@@ -230,6 +230,7 @@ impl AppState {
             limits: audit::Limits::from(&config),
         });
         let api_keys = ApiKeys::new(api_keys::Parts {
+            audit: audit.clone(),
             name: config.name.clone(),
             url: url.clone(),
             mailer: Mailer::open(&config, mail_password, &url)?,
@@ -250,14 +251,21 @@ impl AppState {
             limits: sessions::Limits::from(&config),
         });
         let totps = Totps::new(totps::Parts {
+            audit: audit.clone(),
             store: store.clone(),
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),
             crypto: Arc::clone(&crypto),
         });
         let rng = StateRng(Arc::clone(&entropy));
-        let security_keys =
-            SecurityKeys::new(store.clone(), Arc::clone(&clock), rng, Arc::clone(&crypto), keys.root_secret());
+        let security_keys = SecurityKeys::new(
+            audit.clone(),
+            store.clone(),
+            Arc::clone(&clock),
+            rng,
+            Arc::clone(&crypto),
+            keys.root_secret(),
+        );
         let people = People::new(people::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -410,6 +418,12 @@ async fn audit_origin(store: &Store, url: &str) -> Result<Origin, StoreError> {
     let kept = std::str::from_utf8(&name).ok().and_then(Origin::new);
     // An address that no log could be called.
     Ok(kept.unwrap_or_else(|| Origin::new("quorate/audit").expect("a plain name")))
+}
+
+impl FromRef<AppState> for Audit {
+    fn from_ref(state: &AppState) -> Self {
+        state.audit.clone()
+    }
 }
 
 impl FromRef<AppState> for ApiKeys {

@@ -72,6 +72,7 @@ pub use self::{
     totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
 };
 use self::{
+    audit::Done,
     engine::Act,
     lanes::{Lanes, Place},
     postgres::Postgres,
@@ -146,6 +147,8 @@ pub struct Store {
     lanes: Lanes,
     life: Arc<Life>,
     notices: broadcast::Sender<Arc<str>>,
+    /// What the audit log is told of what is done.
+    told: Option<Arc<NewAudit>>,
 }
 
 /// What is known of the database, and this store's signs of life in it.
@@ -196,13 +199,20 @@ impl Store {
             _ => return Err(StoreError::UnknownScheme { scheme: scheme.to_owned() }),
         };
         let life = Life { needed: AtomicI64::new(0), slot: rand::random(), beats: AtomicI64::new(0) };
-        Ok(Self { engine: Arc::new(engine), lanes: Lanes::default(), life: Arc::new(life), notices })
+        Ok(Self { engine: Arc::new(engine), lanes: Lanes::default(), life: Arc::new(life), notices, told: None })
     }
 
     /// Ids of sessions in which something changed, each after the commit of the change, or [`EVERYTHING`]. A receiver
     /// that lagged must look for itself. A node that died may have told nobody, so look now and then without a notice.
     pub fn notices(&self) -> broadcast::Receiver<Arc<str>> {
         self.notices.subscribe()
+    }
+
+    /// The same store, which tells the audit log with this event of what an act on API keys, TOTP secrets or security keys does,
+    /// in the act's own transaction, and of nothing when it does nothing.
+    #[must_use]
+    pub fn telling(&self, event: NewAudit) -> Self {
+        Self { told: Some(Arc::new(event)), ..self.clone() }
     }
 
     // Sessions
@@ -496,6 +506,25 @@ impl Store {
     fn admit(&self, lane: &[u8]) -> Result<Place, StoreError> {
         self.check_schema()?;
         self.lanes.place(lane)
+    }
+
+    /// As [`Store::write`], with the event that this store was given for the audit log.
+    async fn write_told<I, T>(&self, lane: &[u8], input: I, act: Act<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Done + Send + 'static,
+    {
+        let Some(event) = &self.told else { return self.write(lane, input, act).await };
+        self.write(lane, (input, act, Arc::clone(event)), |tx, (input, act, event)| {
+            Box::pin(async move {
+                let outcome = act(&mut *tx, input).await?;
+                if outcome.is_done() {
+                    audit::append(tx, event).await?;
+                }
+                Ok(outcome)
+            })
+        })
+        .await
     }
 
     /// Refuses to write to a schema that this program does not know.

@@ -98,9 +98,10 @@ pub struct Rotated {
 pub async fn create(
     _: Gateway,
     State(api_keys): State<ApiKeys>,
+    ClientAddr(source): ClientAddr,
     LenientJson(NewApiKey { email }): LenientJson<NewApiKey>,
 ) -> ApiResult<StatusCode> {
-    api_keys.create(&required(email, "email")?).await?;
+    api_keys.create(&required(email, "email")?, source).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -111,11 +112,12 @@ pub async fn create(
 pub async fn activate(
     _: Gateway,
     State(api_keys): State<ApiKeys>,
+    ClientAddr(source): ClientAddr,
     LenientJson(Activation { email, api_key, api_key_value }): LenientJson<Activation>,
 ) -> ApiResult<Json<Activated>> {
     let email = required(email, "email")?;
     let value = api_key.given().or(api_key_value.given()).ok_or(ApiKeyError::Missing("apiKey"))?;
-    let api_secret = api_keys.activate(&value, &email).await?.into_text();
+    let api_secret = api_keys.activate(&value, &email, source).await?.into_text();
     Ok(Json(Activated { api_secret }))
 }
 

@@ -9,6 +9,7 @@ mod record;
 mod rotate;
 mod secret;
 mod tenant;
+mod told;
 
 pub use self::error::ApiKeyError;
 pub use self::rotate::Rotation;
@@ -22,6 +23,7 @@ use crate::keys::Keys;
 use crate::mail::{self, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
+use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::failures::Failures;
 use crate::state::StateRng;
 use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, RecordCounts, Store};
@@ -45,6 +47,7 @@ pub struct ApiKeys {
 }
 
 struct Inner {
+    audit: Audit,
     store: Store,
     clock: Arc<dyn Clock>,
     rng: StateRng,
@@ -69,6 +72,8 @@ impl fmt::Debug for ApiKeys {
 
 /// What the service is made of.
 pub struct Parts {
+    /// The audit log.
+    pub audit: Audit,
     /// The store.
     pub store: Store,
     /// The clock.
@@ -119,11 +124,12 @@ pub struct Listed {
 impl ApiKeys {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, rng, crypto, keys, name, url, mailer } = parts;
+        let Parts { audit, store, clock, rng, crypto, keys, name, url, mailer } = parts;
         let at_rest = Arc::new(AtRest::new(keys.root_secret().subkey("at rest")));
         let hasher = SecretHasher::new(keys.root_secret());
         Self {
             inner: Arc::new(Inner {
+                audit,
                 store,
                 clock,
                 rng,
@@ -150,23 +156,24 @@ impl ApiKeys {
             return Ok(());
         }
         failures.record(source, self.now());
+        self.inner.audit.count(Kind::GatewayRefused);
         Err(ApiKeyError::Gateway)
     }
 
     /// Makes an API key for `email` and mails its value there. Without a mailer its operator passes it on. When the mail
     /// server does not take the mail, there is no API key.
-    pub async fn create(&self, email: &str) -> Result<(), ApiKeyError> {
+    pub async fn create(&self, email: &str, source: IpAddr) -> Result<(), ApiKeyError> {
         let to = mail::address(email).ok_or(ApiKeyError::Email)?;
         let service = self.clone();
         // To the end even when the client goes away, so that no API key is left of which nobody was told.
         let task = tokio::spawn(async move {
-            let value = service.insert(to.as_ref()).await?;
+            let value = service.insert(to.as_ref(), source).await?;
             service.deliver(value, to).await
         });
         task.await.unwrap_or(Err(ApiKeyError::Damaged))
     }
 
-    async fn insert(&self, email: &str) -> Result<String, ApiKeyError> {
+    async fn insert(&self, email: &str, source: IpAddr) -> Result<String, ApiKeyError> {
         let mut random = [0; VALUE_BYTES];
         self.rng().fill_bytes(&mut random);
         let value = HEXLOWER.encode(&random);
@@ -174,7 +181,8 @@ impl ApiKeys {
         let id = self.inner.hasher.id(&value);
         let sealed = record.seal(&id, &self.inner.at_rest, &mut self.rng());
         let new = NewApiKey { id, created_at: self.now(), sealed };
-        if self.inner.store.insert_api_key(new).await? {
+        let store = self.by_operator(Kind::ApiKeyCreated, &id, Some(source), Some(email));
+        if store.insert_api_key(new).await? {
             Ok(value)
         } else {
             // Random values of 160 bits do not meet.
@@ -183,7 +191,7 @@ impl ApiKeys {
     }
 
     /// Gives the secret of an API key, once.
-    pub async fn activate(&self, value: &str, email: &str) -> Result<ApiSecret, ApiKeyError> {
+    pub async fn activate(&self, value: &str, email: &str, source: IpAddr) -> Result<ApiSecret, ApiKeyError> {
         let (row, record) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
         if record.email != email || row.revoked_at.is_some() {
             return Err(ApiKeyError::Unknown);
@@ -195,7 +203,8 @@ impl ApiKeys {
                 (row.id, secret.wrapping_key(&row.id), Arc::clone(&self.inner.at_rest), self.rng());
             self.inner.crypto.run(move || tenant::new_data_key(&id, &wrapping, &at_rest, &mut rng)).await?
         };
-        if self.inner.store.activate_api_key(&row.id, &hash, data_key, self.now()).await? {
+        let store = self.by_operator(Kind::ApiKeyActivated, &row.id, Some(source), Some(email));
+        if store.activate_api_key(&row.id, &hash, data_key, self.now()).await? {
             Ok(secret)
         } else {
             Err(ApiKeyError::AlreadyActive)
@@ -216,6 +225,7 @@ impl ApiKeys {
         }
         let (failures, now) = (&self.inner.key_failures, self.now());
         failures.record(source, now);
+        self.inner.audit.count(Kind::ApiKeyRefused);
         failures.admit(&source, now)?;
         Err(ApiKeyError::Unauthorized)
     }
@@ -255,7 +265,8 @@ impl ApiKeys {
     pub async fn revoke(&self, value: &str) -> Result<(), ApiKeyError> {
         let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
         // A key that is revoked already is as it should be.
-        self.inner.store.revoke_api_key(&row.id, self.now()).await?;
+        let store = self.by_operator(Kind::ApiKeyRevoked, &row.id, None, None);
+        store.revoke_api_key(&row.id, self.now()).await?;
         Ok(())
     }
 
@@ -267,7 +278,9 @@ impl ApiKeys {
         let (row, mut record) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
         record.origins = origins;
         let sealed = record.seal(&row.id, &self.inner.at_rest, &mut self.rng());
-        let replaced = self.inner.store.reseal_api_key(&row.id, row.sealed, sealed).await?;
+        let told = Entry::new(Kind::ApiKeyAllowed, Who::Operator).to(told::name(&row.id));
+        let store = self.telling(told.with("origins", record.origins));
+        let replaced = store.reseal_api_key(&row.id, row.sealed, sealed).await?;
         if replaced { Ok(()) } else { Err(ApiKeyError::Changed) }
     }
 

@@ -9,6 +9,7 @@ use crate::keys::RootSecret;
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Sealed, Tenant};
 use crate::service::at_rest::Place;
+use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::state::StateRng;
 use crate::store::{
     CeremonyAct, CeremonyName, CeremonyRow, CredentialName, CredentialRow, Digest, NewCeremony, Store, StoreError,
@@ -42,6 +43,7 @@ pub struct SecurityKeys {
 }
 
 struct Inner {
+    audit: Audit,
     store: Store,
     clock: Arc<dyn Clock>,
     rng: StateRng,
@@ -55,6 +57,11 @@ impl fmt::Debug for SecurityKeys {
     }
 }
 
+/// What the audit log calls a user: never by the UUID, which is the application's.
+fn named(owner: &Digest) -> String {
+    format!("user {}", data_encoding::HEXLOWER.encode(&owner[..8]))
+}
+
 /// A ceremony's names: whose, what for, and of which challenge.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ceremony {
@@ -65,8 +72,15 @@ pub(super) struct Ceremony {
 
 impl SecurityKeys {
     /// Puts them together.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, rng: StateRng, crypto: Arc<CryptoPool>, root: &RootSecret) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, rng, crypto, names: root.subkey("security keys") }) }
+    pub fn new(
+        audit: Audit,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        rng: StateRng,
+        crypto: Arc<CryptoPool>,
+        root: &RootSecret,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { audit, store, clock, rng, crypto, names: root.subkey("security keys") }) }
     }
 
     /// Forgets challenges that nobody answered, at `now` (Unix milliseconds); `true` when there is more to do at once.
@@ -74,6 +88,11 @@ impl SecurityKeys {
         const BATCH: i64 = 500;
         let forgotten = self.inner.store.forget_ceremonies(now - REMEMBER_MS, BATCH).await?;
         Ok(forgotten >= BATCH.unsigned_abs())
+    }
+
+    /// The store, which tells the audit log what `tenant` does to the security keys of its user `owner`, if it is done.
+    pub(super) fn telling(&self, kind: Kind, tenant: &Tenant, owner: &Digest) -> Store {
+        self.inner.store.telling(self.inner.audit.seal(tenant.entry(kind, named(owner))))
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -142,7 +161,12 @@ impl SecurityKeys {
 
     /// Counts a wrong signature of a key.
     pub(super) async fn count_wrong(&self, credential: CredentialName) -> Result<(), StoreError> {
-        self.inner.store.fail_credential(credential, DELAYS, self.now()).await.map(drop)
+        let failed = self.inner.store.fail_credential(credential, DELAYS, self.now()).await?;
+        if failed.locks_by(DELAYS) {
+            let told = Entry::new(Kind::CredentialLocked, Who::Nobody).to(named(&credential.owner));
+            self.inner.audit.record(told).await?;
+        }
+        Ok(())
     }
 
     /// Whether `tenant` knows the user at all: by a credential, or by a ceremony of that act.

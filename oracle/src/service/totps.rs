@@ -11,6 +11,7 @@ use self::record::{open, seal};
 use crate::clock::Clock;
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Tenant};
+use crate::service::audit::{Audit, Entry, Kind};
 use crate::state::StateRng;
 use crate::store::{AcceptOutcome, FailOutcome, NewTotp, Store, StoreError, TotpRow};
 use quorate_protocol::otp::{OtpError, OtpSecret, Parameters};
@@ -45,6 +46,8 @@ impl fmt::Debug for Totps {
 
 /// What the service is made of.
 pub struct Parts {
+    /// The audit log.
+    pub audit: Audit,
     /// The store.
     pub store: Store,
     /// The clock.
@@ -137,7 +140,8 @@ impl Totps {
         issuer: Option<Zeroizing<String>>,
         label: Option<Zeroizing<String>>,
     ) -> Result<Enrolled, TotpError> {
-        let (api_key, tenant, mut rng) = (tenant.number(), tenant.clone(), self.inner.rng.clone());
+        let (api_key, told_by) = (tenant.number(), tenant);
+        let (tenant, mut rng) = (tenant.clone(), self.inner.rng.clone());
         let job = move || {
             let mut random = [0; 16];
             rng.fill_bytes(&mut random);
@@ -160,7 +164,8 @@ impl Totps {
             sealed: sealed.bytes,
         };
         // Random ids of 122 bits do not meet: what is in the way is a rotation.
-        let kept = self.inner.store.insert_totp(api_key, new).await?;
+        let told = told_by.entry(Kind::TotpEnrolled, named(enrolled.uuid.as_bytes()));
+        let kept = self.telling(told).insert_totp(api_key, new).await?;
         if kept { Ok(enrolled) } else { Err(TotpError::Moved) }
     }
 
@@ -178,7 +183,7 @@ impl Totps {
         let now = self.inner.clock.now_ms();
         still_locked(locked_until, now)?;
 
-        let tenant = tenant.clone();
+        let (told_by, tenant) = (tenant, tenant.clone());
         let job = move || {
             let secret = open(data_key, &sealed, &id, &tenant)?;
             let seconds = u64::try_from(now.div_euclid(1000)).unwrap_or(0);
@@ -199,18 +204,36 @@ impl Totps {
                 }
             }
             None => match self.inner.store.fail_totp(&id, DELAYS, now).await? {
-                FailOutcome::Counted(_) => Err(TotpError::Wrong),
+                failed @ FailOutcome::Counted(_) => {
+                    if failed.locks_by(DELAYS) {
+                        let told = told_by.entry(Kind::TotpLocked, named(&id));
+                        self.inner.audit.record(told).await?;
+                    }
+                    Err(TotpError::Wrong)
+                }
                 FailOutcome::Locked(until) => still_locked(until, now).and(Err(TotpError::Wrong)),
                 FailOutcome::Unknown => Err(TotpError::Unknown),
             },
         }
     }
 
+    /// The store, which tells the audit log of the next thing that it does.
+    fn telling(&self, told: Entry) -> Store {
+        self.inner.store.telling(self.inner.audit.seal(told))
+    }
+
     /// Removes a secret.
     pub async fn remove(&self, tenant: &Tenant, uuid: &str) -> Result<(), TotpError> {
-        let removed = self.inner.store.remove_totp(&parse(uuid)?, tenant.number()).await?;
+        let id = parse(uuid)?;
+        let told = tenant.entry(Kind::TotpRemoved, named(&id));
+        let removed = self.telling(told).remove_totp(&id, tenant.number()).await?;
         if removed { Ok(()) } else { Err(TotpError::Unknown) }
     }
+}
+
+/// What the audit log calls a secret.
+fn named(id: &[u8; 16]) -> String {
+    format!("totp {}", Uuid::from_bytes(*id))
 }
 
 fn still_locked(until: i64, now: i64) -> Result<(), TotpError> {

@@ -14,6 +14,7 @@ use self::message::ClientData;
 use self::record::Pending;
 use self::verify::Expected;
 use crate::service::api_keys::Tenant;
+use crate::service::audit::Kind;
 use crate::service::relying_party::{AllowList, AppId};
 use crate::service::security_keys::{CHALLENGE_BYTES, Ceremony, SecurityKeys, open_credential, seal_credential};
 use crate::store::{AddOutcome, CeremonyAct, CredentialKind, CredentialRow, NewCredential, UseOutcome, Which};
@@ -88,7 +89,7 @@ impl U2f {
         let (row, _) = self.keys.begun(tenant, &ceremony).await?;
         let Some(row) = row else { return Err(self.why_none(tenant, &ceremony).await) };
         let (name, keys, owner, api_key) = (row.name, self.keys.clone(), ceremony.owner, tenant.number());
-        let (tenant, mut rng) = (tenant.clone(), self.keys.rng());
+        let (told_by, tenant, mut rng) = (tenant, tenant.clone(), self.keys.rng());
         let job = move || {
             let pending: Pending = ceremony.open(&row, &tenant)?;
             let app_id = AppId::parse(&pending.app_id)?;
@@ -109,7 +110,7 @@ impl U2f {
             counter: -1,
             sealed: sealed.bytes,
         };
-        match self.keys.store().add_credential(api_key, name, new).await? {
+        match self.keys.telling(Kind::CredentialAdded, told_by, &owner).add_credential(api_key, name, new).await? {
             AddOutcome::Added => Ok(()),
             AddOutcome::Used => Err(AnswerError::Challenge.into()),
             AddOutcome::Duplicate | AddOutcome::Full => Err(U2fError::AlreadyRegistered),
@@ -180,7 +181,8 @@ impl U2f {
     /// Removes the key, or its unfinished registration.
     pub async fn remove(&self, tenant: &Tenant, uuid: &str) -> Result<(), U2fError> {
         let owner = self.keys.owner(uuid);
-        let removed = self.keys.store().remove_credentials(tenant.number(), &owner, Which::U2f).await?;
+        let store = self.keys.telling(Kind::CredentialRemoved, tenant, &owner);
+        let removed = store.remove_credentials(tenant.number(), &owner, Which::U2f).await?;
         if removed.credentials > 0 || removed.ceremonies > 0 { Ok(()) } else { Err(U2fError::Unknown) }
     }
 

@@ -13,6 +13,7 @@ pub use self::error::WebauthnError;
 
 use self::record::{Pending, Record, usable};
 use crate::service::api_keys::Tenant;
+use crate::service::audit::Kind;
 use crate::service::relying_party::{AllowList, Origin, RpId};
 use crate::service::security_keys::{CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, seal_credential};
 use crate::store::{
@@ -120,7 +121,7 @@ impl Webauthn {
         let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
         let (row, _) = self.begun(tenant, &ceremony).await?;
         let (name, api_key, owner) = (row.name, tenant.number(), ceremony.owner);
-        let (keys, tenant, mut rng) = (self.keys.clone(), tenant.clone(), self.keys.rng());
+        let (told_by, keys, tenant, mut rng) = (tenant, self.keys.clone(), tenant.clone(), self.keys.rng());
         let job = move || {
             let core = party.core(&tenant)?;
             let state = party.state::<RegistrationState>(&ceremony, &row, &tenant)?;
@@ -147,7 +148,7 @@ impl Webauthn {
             counter,
             sealed: sealed.bytes,
         };
-        match self.keys.store().add_credential(api_key, name, new).await? {
+        match self.keys.telling(Kind::CredentialAdded, told_by, &owner).add_credential(api_key, name, new).await? {
             AddOutcome::Added => Ok(shown),
             AddOutcome::Used => Err(WebauthnError::Challenge),
             AddOutcome::Duplicate => Err(WebauthnError::Duplicate),
@@ -254,7 +255,8 @@ impl Webauthn {
     /// Removes the user with all credentials. Who is not there is gone.
     pub async fn remove_user(&self, tenant: &Tenant, uuid: Option<&str>) -> Result<(), WebauthnError> {
         let owner = self.keys.owner(required(uuid)?);
-        self.keys.store().remove_credentials(tenant.number(), &owner, Which::All).await?;
+        let store = self.keys.telling(Kind::CredentialRemoved, tenant, &owner);
+        store.remove_credentials(tenant.number(), &owner, Which::All).await?;
         Ok(())
     }
 
@@ -273,7 +275,8 @@ impl Webauthn {
             let hash = from_base64url(key_handle_hash).and_then(|hash| hash.try_into().ok());
             Which::Id(self.keys.credential(&hash.ok_or(WebauthnError::Unknown)?))
         };
-        let removed = self.keys.store().remove_credentials(tenant.number(), &owner, which).await?;
+        let store = self.keys.telling(Kind::CredentialRemoved, tenant, &owner);
+        let removed = store.remove_credentials(tenant.number(), &owner, which).await?;
         if u2f || removed.credentials > 0 { Ok(()) } else { Err(WebauthnError::Unknown) }
     }
 

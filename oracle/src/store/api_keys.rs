@@ -125,7 +125,7 @@ pub struct RecordCounts {
 impl Store {
     /// Makes an API key. False when there is one of that value.
     pub async fn insert_api_key(&self, new: NewApiKey) -> Result<bool, StoreError> {
-        self.write(&new.id.clone(), new, |tx, new| Box::pin(insert(tx, new))).await
+        self.write_told(&new.id.clone(), new, |tx, new| Box::pin(insert(tx, new))).await
     }
 
     /// The API key of that hashed value with its data keys, oldest first, both of the same moment.
@@ -152,7 +152,7 @@ impl Store {
         data_key: NewDataKey,
         now: i64,
     ) -> Result<bool, StoreError> {
-        self.write(id, (*id, *secret_hash, data_key, now), |tx, (id, hash, data_key, now)| {
+        self.write_told(id, (*id, *secret_hash, data_key, now), |tx, (id, hash, data_key, now)| {
             Box::pin(activate(tx, id, hash, data_key, *now))
         })
         .await
@@ -160,17 +160,17 @@ impl Store {
 
     /// Takes an API key out of use. False when it was already, or is unknown.
     pub async fn revoke_api_key(&self, id: &Digest, now: i64) -> Result<bool, StoreError> {
-        self.write(id, (*id, now), |tx, (id, now)| Box::pin(revoke(tx, id, *now))).await
+        self.write_told(id, (*id, now), |tx, (id, now)| Box::pin(revoke(tx, id, *now))).await
     }
 
     /// Removes an API key that was never activated. False when it was, or is unknown.
     pub async fn forget_api_key(&self, id: &Digest) -> Result<bool, StoreError> {
-        self.write(id, *id, |tx, id| Box::pin(forget(tx, id))).await
+        self.write_told(id, *id, |tx, id| Box::pin(forget(tx, id))).await
     }
 
     /// Replaces what is sealed in an API key, if it still is what the caller read.
     pub async fn reseal_api_key(&self, id: &Digest, read: Vec<u8>, sealed: Vec<u8>) -> Result<bool, StoreError> {
-        self.write(id, (*id, read, sealed), |tx, (id, read, sealed)| Box::pin(reseal(tx, id, read, sealed))).await
+        self.write_told(id, (*id, read, sealed), |tx, (id, read, sealed)| Box::pin(reseal(tx, id, read, sealed))).await
     }
 
     /// Moves the data keys that seal anything from one API key to another, as they were wrapped for it, and leaves `fresh`
@@ -183,9 +183,11 @@ impl Store {
         fresh: NewDataKey,
         now: i64,
     ) -> Result<RotateOutcome, StoreError> {
-        self.write(&old.to_be_bytes(), (old, new, data_keys, fresh, now), |tx, (old, new, data_keys, fresh, now)| {
-            Box::pin(rotate(tx, *old, *new, data_keys, fresh, *now))
-        })
+        self.write_told(
+            &old.to_be_bytes(),
+            (old, new, data_keys, fresh, now),
+            |tx, (old, new, data_keys, fresh, now)| Box::pin(rotate(tx, *old, *new, data_keys, fresh, *now)),
+        )
         .await
     }
 

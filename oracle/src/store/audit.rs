@@ -5,6 +5,8 @@
 
 use super::{
     Store,
+    api_keys::RotateOutcome,
+    credentials::{AddOutcome, Removed},
     engine::{Row, Tx},
     error::StoreError,
     rows::Digest,
@@ -72,6 +74,35 @@ pub struct NumberedRow {
     pub hash: Digest,
     /// The leaf, sealed for this number.
     pub sealed: Vec<u8>,
+}
+
+/// What came of an act, and whether it did anything that is worth an event.
+pub(super) trait Done {
+    fn is_done(&self) -> bool;
+}
+
+impl Done for bool {
+    fn is_done(&self) -> bool {
+        *self
+    }
+}
+
+impl Done for RotateOutcome {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Moved(_))
+    }
+}
+
+impl Done for AddOutcome {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Added)
+    }
+}
+
+impl Done for Removed {
+    fn is_done(&self) -> bool {
+        self.credentials > 0
+    }
 }
 
 impl Store {

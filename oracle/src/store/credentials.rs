@@ -148,7 +148,7 @@ impl Store {
         new: NewCredential,
     ) -> Result<AddOutcome, StoreError> {
         let lane = api_keys::lane(new.data_key, &new.owner);
-        self.write(&lane, (api_key, ceremony, new), |tx, (api_key, ceremony, new)| {
+        self.write_told(&lane, (api_key, ceremony, new), |tx, (api_key, ceremony, new)| {
             Box::pin(add(tx, *api_key, ceremony, new))
         })
         .await
@@ -186,7 +186,7 @@ impl Store {
 
     /// Removes credentials of an API key's user, and what is under way of their kind.
     pub async fn remove_credentials(&self, api_key: i64, owner: &Digest, which: Which) -> Result<Removed, StoreError> {
-        self.write(owner, (api_key, *owner, which), |tx, (api_key, owner, which)| {
+        self.write_told(owner, (api_key, *owner, which), |tx, (api_key, owner, which)| {
             Box::pin(remove(tx, *api_key, owner, *which))
         })
         .await

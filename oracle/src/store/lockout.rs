@@ -20,6 +20,19 @@ pub enum FailOutcome {
     Unknown,
 }
 
+impl FailOutcome {
+    /// Whether it locked, when the store was given these delays.
+    pub fn locks_by(self, delays: &[i64]) -> bool {
+        matches!(self, Self::Counted(failures) if delay(delays, failures) > 0)
+    }
+}
+
+/// What failure number `failures` locks for.
+fn delay(delays: &[i64], failures: i64) -> i64 {
+    let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(0).min(delays.len().saturating_sub(1));
+    delays.get(place).copied().unwrap_or(0)
+}
+
 /// Failures halve in so many quiet milliseconds.
 const HALF_LIFE: i64 = 60 * 60 * 1000;
 
@@ -48,8 +61,7 @@ impl Lockout {
             return Ok(FailOutcome::Locked(locked_until));
         }
         let failures = left(before, failed_at, now).saturating_add(1);
-        let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(0).min(delays.len().saturating_sub(1));
-        let locked_until = match delays.get(place).copied().unwrap_or(0) {
+        let locked_until = match delay(delays, failures) {
             0 => locked_until,
             delay => now.saturating_add(delay),
         };

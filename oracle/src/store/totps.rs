@@ -66,7 +66,7 @@ impl Store {
     /// any more.
     pub async fn insert_totp(&self, api_key: i64, new: NewTotp) -> Result<bool, StoreError> {
         let lane = api_keys::lane(new.data_key, &new.id);
-        self.write(&lane, (api_key, new), |tx, (api_key, new)| Box::pin(insert(tx, *api_key, new))).await
+        self.write_told(&lane, (api_key, new), |tx, (api_key, new)| Box::pin(insert(tx, *api_key, new))).await
     }
 
     /// The TOTP secret of that id.
@@ -89,7 +89,7 @@ impl Store {
 
     /// Removes a TOTP secret of an API key. False when there is none.
     pub async fn remove_totp(&self, id: &TotpId, api_key: i64) -> Result<bool, StoreError> {
-        self.write(id, (*id, api_key), |tx, (id, api_key)| Box::pin(remove(tx, id, *api_key))).await
+        self.write_told(id, (*id, api_key), |tx, (id, api_key)| Box::pin(remove(tx, id, *api_key))).await
     }
 }
 

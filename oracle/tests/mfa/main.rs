@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod at_rest;
+mod audit;
 #[path = "../support/case.rs"]
 mod case;
 mod clients;

@@ -28,7 +28,7 @@ def before_call(context, case, kwargs):
     headers["X-Forwarded-For"] = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     if number % 4:
         headers.update(CREDENTIALS)
-        if case.path.startswith(("/principals", "/system", "/whoami")):
+        if case.path.startswith(("/audit", "/principals", "/system", "/whoami")):
             headers.update(TICKET)
         if "/webauthn/" in case.path:
             headers.update(PARTY)

@@ -3,8 +3,9 @@
 //! The mail server takes it before the caller is answered. When it does not, the API key is withdrawn, and the caller may ask
 //! again: nobody keeps a mail that could be lost, and no API key is left of which nobody knows.
 
-use super::{ApiKeyError, ApiKeys};
+use super::{ApiKeyError, ApiKeys, told};
 use crate::mail::{Address, Letter};
+use crate::service::audit::{Entry, Kind, Who};
 use rand::Rng as _;
 
 impl ApiKeys {
@@ -12,7 +13,9 @@ impl ApiKeys {
     pub(super) async fn deliver(&self, value: String, to: Address) -> Result<(), ApiKeyError> {
         let Some(mailer) = &self.inner.mailer else { return Ok(()) };
         let Err(error) = mailer.send(self.letter(&value, to)).await else { return Ok(()) };
-        let withdrawn = self.inner.store.forget_api_key(&self.inner.hasher.id(&value)).await?;
+        let id = self.inner.hasher.id(&value);
+        let told = Entry::new(Kind::ApiKeyWithdrawn, Who::Oracle).to(told::name(&id));
+        let withdrawn = self.telling(told).forget_api_key(&id).await?;
         // Whoever has activated it meanwhile has got the mail, whatever the server said.
         if withdrawn { Err(ApiKeyError::NotMailed(error)) } else { Ok(()) }
     }

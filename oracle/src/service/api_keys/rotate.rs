@@ -1,6 +1,7 @@
 //! Rotation: a new API key takes over everything that an old one owns, in one transaction that does not look at a record.
 
-use super::{ApiKeyError, ApiKeys, ApiSecret, Tenant};
+use super::{ApiKeyError, ApiKeys, ApiSecret, Tenant, told};
+use crate::service::audit::Kind;
 use crate::store::{RecordCounts, RotateOutcome};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,10 +30,11 @@ impl ApiKeys {
         if old_number == new_number {
             return Ok(self.inner.store.count_records(new_number).await?);
         }
+        let told = old.entry(Kind::ApiKeyRotated, told::name(new.id())).from(source);
         let (at_rest, mut rng) = (Arc::clone(&self.inner.at_rest), self.rng());
         let handed_over = self.inner.crypto.run(move || old.hand_over(&new, &at_rest, &mut rng)).await?;
         let (data_keys, fresh) = handed_over.map_err(|_| ApiKeyError::Damaged)?;
-        match self.inner.store.rotate_api_key(old_number, new_number, data_keys, fresh, self.now()).await? {
+        match self.telling(told).rotate_api_key(old_number, new_number, data_keys, fresh, self.now()).await? {
             RotateOutcome::Moved(moved) => Ok(moved),
             RotateOutcome::NewNotInUse => Err(ApiKeyError::NotRotatable("new")),
             RotateOutcome::OldNotInUse => Err(ApiKeyError::NotRotatable("old")),

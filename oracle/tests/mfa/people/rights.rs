@@ -29,6 +29,8 @@ const TABLE: &[(&str, &str, For)] = &[
     ("POST", "/api-key/activate", For::Anybody),
     ("POST", "/api-key/rotate", For::Anybody),
     ("GET", "/assets/{name}", For::Anybody),
+    ("GET", "/audit", For::Auditor),
+    ("GET", "/audit/checkpoint", For::Auditor),
     ("GET", "/docs", For::Anybody),
     ("POST", "/enroll/{link}", For::Anybody),
     ("POST", "/enroll/{link}/begin", For::Anybody),

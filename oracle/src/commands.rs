@@ -6,6 +6,7 @@ mod audit;
 mod certify;
 mod config;
 mod health;
+mod import;
 mod init;
 mod serve;
 
@@ -36,6 +37,8 @@ enum Command {
     Config(config::ConfigCommand),
     /// Ask the running oracle whether it can serve; exit status 0 if so
     Health(health::Health),
+    /// Take over what another service keeps
+    Import(import::ImportCommand),
     /// Make keys and database, and show the fingerprint
     Init(init::Init),
     /// Print the description of the interface that /openapi.json serves
@@ -120,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Certify(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Health(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Openapi => openapi(),
         Command::Serve(settings) => serve::run(&settings),

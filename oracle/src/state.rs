@@ -340,7 +340,8 @@ impl AppState {
         let now = self.clock().now_ms();
         let now = seen.theirs.map_or(now, |theirs| theirs.min(now));
         let (sessions, challenges) = (self.sessions.sweep(now).await, self.security_keys.sweep(now).await);
-        let logins = self.people.sweep(now).await;
+        let (logins, imports) = (self.people.sweep(now).await, self.api_keys.sweep(now).await);
+        imports?;
         Ok(sessions? | challenges? | logins?)
     }
 

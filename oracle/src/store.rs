@@ -16,7 +16,9 @@ mod engine;
 mod error;
 mod events;
 mod factors;
+mod imports;
 mod lanes;
+mod legacy;
 mod lockout;
 mod migrations;
 mod place;
@@ -46,7 +48,8 @@ use tokio::sync::broadcast;
 
 pub use self::{
     api_keys::{
-        ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, RecordCounts, RecordKind, Rewrapped, RotateOutcome,
+        ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, OwningApiKey, RecordCounts, RecordKind, Rewrapped,
+        RotateOutcome,
     },
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},
@@ -56,6 +59,10 @@ pub use self::{
     },
     error::{EngineError, StoreError},
     factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},
+    imports::{
+        ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known, NewLegacyUser,
+    },
+    legacy::{FirstUse, KnownDataKey, LegacyUserRow},
     lockout::FailOutcome,
     place::{Channel, DatabaseUrl, Password},
     principals::{

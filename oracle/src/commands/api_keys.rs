@@ -5,6 +5,7 @@ use super::{Outcome, SettingFlags, print, tell};
 use crate::service::api_keys::{ApiKeyError, Listed};
 use crate::service::relying_party::Origin;
 use crate::state::AppState;
+use crate::store::RecordCounts;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -18,6 +19,8 @@ pub(super) struct ApiKeysCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Print every API key: value, state, email, what it owns, allowed origins
+    ///
+    /// States: new (not activated), active, unused (imported, and its secret has not been seen here yet), revoked.
     List {
         #[command(flatten)]
         settings: SettingFlags,
@@ -109,6 +112,7 @@ fn state_of(key: &Listed) -> &'static str {
     match (key.damaged, key.revoked_at, key.activated_at) {
         (true, ..) => "damaged",
         (false, Some(_), _) => "revoked",
+        (false, None, Some(_)) if key.unused => "unused",
         (false, None, Some(_)) => "active",
         (false, None, None) => "new",
     }
@@ -126,6 +130,7 @@ fn as_json(listed: &[Listed]) -> String {
             "value": read(&key.value), "email": read(&key.email), "state": state_of(key), "origins": key.origins,
             "created_at": time(Some(key.created_at)), "activated_at": time(key.activated_at),
             "revoked_at": time(key.revoked_at), "totp": key.records.totp, "webauthn": key.records.webauthn,
+            "imported": { "totp": key.legacy.totp, "webauthn": key.legacy.webauthn },
         })
     };
     format!("{}\n", Value::from(listed.iter().map(key).collect::<Vec<_>>()))
@@ -135,7 +140,11 @@ fn as_table(listed: &[Listed]) -> String {
     let mut text = String::new();
     for key in listed {
         let email = quorate_protocol::display::escape_controls(&key.email);
-        let owns = format!("{} TOTP, {} WebAuthn", key.records.totp, key.records.webauthn);
+        let mut owns = format!("{} TOTP, {} WebAuthn", key.records.totp, key.records.webauthn);
+        if key.legacy != RecordCounts::default() {
+            let RecordCounts { totp, webauthn } = key.legacy;
+            write!(owns, " ({totp} and {webauthn} as imported)").expect("writing to a string succeeds");
+        }
         let value = if key.damaged { format!("(row {})", key.number) } else { key.value.clone() };
         let line = format!("{value}  {:<7}  {email}  {owns}  {}", state_of(key), key.origins.join(" "));
         writeln!(text, "{}", line.trim_end()).expect("writing to a string succeeds");
@@ -146,7 +155,6 @@ fn as_table(listed: &[Listed]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::RecordCounts;
 
     #[test]
     fn an_origin_is_written_as_browsers_do() {
@@ -184,7 +192,9 @@ mod tests {
             created_at: 1_800_000_000_000,
             activated_at: None,
             revoked_at: None,
+            unused: false,
             records: RecordCounts { totp: 2, webauthn: 1 },
+            legacy: RecordCounts::default(),
         };
         let table = as_table(std::slice::from_ref(&key));
         assert_eq!(table, "0123  new      a@b\\u{202e}  2 TOTP, 1 WebAuthn  https://example.com\n");
@@ -196,6 +206,12 @@ mod tests {
         let active = Listed { activated_at: Some(1_800_000_001_000), ..key };
         let json: Value = serde_json::from_str(&as_json(std::slice::from_ref(&active))).unwrap();
         assert_eq!((&json[0]["state"], &json[0]["activated_at"]), (&"active".into(), &"2027-01-15T08:00:01Z".into()));
+        let imported = Listed { unused: true, legacy: RecordCounts { totp: 2, webauthn: 0 }, ..active.clone() };
+        let table = as_table(std::slice::from_ref(&imported));
+        assert!(
+            table.starts_with("0123  unused   a@b\\u{202e}  2 TOTP, 1 WebAuthn (2 and 0 as imported)  "),
+            "{table}"
+        );
         assert_eq!(state_of(&Listed { revoked_at: Some(0), ..active }), "revoked");
     }
 }

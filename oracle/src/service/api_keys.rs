@@ -4,6 +4,8 @@
 
 mod delivery;
 mod error;
+mod first_use;
+mod import;
 mod own;
 mod record;
 mod rotate;
@@ -16,6 +18,7 @@ pub use self::rotate::Rotation;
 pub use self::secret::ApiSecret;
 pub use self::tenant::{NotOwned, Sealed, Tenant};
 
+use self::first_use::FirstUses;
 use self::record::Record;
 use self::secret::SecretHasher;
 use crate::clock::Clock;
@@ -24,9 +27,9 @@ use crate::mail::{self, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
-use crate::service::failures::Failures;
+use crate::service::failures::{Failures, PER_SOURCE};
 use crate::state::StateRng;
-use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, RecordCounts, Store};
+use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, OwningApiKey, RecordCounts, Store};
 use data_encoding::HEXLOWER;
 use rand::Rng as _;
 use std::fmt;
@@ -62,6 +65,7 @@ struct Inner {
     gateway_failures: Failures<IpAddr>,
     /// Wrong API keys and secrets by address.
     key_failures: Failures<IpAddr>,
+    first_uses: FirstUses,
 }
 
 impl fmt::Debug for ApiKeys {
@@ -117,8 +121,12 @@ pub struct Listed {
     pub activated_at: Option<i64>,
     /// When it was taken out of use, Unix milliseconds.
     pub revoked_at: Option<i64>,
+    /// Whether it was imported and its secret has not been seen yet.
+    pub unused: bool,
     /// How much it owns.
     pub records: RecordCounts,
+    /// How much of it is still as it was imported.
+    pub legacy: RecordCounts,
 }
 
 impl ApiKeys {
@@ -140,8 +148,9 @@ impl ApiKeys {
                 name,
                 url,
                 mailer,
-                gateway_failures: Failures::default(),
-                key_failures: Failures::default(),
+                gateway_failures: Failures::new(PER_SOURCE),
+                key_failures: Failures::new(PER_SOURCE),
+                first_uses: FirstUses::default(),
             }),
         }
     }
@@ -177,7 +186,7 @@ impl ApiKeys {
         let mut random = [0; VALUE_BYTES];
         self.rng().fill_bytes(&mut random);
         let value = HEXLOWER.encode(&random);
-        let record = Record { value: value.clone(), email: email.to_owned(), origins: Vec::new() };
+        let record = Record { value: value.clone(), email: email.to_owned(), origins: Vec::new(), bcrypt: None };
         let id = self.inner.hasher.id(&value);
         let sealed = record.seal(&id, &self.inner.at_rest, &mut self.rng());
         let new = NewApiKey { id, created_at: self.now(), sealed };
@@ -212,7 +221,8 @@ impl ApiKeys {
     }
 
     /// Who a request comes from. Missing, wrong, not activated and revoked credentials get the same answer. Right ones always
-    /// pass, whatever else came from their address: nobody guesses 256 random bits, and many share an address.
+    /// pass, whatever else came from their address: nobody guesses 256 random bits, and many share an address. Only the first
+    /// use of an imported key may have to wait (see `first_use.rs`): to tell whether its secret is right costs too much.
     pub async fn authenticate(
         &self,
         value: Option<&str>,
@@ -220,7 +230,7 @@ impl ApiKeys {
         source: IpAddr,
     ) -> Result<Tenant, ApiKeyError> {
         let (Some(value), Some(secret)) = (value, secret) else { return Err(ApiKeyError::Unauthorized) };
-        if let Some(tenant) = self.check(value, &secret).await? {
+        if let Some(tenant) = self.check(value, &secret, source).await? {
             return Ok(tenant);
         }
         let (failures, now) = (&self.inner.key_failures, self.now());
@@ -236,15 +246,15 @@ impl ApiKeys {
         let (mut listed, mut after) = (Vec::new(), 0);
         loop {
             let page = self.inner.store.api_keys_after(after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(listed) };
-            after = last.number;
-            for (row, records) in page {
+            let Some(last) = page.last() else { return Ok(listed) };
+            after = last.row.number;
+            for OwningApiKey { row, records, legacy } in page {
                 if self.is_own(&row.id) {
                     continue;
                 }
                 let record = Record::open(&row, &self.inner.at_rest);
                 let damaged = record.is_err();
-                let Record { value, email, origins } = record.unwrap_or_default();
+                let Record { value, email, origins, bcrypt } = record.unwrap_or_default();
                 let ApiKeyRow { number, created_at, activated_at, revoked_at, .. } = row;
                 listed.push(Listed {
                     number,
@@ -255,7 +265,9 @@ impl ApiKeys {
                     created_at,
                     activated_at,
                     revoked_at,
+                    unused: bcrypt.is_some(),
                     records,
+                    legacy,
                 });
             }
         }
@@ -302,12 +314,14 @@ impl ApiKeys {
     }
 
     /// The tenant, if the API key is in use and the secret is its own.
-    async fn check(&self, value: &str, secret: &ApiSecret) -> Result<Option<Tenant>, ApiKeyError> {
+    async fn check(&self, value: &str, secret: &ApiSecret, source: IpAddr) -> Result<Option<Tenant>, ApiKeyError> {
         let Some((row, data_keys)) = self.row(value).await? else { return Ok(None) };
-        let right = row.secret_hash.is_some_and(|hash| self.inner.hasher.matches(&row.id, secret, &hash));
-        if !right || row.activated_at.is_none() || row.revoked_at.is_some() {
+        if row.activated_at.is_none() || row.revoked_at.is_some() {
             return Ok(None);
         }
+        let Some((row, data_keys)) = self.known_secret(value, row, data_keys, secret, source).await? else {
+            return Ok(None);
+        };
         let record = Record::open(&row, &self.inner.at_rest)?;
         Ok(Some(Tenant::new(&row, record.origins, secret.wrapping_key(&row.id), data_keys)))
     }

@@ -8,12 +8,6 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Wrong credentials that cost nothing: a deployment with an old secret makes some before anybody notices.
-const FREE: u32 = 32;
-/// The first wait; each further failure doubles it.
-const FIRST_WAIT: i64 = 1_000;
-/// The longest wait.
-const LONGEST_WAIT: i64 = 64_000;
 /// Failures are forgotten when none came for so long.
 const FORGET: i64 = 15 * 60 * 1000;
 /// How many are remembered at most.
@@ -27,8 +21,25 @@ pub struct TooMany {
     pub milliseconds: i64,
 }
 
+/// How long those who fail have to wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Failures that cost nothing.
+    pub free: u32,
+    /// The first wait, in milliseconds; each further failure doubles it.
+    pub first_wait: i64,
+    /// The longest wait, in milliseconds.
+    pub longest_wait: i64,
+}
+
+/// For wrong credentials from one address: a deployment with an old secret makes some before anybody notices.
+pub(super) const PER_SOURCE: Limits = Limits { free: 32, first_wait: 1_000, longest_wait: 64_000 };
+
 /// Failures of each `K`.
-pub(super) struct Failures<K>(Mutex<Remembered<K>>);
+pub(super) struct Failures<K> {
+    limits: Limits,
+    remembered: Mutex<Remembered<K>>,
+}
 
 /// The younger half is where failures are written. When it is full it becomes the elder, and that one is forgotten as a
 /// whole: nothing is ever looked through, however many fail at once. Whoever can make others be forgotten by failing from
@@ -57,12 +68,6 @@ impl<K: Eq + Hash> Remembered<K> {
     }
 }
 
-impl<K> Default for Failures<K> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Failed {
     times: u32,
@@ -71,6 +76,10 @@ struct Failed {
 }
 
 impl<K: Copy + Eq + Hash> Failures<K> {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, remembered: Mutex::default() }
+    }
+
     /// Refuses whoever has to wait at `now`.
     pub(super) fn admit(&self, who: &K, now: i64) -> Result<(), TooMany> {
         match self.wait(who, now) {
@@ -81,11 +90,13 @@ impl<K: Copy + Eq + Hash> Failures<K> {
 
     /// Milliseconds that `who` still has to wait at `now`; 0 when they need not.
     fn wait(&self, who: &K, now: i64) -> i64 {
-        self.lock().failed(who).map_or(0, |failed| failed.wait_until.saturating_sub(now).clamp(0, LONGEST_WAIT))
+        let longest = self.limits.longest_wait;
+        self.lock().failed(who).map_or(0, |failed| failed.wait_until.saturating_sub(now).clamp(0, longest))
     }
 
     /// Counts a failure of `who`.
     pub(super) fn record(&self, who: K, now: i64) {
+        let Limits { free, first_wait, longest_wait } = self.limits;
         let mut remembered = self.lock();
         let mut failed = remembered.failed(&who).unwrap_or(Failed { times: 0, last: now, wait_until: 0 });
         if now.saturating_sub(failed.last) > FORGET {
@@ -93,9 +104,8 @@ impl<K: Copy + Eq + Hash> Failures<K> {
         }
         failed.times = failed.times.saturating_add(1);
         failed.last = now;
-        if let Some(over) = failed.times.checked_sub(FREE + 1) {
-            let wait = FIRST_WAIT.saturating_mul(1 << over.min(16)).min(LONGEST_WAIT);
-            failed.wait_until = now.saturating_add(wait);
+        if let Some(over) = failed.times.checked_sub(free + 1) {
+            failed.wait_until = now.saturating_add(first_wait.saturating_mul(1 << over.min(16)).min(longest_wait));
         }
         remembered.put(who, failed);
     }
@@ -108,7 +118,7 @@ impl<K: Copy + Eq + Hash> Failures<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Remembered<K>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,8 +128,8 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_bound_and_end() {
-        let failures = Failures::default();
-        for _ in 0..FREE {
+        let failures = Failures::new(PER_SOURCE);
+        for _ in 0..PER_SOURCE.free {
             failures.record(1, 0);
         }
         assert_eq!(failures.wait(&1, 0), 0);
@@ -137,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_success_or_a_quiet_time_forgets() {
-        let failures = Failures::default();
-        for _ in 0..=FREE {
+        let failures = Failures::new(PER_SOURCE);
+        for _ in 0..=PER_SOURCE.free {
             failures.record(1, 0);
             failures.record(2, 0);
         }
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let failures = Failures::default();
+        let failures = Failures::new(PER_SOURCE);
         for number in 0..40_000 {
             failures.record(number, 0);
         }
@@ -160,15 +170,15 @@ mod tests {
 
     #[test]
     fn whoever_comes_when_all_places_are_taken_by_some_who_wait_is_counted_too() {
-        let failures = Failures::default();
+        let failures = Failures::new(PER_SOURCE);
         for number in 0..2 * u32::try_from(REMEMBERED).unwrap() {
-            for _ in 0..=FREE {
+            for _ in 0..=PER_SOURCE.free {
                 failures.record(number, 0);
             }
         }
-        for _ in 0..=FREE {
+        for _ in 0..=PER_SOURCE.free {
             failures.record(u32::MAX, 0);
         }
-        assert_eq!(failures.wait(&u32::MAX, 0), FIRST_WAIT);
+        assert_eq!(failures.wait(&u32::MAX, 0), PER_SOURCE.first_wait);
     }
 }

@@ -39,7 +39,7 @@ use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{ApiKeys, Tenant};
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
-use crate::service::failures::Failures;
+use crate::service::failures::{Failures, PER_SOURCE};
 use crate::service::webauthn::Webauthn;
 use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store};
@@ -173,7 +173,7 @@ impl People {
             own: OnceCell::new(),
             remote,
             audit,
-            sources: Failures::default(),
+            sources: Failures::new(PER_SOURCE),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -10,6 +10,7 @@ use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Sealed, Tenant};
 use crate::service::at_rest::Place;
 use crate::service::audit::{Audit, Entry, Kind, Who};
+use crate::service::legacy_users;
 use crate::state::StateRng;
 use crate::store::{
     CeremonyAct, CeremonyName, CeremonyRow, CredentialName, CredentialRow, Digest, NewCeremony, Store, StoreError,
@@ -62,6 +63,20 @@ fn named(owner: &Digest) -> String {
     format!("user {}", data_encoding::HEXLOWER.encode(&owner[..8]))
 }
 
+/// Why a user's credentials are not there to be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CredentialsError {
+    /// What was imported for the user cannot be read.
+    #[error(transparent)]
+    Damaged(#[from] NotOwned),
+    /// The threads that handle secrets are overloaded or gone.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A ceremony's names: whose, what for, and of which challenge.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ceremony {
@@ -93,6 +108,30 @@ impl SecurityKeys {
     /// The store, which tells the audit log what `tenant` does to the security keys of its user `owner`, if it is done.
     pub(super) fn telling(&self, kind: Kind, tenant: &Tenant, owner: &Digest) -> Store {
         self.inner.store.telling(self.inner.audit.seal(tenant.entry(kind, named(owner))))
+    }
+
+    /// The credentials of a user, oldest first. Those that were imported become ordinary ones before anybody looks at them.
+    pub(super) async fn credentials(
+        &self,
+        tenant: &Tenant,
+        owner: &Digest,
+    ) -> Result<Vec<CredentialRow>, CredentialsError> {
+        self.adopt(tenant, owner).await?;
+        Ok(self.inner.store.credentials(tenant.number(), owner).await?)
+    }
+
+    /// Makes a user's imported security keys ordinary ones, if there are any.
+    pub(super) async fn adopt(&self, tenant: &Tenant, owner: &Digest) -> Result<(), CredentialsError> {
+        if !tenant.has_legacy() {
+            return Ok(());
+        }
+        let Some(user) = self.inner.store.legacy_user(tenant.number(), owner).await? else { return Ok(()) };
+        let (keys, owner, tenant, mut rng) = (self.clone(), *owner, tenant.clone(), self.rng());
+        let job = move || legacy_users::credentials(&owner, &user, &tenant, &keys, &mut rng).map(|made| (user, made));
+        let (user, credentials) = self.run(job).await??;
+        // Whoever else did so first has written the same credentials.
+        self.inner.store.adopt_legacy_user(&owner, user, credentials).await?;
+        Ok(())
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -143,7 +182,8 @@ impl SecurityKeys {
         &self,
         tenant: &Tenant,
         ceremony: &Ceremony,
-    ) -> Result<(Option<CeremonyRow>, Vec<CredentialRow>), StoreError> {
+    ) -> Result<(Option<CeremonyRow>, Vec<CredentialRow>), CredentialsError> {
+        self.adopt(tenant, &ceremony.owner).await?;
         let Ceremony { owner, act, challenge } = ceremony;
         let (row, credentials) = self.inner.store.ceremony(tenant.number(), owner, *act, challenge).await?;
         Ok((row.filter(|row| row.expires_at > self.now()), credentials))
@@ -170,11 +210,16 @@ impl SecurityKeys {
     }
 
     /// Whether `tenant` knows the user at all: by a credential, or by a ceremony of that act.
-    pub(super) async fn knows(&self, tenant: &Tenant, owner: &Digest, act: CeremonyAct) -> Result<bool, StoreError> {
-        if !self.inner.store.credentials(tenant.number(), owner).await?.is_empty() {
+    pub(super) async fn knows(
+        &self,
+        tenant: &Tenant,
+        owner: &Digest,
+        act: CeremonyAct,
+    ) -> Result<bool, CredentialsError> {
+        if !self.credentials(tenant, owner).await?.is_empty() {
             return Ok(true);
         }
-        self.inner.store.has_ceremony(tenant.number(), owner, act).await
+        Ok(self.inner.store.has_ceremony(tenant.number(), owner, act).await?)
     }
 
     fn name(&self, kind: &[u8], value: &[u8]) -> Digest {
@@ -218,6 +263,17 @@ pub(super) fn seal_credential(
     tenant.seal(Place { table: "credentials", row: &[owner, id], column: "sealed" }, &json(record), rng)
 }
 
+/// Seals a credential for its row under the data key that what it replaces was sealed under.
+pub(super) fn reseal_credential(
+    name: &CredentialName,
+    record: &impl Serialize,
+    tenant: &Tenant,
+    rng: &mut impl CryptoRng,
+) -> Result<Sealed, NotOwned> {
+    let CredentialName { owner, data_key, id } = name;
+    tenant.reseal(*data_key, Place { table: "credentials", row: &[owner, id], column: "sealed" }, &json(record), rng)
+}
+
 /// Opens the credential of a row.
 pub(super) fn open_credential<T: DeserializeOwned>(
     owner: &Digest,
@@ -229,6 +285,7 @@ pub(super) fn open_credential<T: DeserializeOwned>(
     serde_json::from_slice(&json).map_err(|_| NotOwned)
 }
 
-fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+/// A record as it is sealed.
+pub(super) fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(serde_json::to_vec(value).expect("plain data always serialises"))
 }

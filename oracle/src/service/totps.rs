@@ -7,7 +7,8 @@
 mod picture;
 mod record;
 
-use self::record::{open, seal};
+pub(super) use self::record::seal_legacy;
+use self::record::{Opened, open, seal};
 use crate::clock::Clock;
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Tenant};
@@ -183,13 +184,19 @@ impl Totps {
         let now = self.inner.clock.now_ms();
         still_locked(locked_until, now)?;
 
-        let (told_by, tenant) = (tenant, tenant.clone());
+        let (told_by, tenant, mut rng) = (tenant, tenant.clone(), self.inner.rng.clone());
         let job = move || {
-            let secret = open(data_key, &sealed, &id, &tenant)?;
+            let Opened { secret, upgraded } = open(data_key, &sealed, &id, &tenant, &mut rng)?;
             let seconds = u64::try_from(now.div_euclid(1000)).unwrap_or(0);
-            Ok::<_, TotpError>(secret.verify(&code, seconds, WINDOW))
+            let upgrade = upgraded.map(|upgraded| (sealed, upgraded.bytes));
+            Ok::<_, TotpError>((secret.verify(&code, seconds, WINDOW), upgrade))
         };
-        match self.inner.crypto.run(job).await?? {
+        let (verified, upgrade) = self.inner.crypto.run(job).await??;
+        if let Some((read, upgraded)) = upgrade {
+            // Whoever else did so first has written the same secret.
+            self.inner.store.adopt_totp(&id, read, upgraded).await?;
+        }
+        match verified {
             Some(step) => {
                 let step = i64::try_from(step).map_err(|_| TotpError::Damaged)?;
                 if step <= last_step {

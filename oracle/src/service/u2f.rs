@@ -120,7 +120,7 @@ impl U2f {
     /// Gives out a challenge for the registered key.
     pub async fn begin_authentication(&self, tenant: &Tenant, uuid: &str) -> Result<Challenge, U2fError> {
         let owner = self.keys.owner(uuid);
-        let rows = self.keys.store().credentials(tenant.number(), &owner).await?;
+        let rows = self.keys.credentials(tenant, &owner).await?;
         let Some(row) = rows.into_iter().find(is_u2f) else {
             let known = self.keys.knows(tenant, &owner, CeremonyAct::U2fRegister).await?;
             return Err(if known { U2fError::NotRegistered } else { U2fError::Unknown });
@@ -181,6 +181,7 @@ impl U2f {
     /// Removes the key, or its unfinished registration.
     pub async fn remove(&self, tenant: &Tenant, uuid: &str) -> Result<(), U2fError> {
         let owner = self.keys.owner(uuid);
+        self.keys.adopt(tenant, &owner).await?;
         let store = self.keys.telling(Kind::CredentialRemoved, tenant, &owner);
         let removed = store.remove_credentials(tenant.number(), &owner, Which::U2f).await?;
         if removed.credentials > 0 || removed.ceremonies > 0 { Ok(()) } else { Err(U2fError::Unknown) }

@@ -6,6 +6,7 @@
 mod answer;
 mod cbor;
 mod error;
+pub(super) mod imported;
 mod record;
 
 pub use self::answer::{LoginAnswer, RegistrationAnswer};
@@ -15,7 +16,9 @@ use self::record::{Pending, Record, usable};
 use crate::service::api_keys::Tenant;
 use crate::service::audit::Kind;
 use crate::service::relying_party::{AllowList, Origin, RpId};
-use crate::service::security_keys::{CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, seal_credential};
+use crate::service::security_keys::{
+    CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, reseal_credential, seal_credential,
+};
 use crate::store::{
     AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, NewCredential, UseOutcome, Which,
 };
@@ -85,7 +88,7 @@ impl Webauthn {
         let uuid = uuid.unwrap_or_else(|| self.new_uuid());
         check_uuid(&uuid)?;
         let owner = self.keys.owner(&uuid);
-        let rows = self.keys.store().credentials(tenant.number(), &owner).await?;
+        let rows = self.keys.credentials(tenant, &owner).await?;
         let (keys, tenant, mut rng) = (self.keys.clone(), tenant.clone(), self.keys.rng());
         let job = move || {
             let core = party.core(&tenant)?;
@@ -165,7 +168,7 @@ impl Webauthn {
     ) -> Result<RequestChallengeResponse, WebauthnError> {
         let uuid = required(uuid)?.to_owned();
         let owner = self.keys.owner(&uuid);
-        let rows = self.keys.store().credentials(tenant.number(), &owner).await?;
+        let rows = self.keys.credentials(tenant, &owner).await?;
         if rows.is_empty() {
             let known = self.keys.knows(tenant, &owner, CeremonyAct::WebauthnRegister).await?;
             return Err(if known { WebauthnError::NoCredentials } else { WebauthnError::Unknown });
@@ -225,22 +228,37 @@ impl Webauthn {
             return Err(WebauthnError::Locked { milliseconds });
         }
         let (ceremony_name, credential_name) = (row.name, credential.name);
-        let tenant = tenant.clone();
+        let (tenant, mut rng) = (tenant.clone(), self.keys.rng());
         let job = move || {
             let core = party.core(&tenant)?;
             let state = party.state::<AuthenticationState>(&ceremony, &row, &tenant)?;
             let usable = usable(&ceremony.owner, &credential, &party.id, &tenant)?;
-            let usable = usable.ok_or(WebauthnError::OtherCredential)?;
+            let mut usable = usable.ok_or(WebauthnError::OtherCredential)?;
             let by_app_id = usable.app_id.is_some_and(|app_id| answer.is_for(&sha256(&[app_id.as_bytes()])));
+            if usable.unbound {
+                // Not every version of the other service kept this flag, which the first answer signs.
+                usable.credential.backup_eligible = answer.is_backup_eligible();
+            }
             let answer = answer.checked(by_app_id)?;
             let used = core.authenticate_single_credential(&answer, &state, &usable.credential)?;
-            Ok::<_, WebauthnError>((used.counter(), Shown::new(used.cred_id(), &hash)))
+            let shown = Shown::new(used.cred_id(), &hash);
+            let mut bound = None;
+            if usable.unbound {
+                let record = Record::new(&party.id, usable.credential);
+                let sealed = reseal_credential(&credential.name, &record, &tenant, &mut rng)?;
+                bound = Some((credential.sealed, sealed.bytes));
+            }
+            Ok::<_, WebauthnError>((used.counter(), shown, bound))
         };
         let verified = self.keys.run(job).await?;
         if let Err(WebauthnError::Signature) = verified {
             self.keys.count_wrong(credential_name).await?;
         }
-        let (counter, shown) = verified?;
+        let (counter, shown, bound) = verified?;
+        if let Some((read, sealed)) = bound {
+            // Whoever else did so first has written the same.
+            self.keys.store().reseal_credential(credential_name, read, sealed).await?;
+        }
         let now = self.keys.now();
         let used = self.keys.store().use_credential(ceremony_name, credential_name, counter.into(), now);
         match used.await? {
@@ -268,6 +286,7 @@ impl Webauthn {
         key_handle_hash: &str,
     ) -> Result<(), WebauthnError> {
         let owner = self.keys.owner(required(uuid)?);
+        self.keys.adopt(tenant, &owner).await?;
         let u2f = key_handle_hash == U2F_CREDENTIAL;
         let which = if u2f {
             Which::U2f

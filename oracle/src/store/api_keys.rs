@@ -7,6 +7,7 @@ use super::{
     Store,
     engine::{Row, Tx},
     error::StoreError,
+    legacy,
     rows::Digest,
 };
 
@@ -66,6 +67,9 @@ pub struct DataKeyRow {
     pub id: Digest,
     /// Wrapped under the API secret; empty when that is not known yet.
     pub by_secret: Vec<u8>,
+    /// What imported records under it are encrypted with besides, sealed under it; absent when there are none, or the API
+    /// secret is not known yet.
+    pub legacy_key: Option<Vec<u8>>,
 }
 
 /// A data key wrapped anew for another API key, or for the same one once its secret is known.
@@ -113,6 +117,17 @@ impl RecordKind {
     }
 }
 
+/// An API key with what it owns.
+#[derive(Clone, Debug)]
+pub struct OwningApiKey {
+    /// The key.
+    pub row: ApiKeyRow,
+    /// How much it owns.
+    pub records: RecordCounts,
+    /// How much of it is still as it was imported.
+    pub legacy: RecordCounts,
+}
+
 /// How many records there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounts {
@@ -140,7 +155,7 @@ impl Store {
     }
 
     /// Up to `limit` API keys after number `after`, oldest first, with what they own.
-    pub async fn api_keys_after(&self, after: i64, limit: i64) -> Result<Vec<(ApiKeyRow, RecordCounts)>, StoreError> {
+    pub async fn api_keys_after(&self, after: i64, limit: i64) -> Result<Vec<OwningApiKey>, StoreError> {
         self.read((after, limit), |tx, (after, limit)| Box::pin(list(tx, *after, *limit))).await
     }
 
@@ -247,7 +262,7 @@ async fn read(tx: &mut dyn Tx, id: &Digest) -> Result<Option<(ApiKeyRow, Vec<Dat
     let rows = tx
         .query(
             "SELECT api_keys.number, api_keys.id, api_keys.created_at, activated_at, revoked_at, secret_hash, sealed,
-                    data_keys.number, data_keys.id, by_secret
+                    data_keys.number, data_keys.id, by_secret, legacy_key
              FROM api_keys LEFT JOIN data_keys ON data_keys.api_key = api_keys.number
              WHERE api_keys.id = $1 ORDER BY data_keys.number",
             &[id.into()],
@@ -257,7 +272,8 @@ async fn read(tx: &mut dyn Tx, id: &Digest) -> Result<Option<(ApiKeyRow, Vec<Dat
     let mut data_keys = Vec::with_capacity(rows.len());
     for mut row in rows {
         if let Some(number) = row.optional_int(7)? {
-            data_keys.push(DataKeyRow { number, id: row.digest(8)?, by_secret: row.take_blob(9)? });
+            let (id, by_secret, legacy_key) = (row.digest(8)?, row.take_blob(9)?, row.take_optional_blob(10)?);
+            data_keys.push(DataKeyRow { number, id, by_secret, legacy_key });
         }
         if found.is_none() {
             found = Some(api_key_row(&mut row)?);
@@ -272,7 +288,7 @@ async fn read_by_root(tx: &mut dyn Tx, api_key: i64) -> Result<Vec<(i64, Vec<u8>
     rows.into_iter().map(|mut row| Ok((row.int(0)?, row.take_blob(1)?))).collect()
 }
 
-async fn list(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<Vec<(ApiKeyRow, RecordCounts)>, StoreError> {
+async fn list(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<Vec<OwningApiKey>, StoreError> {
     let rows = tx
         .query(
             "SELECT number, id, created_at, activated_at, revoked_at, secret_hash, sealed
@@ -282,9 +298,10 @@ async fn list(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<Vec<(ApiKeyRow,
         .await?;
     let mut listed = Vec::with_capacity(rows.len());
     for mut row in rows {
-        let api_key = api_key_row(&mut row)?;
-        let counts = count_owned(tx, api_key.number).await?;
-        listed.push((api_key, counts));
+        let row = api_key_row(&mut row)?;
+        let records = count_owned(tx, row.number).await?;
+        let legacy = legacy::count(tx, row.number).await?;
+        listed.push(OwningApiKey { row, records, legacy });
     }
     Ok(listed)
 }
@@ -380,7 +397,7 @@ async fn rotate(
     Ok(RotateOutcome::Moved(moved))
 }
 
-/// Whether a user of the one has the UUID of a user of the other. Looks at no user when the new API key has none, as after
+/// Whether a user of the one, imported or not, has the UUID of a user of the other. Looks at no user when the new API key has none, as after
 /// its activation.
 async fn share_users(tx: &mut dyn Tx, old: i64, new: i64) -> Result<bool, StoreError> {
     if count_owned(tx, new).await?.webauthn == 0 {
@@ -388,11 +405,17 @@ async fn share_users(tx: &mut dyn Tx, old: i64, new: i64) -> Result<bool, StoreE
     }
     let shared = tx
         .first(
-            "SELECT 1 FROM data_keys of_old
-             JOIN credentials theirs ON theirs.data_key = of_old.number
-             JOIN credentials ours ON ours.owner = theirs.owner
-             JOIN data_keys of_new ON of_new.number = ours.data_key
-             WHERE of_old.api_key = $1 AND of_new.api_key = $2 LIMIT 1",
+            "SELECT 1 FROM (
+                 SELECT owner FROM credentials
+                 JOIN data_keys ON data_keys.number = credentials.data_key WHERE api_key = $1
+                 UNION ALL SELECT owner FROM legacy_users
+                 JOIN data_keys ON data_keys.number = legacy_users.data_key WHERE api_key = $1) theirs
+             WHERE EXISTS (
+                 SELECT 1 FROM credentials JOIN data_keys ON data_keys.number = credentials.data_key
+                 WHERE credentials.owner = theirs.owner AND api_key = $2)
+               OR EXISTS (
+                 SELECT 1 FROM legacy_users JOIN data_keys ON data_keys.number = legacy_users.data_key
+                 WHERE legacy_users.owner = theirs.owner AND api_key = $2) LIMIT 1",
             &[old.into(), new.into()],
         )
         .await?;
@@ -406,7 +429,7 @@ async fn is_in_use(tx: &mut dyn Tx, api_key: i64) -> Result<bool, StoreError> {
 }
 
 /// The numbers of an API key's data keys.
-async fn owned(tx: &mut dyn Tx, api_key: i64) -> Result<Vec<i64>, StoreError> {
+pub(super) async fn owned(tx: &mut dyn Tx, api_key: i64) -> Result<Vec<i64>, StoreError> {
     let rows = tx.query("SELECT number FROM data_keys WHERE api_key = $1", &[api_key.into()]).await?;
     rows.iter().map(|row| row.int(0)).collect()
 }

@@ -8,6 +8,7 @@ use super::{
     ceremonies::{self, CeremonyAct, CeremonyName},
     engine::{Row, Tx},
     error::StoreError,
+    legacy,
     lockout::{FailOutcome, Lockout},
     rows::Digest,
 };
@@ -170,6 +171,20 @@ impl Store {
         .await
     }
 
+    /// Replaces what is sealed in a credential, if it still is what the caller read.
+    pub async fn reseal_credential(
+        &self,
+        credential: CredentialName,
+        read: Vec<u8>,
+        sealed: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        let lane = credential.owner;
+        self.write(&lane, (credential, read, sealed), |tx, (credential, read, sealed)| {
+            Box::pin(reseal(tx, credential, read, sealed))
+        })
+        .await
+    }
+
     /// Counts a wrong signature. Number n locks the credential for `delays[n - 1]` milliseconds, further ones as the last.
     pub async fn fail_credential(
         &self,
@@ -227,7 +242,15 @@ async fn add(
     if others.len() >= MAX_CREDENTIALS {
         return Ok(AddOutcome::Full);
     }
-    tx.execute(
+    insert(tx, new).await?;
+    if others.iter().all(|other| other.name.data_key != new.data_key) {
+        api_keys::count(tx, new.data_key, RecordKind::Webauthn, &new.owner, 1).await?;
+    }
+    Ok(AddOutcome::Added)
+}
+
+pub(super) async fn insert(tx: &mut dyn Tx, new: &NewCredential) -> Result<(), StoreError> {
+    tx.defer(
         "INSERT INTO credentials (owner, data_key, id, kind, created_at, counter, sealed)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
@@ -240,11 +263,7 @@ async fn add(
             new.sealed.as_slice().into(),
         ],
     )
-    .await?;
-    if others.iter().all(|other| other.name.data_key != new.data_key) {
-        api_keys::count(tx, new.data_key, RecordKind::Webauthn, &new.owner, 1).await?;
-    }
-    Ok(AddOutcome::Added)
+    .await
 }
 
 async fn accept(
@@ -286,6 +305,17 @@ async fn fail(
     }
 }
 
+async fn reseal(tx: &mut dyn Tx, name: &CredentialName, read: &[u8], sealed: &[u8]) -> Result<bool, StoreError> {
+    let CredentialName { owner, data_key, id } = name;
+    let resealed = tx
+        .execute(
+            "UPDATE credentials SET sealed = $1 WHERE owner = $2 AND data_key = $3 AND id = $4 AND sealed = $5",
+            &[sealed.into(), owner.into(), (*data_key).into(), id.into(), read.into()],
+        )
+        .await?;
+    Ok(resealed > 0)
+}
+
 /// The number of its row, which names it in this transaction and no longer.
 async fn number(tx: &mut dyn Tx, name: &CredentialName) -> Result<Option<i64>, StoreError> {
     let CredentialName { owner, data_key, id } = name;
@@ -306,6 +336,9 @@ async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> 
         Which::U2f => row.kind == CredentialKind::U2f,
     });
     let mut emptied: Vec<i64> = Vec::new();
+    if which == Which::All {
+        emptied = legacy::remove_user(tx, api_key, owner).await?;
+    }
     for row in &going {
         let CredentialName { data_key, id, .. } = &row.name;
         let named = "DELETE FROM credentials WHERE owner = $1 AND data_key = $2 AND id = $3";

@@ -59,6 +59,7 @@ histories! {
     4 "credentials" needs 1 in "0004_credentials.sql";
     5 "audit" needs 1 in "0005_audit.sql";
     6 "people" needs 1 in "0006_people.sql";
+    7 "imports" needs 1 in "0007_imports.sql";
 }
 
 /// The lowest version a program must know for the database as it is now.

@@ -81,10 +81,10 @@ pub async fn keys_are_listed_in_pages_with_what_they_own(store: Store) {
         }
     }
     let first = store.api_keys_after(0, 3).await.unwrap();
-    let rest = store.api_keys_after(first[2].0.number, 3).await.unwrap();
-    let owned: Vec<i64> = first.iter().chain(&rest).map(|(_, counts)| counts.totp).collect();
+    let rest = store.api_keys_after(first[2].row.number, 3).await.unwrap();
+    let owned: Vec<i64> = first.iter().chain(&rest).map(|key| key.records.totp).collect();
     assert_eq!(owned, [1, 2, 3, 4, 5]);
-    assert!(store.api_keys_after(rest[1].0.number, 3).await.unwrap().is_empty());
+    assert!(store.api_keys_after(rest[1].row.number, 3).await.unwrap().is_empty());
 }
 
 /// Rotates; gives what has moved.

@@ -10,6 +10,7 @@ mod audit;
 mod codes;
 mod credentials;
 mod logins;
+mod imports;
 mod nodes;
 mod people;
 #[path = "../support/postgres.rs"]
@@ -102,6 +103,12 @@ on_every_engine! {
     api_keys::a_key_owns_so_many_data_keys_and_no_more,
     api_keys::one_rotation_takes_the_records_whoever_races,
     api_keys::what_is_enrolled_during_a_rotation_is_where_its_maker_looks,
+    imports::an_api_key_is_imported_once,
+    imports::a_batch_goes_in_as_a_whole_or_not_at_all,
+    imports::a_first_use_is_one_whoever_races,
+    imports::imported_records_become_ordinary_ones_once,
+    imports::a_legacy_key_is_forgotten_when_nothing_needs_it,
+    imports::a_rotation_makes_no_imported_user_one_with_another,
     totps::a_secret_comes_back_as_it_was_put,
     totps::only_later_steps_count,
     totps::a_step_counts_once_whoever_races,

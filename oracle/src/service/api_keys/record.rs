@@ -1,7 +1,9 @@
-//! What the store keeps of an API key, sealed under the root secret: value, email, allowed origins. Knows no rule.
+//! What the store keeps of an API key, sealed under the root secret: value, email, allowed origins, and
+//! until an imported key is used for the first time the hash that it came with. Knows no rule.
 
 use super::error::ApiKeyError;
 use crate::service::at_rest::{AtRest, Place};
+use crate::service::legacy::BcryptHash;
 use crate::store::{ApiKeyRow, Digest};
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,9 @@ pub(super) struct Record {
     pub email: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
+    /// Of the API secret; until that is seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bcrypt: Option<BcryptHash>,
 }
 
 impl Record {

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 const MAX_SECRET: usize = 256;
 
 /// An API secret in the clear.
+#[derive(Clone)]
 pub struct ApiSecret(Zeroizing<String>);
 
 impl ApiSecret {
@@ -35,6 +36,11 @@ impl ApiSecret {
     /// The text, for the one answer that gives it out.
     pub fn into_text(self) -> Zeroizing<String> {
         self.0
+    }
+
+    /// The text, to be compared with what an imported key came with.
+    pub(super) fn as_text(&self) -> &str {
+        &self.0
     }
 
     /// What wraps the data keys of API key `id`: HKDF-SHA256 (RFC 5869) with salt `id` and info "quorate/1 api secret".

@@ -6,7 +6,8 @@
 
 use super::secret::WrappingKey;
 use crate::service::at_rest::{AtRest, Place};
-use crate::store::{ApiKeyRow, DataKeyRow, Digest, NewDataKey, Rewrapped};
+use crate::service::legacy::LegacyKey;
+use crate::store::{ApiKeyRow, DataKeyRow, Digest, KnownDataKey, NewDataKey, Rewrapped};
 use rand::CryptoRng;
 use std::fmt;
 use std::sync::Arc;
@@ -71,9 +72,34 @@ impl Tenant {
 
     /// Seals `value` for `place` under the tenant's newest data key.
     pub fn seal(&self, place: Place<'_>, value: &[u8], rng: &mut impl CryptoRng) -> Result<Sealed, NotOwned> {
-        let newest = self.0.data_keys.last().ok_or(NotOwned)?;
-        let bytes = self.unwrap(newest)?.seal(place, value, rng);
-        Ok(Sealed { data_key: newest.number, bytes })
+        // One that an import has made this instant is not wrapped under the secret yet.
+        let newest = self.0.data_keys.iter().rfind(|data_key| !data_key.by_secret.is_empty()).ok_or(NotOwned)?;
+        self.reseal(newest.number, place, value, rng)
+    }
+
+    /// Seals `value` for `place` under that data key, which what it replaces was sealed under.
+    pub fn reseal(
+        &self,
+        data_key: i64,
+        place: Place<'_>,
+        value: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Sealed, NotOwned> {
+        let bytes = self.unwrap(self.data_key(data_key).ok_or(NotOwned)?)?.seal(place, value, rng);
+        Ok(Sealed { data_key, bytes })
+    }
+
+    /// Whether some of its records may still be as they were imported.
+    pub fn has_legacy(&self) -> bool {
+        self.0.data_keys.iter().any(|data_key| data_key.legacy_key.is_some())
+    }
+
+    /// What imported records under that data key are encrypted with besides.
+    pub fn legacy_key(&self, data_key: i64) -> Result<LegacyKey, NotOwned> {
+        let data_key = self.data_key(data_key).ok_or(NotOwned)?;
+        let sealed = data_key.legacy_key.as_deref().ok_or(NotOwned)?;
+        let key = self.unwrap(data_key)?.open(place(&[&data_key.id], "legacy_key"), sealed);
+        LegacyKey::from_bytes(&key.map_err(|_| NotOwned)?).ok_or(NotOwned)
     }
 
     /// Opens what this tenant sealed for `place` under `data_key`.
@@ -93,23 +119,19 @@ impl Tenant {
     fn unwrapped(&self, data_key: &DataKeyRow) -> Result<Zeroizing<[u8; 32]>, NotOwned> {
         let row: [&[u8]; 2] = [&data_key.id, &self.0.id];
         let bytes = AtRest::new(self.0.wrapping.bytes()).open(place(&row, "by_secret"), &data_key.by_secret);
-        let bytes = bytes.map_err(|_| NotOwned)?;
-        let mut key = Zeroizing::new([0; 32]);
-        if bytes.len() != key.len() {
-            return Err(NotOwned);
-        }
-        key.copy_from_slice(&bytes);
-        Ok(key)
+        key(&bytes.map_err(|_| NotOwned)?)
     }
 
-    /// This tenant's data keys, wrapped for `new` instead, and one that it never used to stay behind with.
+    /// This tenant's data keys, wrapped for `new` instead, and one that it never used to stay behind with. One that an import
+    /// has made this instant stays as well.
     pub(super) fn hand_over(
         &self,
         new: &Self,
         root: &AtRest,
         rng: &mut impl CryptoRng,
     ) -> Result<(Vec<Rewrapped>, NewDataKey), NotOwned> {
-        let moved = self.0.data_keys.iter().map(|data_key| {
+        let wrapped = self.0.data_keys.iter().filter(|data_key| !data_key.by_secret.is_empty());
+        let moved = wrapped.map(|data_key| {
             let key = self.unwrapped(data_key)?;
             let wrapped = wrap(key.as_slice(), &data_key.id, &new.0.id, &new.0.wrapping, root, rng);
             Ok(Rewrapped { number: data_key.number, by_secret: wrapped.by_secret, by_root: wrapped.by_root })
@@ -123,6 +145,41 @@ impl fmt::Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant").field("number", &self.0.number).finish_non_exhaustive()
     }
+}
+
+/// A fresh data key for records of API key `owner` that come before its secret does, and the key itself.
+pub(super) fn data_key_without_secret(owner: &Digest, root: &AtRest, rng: &mut impl CryptoRng) -> (NewDataKey, AtRest) {
+    let (mut id, mut key) = ([0; 32], Zeroizing::new([0; 32]));
+    rng.fill_bytes(&mut id);
+    rng.fill_bytes(key.as_mut_slice());
+    let by_root = root.seal(place(&[&id, owner], "by_root"), key.as_slice(), rng);
+    (NewDataKey { id, by_secret: Vec::new(), by_root }, AtRest::new(key))
+}
+
+/// Wraps such a data key under the API secret, now that it is known, and keeps under it what its records are encrypted with.
+pub(super) fn adopt(
+    data_key: &DataKeyRow,
+    by_root: &[u8],
+    owner: &Digest,
+    wrapping: &WrappingKey,
+    legacy_key: &LegacyKey,
+    root: &AtRest,
+    rng: &mut impl CryptoRng,
+) -> Result<KnownDataKey, NotOwned> {
+    let row: [&[u8]; 2] = [&data_key.id, owner];
+    let key = key(&root.open(place(&row, "by_root"), by_root).map_err(|_| NotOwned)?)?;
+    let by_secret = AtRest::new(wrapping.bytes()).seal(place(&row, "by_secret"), key.as_slice(), rng);
+    let legacy_key = AtRest::new(key).seal(place(&[&data_key.id], "legacy_key"), legacy_key.as_bytes(), rng);
+    Ok(KnownDataKey { number: data_key.number, by_secret, legacy_key })
+}
+
+fn key(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, NotOwned> {
+    let mut key = Zeroizing::new([0; 32]);
+    if bytes.len() != key.len() {
+        return Err(NotOwned);
+    }
+    key.copy_from_slice(bytes);
+    Ok(key)
 }
 
 /// A fresh data key for API key `owner`.
@@ -190,7 +247,7 @@ mod tests {
         let (root, mut rng) = (AtRest::new(Zeroizing::new([7; 32])), StdRng::seed_from_u64(0));
         let old = tenant(1, "old secret", Vec::new());
         let NewDataKey { id, by_secret, by_root } = new_data_key(old.id(), &old.0.wrapping, &root, &mut rng);
-        let old = tenant(1, "old secret", vec![DataKeyRow { number: 5, id, by_secret }]);
+        let old = tenant(1, "old secret", vec![DataKeyRow { number: 5, id, by_secret, legacy_key: None }]);
         let key = old.unwrapped(&old.0.data_keys[0]).expect("its own").to_vec();
         assert_eq!(opened_by_root(&root, &id, &old, &by_root).as_ref(), Some(&key));
 
@@ -198,14 +255,14 @@ mod tests {
         let (moved, fresh) = old.hand_over(&new, &root, &mut rng).expect("its own");
         let Rewrapped { number, by_secret, by_root: rewrapped } = moved.into_iter().next().expect("one");
         assert_eq!(number, 5);
-        let new = tenant(2, "new secret", vec![DataKeyRow { number, id, by_secret }]);
+        let new = tenant(2, "new secret", vec![DataKeyRow { number, id, by_secret, legacy_key: None }]);
         assert_eq!(new.unwrapped(&new.0.data_keys[0]).expect("its own now").to_vec(), key);
         assert_eq!(opened_by_root(&root, &id, &new, &rewrapped), Some(key.clone()));
         assert_eq!(opened_by_root(&root, &id, &old, &rewrapped), None, "bound to its owner");
         assert_eq!(opened_by_root(&root, &id, &new, &by_root), None);
 
         let NewDataKey { id, by_secret, by_root } = fresh;
-        let old = tenant(1, "old secret", vec![DataKeyRow { number: 6, id, by_secret }]);
+        let old = tenant(1, "old secret", vec![DataKeyRow { number: 6, id, by_secret, legacy_key: None }]);
         let left = old.unwrapped(&old.0.data_keys[0]).expect("its own").to_vec();
         assert_eq!(opened_by_root(&root, &id, &old, &by_root).as_ref(), Some(&left));
         assert_ne!(left, key, "who hands over cannot open what it handed over");

@@ -3,6 +3,7 @@
 use crate::memory::pool::PoolError;
 use crate::service::api_keys::NotOwned;
 use crate::service::relying_party::PartyError;
+use crate::service::security_keys::CredentialsError;
 use crate::store::StoreError;
 
 /// What is wrong with a token's answer.
@@ -80,6 +81,16 @@ pub enum U2fError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<CredentialsError> for U2fError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Damaged(error) => error.into(),
+            CredentialsError::Pool(error) => error.into(),
+            CredentialsError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<NotOwned> for U2fError {

@@ -87,6 +87,6 @@ fn check_signature(public_key: &[u8; POINT], signed: &[u8], signature: &[u8]) ->
 }
 
 /// Refuses what is not a point of the curve.
-fn point(bytes: &[u8; POINT]) -> Result<(), AnswerError> {
+pub(super) fn point(bytes: &[u8; POINT]) -> Result<(), AnswerError> {
     p256::PublicKey::from_sec1_bytes(bytes).map(drop).map_err(|_| AnswerError::Key)
 }

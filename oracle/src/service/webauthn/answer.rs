@@ -105,6 +105,11 @@ impl LoginAnswer {
         self.authenticator_data.starts_with(hash)
     }
 
+    /// Whether the token says that the credential may be backed up (`WebAuthn` §6.1, bit 3).
+    pub(super) fn is_backup_eligible(&self) -> bool {
+        self.authenticator_data.get(cbor::FLAGS_AT).is_some_and(|flags| flags & 0x08 != 0)
+    }
+
     /// In the library's types, if it is well formed. `by_app_id` when it was made with a U2F key under its app ID; what the
     /// browser says about that is not signed, and not looked at.
     pub(super) fn checked(self, by_app_id: bool) -> Result<PublicKeyCredential, WebauthnError> {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 const MAX_DEPTH: usize = 8;
 
 /// Authenticator data up to the flags, and up to the counter's end (`WebAuthn` §6.1).
-const FLAGS_AT: usize = 32;
+pub(super) const FLAGS_AT: usize = 32;
 const HEAD: usize = 37;
 const ATTESTED: u8 = 0x40;
 const EXTENDED: u8 = 0x80;

@@ -3,6 +3,7 @@
 use crate::memory::pool::PoolError;
 use crate::service::api_keys::NotOwned;
 use crate::service::relying_party::PartyError;
+use crate::service::security_keys::CredentialsError;
 use crate::store::StoreError;
 use webauthn_rs_core::error::WebauthnError as Refusal;
 
@@ -86,6 +87,16 @@ pub enum WebauthnError {
     /// Client data of another act.
     #[error("the client data is of another act")]
     WrongType,
+}
+
+impl From<CredentialsError> for WebauthnError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Damaged(error) => error.into(),
+            CredentialsError::Pool(error) => error.into(),
+            CredentialsError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<NotOwned> for WebauthnError {

@@ -7,7 +7,7 @@ use crate::service::relying_party::{AppId, RpId};
 use crate::service::security_keys::open_credential;
 use crate::service::u2f::U2fKey;
 use crate::store::{CredentialKind, CredentialRow, Digest};
-use quorate_protocol::encoding::base64url;
+use quorate_protocol::encoding::{Base64, base64url, sha256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use webauthn_rs_core::proto::{
@@ -37,8 +37,13 @@ impl Pending<Value> {
 
 /// A registered credential.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub rp_id: String,
+pub(in crate::service) struct Record {
+    /// What it is bound to; absent in one that was imported until it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rp_id: Option<String>,
+    /// SHA-256 of what it is bound to, where an imported one tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rp_id_hash: Option<Base64>,
     pub credential: Credential,
 }
 
@@ -46,7 +51,16 @@ impl Record {
     /// Keeps what a login needs. Whoever attested the key was checked, and is of no further use.
     pub fn new(rp_id: &RpId, mut credential: Credential) -> Self {
         credential.attestation = ParsedAttestation::default();
-        Self { rp_id: rp_id.as_str().to_owned(), credential }
+        Self { rp_id: Some(rp_id.as_str().to_owned()), rp_id_hash: None, credential }
+    }
+
+    /// Whether it is bound to that relying party, or may be. What the token signs decides then.
+    fn may_be_of(&self, rp_id: &RpId) -> bool {
+        match (&self.rp_id, &self.rp_id_hash) {
+            (Some(own), _) => own == rp_id.as_str(),
+            (None, Some(hash)) => hash.0 == sha256(&[rp_id.as_str().as_bytes()]),
+            (None, None) => true,
+        }
     }
 }
 
@@ -56,6 +70,8 @@ pub(super) struct Usable {
     pub credential: Credential,
     /// What it is bound to in place of the RP ID, if it was registered by U2F.
     pub app_id: Option<String>,
+    /// Whether it was imported and never used here.
+    pub unbound: bool,
 }
 
 /// Opens a row. `None` for a credential of another relying party.
@@ -70,15 +86,15 @@ pub(super) fn usable(
     match row.kind {
         CredentialKind::Webauthn => {
             let record: Record = open_credential(owner, row, tenant)?;
-            let own = record.rp_id == rp_id.as_str();
-            let usable = Usable { credential: Credential { counter, ..record.credential }, app_id: None };
+            let (own, unbound) = (record.may_be_of(rp_id), record.rp_id.is_none());
+            let usable = Usable { credential: Credential { counter, ..record.credential }, app_id: None, unbound };
             Ok(own.then_some(usable))
         }
         CredentialKind::U2f => {
             let key: U2fKey = open_credential(owner, row, tenant)?;
             let fits = AppId::parse(&key.app_id).is_ok_and(|app_id| app_id.fits(rp_id));
             let credential = from_u2f(&key, counter).ok_or(WebauthnError::Damaged)?;
-            Ok(fits.then_some(Usable { credential, app_id: Some(key.app_id) }))
+            Ok(fits.then_some(Usable { credential, app_id: Some(key.app_id), unbound: false }))
         }
     }
 }

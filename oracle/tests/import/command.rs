@@ -1,0 +1,42 @@
+//! `quorate-oracle import` as an operator meets it: what it prints, what it refuses, and what `api-keys list` shows then.
+
+use crate::export::{Exports, Old};
+use std::path::Path;
+use std::process::{Command, Output};
+
+const TOTP: &str = "7d1aa2b0-0e5b-4dc6-9c40-24d5a1c64f6e";
+
+fn run(state: &Path, arguments: &[&str], files: &[&Path]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
+    command.env_clear().env("QUORATE_STATE", state).args(arguments).args(files);
+    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn an_operator_checks_imports_and_looks() {
+    let (folder, exports, old) = (tempfile::tempdir().expect("a folder"), Exports::new(), Old::new("old"));
+    let state = folder.path().join("state");
+    let keys = exports.gzip("keys.json.gz", &[old.api_key()]);
+    let totp = exports.file("totp.json", &[old.totp(TOTP)]);
+    let files = [keys.as_path(), totp.as_path()];
+    let dry = run(&state, &["import", "serverless-mfa-api", "--dry-run"], &files);
+    let table = "API keys  1 new, 0 imported before\nTOTP      1 new, 0 imported before\n\
+                 WebAuthn  0 new, 0 imported before\n";
+    assert_eq!(dry, (Some(0), table.to_owned(), "this was a dry run: nothing was written\n".to_owned()));
+    assert_eq!(run(&state, &["api-keys", "list"], &[]).1, "");
+
+    let alone = run(&state, &["import", "serverless-mfa-api"], &[totp.as_path()]);
+    assert_eq!((alone.0, alone.1.as_str()), (Some(1), ""));
+    let why = "line 1: belongs to an API key that is not among the activated ones";
+    assert!(alone.2.starts_with("quorate-oracle: ") && alone.2.contains(why), "{}", alone.2);
+
+    assert_eq!(run(&state, &["import", "serverless-mfa-api"], &files), (Some(0), table.to_owned(), String::new()));
+    let again = run(&state, &["import", "serverless-mfa-api", "--json"], &files);
+    let again: serde_json::Value = serde_json::from_str(&again.1).expect("JSON");
+    assert_eq!(again["totp"], serde_json::json!({ "new": 0, "known": 1 }));
+    let line = format!("{}  unused   {}  1 TOTP, 0 WebAuthn (1 and 0 as imported)\n", old.value, old.email);
+    assert_eq!(run(&state, &["api-keys", "list"], &[]).1, line);
+    assert_eq!(run(&state, &["import", "serverless-mfa-api"], &[]).0, Some(2), "no file");
+}

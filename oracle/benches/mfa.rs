@@ -248,9 +248,9 @@ impl Ground {
     fn rotate(&mut self, name: &str) -> f64 {
         let many = name.contains("records");
         let [old, new] = ["old", "new"].map(|which| self.tenant(&format!("{which}{many}@example.com")));
-        let owned = self.enrol(&old, 1);
+        self.enrol(&old, 1);
         if many {
-            self.change(|database| fill(database, &owned[0], FIRST_FREE..FIRST_FREE + RECORDS - 1));
+            self.change(|database| fill(database, FIRST_FREE..FIRST_FREE + RECORDS - 1));
         }
         let healthz = self.healthz();
         let rotation = |number: usize| {
@@ -289,19 +289,19 @@ fn crowd(database: &Connection, users: &[User], many: usize) {
     for spread in [format!("-number * {apart}"), "-number".to_owned()] {
         database.execute(&format!("UPDATE totps SET number = {spread}"), []).expect("updated");
     }
-    fill(database, &users[0], 1..many + 1);
+    fill(database, 1..many + 1);
 }
 
-/// Puts random secrets beside that of `user`, under the same data key, at those numbers that are free.
-fn fill(database: &Connection, user: &User, numbers: std::ops::Range<usize>) {
-    let id = user.uuid.replace('-', "");
+/// Puts random secrets beside the newest one, under the same data key, at those numbers that are free.
+fn fill(database: &Connection, numbers: std::ops::Range<usize>) {
     let (first, last) = (numbers.start, numbers.end - 1);
     let sql = format!(
         "BEGIN;
-         CREATE TEMP TABLE one AS SELECT data_key, created_at, length(sealed) AS bytes FROM totps WHERE id = x'{id}';
+         CREATE TEMP TABLE one AS
+             SELECT data_key, created_at, length(sealed) AS bytes FROM totps ORDER BY number DESC LIMIT 1;
          WITH RECURSIVE numbers (number) AS (SELECT {first} UNION ALL SELECT number + 1 FROM numbers WHERE number < {last})
          INSERT OR IGNORE INTO totps (number, id, data_key, created_at, last_step, sealed)
-         SELECT number, randomblob(16), data_key, created_at, -1, randomblob(bytes) FROM numbers, one;
+         SELECT number, randomblob(32), data_key, created_at, -1, randomblob(bytes) FROM numbers, one;
          INSERT INTO record_counts SELECT data_key, 'totp', 0, changes() FROM one WHERE true
          ON CONFLICT (data_key, kind, slot) DO UPDATE SET records = records + excluded.records;
          COMMIT;"

@@ -256,6 +256,7 @@ impl AppState {
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),
             crypto: Arc::clone(&crypto),
+            names: keys.root_secret().hasher("totps"),
         });
         let rng = StateRng(Arc::clone(&entropy));
         let security_keys = SecurityKeys::new(

@@ -76,7 +76,7 @@ pub use self::{
     },
     sweep::Tell,
     tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},
-    totps::{AcceptOutcome, NewTotp, TotpId, TotpRow},
+    totps::{AcceptOutcome, NewTotp, TotpRow},
 };
 use self::{
     audit::Done,

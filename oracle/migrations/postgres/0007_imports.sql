@@ -1,5 +1,7 @@
 -- What was imported from another service, and what of it is still as it was there: encrypted under an API secret and
 -- nothing else, and sealed here under the data key that its row names. Times are Unix milliseconds.
+--
+-- This step only adds. The first import raises its `needs`, for programs before it would lose or leave what is imported.
 
 -- Remembers what was imported, so that an export that is read again changes nothing and brings nothing back.
 CREATE TABLE imports (

@@ -36,7 +36,7 @@ CREATE TABLE record_counts (
 
 CREATE TABLE totps (
     number       INTEGER PRIMARY KEY,
-    id           BLOB    NOT NULL UNIQUE,                           -- the 16 bytes of its UUID
+    id           BLOB    NOT NULL UNIQUE,                           -- keyed hash of its UUID
     data_key     INTEGER NOT NULL REFERENCES data_keys (number),
     created_at   INTEGER NOT NULL,
     last_step    INTEGER NOT NULL,                                  -- only later time steps are accepted

@@ -11,25 +11,23 @@ mod record;
 use self::lines::{LineError, Lines};
 use self::record::{ApiKeyRecord, Record, RecordError, TotpRecord, UserRecord};
 use crate::clock::Clock;
-use crate::keys::RootSecret;
+use crate::keys::{KeyedHasher, RootSecret};
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::ApiKeys;
 use crate::service::at_rest::AtRest;
+use crate::service::legacy_users;
 use crate::service::security_keys::SecurityKeys;
-use crate::service::{legacy_users, totps};
+use crate::service::totps::{Totps, seal_legacy};
 use crate::state::{AppState, StateRng};
 use crate::store::{
     Digest, ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known, MAX_DATA_KEYS,
     NewLegacyUser, NewTotp, Store, StoreError,
 };
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::encoding::length_prefixed;
-use sha2::Sha256;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Records of a batch.
 const BATCH: usize = 500;
@@ -131,9 +129,10 @@ pub struct Import {
     store: Store,
     api_keys: ApiKeys,
     security_keys: SecurityKeys,
+    totps: Totps,
     crypto: Arc<CryptoPool>,
     rng: StateRng,
-    marks: Arc<Zeroizing<[u8; 32]>>,
+    marks: KeyedHasher,
     now: i64,
     files: Vec<PathBuf>,
 }
@@ -190,9 +189,10 @@ impl Import {
             store: state.store.clone(),
             api_keys: state.api_keys.clone(),
             security_keys: state.security_keys.clone(),
+            totps: state.totps.clone(),
             crypto: Arc::clone(&state.crypto),
             rng: state.rng(),
-            marks: Arc::new(root.subkey("imports")),
+            marks: root.hasher("imports"),
             now: Clock::now_ms(state.clock()),
             files,
         }
@@ -379,7 +379,7 @@ impl Import {
         let mark = self.mark(&record)?;
         let (target, record) = match record {
             Record::ApiKey(_) | Record::Unfinished => return None,
-            Record::Totp(totp) => (ImportTarget::Totp(totp.uuid.into_bytes()), Owned::Totp(totp)),
+            Record::Totp(totp) => (ImportTarget::Totp(self.totps.id(totp.uuid)), Owned::Totp(totp)),
             Record::User(user) => {
                 let owner = self.security_keys.owner(&user.uuid);
                 (ImportTarget::User { owner, api_key: self.api_keys.id(&user.api_key) }, Owned::User(user))
@@ -412,11 +412,7 @@ impl Import {
     }
 
     fn marked(&self, kind: &[u8], name: &[u8], parts: &[&[u8]]) -> ImportMark {
-        let hash = |parts: &[&[u8]]| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(self.marks.as_slice()).expect("HMAC takes any key length");
-            mac.update(&length_prefixed(parts));
-            mac.finalize().into_bytes().into()
-        };
+        let hash = |parts: &[&[u8]]| self.marks.hash(&[&length_prefixed(parts)]);
         ImportMark { id: hash(&[b"name", kind, name]), digest: hash(&[b"record", kind, name, &length_prefixed(parts)]) }
     }
 
@@ -450,8 +446,8 @@ fn sealed(
     let (number, key) = data_keys.get(item.record.api_key()).ok_or(Fault::Owner)?;
     let row = match item.record {
         Owned::Totp(totp) => {
-            let id = totp.uuid.into_bytes();
-            let sealed = totps::seal_legacy(&id, &totp.encrypted, key, rng);
+            let ImportTarget::Totp(id) = item.target else { return Err(Fault::Conflict) };
+            let sealed = seal_legacy(&id, &totp.encrypted, key, rng);
             let sealed = sealed.ok_or(RecordError::Wrong("encryptedTotpKey"))?;
             // The other service may have taken a code of the present step, and would take it again.
             ImportedRow::Totp(NewTotp { id, data_key: *number, created_at: now, sealed }, now.div_euclid(STEP_MS))

@@ -5,7 +5,7 @@
 //! key, and to the user, the act and the challenge, or the credential, by its place.
 
 use crate::clock::Clock;
-use crate::keys::RootSecret;
+use crate::keys::{KeyedHasher, RootSecret};
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Sealed, Tenant};
 use crate::service::at_rest::Place;
@@ -15,12 +15,10 @@ use crate::state::StateRng;
 use crate::store::{
     CeremonyAct, CeremonyName, CeremonyRow, CredentialName, CredentialRow, Digest, NewCeremony, Store, StoreError,
 };
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::encoding::sha256;
 use rand::CryptoRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -49,7 +47,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     rng: StateRng,
     crypto: Arc<CryptoPool>,
-    names: Zeroizing<[u8; 32]>,
+    names: KeyedHasher,
 }
 
 impl fmt::Debug for SecurityKeys {
@@ -95,7 +93,7 @@ impl SecurityKeys {
         crypto: Arc<CryptoPool>,
         root: &RootSecret,
     ) -> Self {
-        Self { inner: Arc::new(Inner { audit, store, clock, rng, crypto, names: root.subkey("security keys") }) }
+        Self { inner: Arc::new(Inner { audit, store, clock, rng, crypto, names: root.hasher("security keys") }) }
     }
 
     /// Forgets challenges that nobody answered, at `now` (Unix milliseconds); `true` when there is more to do at once.
@@ -223,11 +221,7 @@ impl SecurityKeys {
     }
 
     fn name(&self, kind: &[u8], value: &[u8]) -> Digest {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.inner.names.as_slice()).expect("HMAC takes any key length");
-        mac.update(kind);
-        mac.update(&[0]);
-        mac.update(value);
-        mac.finalize().into_bytes().into()
+        self.inner.names.hash(&[kind, &[0], value])
     }
 }
 

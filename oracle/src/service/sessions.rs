@@ -22,21 +22,18 @@ pub use self::watchers::Place;
 use self::watchers::Watchers;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::keys::Keys;
+use crate::keys::{KeyedHasher, Keys};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::session::is_session_id;
-use sha2::Sha256;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
 /// Failures of opening that a session may see.
 pub const MAX_FAILURES: i64 = 16;
@@ -90,7 +87,7 @@ struct Inner {
     rng: StateRng,
     crypto: Arc<CryptoPool>,
     at_rest: AtRest,
-    source_key: Zeroizing<[u8; 32]>,
+    sources: KeyedHasher,
     url: String,
     keys: Arc<Keys>,
     signers: Signers,
@@ -142,7 +139,7 @@ impl Sessions {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, store, clock, rng, crypto, url, keys, limits } = parts;
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
-        let source_key = keys.root_secret().subkey("sources");
+        let sources = keys.root_secret().hasher("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
         let inner = Inner {
             audit,
@@ -151,7 +148,7 @@ impl Sessions {
             rng,
             crypto,
             at_rest,
-            source_key,
+            sources,
             url,
             keys,
             signers: Signers::default(),
@@ -207,12 +204,9 @@ impl Sessions {
         self.inner.signers.at(&self.inner.keys, &self.inner.url, self.now_ms().div_euclid(1000))
     }
 
-    /// The peer's address as the store may see it: HMAC-SHA256 under a key of its own.
+    /// The peer's address as the store may see it.
     fn source(&self, peer: IpAddr) -> Digest {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.inner.source_key.as_slice()).expect("HMAC takes any key length");
-        mac.update(peer.to_string().as_bytes());
-        mac.finalize().into_bytes().into()
+        self.inner.sources.hash(&[peer.to_string().as_bytes()])
     }
 
     /// The session `id`, when it can still do something.

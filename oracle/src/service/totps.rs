@@ -10,11 +10,12 @@ mod record;
 pub(super) use self::record::seal_legacy;
 use self::record::{Opened, open, seal};
 use crate::clock::Clock;
+use crate::keys::KeyedHasher;
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::{NotOwned, Tenant};
 use crate::service::audit::{Audit, Entry, Kind};
 use crate::state::StateRng;
-use crate::store::{AcceptOutcome, FailOutcome, NewTotp, Store, StoreError, TotpRow};
+use crate::store::{AcceptOutcome, Digest, FailOutcome, NewTotp, Store, StoreError, TotpRow};
 use quorate_protocol::otp::{OtpError, OtpSecret, Parameters};
 use rand::Rng as _;
 use std::fmt;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub rng: StateRng,
     /// The threads that handle secrets.
     pub crypto: Arc<CryptoPool>,
+    /// What makes names for the store of UUIDs.
+    pub names: KeyedHasher,
 }
 
 impl fmt::Debug for Parts {
@@ -143,29 +146,26 @@ impl Totps {
     ) -> Result<Enrolled, TotpError> {
         let (api_key, told_by) = (tenant.number(), tenant);
         let (tenant, mut rng) = (tenant.clone(), self.inner.rng.clone());
+        let mut random = [0; 16];
+        rng.fill_bytes(&mut random);
+        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let id = self.id(uuid);
         let job = move || {
-            let mut random = [0; 16];
-            rng.fill_bytes(&mut random);
-            let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
             let mut key = Zeroizing::new([0; KEY_BYTES]);
             rng.fill_bytes(key.as_mut_slice());
             let label = label.as_deref().map_or(DEFAULT_LABEL, String::as_str);
             let secret = OtpSecret::new(key.as_slice(), Parameters::default())?
                 .with_names(issuer.as_deref().map(String::as_str), label)?;
-            let sealed = seal(&secret, uuid.as_bytes(), &tenant, &mut rng)?;
+            let sealed = seal(&secret, &id, &tenant, &mut rng)?;
             let uri = secret.to_uri();
             let picture = picture::data_url(&uri).ok_or(OtpError::NameTooLong)?;
             Ok::<_, TotpError>((Enrolled { uuid, key: secret.to_base32(), uri, picture }, sealed))
         };
         let (enrolled, sealed) = self.inner.crypto.run(job).await??;
-        let new = NewTotp {
-            id: enrolled.uuid.into_bytes(),
-            data_key: sealed.data_key,
-            created_at: self.inner.clock.now_ms(),
-            sealed: sealed.bytes,
-        };
+        let new =
+            NewTotp { id, data_key: sealed.data_key, created_at: self.inner.clock.now_ms(), sealed: sealed.bytes };
         // Random ids of 122 bits do not meet: what is in the way is a rotation.
-        let told = told_by.entry(Kind::TotpEnrolled, named(enrolled.uuid.as_bytes()));
+        let told = told_by.entry(Kind::TotpEnrolled, subject(&id));
         let kept = self.telling(told).insert_totp(api_key, new).await?;
         if kept { Ok(enrolled) } else { Err(TotpError::Moved) }
     }
@@ -178,7 +178,7 @@ impl Totps {
         code: Option<Zeroizing<String>>,
     ) -> Result<(), TotpError> {
         let code = code.ok_or(TotpError::CodeMissing)?;
-        let id = parse(uuid)?;
+        let id = self.named(uuid)?;
         let row = self.inner.store.totp(&id).await?.filter(|row| tenant.owns(row.data_key));
         let TotpRow { data_key, last_step, locked_until, sealed } = row.ok_or(TotpError::Unknown)?;
         let now = self.inner.clock.now_ms();
@@ -213,7 +213,7 @@ impl Totps {
             None => match self.inner.store.fail_totp(&id, DELAYS, now).await? {
                 failed @ FailOutcome::Counted(_) => {
                     if failed.locks_by(DELAYS) {
-                        let told = told_by.entry(Kind::TotpLocked, named(&id));
+                        let told = told_by.entry(Kind::TotpLocked, subject(&id));
                         self.inner.audit.record(told).await?;
                     }
                     Err(TotpError::Wrong)
@@ -231,24 +231,30 @@ impl Totps {
 
     /// Removes a secret.
     pub async fn remove(&self, tenant: &Tenant, uuid: &str) -> Result<(), TotpError> {
-        let id = parse(uuid)?;
-        let told = tenant.entry(Kind::TotpRemoved, named(&id));
+        let id = self.named(uuid)?;
+        let told = tenant.entry(Kind::TotpRemoved, subject(&id));
         let removed = self.telling(told).remove_totp(&id, tenant.number()).await?;
         if removed { Ok(()) } else { Err(TotpError::Unknown) }
     }
+
+    /// How the store names the secret of a UUID.
+    pub(super) fn id(&self, uuid: Uuid) -> Digest {
+        self.inner.names.hash(&[uuid.as_bytes()])
+    }
+
+    /// The same of a UUID in the spelling that was given out, in either case: other spellings name nothing.
+    fn named(&self, uuid: &str) -> Result<Digest, TotpError> {
+        let hyphenated = uuid.len() == uuid::fmt::Hyphenated::LENGTH;
+        let uuid = Uuid::try_parse(uuid).ok().filter(|_| hyphenated);
+        uuid.map(|uuid| self.id(uuid)).ok_or(TotpError::Unknown)
+    }
 }
 
-/// What the audit log calls a secret.
-fn named(id: &[u8; 16]) -> String {
-    format!("totp {}", Uuid::from_bytes(*id))
+/// What the audit log calls a secret: never by the UUID, which is the application's.
+fn subject(id: &Digest) -> String {
+    format!("totp {}", data_encoding::HEXLOWER.encode(&id[..8]))
 }
 
 fn still_locked(until: i64, now: i64) -> Result<(), TotpError> {
     if until > now { Err(TotpError::Locked { milliseconds: until - now }) } else { Ok(()) }
-}
-
-/// The id in the spelling that was given out, in either case: other spellings name nothing.
-fn parse(uuid: &str) -> Result<[u8; 16], TotpError> {
-    let hyphenated = uuid.len() == uuid::fmt::Hyphenated::LENGTH;
-    Uuid::try_parse(uuid).ok().filter(|_| hyphenated).map(Uuid::into_bytes).ok_or(TotpError::Unknown)
 }

@@ -397,8 +397,8 @@ async fn rotate(
     Ok(RotateOutcome::Moved(moved))
 }
 
-/// Whether a user of the one, imported or not, has the UUID of a user of the other. Looks at no user when the new API key has none, as after
-/// its activation.
+/// Whether a user of the one, imported or not, has the UUID of a user of the other. Looks at no user when the new API key
+/// has none, as after its activation.
 async fn share_users(tx: &mut dyn Tx, old: i64, new: i64) -> Result<bool, StoreError> {
     if count_owned(tx, new).await?.webauthn == 0 {
         return Ok(false);
@@ -434,7 +434,12 @@ pub(super) async fn owned(tx: &mut dyn Tx, api_key: i64) -> Result<Vec<i64>, Sto
     rows.iter().map(|row| row.int(0)).collect()
 }
 
-async fn insert_data_key(tx: &mut dyn Tx, api_key: i64, new: &NewDataKey, now: i64) -> Result<(), StoreError> {
+pub(super) async fn insert_data_key(
+    tx: &mut dyn Tx,
+    api_key: i64,
+    new: &NewDataKey,
+    now: i64,
+) -> Result<(), StoreError> {
     tx.defer(
         "INSERT INTO data_keys (id, api_key, created_at, by_secret, by_root) VALUES ($1, $2, $3, $4, $5)",
         &[(&new.id).into(), api_key.into(), now.into(), new.by_secret.as_slice().into(), new.by_root.as_slice().into()],

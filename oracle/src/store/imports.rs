@@ -8,8 +8,9 @@ use super::{
     api_keys::{self, MAX_DATA_KEYS, NewApiKey, NewDataKey, RecordKind},
     engine::Tx,
     error::StoreError,
+    migrations,
     rows::Digest,
-    totps::{NewTotp, TotpId},
+    totps::NewTotp,
 };
 
 /// What remembers a record.
@@ -26,8 +27,8 @@ pub struct ImportMark {
 pub enum ImportTarget {
     /// The API key of that hashed value.
     ApiKey(Digest),
-    /// A TOTP secret.
-    Totp(TotpId),
+    /// The TOTP secret of that hashed UUID.
+    Totp(Digest),
     /// The security keys of an API key's user.
     User {
         /// Keyed hash of the user's UUID.
@@ -136,7 +137,7 @@ impl Store {
                 if api_keys::owned(tx, number).await?.len() >= MAX_DATA_KEYS {
                     return Ok(None);
                 }
-                insert_data_key(tx, number, new, *now).await.map(Some)
+                insert_unwrapped(tx, number, new, *now).await.map(Some)
             })
         })
         .await
@@ -155,7 +156,7 @@ async fn look_up(tx: &mut dyn Tx, mark: &ImportMark, target: ImportTarget) -> Re
     }
     let there = match target {
         ImportTarget::ApiKey(id) => tx.first("SELECT 1 FROM api_keys WHERE id = $1", &[(&id).into()]).await?,
-        ImportTarget::Totp(id) => tx.first("SELECT 1 FROM totps WHERE id = $1", &[id.as_slice().into()]).await?,
+        ImportTarget::Totp(id) => tx.first("SELECT 1 FROM totps WHERE id = $1", &[(&id).into()]).await?,
         ImportTarget::User { owner, api_key } => {
             let credential = "SELECT 1 FROM credentials WHERE owner = $1 AND data_key IN (
                                   SELECT data_keys.number FROM data_keys
@@ -185,7 +186,7 @@ async fn import_api_key(tx: &mut dyn Tx, new: &ImportedApiKey) -> Result<(Known,
         .await?;
     let number = row.ok_or(StoreError::Row { column: 0, expected: "the number of a new row" })?.int(0)?;
     match &new.data_key {
-        Some(data_key) => Ok((known, Some(insert_data_key(tx, number, data_key, new.imported_at).await?))),
+        Some(data_key) => Ok((known, Some(insert_unwrapped(tx, number, data_key, new.imported_at).await?))),
         None => Ok((known, None)),
     }
 }
@@ -220,7 +221,7 @@ async fn insert(tx: &mut dyn Tx, row: &ImportedRow) -> Result<(i64, RecordKind),
             tx.defer(
                 "INSERT INTO totps (id, data_key, created_at, last_step, legacy, sealed) VALUES ($1, $2, $3, $4, 1, $5)",
                 &[
-                    totp.id.as_slice().into(),
+                    (&totp.id).into(),
                     totp.data_key.into(),
                     totp.created_at.into(),
                     (*last_step).into(),
@@ -246,19 +247,56 @@ async fn remember(tx: &mut dyn Tx, mark: &ImportMark) -> Result<(), StoreError> 
     tx.defer("INSERT INTO imports (id, digest) VALUES ($1, $2)", &values).await
 }
 
-async fn insert_data_key(tx: &mut dyn Tx, api_key: i64, new: &NewDataKey, now: i64) -> Result<i64, StoreError> {
-    let row = tx
-        .first(
-            "INSERT INTO data_keys (id, api_key, created_at, by_secret, by_root) VALUES ($1, $2, $3, $4, $5)
-             RETURNING number",
-            &[
-                (&new.id).into(),
-                api_key.into(),
-                now.into(),
-                new.by_secret.as_slice().into(),
-                new.by_root.as_slice().into(),
-            ],
-        )
-        .await?;
+/// Adds a data key that its API key's secret does not wrap yet: all that is imported is sealed under one. Gives its number.
+async fn insert_unwrapped(tx: &mut dyn Tx, api_key: i64, new: &NewDataKey, now: i64) -> Result<i64, StoreError> {
+    migrations::require(tx, migrations::IMPORTS).await?;
+    api_keys::insert_data_key(tx, api_key, new, now).await?;
+    let row = tx.first("SELECT number FROM data_keys WHERE id = $1", &[(&new.id).into()]).await?;
     row.ok_or(StoreError::Row { column: 0, expected: "the number of a new row" })?.int(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrations::{Applied, IMPORTS, SQLITE, needed, pending};
+
+    fn new(seed: u8) -> NewDataKey {
+        NewDataKey { id: [seed; 32], by_secret: Vec::new(), by_root: vec![seed; 72] }
+    }
+
+    fn api_key(seed: u8, data_key: Option<NewDataKey>) -> ImportedApiKey {
+        ImportedApiKey {
+            mark: ImportMark { id: [seed; 32], digest: [seed; 32] },
+            key: NewApiKey { id: [seed; 32], created_at: 1, sealed: vec![seed; 40] },
+            activated_at: data_key.is_some().then_some(1),
+            imported_at: 2,
+            data_key,
+        }
+    }
+
+    /// What a program that knows the steps before the imports makes of the database.
+    async fn previous_program(store: &Store) -> Result<(), StoreError> {
+        let needs = store.read((), |tx, ()| Box::pin(needed(tx))).await.unwrap();
+        let before = &SQLITE[..usize::try_from(IMPORTS).unwrap() - 1];
+        pending(before, &[Applied { version: IMPORTS, needs, checksum: [0; 32] }]).map(drop)
+    }
+
+    #[tokio::test]
+    async fn programs_that_know_nothing_of_imports_stop_at_the_first_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("quorate.db").display());
+        let store = Store::open(&url).await.unwrap();
+        previous_program(&store).await.expect("the step itself only adds");
+        store.import_api_key(api_key(1, None)).await.unwrap();
+        previous_program(&store).await.expect("a key that is not activated is like any other");
+        store.import_api_key(api_key(2, Some(new(2)))).await.unwrap();
+        let refused = previous_program(&store).await.unwrap_err();
+        assert!(matches!(refused, StoreError::NewerSchema { needed: IMPORTS, .. }), "{refused:?}");
+        store.look().await.unwrap();
+        store.add_data_key(&[2; 32], new(3), 3).await.unwrap().unwrap();
+        store.shutdown().await;
+        let again = Store::open(&url).await.unwrap();
+        again.beat().await.unwrap();
+        again.shutdown().await;
+    }
 }

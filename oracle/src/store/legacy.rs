@@ -10,7 +10,6 @@ use super::{
     engine::Tx,
     error::StoreError,
     rows::Digest,
-    totps::TotpId,
 };
 
 /// An imported API key's first right secret.
@@ -62,10 +61,10 @@ impl Store {
     }
 
     /// Replaces an imported TOTP secret by an ordinary one. False when somebody else did so first, or it is gone.
-    pub async fn adopt_totp(&self, id: &TotpId, read: Vec<u8>, sealed: Vec<u8>) -> Result<bool, StoreError> {
+    pub async fn adopt_totp(&self, id: &Digest, read: Vec<u8>, sealed: Vec<u8>) -> Result<bool, StoreError> {
         self.write(id, (*id, read, sealed), |tx, (id, read, sealed)| {
             Box::pin(async move {
-                let values = [sealed.as_slice().into(), id.as_slice().into(), read.as_slice().into()];
+                let values = [sealed.as_slice().into(), id.into(), read.as_slice().into()];
                 let adopt = "UPDATE totps SET sealed = $1, legacy = 0 WHERE id = $2 AND sealed = $3";
                 Ok(tx.execute(adopt, &values).await? > 0)
             })

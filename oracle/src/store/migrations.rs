@@ -62,6 +62,17 @@ histories! {
     7 "imports" needs 1 in "0007_imports.sql";
 }
 
+/// The step that knows imports. It only adds; once something is imported, a program that does not know it would remove a user
+/// and leave what was imported of them, which would then come back, and would let a rotation make two of those users one.
+/// So the first import, not the step, has [`require`] stop such programs.
+pub(super) const IMPORTS: i64 = 6;
+
+/// From now on a program must know that step to work on the database.
+pub(super) async fn require(tx: &mut dyn Tx, version: i64) -> Result<(), StoreError> {
+    let raise = "UPDATE schema_migrations SET needs = version WHERE version = $1 AND needs < version";
+    tx.execute(raise, &[version.into()]).await.map(drop)
+}
+
 /// The lowest version a program must know for the database as it is now.
 pub(super) async fn needed(tx: &mut dyn Tx) -> Result<i64, StoreError> {
     let needed = tx.first("SELECT MAX(needs) FROM schema_migrations", &[]).await?;
@@ -94,7 +105,7 @@ pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::{Applied, Migration, POSTGRES, SQLITE, pending};
+    use super::{Applied, IMPORTS, Migration, POSTGRES, SQLITE, pending};
     use crate::store::StoreError;
 
     const KNOWN: &[Migration] = &[
@@ -132,6 +143,12 @@ mod tests {
         changed.checksum[0] ^= 1;
         let error = pending(KNOWN, &[applied(&KNOWN[0]), changed]).err().unwrap();
         assert!(matches!(error, StoreError::MigrationChanged { version: 2 }));
+    }
+
+    #[test]
+    fn the_step_of_the_imports_is_the_one_that_is_meant() {
+        let step = SQLITE.iter().find(|step| step.version == IMPORTS).unwrap();
+        assert_eq!((step.name, step.needs), ("imports", 1));
     }
 
     #[test]

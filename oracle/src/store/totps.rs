@@ -1,7 +1,7 @@
 //! TOTP secrets of applications' users. One conditional write decides whether the code of a time step counts; another
 //! counts a wrong code and locks.
 //!
-//! Knows no code and no plain secret: a time step is a number, a secret is sealed.
+//! Knows no code, no UUID and no plain secret: a time step is a number, a secret is sealed, its UUID comes as a keyed hash.
 
 use super::{
     Store,
@@ -9,19 +9,17 @@ use super::{
     engine::Tx,
     error::StoreError,
     lockout::{FailOutcome, Lockout},
+    rows::Digest,
 };
 
 /// The last time step of a secret of which no code has counted yet.
 const BEFORE_ANY: i64 = -1;
 
-/// Names a TOTP secret: the bytes of its UUID.
-pub type TotpId = [u8; 16];
-
 /// A TOTP secret to be kept.
 #[derive(Clone, Debug)]
 pub struct NewTotp {
-    /// Its UUID.
-    pub id: TotpId,
+    /// Keyed hash of its UUID.
+    pub id: Digest,
     /// The data key that it is sealed under.
     pub data_key: i64,
     /// When it was made.
@@ -69,26 +67,24 @@ impl Store {
         self.write_told(&lane, (api_key, new), |tx, (api_key, new)| Box::pin(insert(tx, *api_key, new))).await
     }
 
-    /// The TOTP secret of that id.
-    pub async fn totp(&self, id: &TotpId) -> Result<Option<TotpRow>, StoreError> {
+    /// The TOTP secret of that hashed UUID.
+    pub async fn totp(&self, id: &Digest) -> Result<Option<TotpRow>, StoreError> {
         self.read(*id, |tx, id| Box::pin(read(tx, id))).await
     }
 
     /// Lets the code of a time step count: once, only after every earlier one, and not while it is locked.
-    pub async fn accept_totp(&self, id: &TotpId, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {
+    pub async fn accept_totp(&self, id: &Digest, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {
         self.write(id, (*id, step, now), |tx, (id, step, now)| Box::pin(accept(tx, id, *step, *now))).await
     }
 
     /// Counts a wrong code. Wrong code number n locks for `delays[n - 1]` milliseconds, further ones as the last.
-    pub async fn fail_totp(&self, id: &TotpId, delays: &'static [i64], now: i64) -> Result<FailOutcome, StoreError> {
-        self.write(id, (*id, delays, now), |tx, (id, delays, now)| {
-            Box::pin(LOCKOUT.fail(tx, id.as_slice().into(), delays, *now))
-        })
-        .await
+    pub async fn fail_totp(&self, id: &Digest, delays: &'static [i64], now: i64) -> Result<FailOutcome, StoreError> {
+        self.write(id, (*id, delays, now), |tx, (id, delays, now)| Box::pin(LOCKOUT.fail(tx, id.into(), delays, *now)))
+            .await
     }
 
     /// Removes a TOTP secret of an API key. False when there is none.
-    pub async fn remove_totp(&self, id: &TotpId, api_key: i64) -> Result<bool, StoreError> {
+    pub async fn remove_totp(&self, id: &Digest, api_key: i64) -> Result<bool, StoreError> {
         self.write_told(id, (*id, api_key), |tx, (id, api_key)| Box::pin(remove(tx, id, *api_key))).await
     }
 }
@@ -102,7 +98,7 @@ async fn insert(tx: &mut dyn Tx, api_key: i64, new: &NewTotp) -> Result<bool, St
             "INSERT INTO totps (id, data_key, created_at, last_step, sealed) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO NOTHING",
             &[
-                new.id.as_slice().into(),
+                (&new.id).into(),
                 new.data_key.into(),
                 new.created_at.into(),
                 BEFORE_ANY.into(),
@@ -116,10 +112,9 @@ async fn insert(tx: &mut dyn Tx, api_key: i64, new: &NewTotp) -> Result<bool, St
     Ok(inserted > 0)
 }
 
-async fn read(tx: &mut dyn Tx, id: &TotpId) -> Result<Option<TotpRow>, StoreError> {
-    let row = tx
-        .first("SELECT data_key, last_step, locked_until, sealed FROM totps WHERE id = $1", &[id.as_slice().into()])
-        .await?;
+async fn read(tx: &mut dyn Tx, id: &Digest) -> Result<Option<TotpRow>, StoreError> {
+    let row =
+        tx.first("SELECT data_key, last_step, locked_until, sealed FROM totps WHERE id = $1", &[id.into()]).await?;
     row.map(|mut row| {
         let (data_key, last_step, locked_until) = (row.int(0)?, row.int(1)?, row.int(2)?);
         Ok(TotpRow { data_key, last_step, locked_until, sealed: row.take_blob(3)? })
@@ -127,30 +122,30 @@ async fn read(tx: &mut dyn Tx, id: &TotpId) -> Result<Option<TotpRow>, StoreErro
     .transpose()
 }
 
-async fn accept(tx: &mut dyn Tx, id: &TotpId, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {
+async fn accept(tx: &mut dyn Tx, id: &Digest, step: i64, now: i64) -> Result<AcceptOutcome, StoreError> {
     let accepted = tx
         .execute(
             "UPDATE totps SET last_step = $1, failures = 0, locked_until = 0
              WHERE id = $2 AND last_step < $1 AND locked_until <= $3",
-            &[step.into(), id.as_slice().into(), now.into()],
+            &[step.into(), id.into(), now.into()],
         )
         .await?;
     if accepted > 0 {
         return Ok(AcceptOutcome::Accepted);
     }
-    Ok(match LOCKOUT.locked_until(tx, id.as_slice().into()).await? {
+    Ok(match LOCKOUT.locked_until(tx, id.into()).await? {
         None => AcceptOutcome::Unknown,
         Some(until) if until > now => AcceptOutcome::Locked(until),
         Some(_) => AcceptOutcome::Used,
     })
 }
 
-async fn remove(tx: &mut dyn Tx, id: &TotpId, api_key: i64) -> Result<bool, StoreError> {
+async fn remove(tx: &mut dyn Tx, id: &Digest, api_key: i64) -> Result<bool, StoreError> {
     let removed = tx
         .first(
             "DELETE FROM totps
              WHERE id = $1 AND data_key IN (SELECT number FROM data_keys WHERE api_key = $2) RETURNING data_key",
-            &[id.as_slice().into(), api_key.into()],
+            &[id.into(), api_key.into()],
         )
         .await?;
     let Some(row) = removed else { return Ok(false) };

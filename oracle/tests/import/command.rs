@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 const TOTP: &str = "7d1aa2b0-0e5b-4dc6-9c40-24d5a1c64f6e";
 
-fn run(state: &Path, arguments: &[&str], files: &[&Path]) -> (Option<i32>, String, String) {
+pub fn run(state: &Path, arguments: &[&str], files: &[&Path]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
     command.env_clear().env("QUORATE_STATE", state).args(arguments).args(files);
     let Output { status, stdout, stderr } = command.output().expect("it runs");

@@ -127,7 +127,7 @@ impl Exports {
 
     /// Items without an envelope, as a scan gives them.
     pub fn bare(&self, name: &str, items: &[Value]) -> PathBuf {
-        let text: String = items.iter().map(|item| format!("{item}\n")).collect();
+        let text: String = items.iter().map(|item| item.to_string() + "\n").collect();
         self.raw(name, text.as_bytes())
     }
 

@@ -5,12 +5,15 @@
 mod bad;
 mod command;
 mod export;
+mod manual;
 mod peers;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
 #[path = "../mfa/stage.rs"]
 mod stage;
+#[path = "../support/stored.rs"]
+mod stored;
 #[path = "../mfa/token.rs"]
 #[expect(dead_code, reason = "shared with tests that forge more")]
 mod token;

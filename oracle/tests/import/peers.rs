@@ -13,7 +13,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stderr, reason = "a check that is left out is said")]
 async fn tables_that_python_made_are_imported_and_used() {
     let Some(python) = std::env::var_os("QUORATE_PYTHON") else {
         assert!(!must_have_peers(), "QUORATE_PYTHON is not set: run make test");

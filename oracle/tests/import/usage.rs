@@ -3,6 +3,7 @@
 use crate::export::{Exports, MADE, Old, TOTP_KEY, credential, early_credential};
 use crate::peers::oath::oathtool;
 use crate::stage::{Answer, Stage, Tenant, send};
+use crate::stored::Stored;
 use crate::token::{Token, b64, sha256};
 use crate::{import, listed, stages};
 use quorate_oracle::service::import::{Summary, Tally};
@@ -334,6 +335,57 @@ async fn rows_cannot_be_swapped_and_the_old_secret_is_forgotten_in_the_end() {
     stage.oracle.state().sweep().await.expect("swept");
     assert_eq!(count("SELECT COUNT(*) FROM data_keys WHERE legacy_key IS NOT NULL"), 0);
     assert_counts(&stage, &tenant, TOTP).await;
+}
+
+#[tokio::test]
+async fn nothing_of_what_was_imported_can_be_read() {
+    let (stage, exports, old) = (Stage::new().await, Exports::new(), Old::new("old"));
+    let (u2f, credential) = (Token::new(b"the handle of a U2F key"), Token::new(b"the id of a credential"));
+    let items = [
+        old.api_key(),
+        old.totp(TOTP),
+        old.u2f(U2F, APP_ID, &u2f),
+        old.webauthn(USER, &json!([early_credential(&credential)])),
+    ];
+    import(&stage, &[exports.file("all", &items)]).await.expect("imported");
+    let tenant = tenant(&old);
+    // As it came, and once more when all of it has become ordinary.
+    for is_used in [false, true] {
+        if is_used {
+            stage.clock.advance(LATER);
+            assert_counts(&stage, &tenant, TOTP).await;
+            for user in [U2F, USER] {
+                let begun = ask(&stage, &tenant, Method::POST, "/webauthn/login", (user, RP_ID), &json!({})).await;
+                assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
+            }
+            assert_eq!(listed(&stage).await[0].legacy, counts(0, 0));
+        }
+        let stored = Stored::read(stage.oracle.folder());
+        for uuid in [TOTP, U2F, USER] {
+            stored.assert_lacks_uuid(uuid, uuid);
+        }
+        let encrypted = ["encryptedTotpKey", "encryptedAppId", "encryptedKeyHandle"].map(|name| {
+            let text = items.iter().find_map(|item| item[name]["S"].as_str()).expect("in one of the items");
+            data_encoding::BASE64.decode(text.split_once(':').expect("two parts").1.as_bytes()).expect("base64")
+        });
+        let raw = data_encoding::BASE32_NOPAD.decode(TOTP_KEY.as_bytes()).expect("base32");
+        let secrets: [(&str, &[u8]); 11] = [
+            ("the API key", old.value.as_bytes()),
+            ("its secret", old.secret.as_bytes()),
+            ("its secret's hash", items[0]["hashedApiSecret"]["S"].as_str().expect("a hash").as_bytes()),
+            ("the TOTP key", &raw),
+            ("the TOTP key as text", TOTP_KEY.as_bytes()),
+            ("what the TOTP key was encrypted to", &encrypted[0]),
+            ("what the app ID was encrypted to", &encrypted[1]),
+            ("what the key handle was encrypted to", &encrypted[2]),
+            ("the app ID", APP_ID.as_bytes()),
+            ("the key handle", &u2f.handle),
+            ("the credential id", &credential.handle),
+        ];
+        for (what, secret) in secrets {
+            stored.assert_lacks(what, secret);
+        }
+    }
 }
 
 /// Puts what is sealed in the one of two rows into the other.

@@ -1,9 +1,10 @@
 //! What whoever has the database, and nothing else, can do with it: read nothing, and swap nothing.
 
 use super::stage::{Stage, Tenant, send};
+use super::stored::Stored;
 use crate::token::{Format, Token, sha256, unb64};
-use crate::u2f;
 use crate::webauthn::{Ground, LOGIN, ORIGIN, REGISTER, RP_ID};
+use crate::{u2f, webauthn};
 use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -13,19 +14,6 @@ pub fn database(stage: &Stage) -> Connection {
     let connection = Connection::open(stage.oracle.folder().join("quorate.db")).expect("the database");
     connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a bound");
     connection
-}
-
-/// All bytes of the database's files.
-pub fn stored(stage: &Stage) -> Vec<u8> {
-    let mut stored = Vec::new();
-    for file in std::fs::read_dir(stage.oracle.folder()).expect("the folder") {
-        let path = file.expect("a file").path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("quorate.db")) {
-            stored.extend(std::fs::read(path).expect("readable"));
-        }
-    }
-    assert!(stored.len() > 10_000, "the database was found");
-    stored
 }
 
 /// Gives each of two rows of a table the other's value of a column.
@@ -52,7 +40,8 @@ async fn nothing_of_a_totp_secret_can_be_read() {
     let made = send(stage.by(&tenant, Method::POST, "/totp").json(&names)).await.json;
     let key = made["totpKey"].as_str().expect("a key");
     let raw = data_encoding::BASE32_NOPAD.decode(key.as_bytes()).expect("base32");
-    let stored = stored(&stage);
+    let stored = Stored::read(stage.oracle.folder());
+    stored.assert_lacks_uuid("its UUID", made["uuid"].as_str().expect("a uuid"));
     let secrets: [(&str, &[u8]); 5] = [
         ("the key", &raw),
         ("the key as text", key.as_bytes()),
@@ -61,7 +50,44 @@ async fn nothing_of_a_totp_secret_can_be_read() {
         ("the API secret", tenant.secret.as_bytes()),
     ];
     for (what, secret) in secrets {
-        assert!(!stored.windows(secret.len()).any(|window| window == secret), "{what}");
+        stored.assert_lacks(what, secret);
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_security_key_can_be_read_and_nothing_names_its_user() {
+    const USER: &str = "3f1c9a52-7b0e-4c88-a6d4-90b1e2f35c67";
+    let ground = u2f::Ground::new().await;
+    let (first, second) = (Token::new(b"the handle of a U2F key"), Token::new(b"the id of a credential"));
+    let path = ground.registered(&first).await;
+    let open = ground.challenge(&path).await;
+    let ask = async |method, body: &serde_json::Value| {
+        let request = ground.stage.by(&ground.tenant, method, webauthn::REGISTER);
+        let request = webauthn::headers(request, webauthn::RP_ID, webauthn::ORIGIN, Some(USER));
+        let answer = send(request.json(body)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.json
+    };
+    let options = ask(Method::POST, &json!({})).await;
+    let made = second.create(&options["publicKey"], webauthn::ORIGIN, Format::PackedBasic);
+    ask(Method::PUT, &made).await;
+
+    let stored = Stored::read(ground.stage.oracle.folder());
+    stored.assert_lacks_uuid("the U2F uuid", path.strip_prefix("/u2f/").expect("a uuid"));
+    stored.assert_lacks_uuid("the user's UUID", USER);
+    let secrets: [(&str, &[u8]); 9] = [
+        ("the key handle", &first.handle),
+        ("its public key", &first.point()[1..]),
+        ("the credential id", &second.handle),
+        ("its public key", &second.point()[1..33]),
+        ("the hash of the one", &sha256(&first.handle)),
+        ("the hash of the other", &sha256(&second.handle)),
+        ("the app ID", u2f::APP_ID.as_bytes()),
+        ("the relying party", webauthn::RP_ID.as_bytes()),
+        ("a challenge that waits", open.as_bytes()),
+    ];
+    for (what, secret) in secrets {
+        stored.assert_lacks(what, secret);
     }
 }
 

@@ -29,6 +29,8 @@ mod routes;
 mod schema;
 mod snapshots;
 mod stage;
+#[path = "../support/stored.rs"]
+mod stored;
 mod token;
 mod totps;
 mod tour;

@@ -22,7 +22,7 @@ pub async fn active(store: &Store, seed: u8) -> (ApiKeyRow, Vec<DataKeyRow>) {
 }
 
 pub fn totp(seed: u8, data_key: i64) -> NewTotp {
-    NewTotp { id: [seed; 16], data_key, created_at: NOW, sealed: vec![seed; 60] }
+    NewTotp { id: [seed; 32], data_key, created_at: NOW, sealed: vec![seed; 60] }
 }
 
 fn rewrapped(data_keys: &[DataKeyRow]) -> Vec<Rewrapped> {
@@ -114,8 +114,8 @@ pub async fn a_rotation_moves_what_is_sealed_and_leaves_a_fresh_key(store: Store
     assert_eq!(store.data_keys_by_root(old.number).await.unwrap(), [(left[0].number, vec![51; 72])]);
     assert_eq!(store.count_records(new.number).await.unwrap().totp, 1);
     assert_eq!(store.count_records(old.number).await.unwrap().totp, 0);
-    assert!(!store.remove_totp(&[1; 16], old.number).await.unwrap());
-    assert!(store.remove_totp(&[1; 16], new.number).await.unwrap());
+    assert!(!store.remove_totp(&[1; 32], old.number).await.unwrap());
+    assert!(store.remove_totp(&[1; 32], new.number).await.unwrap());
 }
 
 pub async fn a_key_that_is_not_in_use_takes_no_part_in_a_rotation(store: Store) {
@@ -220,7 +220,7 @@ pub async fn enrolments_meet_a_rotation(nodes: &[Store]) {
     // Every racer that comes later is too late.
     if owned[1] == all {
         assert!(!store.insert_totp(from, totp(201, data_key_seen)).await.unwrap());
-        assert!(store.totp(&[201; 16]).await.unwrap().is_none());
+        assert!(store.totp(&[201; 32]).await.unwrap().is_none());
         assert!(store.insert_totp(to, totp(201, data_key_seen)).await.unwrap());
     }
 }

@@ -28,7 +28,7 @@ fn api_key(seed: u8, content: u8) -> ImportedApiKey {
 }
 
 fn secret(seed: u8, data_key: i64, content: u8) -> ImportedRecord {
-    let totp = NewTotp { id: [seed; 16], data_key, created_at: NOW, sealed: vec![seed; 60] };
+    let totp = NewTotp { id: [seed; 32], data_key, created_at: NOW, sealed: vec![seed; 60] };
     let target = ImportTarget::Totp(totp.id);
     ImportedRecord { mark: mark(seed, content), target, row: ImportedRow::Totp(totp, 7) }
 }
@@ -110,11 +110,11 @@ pub async fn a_batch_goes_in_as_a_whole_or_not_at_all(store: Store) {
     for (wrong, what) in [(secret(10, data_key, 99), "another content"), (secret(50, data_key, 50), "made here")] {
         let batch = vec![secret(20, data_key, 20), secret(10, data_key, 10), wrong];
         assert_eq!(store.import_records(batch).await.unwrap(), ImportOutcome::Conflict(2), "{what}");
-        assert!(store.totp(&[20; 16]).await.unwrap().is_none(), "{what}");
+        assert!(store.totp(&[20; 32]).await.unwrap().is_none(), "{what}");
     }
-    assert!(store.remove_totp(&[10; 16], api_key).await.unwrap());
+    assert!(store.remove_totp(&[10; 32], api_key).await.unwrap());
     assert_eq!(store.import_records(batch).await.unwrap(), ImportOutcome::Imported(0));
-    assert!(store.totp(&[10; 16]).await.unwrap().is_none(), "what was removed does not come back");
+    assert!(store.totp(&[10; 32]).await.unwrap().is_none(), "what was removed does not come back");
 }
 
 pub async fn a_first_use_is_one_whoever_races(store: Store) {
@@ -149,7 +149,7 @@ pub async fn imported_records_become_ordinary_ones_once(store: Store) {
     let batch = vec![secret(10, data_key, 10), user(11, data_key), user(12, data_key), user(13, data_key)];
     store.import_records(batch).await.unwrap();
     let adopted = race(&store, |store, number| async move {
-        store.adopt_totp(&[10; 16], vec![10; 60], vec![u8::try_from(100 + number).unwrap(); 60]).await.unwrap()
+        store.adopt_totp(&[10; 32], vec![10; 60], vec![u8::try_from(100 + number).unwrap(); 60]).await.unwrap()
     })
     .await;
     assert_eq!(adopted.into_iter().filter(|won| *won).count(), 1);
@@ -189,7 +189,7 @@ pub async fn a_legacy_key_is_forgotten_when_nothing_needs_it(store: Store) {
     let (_, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
     assert!(store.adopt_data_keys(&digest(1), Some(first_use(5)), adopted(&data_keys, 5)).await.unwrap());
     assert_eq!(store.forget_legacy_keys(NOW).await.unwrap(), 0, "both need it");
-    store.adopt_totp(&[10; 16], vec![10; 60], vec![2; 60]).await.unwrap();
+    store.adopt_totp(&[10; 32], vec![10; 60], vec![2; 60]).await.unwrap();
     assert_eq!(store.forget_legacy_keys(NOW).await.unwrap(), 0, "the user needs it");
     store.remove_credentials(api_key, &digest(11), Which::All).await.unwrap();
     assert_eq!(store.forget_legacy_keys(NOW - 1).await.unwrap(), 0, "the import may not be over");

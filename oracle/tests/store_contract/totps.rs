@@ -8,7 +8,7 @@ use crate::{
     rows::{HOUR, NOW, race_among},
 };
 
-const ID: [u8; 16] = [1; 16];
+const ID: [u8; 32] = [1; 32];
 const DELAYS: &[i64] = &[0, 0, 1_000, 5_000];
 
 /// A store with one secret; the number of its API key.
@@ -25,7 +25,7 @@ pub async fn a_secret_comes_back_as_it_was_put(store: Store) {
     assert_eq!((row.last_step, row.locked_until, row.sealed), (-1, 0, vec![1; 60]));
     assert!(!store.insert_totp(api_key, totp(1, row.data_key)).await.unwrap(), "the same id again");
     assert!(!store.insert_totp(api_key + 1, totp(2, row.data_key)).await.unwrap(), "under somebody else's data key");
-    assert!(store.totp(&[2; 16]).await.unwrap().is_none());
+    assert!(store.totp(&[2; 32]).await.unwrap().is_none());
     assert_eq!(store.count_records(api_key).await.unwrap().totp, 1);
     assert!(!store.remove_totp(&ID, api_key + 1).await.unwrap(), "somebody else's");
     assert!(store.remove_totp(&ID, api_key).await.unwrap());

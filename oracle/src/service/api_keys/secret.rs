@@ -2,10 +2,9 @@
 //!
 //! They are 256 random bits, so a keyed hash checked in constant time protects them as well as any slow one would.
 
-use crate::keys::RootSecret;
+use crate::keys::{KeyedHasher, RootSecret};
 use crate::store::Digest;
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use quorate_protocol::encoding::base64;
 use rand::CryptoRng;
 use sha2::Sha256;
@@ -70,38 +69,29 @@ impl WrappingKey {
 
 /// Makes and checks the stored forms of values and secrets, under keys of their own.
 pub(super) struct SecretHasher {
-    values: Zeroizing<[u8; 32]>,
-    secrets: Zeroizing<[u8; 32]>,
+    values: KeyedHasher,
+    secrets: KeyedHasher,
 }
 
 impl SecretHasher {
     pub(super) fn new(root: &RootSecret) -> Self {
-        Self { values: root.subkey("api keys"), secrets: root.subkey("api secrets") }
+        Self { values: root.hasher("api keys"), secrets: root.hasher("api secrets") }
     }
 
     /// Names the API key of `value` in the store.
     pub(super) fn id(&self, value: &str) -> Digest {
-        keyed(&self.values, &[value.as_bytes()])
+        self.values.hash(&[value.as_bytes()])
     }
 
     /// The stored form of a secret, bound to its API key: a copy in another row is worth nothing.
     pub(super) fn hash(&self, id: &Digest, secret: &ApiSecret) -> Digest {
-        keyed(&self.secrets, &[id, secret.0.as_bytes()])
+        self.secrets.hash(&[id, secret.0.as_bytes()])
     }
 
     /// Compares in constant time.
     pub(super) fn matches(&self, id: &Digest, secret: &ApiSecret, hash: &Digest) -> bool {
         self.hash(id, secret).ct_eq(hash).into()
     }
-}
-
-/// HMAC-SHA256 of `parts`, of which only the last may vary in length.
-fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> Digest {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key length");
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

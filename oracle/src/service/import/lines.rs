@@ -93,7 +93,10 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn all(bytes: &[u8]) -> (Vec<(u64, Vec<u8>)>, Result<(), String>) {
+    /// Lines with their numbers.
+    type Numbered = Vec<(u64, Vec<u8>)>;
+
+    fn all(bytes: &[u8]) -> (Numbered, Result<(), String>) {
         let file = file(bytes);
         let (mut lines, mut read) = (Lines::open(file.path()).unwrap(), Vec::new());
         loop {
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_truncated_file_and_an_endless_line_are_told() {
-        let text: String = (0..20_000).map(|number| format!("line {}\n", number * 7919 % 10_007)).collect();
+        let numbered = (0..20_000).map(|number: u32| (number * 7919 % 10_007).to_string());
+        let text = numbered.collect::<Vec<_>>().join("\n");
         let whole = gzip(text.as_bytes());
         for end in [whole.len() / 2, whole.len() - 1] {
             let (read, outcome) = all(&whole[..end]);

@@ -5,7 +5,7 @@ use super::TotpError;
 use crate::service::api_keys::{NotOwned, Sealed, Tenant};
 use crate::service::at_rest::{AtRest, Place};
 use crate::service::legacy::Ciphertext;
-use crate::store::TotpId;
+use crate::store::Digest;
 use quorate_protocol::otp::{Algorithm, OtpSecret, Parameters};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -27,7 +27,7 @@ pub(super) struct Opened {
 
 pub(super) fn seal(
     secret: &OtpSecret,
-    id: &TotpId,
+    id: &Digest,
     tenant: &Tenant,
     rng: &mut impl CryptoRng,
 ) -> Result<Sealed, NotOwned> {
@@ -36,7 +36,7 @@ pub(super) fn seal(
 
 /// Seals a secret as it came from another service, if it can be one.
 pub(in crate::service) fn seal_legacy(
-    id: &TotpId,
+    id: &Digest,
     encrypted: &Ciphertext,
     data_key: &AtRest,
     rng: &mut impl CryptoRng,
@@ -48,7 +48,7 @@ pub(in crate::service) fn seal_legacy(
 pub(super) fn open(
     data_key: i64,
     sealed: &[u8],
-    id: &TotpId,
+    id: &Digest,
     tenant: &Tenant,
     rng: &mut impl CryptoRng,
 ) -> Result<Opened, TotpError> {

@@ -13,7 +13,7 @@ use crate::store::{
     engine::{Act, Tx as _},
     events,
     lanes::{Lanes, Place},
-    migrations::{Migration, POSTGRES},
+    migrations::{IMPORTS, Migration, POSTGRES, require},
     sessions, settings, tocs,
 };
 
@@ -46,6 +46,29 @@ async fn the_previous_program_works_on_the_new_schema() {
     assert_eq!(read.await.unwrap(), Some(vec![1]));
     old.shut_down().await;
     new.shut_down().await;
+}
+
+/// What a program must know for what is stored is told to those that run, and to those that start.
+#[tokio::test]
+async fn a_program_that_must_know_more_stops() {
+    let Some(server) = postgres::shared() else { return };
+    let url = server.url(&server.database().await);
+    let (notices, _) = broadcast::channel(16);
+    let options = StoreOptions::default();
+    let before = &POSTGRES[..usize::try_from(IMPORTS).unwrap() - 1];
+    let old = Postgres::open_knowing(before, &url, &options, notices.clone()).await.unwrap();
+    let new = Postgres::open(&url, &options, notices.clone()).await.unwrap();
+    assert_eq!(old.look().await.unwrap().1, 1);
+    for _ in 0..2 {
+        new.write(lane(), (), |tx, ()| Box::pin(require(tx, IMPORTS))).await.unwrap();
+    }
+    assert_eq!(old.look().await.unwrap().1, IMPORTS, "which it compares with what it knows, before it writes");
+    let error = Postgres::open_knowing(before, &url, &options, notices.clone()).await.err().unwrap();
+    assert!(matches!(error, StoreError::NewerSchema { needed: IMPORTS, .. }), "{error:?}");
+    let again = Postgres::open(&url, &options, notices).await.unwrap();
+    for node in [old, new, again] {
+        node.shut_down().await;
+    }
 }
 
 /// An act that goes on after the server refused one of its statements has not been done, whatever it says.

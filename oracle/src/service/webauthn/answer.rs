@@ -78,7 +78,6 @@ impl RegistrationAnswer {
             "none" | "packed" | "fido-u2f" => {}
             _ => return Err(WebauthnError::Attestation),
         }
-        let known = |name: String| serde_json::from_value::<AuthenticatorTransport>(name.into()).ok();
         Ok(RegisterPublicKeyCredential {
             // The library takes the id from the attestation object.
             id: String::new(),
@@ -86,7 +85,7 @@ impl RegistrationAnswer {
             response: AuthenticatorAttestationResponseRaw {
                 attestation_object: self.attestation_object,
                 client_data_json: self.client_data,
-                transports: Some(self.transports.into_iter().filter_map(known).collect()),
+                transports: Some(known_transports(&self.transports)),
             },
             type_: PUBLIC_KEY.to_owned(),
             extensions: RegistrationExtensionsClientOutputs::default(),
@@ -129,6 +128,11 @@ impl LoginAnswer {
             type_: PUBLIC_KEY.to_owned(),
         })
     }
+}
+
+/// The transports of those names that are known: browsers pay no attention to others.
+pub(super) fn known_transports(names: &[String]) -> Vec<AuthenticatorTransport> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Whether the curve is the one that goes with the algorithm: in `WebAuthn`, unlike in COSE at large, each has one

@@ -1,15 +1,14 @@
 //! Credentials as serverless-mfa-api-go kept them: the JSON of go-webauthn's type, whose names were in upper case in earlier
 //! versions. They do not say which relying party they are bound to; the first answer does, because the token signs it.
 
-use super::answer::has_own_curve;
+use super::answer::{has_own_curve, known_transports};
 use super::cbor;
 use super::record::Record;
 use quorate_protocol::encoding::Base64;
 use serde::Deserialize;
 use serde_cbor_2::Value;
 use webauthn_rs_core::proto::{
-    AttestationFormat, AuthenticatorTransport, COSEKey, Credential, ParsedAttestation, RegisteredExtensions,
-    UserVerificationPolicy,
+    AttestationFormat, COSEKey, Credential, ParsedAttestation, RegisteredExtensions, UserVerificationPolicy,
 };
 
 /// Bytes of a credential id at most (`WebAuthn` §6.1).
@@ -67,14 +66,13 @@ fn record(stored: Stored, key: COSEKey) -> Option<Record> {
     if id.0.is_empty() || id.0.len() > MAX_ID {
         return None;
     }
-    let known = |name: String| serde_json::from_value::<AuthenticatorTransport>(name.into()).ok();
     let data = attestation.and_then(|attestation| attestation.authenticator_data);
     let rp_id_hash = data.and_then(|data| Some(data.0.get(..HASH)?.to_vec().into()));
     let credential = Credential {
         cred_id: id.0,
         cred: key,
         counter: authenticator.sign_count,
-        transports: transport.map(|names| names.into_iter().filter_map(known).collect()),
+        transports: transport.map(|names| known_transports(&names)),
         user_verified: false,
         backup_eligible: false,
         backup_state: false,

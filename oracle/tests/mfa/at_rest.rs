@@ -61,15 +61,15 @@ async fn nothing_of_a_security_key_can_be_read_and_nothing_names_its_user() {
     let (first, second) = (Token::new(b"the handle of a U2F key"), Token::new(b"the id of a credential"));
     let path = ground.registered(&first).await;
     let open = ground.challenge(&path).await;
-    let ask = async |method, body: &serde_json::Value| {
-        let request = ground.stage.by(&ground.tenant, method, webauthn::REGISTER);
-        let request = webauthn::headers(request, webauthn::RP_ID, webauthn::ORIGIN, Some(USER));
+    let ask = async |method, body: &Value| {
+        let request = ground.stage.by(&ground.tenant, method, REGISTER);
+        let request = webauthn::headers(request, RP_ID, ORIGIN, Some(USER));
         let answer = send(request.json(body)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.json
     };
     let options = ask(Method::POST, &json!({})).await;
-    let made = second.create(&options["publicKey"], webauthn::ORIGIN, Format::PackedBasic);
+    let made = second.create(&options["publicKey"], ORIGIN, Format::PackedBasic);
     ask(Method::PUT, &made).await;
 
     let stored = Stored::read(ground.stage.oracle.folder());
@@ -83,7 +83,7 @@ async fn nothing_of_a_security_key_can_be_read_and_nothing_names_its_user() {
         ("the hash of the one", &sha256(&first.handle)),
         ("the hash of the other", &sha256(&second.handle)),
         ("the app ID", u2f::APP_ID.as_bytes()),
-        ("the relying party", webauthn::RP_ID.as_bytes()),
+        ("the relying party", RP_ID.as_bytes()),
         ("a challenge that waits", open.as_bytes()),
     ];
     for (what, secret) in secrets {
@@ -104,7 +104,7 @@ async fn nothing_of_a_security_key_can_be_read() {
     let path = format!("/u2f/{}", begun["uuid"].as_str().expect("a uuid"));
     let answer = ground.call(Method::PUT, &path, &u2f::registration(&key, challenge, ORIGIN)).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text);
-    let stored = stored(&ground.stage);
+    let stored = Stored::read(ground.stage.oracle.folder());
     let challenges = [&login, &registration].map(|options| unb64(&options["challenge"]));
     let secrets: [(&str, &[u8]); 13] = [
         ("a user", b"findable-user-of-the-application"),
@@ -122,7 +122,7 @@ async fn nothing_of_a_security_key_can_be_read() {
         ("a challenge as text", login["challenge"].as_str().expect("text").as_bytes()),
     ];
     for (what, secret) in secrets {
-        assert!(!stored.windows(secret.len()).any(|window| window == secret), "{what}");
+        stored.assert_lacks(what, secret);
     }
 }
 

@@ -9,8 +9,8 @@ mod api_keys;
 mod audit;
 mod codes;
 mod credentials;
-mod logins;
 mod imports;
+mod logins;
 mod nodes;
 mod people;
 #[path = "../support/postgres.rs"]

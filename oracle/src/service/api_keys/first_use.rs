@@ -5,10 +5,10 @@
 //! secret is hashed at a time, whoever asks; wrong ones count against the key and the address that they come from, and
 //! against the key whoever tries.
 
-use crate::service::failures::{Failures, Limits};
 use super::{ApiKeyError, ApiKeys, ApiSecret, Record, tenant};
 use crate::memory::pool::PoolError;
 use crate::service::api_keys::NotOwned;
+use crate::service::failures::{Failures, Limits};
 use crate::service::legacy::LegacyKey;
 use crate::store::{ApiKeyRow, DataKeyRow, Digest, FirstUse, KnownDataKey};
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ impl Default for FirstUses {
 impl FirstUses {
     fn admit(&self, id: Digest, source: IpAddr, now: i64) -> Result<(), ApiKeyError> {
         self.by_address.admit(&(id, source), now)?;
-        self.by_key.admit(&id, now)
+        Ok(self.by_key.admit(&id, now)?)
     }
 
     fn failed(&self, id: Digest, source: IpAddr, now: i64) {

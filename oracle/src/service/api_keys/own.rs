@@ -5,18 +5,21 @@ use super::{ApiKeyError, ApiKeys, ApiSecret, Record, Tenant, tenant};
 use crate::store::{Digest, NewApiKey};
 use data_encoding::HEXLOWER;
 use quorate_protocol::encoding::base64;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Labels of what is derived from the root secret. Neither is a hexadecimal value that a client could be given.
 const VALUE: &str = "own api key";
 const SECRET: &str = "own api secret";
+/// Where the oracle's own requests come from. Only first uses of imported API keys are counted by it.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl ApiKeys {
     /// The oracle's own tenant, made when there is none yet.
     pub(in crate::service) async fn own(&self) -> Result<Tenant, ApiKeyError> {
         let (value, secret) = (self.own_value(), self.own_secret()?);
-        if let Some(tenant) = self.check(&value, &secret).await? {
+        if let Some(tenant) = self.check(&value, &secret, NOWHERE).await? {
             return Ok(tenant);
         }
         let id = self.inner.hasher.id(&value);
@@ -29,7 +32,7 @@ impl ApiKeys {
         let new_data_key = move || tenant::new_data_key(&id, &wrapping, &at_rest, &mut rng);
         let data_key = self.inner.crypto.run(new_data_key).await?;
         self.inner.store.activate_api_key(&id, &hash, data_key, self.now()).await?;
-        self.check(&value, &secret).await?.ok_or(ApiKeyError::Damaged)
+        self.check(&value, &secret, NOWHERE).await?.ok_or(ApiKeyError::Damaged)
     }
 
     /// Whether that is the oracle's own API key, which is nobody's to see.

@@ -16,7 +16,9 @@ impl Stored {
         let stored = Self(stored);
         // Every row's keyed hash is there as it is: the search looks where the rows are.
         let database = rusqlite::Connection::open(folder.join("quorate.db")).expect("the database");
-        let mut ids = database.prepare("SELECT id FROM api_keys UNION ALL SELECT id FROM totps").expect("columns");
+        let mut ids = database
+            .prepare("SELECT id FROM api_keys UNION ALL SELECT id FROM totps UNION ALL SELECT hash FROM tickets")
+            .expect("columns");
         let ids = ids.query_map([], |row| row.get::<_, Vec<u8>>(0)).expect("rows");
         let ids: Vec<_> = ids.collect::<Result<_, _>>().expect("bytes");
         assert!(!ids.is_empty() && ids.iter().all(|id| stored.holds(id)), "what is stored is found");

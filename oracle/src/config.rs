@@ -5,8 +5,10 @@
 //! the gateway key are not settings: see [`crate::keys`].
 
 mod kinds;
+mod notices;
 
 pub use kinds::{IpRange, LogFormat};
+pub use notices::{NoticeKind, NoticeTarget, NoticeTargets, Shape, webhook};
 
 use crate::mail::{MailServer, Mailbox};
 use crate::service::people::Cost;
@@ -115,6 +117,14 @@ settings! {
         "PEM file of the certificates that vouch for Duo. Unset: those of the system.";
     "duo.seconds" duo_seconds: u32 = "28",
         "Seconds that somebody has to answer a push or a call of Duo's. At most a second less than `limits.request_seconds`; Duo itself gives up after 60.";
+    "notices" notices: NoticeTargets = "",
+        "Who is told of sessions and keys by webhook or mail: a list of tables `[[notices]]`, or the same as JSON; see docs/notices.md.";
+    "webhooks.allow" webhooks_allow: Vec<IpRange> = "",
+        "Addresses or ranges, besides public ones, that webhooks may be at; there they need no TLS. Unset: none of this machine or of private networks.";
+    "webhooks.ca" webhooks_ca: Option<PathBuf> = "",
+        "PEM file of the certificates that vouch for webhooks. Unset: those of the system.";
+    "webhooks.seconds" webhooks_seconds: u32 = "10",
+        "Seconds that handing over a notice to a webhook may take. Then it is tried again later.";
     "name" name: String = "quorate oracle",
         "What this oracle calls itself on its pages.";
     "listen" listen: SocketAddr = "127.0.0.1:8080",
@@ -310,6 +320,9 @@ impl Config {
         if self.mail_server.is_some() && self.mail_seconds >= self.request_seconds {
             return conflict("mail.seconds must be less than limits.request_seconds".to_owned());
         }
+        if self.mail_server.is_none() && self.notices.0.iter().any(|target| target.mail.is_some()) {
+            return conflict("notices by mail need mail.server".to_owned());
+        }
         let path = &self.base_path;
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/') || !path.chars().all(plain)) {
@@ -344,6 +357,7 @@ impl Config {
             ("sessions.pending_seconds", self.session_pending_seconds),
             ("tickets.idle_seconds", self.ticket_idle_seconds),
             ("tickets.seconds", self.ticket_seconds),
+            ("webhooks.seconds", self.webhooks_seconds),
         ];
         match zero.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => conflict(format!("{key} must be at least 1")),
@@ -402,6 +416,10 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, Stri
         match value {
             // An empty table of a known name sets nothing.
             toml::Value::Table(inner) => flatten(&path, inner, values),
+            // A list of tables, as JSON.
+            toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+                values.insert(path, serde_json::to_string(items).unwrap_or_default());
+            }
             toml::Value::Array(items) => {
                 values.insert(path, items.iter().map(scalar).collect::<Vec<_>>().join(","));
             }

@@ -8,6 +8,7 @@ pub mod failures;
 pub mod import;
 pub(crate) mod legacy;
 mod legacy_users;
+pub mod notices;
 pub mod people;
 pub mod relying_party;
 pub mod security_keys;

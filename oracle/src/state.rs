@@ -9,6 +9,7 @@ use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
 use crate::service::audit::{self, Audit};
+use crate::service::notices::{self, NoticeError, Notices};
 use crate::service::people::{self, NoRemote, People, PeopleError};
 use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
@@ -118,6 +119,8 @@ pub struct Shared {
     pub audit: Audit,
     /// API keys of applications.
     pub api_keys: ApiKeys,
+    /// Who is told of what happens.
+    pub notices: Notices,
     /// Principals, their logins and tickets.
     pub people: People,
     /// Security keys of applications' users.
@@ -154,6 +157,9 @@ pub enum StateError {
     /// Mail.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// Notices.
+    #[error(transparent)]
+    Notices(#[from] NoticeError),
     /// The store.
     #[error("cannot open the database: {0}")]
     Store(#[from] StoreError),
@@ -220,6 +226,16 @@ impl AppState {
         let url = config.url.clone().unwrap_or(url);
         let mail_password = sources.password(MAIL_PASSWORD, config.mail_password_file.as_deref())?;
         let origin = audit_origin(&store, config.url.as_deref().unwrap_or(&url)).await?;
+        let mailer = Mailer::open(&config, mail_password, &url)?;
+        let notices = notices::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            keys: Arc::clone(&keys),
+            mailer: mailer.clone(),
+            url: url.clone(),
+        };
+        let notices = Notices::open(&config, notices)?;
         let audit = Audit::new(audit::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -228,12 +244,13 @@ impl AppState {
             origin,
             folder: config.audit_checkpoints.clone(),
             limits: audit::Limits::from(&config),
+            notices: notices.clone(),
         });
         let api_keys = ApiKeys::new(api_keys::Parts {
             audit: audit.clone(),
             name: config.name.clone(),
             url: url.clone(),
-            mailer: Mailer::open(&config, mail_password, &url)?,
+            mailer,
             store: store.clone(),
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),
@@ -249,6 +266,7 @@ impl AppState {
             url: url.clone(),
             keys: Arc::clone(&keys),
             limits: sessions::Limits::from(&config),
+            notices: notices.clone(),
         });
         let totps = Totps::new(totps::Parts {
             audit: audit.clone(),
@@ -293,6 +311,7 @@ impl AppState {
             store,
             audit,
             api_keys,
+            notices,
             people,
             security_keys,
             sessions,
@@ -342,8 +361,14 @@ impl AppState {
         let now = seen.theirs.map_or(now, |theirs| theirs.min(now));
         let (sessions, challenges) = (self.sessions.sweep(now).await, self.security_keys.sweep(now).await);
         let (logins, imports) = (self.people.sweep(now).await, self.api_keys.sweep(now).await);
+        let notices = self.notices.sweep(now).await;
         imports?;
-        Ok(sessions? | challenges? | logins?)
+        Ok(sessions? | challenges? | logins? | notices?)
+    }
+
+    /// Delivers notices until the oracle stops.
+    pub async fn deliver_notices(&self) {
+        self.notices.deliver(Arc::clone(&self.pulse), || self.stopping()).await;
     }
 
     /// Tells everything that waits (event streams, background work) that the oracle stops.

@@ -21,6 +21,7 @@ mod lanes;
 mod legacy;
 mod lockout;
 mod migrations;
+mod notices;
 mod place;
 mod postgres;
 mod principals;
@@ -64,6 +65,7 @@ pub use self::{
     },
     legacy::{FirstUse, KnownDataKey, LegacyUserRow},
     lockout::FailOutcome,
+    notices::{NOTICE_ID, NewNotice, TakenNotice},
     place::{Channel, DatabaseUrl, Password},
     principals::{
         ChangeOutcome, EnrolOutcome, Enrolment, LinkRow, MAX_MEMBERS, MembersOutcome, NewLink, NewPrincipal,
@@ -71,8 +73,8 @@ pub use self::{
     },
     rows::{
         ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
-        NewSession, NewToc, Once, Purpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept,
-        TocOutcome, TocRow,
+        NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview,
+        SessionRow, Swept, TocOutcome, TocRow,
     },
     sweep::Tell,
     tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 55] = [
+const OTHER: [(&str, &str); 59] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -25,6 +25,10 @@ const OTHER: [(&str, &str); 55] = [
     ("duo.hosts", "127.0.0.1:8443,duo.example"),
     ("duo.ca", "/tmp/duo.pem"),
     ("duo.seconds", "5"),
+    ("notices", "[{\"mail\":\"ops@example.com\",\"events\":[\"session.denied\"]}]"),
+    ("webhooks.allow", "127.0.0.1/32"),
+    ("webhooks.ca", "/tmp/webhooks.pem"),
+    ("webhooks.seconds", "3"),
     ("name", "oracle of Delphi"),
     ("listen", "127.0.0.1:9999"),
     ("url", "https://oracle.example/prod"),
@@ -123,6 +127,18 @@ fn arrays_and_tables_of_toml_are_read() {
         from_file("behind_proxy = true\ntrusted_proxies = [\"10.0.0.1\", \"10.0.0.2\"]\n[limits]\nconnections = 5");
     let config = config.unwrap();
     assert_eq!((config.trusted_proxies.len(), config.connections), (2, 5));
+}
+
+#[test]
+fn a_list_of_tables_is_read() {
+    let text = "[mail]\nserver = \"smtps://mail.example.com\"\nfrom = \"oracle@example.com\"\n\
+                [[notices]]\nmail = \"ops@example.com\"\nnames = true\n\
+                [[notices]]\nurl = \"https://ntfy.example.com/ops\"\nshape = \"ntfy\"\nevents = [\"session.denied\"]";
+    let config = from_file(text).unwrap();
+    assert_eq!(config.notices.0.len(), 2);
+    assert!(config.notices.0[0].names && !config.notices.0[1].names);
+    let error = from_file("[[notices]]\nmail = \"ops@example.com\"").unwrap_err();
+    assert!(error.to_string().contains("mail.server"), "{error}");
 }
 
 #[test]

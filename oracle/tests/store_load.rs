@@ -23,6 +23,7 @@ fn new(id: &str, source: u8) -> NewSession {
     let used = quorate_protocol::encoding::sha256(&[id.as_bytes()]);
     NewSession {
         source: digest(source),
+        on_expiry: Vec::new(),
         source_cap: i64::MAX,
         group_fp: None,
         once: Some(Once { digest: used, expires_at: NOW + 1 }),

@@ -67,6 +67,8 @@ async fn run_until_told(config: Config) -> Outcome {
     serve_metrics(&state, &limits)?;
     tokio::spawn(maintain(state.clone(), tls.clone(), signal(SignalKind::hangup())?));
     tokio::spawn(sweep(state.clone()));
+    let telling = state.clone();
+    tokio::spawn(async move { telling.deliver_notices().await });
     tokio::spawn(watch_clock(state.clone()));
     let audited = tokio::spawn(audit(state.clone()));
 

@@ -45,7 +45,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    pub(super) fn vanished(path: &Path) -> Self {
+    pub(crate) fn vanished(path: &Path) -> Self {
         Self::Io { path: path.to_owned(), source: ErrorKind::NotFound.into() }
     }
 }

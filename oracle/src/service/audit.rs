@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::keys::files::FileError;
 use crate::service::at_rest::{AtRest, Place};
+use crate::service::notices::Notices;
 use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store, StoreError};
 use data_encoding::HEXLOWER;
@@ -49,6 +50,7 @@ struct Inner {
     folder: Option<PathBuf>,
     /// Size of the last checkpoint that this node has published.
     published: AtomicI64,
+    notices: Notices,
 }
 
 /// Why the log cannot be written or read.
@@ -104,6 +106,8 @@ pub struct Parts {
     pub folder: Option<PathBuf>,
     /// What strangers may cause.
     pub limits: Limits,
+    /// Tells those who want to hear of some of it.
+    pub notices: Notices,
 }
 
 impl fmt::Debug for Parts {
@@ -115,18 +119,21 @@ impl fmt::Debug for Parts {
 impl Audit {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, rng, keys, origin, folder, limits } = parts;
+        let Parts { store, clock, rng, keys, origin, folder, limits, notices } = parts;
         let verifier = VerifierKey { origin, key: keys.audit_key().verifying_key() };
         let at_rest = AtRest::new(keys.root_secret().subkey("audit"));
         let (budget, published) = (Budget::new(limits), AtomicI64::new(0));
-        Self { inner: Arc::new(Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published }) }
+        Self {
+            inner: Arc::new(Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published, notices }),
+        }
     }
 
     /// An event to be written with the act that it tells of.
     pub fn seal(&self, entry: Entry) -> NewAudit {
+        let notices = self.inner.notices.of_record(&entry);
         let (id, event) = self.event(entry);
         let sealed = self.inner.at_rest.seal(waiting(&[&id]), event.to_leaf().as_bytes(), &mut self.inner.rng.clone());
-        NewAudit { id, sealed }
+        NewAudit { id, sealed, notices }
     }
 
     fn event(&self, entry: Entry) -> ([u8; ID_BYTES], Event) {

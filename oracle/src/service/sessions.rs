@@ -12,6 +12,7 @@ mod record;
 pub mod redeal;
 pub mod show;
 mod signer;
+mod told;
 mod watchers;
 
 use self::error::SessionError;
@@ -26,6 +27,7 @@ use crate::keys::{KeyedHasher, Keys};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
+use crate::service::notices::Notices;
 use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
 use quorate_protocol::session::is_session_id;
@@ -96,6 +98,7 @@ struct Inner {
     /// Groups whose deal is honest, by their names.
     honest: Known,
     limits: Limits,
+    notices: Notices,
     open: AtomicI64,
     sweep_batch: AtomicI64,
     watchers: Arc<Watchers>,
@@ -126,6 +129,8 @@ pub struct Parts {
     pub keys: Arc<Keys>,
     /// Limits.
     pub limits: Limits,
+    /// Tells those who want to hear of sessions.
+    pub notices: Notices,
 }
 
 impl fmt::Debug for Parts {
@@ -137,7 +142,7 @@ impl fmt::Debug for Parts {
 impl Sessions {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { audit, store, clock, rng, crypto, url, keys, limits } = parts;
+        let Parts { audit, store, clock, rng, crypto, url, keys, limits, notices } = parts;
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let sources = keys.root_secret().hasher("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
@@ -155,6 +160,7 @@ impl Sessions {
             sound: Known::default(),
             honest: Known::default(),
             limits,
+            notices,
             open,
             sweep_batch: AtomicI64::new(SWEEP_BATCH),
             watchers,

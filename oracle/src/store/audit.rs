@@ -9,6 +9,7 @@ use super::{
     credentials::{AddOutcome, Removed},
     engine::{Row, Tx},
     error::StoreError,
+    notices::{self, NewNotice},
     rows::Digest,
 };
 
@@ -19,6 +20,8 @@ pub struct NewAudit {
     pub id: [u8; 16],
     /// The leaf, sealed.
     pub sealed: Vec<u8>,
+    /// Who is told of it besides.
+    pub notices: Vec<NewNotice>,
 }
 
 /// An event that has no number yet.
@@ -152,6 +155,7 @@ pub(super) async fn tell(tx: &mut dyn Tx, told: Option<&NewAudit>) -> Result<(),
 
 /// Writes an event with the act that it tells of.
 pub(super) async fn append(tx: &mut dyn Tx, event: &NewAudit) -> Result<(), StoreError> {
+    notices::append(tx, &event.notices).await?;
     tx.defer(
         "INSERT INTO audit_pending (id, sealed) VALUES ($1, $2)",
         &[event.id.as_slice().into(), event.sealed.as_slice().into()],

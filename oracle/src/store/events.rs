@@ -4,6 +4,7 @@ use super::{
     audit,
     engine::Tx,
     error::StoreError,
+    notices,
     rows::{EventRow, NewEvent},
 };
 
@@ -38,6 +39,7 @@ pub(super) async fn first(tx: &mut dyn Tx, id: &str, number: i64, at: i64, event
 }
 
 async fn record(tx: &mut dyn Tx, event: &NewEvent) -> Result<(), StoreError> {
+    notices::append(tx, &event.notices).await?;
     match &event.audit {
         Some(event) => audit::append(tx, event).await,
         None => Ok(()),

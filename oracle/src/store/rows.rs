@@ -4,6 +4,7 @@
 //! Unix milliseconds given by the caller.
 
 use super::audit::NewAudit;
+use super::notices::NewNotice;
 
 /// A SHA-256 or HMAC-SHA-256 value: digests of Tocs, group fingerprints, hashes of tokens and of sources.
 pub type Digest = [u8; 32];
@@ -54,13 +55,39 @@ pub struct NewEvent {
     pub sealed: Vec<u8>,
     /// The same for the audit log, if it is recorded there.
     pub audit: Option<NewAudit>,
+    /// Who is told of it besides.
+    pub notices: Vec<NewNotice>,
+    /// Who is told when the Toc that it tells of completes the quorum.
+    pub quorate: Option<Quorate>,
+}
+
+/// Who is told when a session has as many Tocs as it needs.
+#[derive(Clone, Debug)]
+pub struct Quorate {
+    /// How many it needs.
+    pub threshold: i64,
+    /// Whether only those with a proof count.
+    pub proved: bool,
+    /// Who is told.
+    pub notices: Vec<NewNotice>,
 }
 
 impl NewEvent {
+    /// An event that nobody is told of but those who watch the session.
+    pub fn new(kind: impl Into<String>, sealed: Vec<u8>) -> Self {
+        Self { kind: kind.into(), sealed, audit: None, notices: Vec::new(), quorate: None }
+    }
+
     /// The same, told to the audit log as well.
     #[must_use]
     pub fn recorded(self, audit: impl Into<Option<NewAudit>>) -> Self {
         Self { audit: audit.into(), ..self }
+    }
+
+    /// The same, with notices.
+    #[must_use]
+    pub fn told(self, notices: Vec<NewNotice>) -> Self {
+        Self { notices, ..self }
     }
 }
 
@@ -102,6 +129,8 @@ pub struct NewSession {
     pub first_toc: Option<NewToc>,
     /// Says that the session was made.
     pub event: NewEvent,
+    /// Who is told if it expires before anything comes of it.
+    pub on_expiry: Vec<NewNotice>,
     /// The proof of creation, so that it serves once.
     pub once: Option<Once>,
     /// How many sessions one source may have open.

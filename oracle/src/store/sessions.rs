@@ -5,7 +5,7 @@
 use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
-    events,
+    events, notices,
     rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
     tocs,
 };
@@ -54,6 +54,7 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
         tocs::insert_first(tx, number, toc).await?;
     }
     events::first(tx, &new.id, number, new.created_at, &new.event).await?;
+    notices::keep(tx, number, &new.on_expiry).await?;
     Ok(InsertOutcome::Inserted)
 }
 
@@ -119,6 +120,7 @@ pub(super) async fn shut(tx: &mut dyn Tx, id: &str, closed_as: ClosedAs, now: i6
     let Some(closed) = closed else { return Ok(None) };
     let (number, source): (i64, Value) = (closed.int(0)?, (&closed.digest(1)?).into());
     tx.defer("DELETE FROM tocs WHERE session = $1", &[number.into()]).await?;
+    notices::forget(tx, number).await?;
     let last = tx.execute("DELETE FROM sources WHERE source = $1 AND open <= 1", std::slice::from_ref(&source)).await?;
     if last == 0 {
         tx.defer("UPDATE sources SET open = open - 1 WHERE source = $1", &[source]).await?;

@@ -16,6 +16,7 @@ use super::{
     audit::{self, NewAudit},
     engine::{Act, Tx, Value},
     error::StoreError,
+    notices,
     rows::{ClosedAs, Digest, Swept},
     sessions::shut,
 };
@@ -103,9 +104,13 @@ async fn expire(store: &Store, tell: Option<Tell>, round: Round) -> Result<(u64,
 
 /// Closes a session if its time is still up: its first code may have been shown meanwhile.
 async fn expire_one(tx: &mut dyn Tx, id: &str, event: Option<&NewAudit>, now: i64) -> Result<bool, StoreError> {
-    let due = "SELECT 1 FROM sessions WHERE id = $1 AND closed_at IS NULL AND ends_at <= $2";
-    let due = tx.first(due, &[id.into(), now.into()]).await?.is_some();
-    let expired = due && shut(tx, id, ClosedAs::Expired, now).await?.is_some();
+    let due = "SELECT number, first_code_at FROM sessions WHERE id = $1 AND closed_at IS NULL AND ends_at <= $2";
+    let Some(due) = tx.first(due, &[id.into(), now.into()]).await? else { return Ok(false) };
+    // After a first code the time was simply used up.
+    if due.optional_int(1)?.is_none() {
+        notices::release(tx, due.int(0)?, now).await?;
+    }
+    let expired = shut(tx, id, ClosedAs::Expired, now).await?.is_some();
     if let (true, Some(event)) = (expired, event) {
         audit::append(tx, event).await?;
     }

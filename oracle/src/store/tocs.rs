@@ -4,8 +4,8 @@
 use super::{
     engine::{Tx, Value},
     error::StoreError,
-    events,
-    rows::{DenyOutcome, Digest, MAX_REPLACEMENTS, NewEvent, NewToc, TocOutcome, TocRow},
+    events, notices,
+    rows::{DenyOutcome, Digest, MAX_REPLACEMENTS, NewEvent, NewToc, Quorate, TocOutcome, TocRow},
     sessions,
 };
 
@@ -34,7 +34,21 @@ pub(super) async fn put(
     }
     insert_after(tx, number, toc, earlier.map_or(0, |replaced| replaced + 1)).await?;
     events::append(tx, id, number, now, event).await?;
+    if let (Some(quorate), TocOutcome::Stored) = (&event.quorate, outcome) {
+        tell_when_quorate(tx, number, toc, quorate).await?;
+    }
     Ok(outcome)
+}
+
+/// Tells of the Toc, just stored, that makes as many as are needed; of no later one.
+async fn tell_when_quorate(tx: &mut dyn Tx, number: i64, toc: &NewToc, quorate: &Quorate) -> Result<(), StoreError> {
+    if quorate.notices.is_empty() || (quorate.proved && !toc.proved) {
+        return Ok(());
+    }
+    let counting = "SELECT COUNT(*) FROM tocs WHERE session = $1 AND proved >= $2";
+    let counted = tx.first(counting, &[number.into(), quorate.proved.into()]).await?;
+    let counted = counted.ok_or(StoreError::Row { column: 0, expected: "a count" })?.int(0)?;
+    if counted == quorate.threshold { notices::append(tx, &quorate.notices).await } else { Ok(()) }
 }
 
 /// What would be answered without a write to a Toc on what is stored now; `None` when it would be taken.

@@ -311,8 +311,9 @@ async fn a_node_that_is_a_little_fast_ends_nothing_early() {
         max_codes: None,
         sealed: Vec::new(),
         first_toc: None,
-        event: store::NewEvent { kind: "asked".to_owned(), sealed: Vec::new(), audit: None },
+        event: store::NewEvent::new("asked", Vec::new()),
         once: None,
+        on_expiry: Vec::new(),
         source_cap: i64::MAX,
     };
     // Over by the node's clock all the time that this test takes, and by the store's not yet.

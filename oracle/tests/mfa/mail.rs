@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 const EMAIL: &str = "app@example.com";
+const URL: &str = "https://mfa.example.com";
 const PASSWORD: &str = "pass word/ü";
 
 /// A mail server; killed when dropped.
-struct Smtp {
+pub struct Smtp {
     process: Child,
     said: BufReader<ChildStdout>,
     port: u16,
@@ -24,7 +25,7 @@ struct Smtp {
 
 impl Smtp {
     /// With a certificate for 127.0.0.1 unless `encryption` is none; none when Python is not there and need not be.
-    fn start(encryption: &str, user: Option<&str>) -> Option<Self> {
+    pub fn start(encryption: &str, user: Option<&str>) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(python("the mail server aiosmtpd")?);
         command.args([
@@ -49,16 +50,25 @@ impl Smtp {
     }
 
     /// The settings of an oracle that knows this server as `scheme`, and believes in its certificate.
-    fn settings(&self, scheme: &str) -> TestSetup {
+    pub fn settings(&self, scheme: &str) -> TestSetup {
+        self.settings_without_url(scheme).set("url", URL)
+    }
+
+    /// The same of one that is known by where it listens.
+    pub fn settings_without_url(&self, scheme: &str) -> TestSetup {
         let ca = self.folder.path().join("mail.pem");
-        let setup = self.settings_of_a_stranger(scheme);
+        let setup = self.as_server(scheme);
         if ca.exists() { setup.set("mail.ca", ca.to_str().expect("UTF-8")) } else { setup }
     }
 
-    /// The settings of one that does not.
+    /// The settings of one that does not believe in it.
     fn settings_of_a_stranger(&self, scheme: &str) -> TestSetup {
+        self.as_server(scheme).set("url", URL)
+    }
+
+    fn as_server(&self, scheme: &str) -> TestSetup {
         let setup = TestSetup::default().set("mail.server", format!("{scheme}://127.0.0.1:{}", self.port));
-        setup.set("mail.from", "Örakel <oracle@example.com>").set("url", "https://mfa.example.com")
+        setup.set("mail.from", "Örakel <oracle@example.com>")
     }
 
     /// The settings of a user of this server.
@@ -70,7 +80,7 @@ impl Smtp {
     }
 
     /// The next mail that it has taken.
-    fn mail(&mut self) -> Value {
+    pub fn mail(&mut self) -> Value {
         let mut line = String::new();
         self.said.read_line(&mut line).expect("a line");
         serde_json::from_str(&line).expect("JSON")

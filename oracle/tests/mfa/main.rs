@@ -4,8 +4,6 @@
 mod api_keys;
 mod at_rest;
 mod audit;
-#[path = "../support/case.rs"]
-mod case;
 mod clients;
 mod connections;
 mod duo;
@@ -15,22 +13,24 @@ mod limits;
 mod logs;
 mod mail;
 mod nodes;
+mod notices;
 mod peers;
 mod people;
-#[path = "../support/postgres.rs"]
-#[expect(dead_code, reason = "shared with tests that kill it")]
-mod postgres;
+#[path = "../support/plain.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod plain;
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod process;
 mod replays;
-#[path = "../support/routes.rs"]
-mod routes;
 mod schema;
 mod snapshots;
 mod stage;
 #[path = "../support/stored.rs"]
 mod stored;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod support;
 mod token;
 mod totps;
 mod tour;
@@ -39,3 +39,5 @@ mod u2f_forgeries;
 mod webauthn;
 mod webauthn_flags;
 mod webauthn_forgeries;
+
+use support::{case, postgres, routes};

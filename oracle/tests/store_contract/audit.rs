@@ -5,7 +5,7 @@ use quorate_oracle::store::{AuditHead, NewAudit, NumberedAudit, NumberedRow, Pen
 use crate::rows::{HOUR, NOW, event, race_among, session};
 
 pub fn new(seed: u8) -> NewAudit {
-    NewAudit { id: [seed; 16], sealed: vec![seed; 40] }
+    NewAudit { id: [seed; 16], sealed: vec![seed; 40], notices: Vec::new() }
 }
 
 async fn waiting(store: &Store) -> Vec<PendingAudit> {

@@ -12,6 +12,7 @@ mod credentials;
 mod imports;
 mod logins;
 mod nodes;
+mod notices;
 mod people;
 #[path = "../support/postgres.rs"]
 #[expect(dead_code, reason = "shared with tests that kill it")]
@@ -156,6 +157,12 @@ on_every_engine! {
     sweep::proofs_are_forgotten_when_they_have_expired,
     sweep::a_round_is_bounded_and_says_that_there_is_more,
     sweep::sources_count_right_whatever_happens,
+    notices::an_act_brings_its_notices_or_none,
+    notices::a_notice_is_taken_once_whoever_races,
+    notices::who_dies_leaves_the_notice_to_others,
+    notices::the_toc_that_makes_a_quorum_tells_of_it_alone,
+    notices::what_is_kept_for_expiry_comes_with_it_alone,
+    notices::what_nobody_takes_is_given_up,
     credentials::a_ceremony_ends_once,
     credentials::what_is_over_answers_to_nothing_that_comes_after_it,
     credentials::a_ceremony_ends_in_time,

@@ -19,7 +19,7 @@ pub fn digest(seed: u8) -> Digest {
 }
 
 pub fn event(kind: &str) -> NewEvent {
-    NewEvent { kind: kind.to_owned(), sealed: format!("sealed {kind}").into_bytes(), audit: None }
+    NewEvent::new(kind, format!("sealed {kind}").into_bytes())
 }
 
 pub fn session(id: &str) -> NewSession {
@@ -38,6 +38,7 @@ pub fn session(id: &str) -> NewSession {
         first_toc: None,
         event: event("asked"),
         once: None,
+        on_expiry: Vec::new(),
         source_cap: 1_000,
     }
 }

@@ -153,6 +153,21 @@ impl Entry {
         self.kind
     }
 
+    /// Who did it.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// What it was done to, in words.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
     /// Where the request came from.
     #[must_use]
     pub fn from(mut self, source: IpAddr) -> Self {

@@ -41,7 +41,9 @@ impl Sessions {
             Some(x) => Some(self.inner.audit.seal(told.with("x", x))),
             None => self.inner.audit.seal_bounded(told, &self.source(peer)),
         };
-        let event = EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng).recorded(audit);
+        let mut event =
+            EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng).recorded(audit);
+        event.quorate = self.told_of_quorum(&record);
         let pool = 2 * i64::from(record.fields().size);
         match self.inner.store.put_toc(id, toc, self.now_ms(), pool, event).await? {
             TocOutcome::Stored | TocOutcome::Replaced | TocOutcome::Repeated => Ok(()),
@@ -63,7 +65,8 @@ impl Sessions {
         let told = record.entry(Kind::SessionDenied, record.who(Some(request.x))).from(peer).with("x", request.x);
         let audit = self.inner.audit.seal(told.with("reason", request.reason.as_str()));
         let text = EventText { who: Some(record.holder(Some(request.x))), reason: Some(request.reason) };
-        let event = text.seal(id, "denied", &self.inner.at_rest, &mut self.rng()).recorded(audit);
+        let notices = self.told_of_denial(&record, &text);
+        let event = text.seal(id, "denied", &self.inner.at_rest, &mut self.rng()).recorded(audit).told(notices);
         match self.inner.store.deny(id, request.x, self.now_ms(), event).await? {
             DenyOutcome::Denied | DenyOutcome::Already => Ok(()),
             DenyOutcome::Closed => Err(self.why_closed(id).await),

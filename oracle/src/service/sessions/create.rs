@@ -142,6 +142,7 @@ impl Sessions {
         let event =
             EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
         let event = event.recorded(self.inner.audit.seal_bounded(told, &source));
+        let event = event.told(self.told_of_start(&record));
         let mut row = NewRow {
             purpose: match asked.purpose {
                 Purpose::Code => RowPurpose::Code,
@@ -158,6 +159,7 @@ impl Sessions {
             sealed: Vec::new(),
             first_toc,
             event,
+            on_expiry: self.told_of_expiry(&record),
             once: applying.once,
             source_cap: self.inner.limits.per_source,
             id,

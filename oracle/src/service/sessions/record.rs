@@ -180,7 +180,7 @@ impl EventText {
 
     pub fn seal(&self, id: &str, kind: &str, at_rest: &AtRest, rng: &mut impl CryptoRng) -> crate::store::NewEvent {
         let sealed = seal_json(at_rest, event_place(&[id.as_bytes(), kind.as_bytes()]), self, rng);
-        crate::store::NewEvent { kind: kind.to_owned(), sealed, audit: None }
+        crate::store::NewEvent::new(kind, sealed)
     }
 
     /// An event whose text does not open is shown without one.

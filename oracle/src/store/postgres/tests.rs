@@ -217,12 +217,13 @@ fn asked(id: &str) -> NewSession {
         first_toc: None,
         event: happened("asked"),
         once: None,
+        on_expiry: Vec::new(),
         source_cap: 10,
     }
 }
 
 fn happened(kind: &str) -> NewEvent {
-    NewEvent { kind: kind.to_owned(), sealed: Vec::new(), audit: None }
+    NewEvent::new(kind, Vec::new())
 }
 
 fn toc(x: u8) -> NewToc {

@@ -46,7 +46,7 @@ fn url(folder: &TempDir) -> String {
 }
 
 fn event() -> NewEvent {
-    NewEvent { kind: "kind".to_owned(), sealed: Vec::new(), audit: None }
+    NewEvent::new("kind", Vec::new())
 }
 
 fn session(id: &str) -> NewSession {
@@ -65,6 +65,7 @@ fn session(id: &str) -> NewSession {
         first_toc: None,
         event: event(),
         once: None,
+        on_expiry: Vec::new(),
         source_cap: i64::MAX,
     }
 }

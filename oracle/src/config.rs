@@ -115,7 +115,7 @@ settings! {
         "Servers besides Duo's own that a provider of type `duo` may name, such as a proxy: `HOST` or `HOST:PORT`.";
     "duo.ca" duo_ca: Option<PathBuf> = "",
         "PEM file of the certificates that vouch for Duo. Unset: those of the system.";
-    "duo.seconds" duo_seconds: u32 = "28",
+    "duo.seconds" duo_seconds: u32 = "25",
         "Seconds that somebody has to answer a push or a call of Duo's. At most a second less than `limits.request_seconds`; Duo itself gives up after 60.";
     "notices" notices: NoticeTargets = "",
         "Who is told of sessions and keys by webhook or mail: a list of tables `[[notices]]`, or the same as JSON; see docs/notices.md.";

@@ -3,6 +3,7 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::duo::Duo;
 use crate::keys::{Keys, MAIL_PASSWORD, POSTGRES_PASSWORD, Sources, Standing};
 use crate::mail::{MailError, Mailer};
 use crate::memory::pool::CryptoPool;
@@ -10,7 +11,7 @@ use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
 use crate::service::audit::{self, Audit};
 use crate::service::notices::{self, NoticeError, Notices};
-use crate::service::people::{self, NoRemote, People, PeopleError};
+use crate::service::people::{self, DuoFactor, People, PeopleError};
 use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
@@ -18,6 +19,7 @@ use crate::service::totps::{self, Totps};
 use crate::service::u2f::U2f;
 use crate::service::webauthn::Webauthn;
 use crate::store::{Channel, Password, Store, StoreError, StoreOptions};
+use crate::tls::TlsError;
 use axum::extract::FromRef;
 use quorate_protocol::audit::checkpoint::Origin;
 use rand::{TryCryptoRng, TryRng};
@@ -163,6 +165,9 @@ pub enum StateError {
     /// The store.
     #[error("cannot open the database: {0}")]
     Store(#[from] StoreError),
+    /// The certificates of `duo.ca`.
+    #[error(transparent)]
+    Duo(#[from] TlsError),
     /// The root secret was lost or exchanged.
     #[error("the database was sealed with another root secret: put root.secret back, or start with an empty database")]
     RootSecret,
@@ -285,6 +290,7 @@ impl AppState {
             Arc::clone(&crypto),
             keys.root_secret(),
         );
+        let duo = Duo::open(&config, Arc::clone(&clock))?;
         let people = People::new(people::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -295,7 +301,7 @@ impl AppState {
             url: url.clone(),
             webauthn: Webauthn::new(security_keys.clone()),
             api_keys: api_keys.clone(),
-            remote: Arc::new(NoRemote),
+            remote: Arc::new(DuoFactor::new(duo, config.name.clone())),
             audit: audit.clone(),
             limits: people::Limits::from(&config),
         })

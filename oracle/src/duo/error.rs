@@ -42,6 +42,9 @@ pub enum DuoError {
     /// The person was asked, and did nothing.
     #[error("the person did not answer")]
     NotAnswered,
+    /// Duo would let somebody pass who was given by name: that may be nobody whom it knows.
+    #[error("Duo asks nothing of this user, who is given by name: only by the user's id (DU…) does that count")]
+    NameBypassed,
     /// What came back is no answer of Duo's.
     #[error("what answered is not Duo: {0}")]
     NotDuo(&'static str),
@@ -58,7 +61,7 @@ pub enum DuoError {
         retry_after: u32,
     },
     /// A question that cannot be put, such as one about nobody.
-    #[error("the user's id at Duo is not letters and digits")]
+    #[error("the user at Duo is no id and no name")]
     Question,
     /// The person refused a short while ago, and is left in peace.
     #[error("this user refused a short while ago")]
@@ -99,6 +102,7 @@ impl DuoError {
             Self::Denied
             | Self::Fraud
             | Self::LockedOut
+            | Self::NameBypassed
             | Self::NoDevice
             | Self::NotAllowed
             | Self::NotAnswered
@@ -133,6 +137,7 @@ impl DuoError {
             Self::Denied => "denied",
             Self::Fraud => "fraud",
             Self::LockedOut => "locked_out",
+            Self::NameBypassed => "name_bypassed",
             Self::NoDevice => "no_device",
             Self::NotAllowed => "not_allowed",
             Self::NotAnswered => "not_answered",

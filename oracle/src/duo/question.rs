@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 const MAX_TEXT: usize = 120;
 /// Lines of context at most.
 const MAX_LINES: usize = 8;
-/// Bytes of a user's id at most; Duo's have 20.
+/// Bytes of a user's name at most.
 const MAX_USER: usize = 64;
+/// Characters of a user's id.
+const ID: usize = 20;
 /// Digits of a passcode: those of an app have 6 or 7, bypass codes up to 10, tokens of others up to 16.
 const PASSCODE: std::ops::RangeInclusive<usize> = 4..=16;
 
@@ -72,11 +74,10 @@ pub struct Question {
 }
 
 impl Question {
-    /// About the user of that id at Duo, such as `DUXXXXXXXXXXXXXXXXXX`: who knows a name only could be somebody else there, or
-    /// nobody, whom Duo may let pass.
+    /// About the user of that id at Duo, such as `DUXXXXXXXXXXXXXXXXXX`, or of that name. Of a name that it does not know, Duo may
+    /// say that it lets it pass; that does not count (see [`Question::by_name`]).
     pub fn new(user: &str) -> Result<Self, DuoError> {
-        let plain = (1..=MAX_USER).contains(&user.len()) && user.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !plain {
+        if !(1..=MAX_USER).contains(&user.len()) || user.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(DuoError::Question);
         }
         let (user, kind) = (user.to_owned(), "Login".to_owned());
@@ -113,12 +114,21 @@ impl Question {
         self
     }
 
+    /// Whether the user is given by name, and so may be nobody.
+    pub(super) fn by_name(&self) -> bool {
+        let id = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        !(self.user.len() == ID && self.user.starts_with("DU") && self.user.bytes().all(id))
+    }
+
     pub(super) fn user(&self) -> &str {
         &self.user
     }
 
     pub(super) fn to_preauth(&self) -> Parameters {
-        let mut parameters = Parameters::from([("user_id", Zeroizing::new(self.user.clone()))]);
+        let mut parameters = Parameters::from([(
+            if self.by_name() { "username" } else { "user_id" },
+            Zeroizing::new(self.user.clone()),
+        )]);
         if let Some(from) = self.from {
             parameters.insert("ipaddr", Zeroizing::new(from.to_string()));
         }
@@ -200,9 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn only_an_id_of_duos_names_a_user() {
-        for user in ["", "bob smith", "bob@example.com", "DU1\n", "DU-1", &"D".repeat(MAX_USER + 1)] {
+    fn a_user_is_an_id_or_a_name() {
+        for user in ["", "bob smith", "DU1\n", "bob\u{2028}", &"D".repeat(MAX_USER + 1)] {
             assert!(matches!(Question::new(user), Err(DuoError::Question)), "{user:?}");
+        }
+        for (user, by_name) in [("DUXXXXXXXXXXXXXXXXX7", false), ("duxxxxxxxxxxxxxxxxx7", true), ("bob@dss", true)] {
+            assert_eq!(Question::new(user).unwrap().by_name(), by_name, "{user}");
         }
         let from = Question::new("DU1").unwrap().seen_at(Some("::ffff:192.0.2.7".parse().unwrap()));
         assert_eq!(from.to_preauth()["ipaddr"].as_str(), "192.0.2.7");

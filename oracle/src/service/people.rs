@@ -4,6 +4,7 @@
 
 pub mod rights;
 
+mod duo;
 mod enrolment;
 mod error;
 mod factor;
@@ -17,6 +18,7 @@ mod record;
 mod remote;
 mod ticket;
 
+pub use self::duo::DuoFactor;
 pub use self::enrolment::{Enrolling, Invitation, Made};
 pub use self::error::PeopleError;
 pub use self::factor::{Assigned, Assignment, GeneratedKey};
@@ -26,7 +28,7 @@ pub use self::name::{NameError, PrincipalName, ProviderName};
 pub use self::password::{Cost, MIN_CHARACTERS};
 pub use self::principal::{Link, NewcomerOutcome, Shown};
 pub use self::provider::{Options, Provider, ProviderKind, REDACTED};
-pub use self::remote::{NoRemote, Question, RemoteFactor, Unavailable, Verdict};
+pub use self::remote::{Question, RemoteFactor, Unavailable, Verdict};
 pub use self::ticket::{Caller, LoggedIn};
 
 use self::hashes::Hashes;

@@ -3,12 +3,14 @@
 
 use super::mail::certificate;
 use super::peers::python;
+use super::people::stage::{PASSWORD, People};
 use hyper::Method;
 use quorate_oracle::clock::{Clock, SystemClock};
 use quorate_oracle::config::Config;
 use quorate_oracle::duo::signature::Signature;
 use quorate_oracle::duo::{Duo, DuoError, Factor, Integration, Question, Verdict};
 use quorate_oracle::outbound::OutboundError;
+use quorate_oracle::testing::TestSetup;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -101,8 +103,9 @@ fn integration(duo: &Duo, secret: &str, host: &str) -> Integration {
     Integration::new(KEY, Zeroizing::new(secret.to_owned()), host, duo.rules()).expect("an integration")
 }
 
+/// About the user of an id that begins so.
 fn question(user: &str) -> Question {
-    Question::new(user).expect("a question").seen_at(Some("192.0.2.7".parse().expect("an address")))
+    Question::new(&format!("{user:X<20}")).expect("a question").seen_at(Some("192.0.2.7".parse().expect("an address")))
 }
 
 fn factor(text: &str) -> Factor {
@@ -181,10 +184,10 @@ async fn a_push_says_who_from_where_and_why() {
     let (preauth, auth) = (server.asked(), server.asked());
     assert_eq!((&preauth["method"], &preauth["path"]), (&json!("POST"), &json!("/auth/v2/preauth")));
     assert_eq!(preauth["host"], server.host);
-    assert_eq!(preauth["fields"], json!({ "user_id": "DUALLOW", "ipaddr": "192.0.2.7" }));
+    assert_eq!(preauth["fields"], json!({ "user_id": "DUALLOWXXXXXXXXXXXXX", "ipaddr": "192.0.2.7" }));
     assert_eq!(auth["path"], "/auth/v2/auth");
     let fields = json!({
-        "user_id": "DUALLOW", "ipaddr": "192.0.2.7", "async": "0", "factor": "push", "device": "auto",
+        "user_id": "DUALLOWXXXXXXXXXXXXX", "ipaddr": "192.0.2.7", "async": "0", "factor": "push", "device": "auto",
         "type": "Anmeldung ü", "display_username": "bob ~+", "pushinfo": "oracle=%C3%96rakel%20%26%20Co&why=a%3Db%2Bc%20d",
     });
     assert_eq!(auth["fields"], fields);
@@ -203,6 +206,54 @@ async fn every_factor_lets_in_whom_duo_allows() {
         assert_eq!(duo.verify(&at, &question(user), &factor("push")).await.expect("bypassed"), Verdict::Bypassed);
     }
     assert_eq!(duo.verify(&at, &question("DULANDLINE"), &factor("auto")).await.expect("called"), Verdict::Allowed);
+}
+
+#[tokio::test]
+async fn a_name_that_duo_may_not_know_is_no_bypass() {
+    let Some(mut server) = Server::start() else { return };
+    let duo = server.duo();
+    let at = server.integration(&duo);
+    let named = |user| Question::new(user).expect("a question");
+    assert_eq!(duo.verify(&at, &named("bob@dss"), &factor("push")).await.expect("asked"), Verdict::Allowed);
+    assert_eq!(server.asked()["fields"], json!({ "username": "bob@dss" }));
+    for user in ["DUBYPASS", "DUAUTHBYPASS"] {
+        let error = duo.verify(&at, &named(user), &factor("push")).await.expect_err("a no");
+        assert!(matches!(error, DuoError::NameBypassed) && error.refuses(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_asks_duo() {
+    let Some(server) = Server::start() else { return };
+    let (ca, host) = (server.ca(), server.host.clone());
+    let setup = TestSetup::default().set("duo.hosts", host.clone()).set("duo.ca", ca.to_str().expect("UTF-8"));
+    // Signatures go by the clock, and this Duo has the real one.
+    let people = People::with(setup.set("duo.seconds", "25")).await;
+    people.stage.clock.set(SystemClock.now_ms());
+    let people = People { operator: people.ticket("operator").await, ..people };
+    let options = json!({ "Host": host, "IntegrationKey": KEY, "SecretKey": SECRET });
+    people
+        .done(Method::POST, "/system/multi_factor", json!({ "Type": "duo", "Name": "Duo", "Options": options }))
+        .await;
+    for (name, user) in [("ann", "DUALLOW"), ("bob", "DUDENY"), ("cho", "DUBROKEN"), ("dee", "DUENROLL")] {
+        people.user(name, "member").await;
+        let body = json!({ "provider": "Duo", "user": format!("{user:X<20}") });
+        people.done(Method::PUT, &format!("/principals/{name}/multi_factor"), body).await;
+    }
+    for (name, passcode, status) in [
+        ("ann", "push", 200),
+        ("ann", "phone", 200),
+        ("ann", "123456", 200),
+        ("ann", "654321", 401),
+        ("bob", "push", 401),
+        ("cho", "push", 503),
+        ("dee", "push", 401),
+    ] {
+        let answer = people.log_in(json!({ "principal": name, "password": PASSWORD, "passcode": passcode })).await;
+        assert_eq!(answer.status, status, "{name} {passcode}: {}", answer.text);
+    }
+    let nothing = people.log_in(json!({ "principal": "ann", "password": PASSWORD })).await;
+    assert!([401, 429].contains(&nothing.status.as_u16()), "nobody is rung up unasked: {}", nothing.text);
 }
 
 #[tokio::test]
@@ -333,7 +384,10 @@ async fn a_denied_push_is_not_repeated() {
         assert_eq!(matches!(again, DuoError::RecentlyDenied { .. }), alarms, "{user}: {again:?}");
     }
     let (preauth, auth) = (server.asked(), server.asked());
-    assert_eq!((&preauth["fields"]["user_id"], &auth["fields"]["factor"]), (&json!("DUTIMEOUT"), &json!("phone")));
+    assert_eq!(
+        (&preauth["fields"]["user_id"], &auth["fields"]["factor"]),
+        (&json!("DUTIMEOUTXXXXXXXXXXX"), &json!("phone"))
+    );
     duo.verify(&at, &question("DUDENY"), &factor("123456")).await.expect("a code is no push");
 }
 

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.fail(40103, "Invalid signature in request credentials")
         if url.path == "/auth/v2/check":
             return self.ok({"time": int(self.server.now())})
-        user = fields["user_id"]
+        user = fields["user_id"].rstrip("X") if "user_id" in fields else fields["username"]
         if url.path == "/auth/v2/preauth":
             if user == "DUUNKNOWN":
                 return self.fail(40002, "Invalid request parameters")

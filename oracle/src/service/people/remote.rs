@@ -49,13 +49,3 @@ pub trait RemoteFactor: Send + Sync + 'static {
     /// Asks it, once.
     fn ask(&self, question: Question) -> BoxFuture<'_, Result<Verdict, Unavailable>>;
 }
-
-/// No service at all: every question stays without an answer.
-#[derive(Debug, Clone, Copy)]
-pub struct NoRemote;
-
-impl RemoteFactor for NoRemote {
-    fn ask(&self, _: Question) -> BoxFuture<'_, Result<Verdict, Unavailable>> {
-        Box::pin(async { Err(Unavailable("this oracle has no client for it".into())) })
-    }
-}

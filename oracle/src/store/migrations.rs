@@ -66,7 +66,7 @@ histories! {
 /// The step that knows imports. It only adds; once something is imported, a program that does not know it would remove a user
 /// and leave what was imported of them, which would then come back, and would let a rotation make two of those users one.
 /// So the first import, not the step, has [`require`] stop such programs.
-pub(super) const IMPORTS: i64 = 6;
+pub(super) const IMPORTS: i64 = 7;
 
 /// From now on a program must know that step to work on the database.
 pub(super) async fn require(tx: &mut dyn Tx, version: i64) -> Result<(), StoreError> {

@@ -61,7 +61,8 @@ pub use self::{
     error::{EngineError, StoreError},
     factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},
     imports::{
-        ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known, NewLegacyUser,
+        ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known,
+        MAX_IMPORTED_DATA_KEYS, NewLegacyUser,
     },
     legacy::{FirstUse, KnownDataKey, LegacyUserRow},
     lockout::FailOutcome,

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 const ABOUT: &str = "From serverless-mfa-api or serverless-mfa-api-go: exports of their DynamoDB tables";
 const LONG: &str = "Give the files of all three tables (API keys, TOTP, U2F or WebAuthn) at once, in any order: JSON lines as \
-    DynamoDB exports them, compressed or not. Everything is checked before anything is written; a wrong line is named and \
-    changes nothing. To import the same again changes nothing either. API keys keep their values and secrets.";
+    DynamoDB exports them, compressed or not. Everything is checked before anything is written; wrong lines are named and \
+    change nothing. To import the same again changes nothing either. API keys keep their values and secrets.";
 
 #[derive(Debug, Args)]
 pub(super) struct ImportCommand {
@@ -28,6 +28,9 @@ enum Source {
         /// Check everything, say what would be imported, and write nothing
         #[arg(long)]
         dry_run: bool,
+        /// Leave out records that are wrong, or here already and not the same; say which, and import the others
+        #[arg(long)]
+        skip_refused: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -40,17 +43,24 @@ enum Source {
 impl ImportCommand {
     pub(super) fn run(&self) -> Outcome {
         crate::memory::harden();
-        let Source::ServerlessMfaApi { settings, dry_run, json, files } = &self.source;
+        let Source::ServerlessMfaApi { settings, dry_run, skip_refused, json, files } = &self.source;
         let config = settings.load()?;
         let url = format!("http://{}", config.listen);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let state = AppState::open(config, url).await?;
-            let import = Import::new(&state, files.clone());
-            let outcome = if *dry_run { import.check().await } else { import.run().await };
+            let import = Import::new(&state, files.clone()).leaving_out(*skip_refused);
+            let outcome = match import.check_clocks().await {
+                Ok(()) if *dry_run => import.check().await,
+                Ok(()) => import.run().await,
+                Err(error) => Err(error),
+            };
             state.store.shutdown().await;
             let summary = outcome?;
             print(&if *json { as_json(&summary) } else { as_table(&summary) })?;
+            if summary.refused.records() > 0 {
+                tell(&summary.refused.to_string());
+            }
             if *dry_run {
                 tell("this was a dry run: nothing was written");
             }
@@ -61,9 +71,10 @@ impl ImportCommand {
 
 fn as_json(summary: &Summary) -> String {
     let tally = |tally: Tally| json!({ "new": tally.new, "known": tally.known });
-    let Summary { api_keys, totp, webauthn, unfinished } = *summary;
+    let Summary { api_keys, totp, webauthn, unfinished, refused } = summary;
     let json = json!({
-        "api_keys": tally(api_keys), "totp": tally(totp), "webauthn": tally(webauthn), "unfinished": unfinished,
+        "api_keys": tally(*api_keys), "totp": tally(*totp), "webauthn": tally(*webauthn), "unfinished": unfinished,
+        "refused": refused.records(),
     });
     format!("{json}\n")
 }
@@ -74,9 +85,13 @@ fn as_table(summary: &Summary) -> String {
     for (name, Tally { new, known }) in rows {
         writeln!(text, "{name:<8}  {new} new, {known} imported before").expect("writing to a string succeeds");
     }
-    if summary.unfinished > 0 {
-        let left_out = summary.unfinished;
-        writeln!(text, "left out  {left_out} that never finished registering").expect("writing to a string succeeds");
+    for (left_out, why) in [
+        (summary.unfinished, "that never finished registering"),
+        (summary.refused.records(), "that cannot be imported"),
+    ] {
+        if left_out > 0 {
+            writeln!(text, "left out  {left_out} {why}").expect("writing to a string succeeds");
+        }
     }
     text
 }

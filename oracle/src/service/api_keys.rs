@@ -322,6 +322,10 @@ impl ApiKeys {
         let Some((row, data_keys)) = self.known_secret(value, row, data_keys, secret, source).await? else {
             return Ok(None);
         };
+        // An operator may have revoked it while the secret waited to be looked at.
+        if row.revoked_at.is_some() {
+            return Ok(None);
+        }
         let record = Record::open(&row, &self.inner.at_rest)?;
         Ok(Some(Tenant::new(&row, record.origins, secret.wrapping_key(&row.id), data_keys)))
     }

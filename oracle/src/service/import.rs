@@ -5,32 +5,35 @@
 //! are written, each in one transaction that remembers its records by name and content: an import that was interrupted
 //! is run again, and does what is left.
 
+mod check;
 mod lines;
 mod record;
+mod refused;
 
-use self::lines::{LineError, Lines};
+pub use self::refused::{Fault, LinePlace, Refused};
+
+use self::check::{Checked, Owns, next};
+use self::lines::Lines;
 use self::record::{ApiKeyRecord, Record, RecordError, TotpRecord, UserRecord};
-use crate::clock::Clock;
-use crate::keys::{KeyedHasher, RootSecret};
-use crate::memory::pool::{CryptoPool, PoolError};
-use crate::service::api_keys::ApiKeys;
+use crate::keys::KeyedHasher;
+use crate::memory::pool::PoolError;
 use crate::service::at_rest::AtRest;
 use crate::service::legacy_users;
-use crate::service::security_keys::SecurityKeys;
-use crate::service::totps::{Totps, seal_legacy};
+use crate::service::totps::seal_legacy;
 use crate::state::{AppState, StateRng};
 use crate::store::{
-    Digest, ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known, MAX_DATA_KEYS,
-    NewLegacyUser, NewTotp, Store, StoreError,
+    ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known, NewLegacyUser,
+    NewTotp, StoreError,
 };
 use quorate_protocol::encoding::length_prefixed;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Records of a batch.
-const BATCH: usize = 500;
+/// Records of a batch, and the bytes of their lines with which it is full as well: all of it is in memory, and in one
+/// transaction.
+const BATCH: (usize, usize) = (500, 4 * 1024 * 1024);
 /// Milliseconds of a time step of the other service's TOTP secrets.
 const STEP_MS: i64 = 30_000;
 
@@ -44,7 +47,7 @@ pub struct Tally {
 }
 
 /// What files hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// API keys.
     pub api_keys: Tally,
@@ -54,20 +57,14 @@ pub struct Summary {
     pub webauthn: Tally,
     /// Users who never finished registering: nothing is imported of them.
     pub unfinished: u64,
+    /// What was left out, and why.
+    pub refused: Refused,
 }
 
 /// Why nothing, or not everything, is imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A line is wrong; nothing was written.
-    #[error("{place}: {fault}: nothing was imported")]
-    Line {
-        /// Where.
-        place: LinePlace,
-        /// What is wrong.
-        fault: Fault,
-    },
-    /// A file is not what it was when it was checked.
+    /// A file is not what it was when it was checked, or what is here is not.
     #[error(
         "{place}: {fault}: this file, or what is here, has changed since it was checked; what came before it is imported"
     )]
@@ -77,73 +74,39 @@ pub enum ImportError {
         /// What is wrong.
         fault: Fault,
     },
+    /// This machine's clock and the store's differ, so nobody knows which codes the other service may have taken.
+    #[error("the database's clock is {} s {} this machine's: set the clocks first; nothing was imported",
+        .ahead.abs() / 1000, if *.ahead > 0 { "ahead of" } else { "behind" })]
+    Clocks {
+        /// Milliseconds by which the store's is ahead.
+        ahead: i64,
+    },
+    /// A line is wrong; nothing was written.
+    #[error("{place}: {fault}: nothing was imported")]
+    Line {
+        /// Where.
+        place: LinePlace,
+        /// What is wrong.
+        fault: Fault,
+    },
     /// The threads that handle secrets are gone.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// Records that cannot be imported; nothing was written.
+    #[error("{0}: nothing was imported")]
+    Refused(Refused),
     /// The store failed. What was written before stays, and the same import does the rest.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinePlace {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: u64,
-}
-
-impl fmt::Display for LinePlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = quorate_protocol::display::escape_controls(&self.file.display().to_string());
-        write!(f, "{file} line {}", self.line)
-    }
-}
-
-/// What is wrong with a line.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// It cannot be read.
-    #[error(transparent)]
-    Line(#[from] LineError),
-    /// It is no record.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// Its name stands in another line.
-    #[error("has the name of {0}")]
-    Twice(LinePlace),
-    /// Something of its name is here, and differs.
-    #[error("is here already, and not the same")]
-    Conflict,
-    /// Its API key is in none of the files and was not imported before, or has no secret.
-    #[error("belongs to an API key that is not among the activated ones: give the files of all tables at once")]
-    Owner,
-    /// Its API key owns as many data keys as one may, and each import makes one more.
-    #[error("belongs to an API key that has taken over, or imported, too often")]
-    Full,
-}
-
 /// An import under way.
 pub struct Import {
-    store: Store,
-    api_keys: ApiKeys,
-    security_keys: SecurityKeys,
-    totps: Totps,
-    crypto: Arc<CryptoPool>,
-    rng: StateRng,
+    state: AppState,
     marks: KeyedHasher,
-    now: i64,
     files: Vec<PathBuf>,
-}
-
-/// What the check found, which the writing goes by.
-#[derive(Default)]
-struct Checked {
-    summary: Summary,
-    api_keys: Vec<(Place, ApiKeyRecord)>,
-    /// Values of API keys that own something new.
-    owners: HashSet<String>,
+    /// Whether records that cannot be imported are left out, and not everything.
+    leaves_out: bool,
 }
 
 /// Number of a file, and of a line in it.
@@ -155,6 +118,8 @@ type DataKeys = Arc<HashMap<String, (i64, AtRest)>>;
 /// A record that is about to be looked up or written.
 struct Item {
     place: Place,
+    /// Bytes of its line.
+    bytes: usize,
     mark: ImportMark,
     target: ImportTarget,
     record: Owned,
@@ -175,6 +140,28 @@ impl Owned {
     }
 }
 
+/// Records that are looked up, or written, together.
+#[derive(Default)]
+struct Batch {
+    items: Vec<Item>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, item: Item) {
+        self.bytes += item.bytes;
+        self.items.push(item);
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= BATCH.0 || self.bytes >= BATCH.1
+    }
+
+    fn take(&mut self) -> Vec<Item> {
+        std::mem::take(self).items
+    }
+}
+
 impl fmt::Debug for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Import").field("files", &self.files).finish_non_exhaustive()
@@ -184,18 +171,21 @@ impl fmt::Debug for Import {
 impl Import {
     /// Of these files, in any order.
     pub fn new(state: &AppState, files: Vec<PathBuf>) -> Self {
-        let root: &RootSecret = state.keys.root_secret();
-        Self {
-            store: state.store.clone(),
-            api_keys: state.api_keys.clone(),
-            security_keys: state.security_keys.clone(),
-            totps: state.totps.clone(),
-            crypto: Arc::clone(&state.crypto),
-            rng: state.rng(),
-            marks: root.hasher("imports"),
-            now: Clock::now_ms(state.clock()),
-            files,
-        }
+        let marks = state.keys.root_secret().hasher("imports");
+        Self { state: state.clone(), marks, files, leaves_out: false }
+    }
+
+    /// Leaves out records that cannot be imported, and imports the others.
+    #[must_use]
+    pub fn leaving_out(mut self, leaves_out: bool) -> Self {
+        self.leaves_out = leaves_out;
+        self
+    }
+
+    /// Refuses when the clocks of this machine and of the store differ: codes that the other service may have taken are told
+    /// by their time.
+    pub async fn check_clocks(&self) -> Result<(), ImportError> {
+        self.state.look().await?.skew().map_or(Ok(()), |ahead| Err(ImportError::Clocks { ahead }))
     }
 
     /// Checks everything and writes nothing.
@@ -205,134 +195,46 @@ impl Import {
 
     /// Checks everything, and imports it.
     pub async fn run(&self) -> Result<Summary, ImportError> {
-        let checked = self.checked().await?;
-        let data_keys = Arc::new(self.write_api_keys(&checked).await?);
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut checked = self.checked().await?;
+        let data_keys = Arc::new(self.write_api_keys(&mut checked).await?);
+        let mut batch = Batch::default();
         for (number, file) in self.files.iter().enumerate() {
             let changed = |line, fault: Fault| ImportError::Changed { place: self.place((number, line)), fault };
             let mut lines = Lines::open(file).map_err(|error| changed(0, error.into()))?;
-            loop {
-                let next = next(&mut lines).map_err(|(line, fault)| changed(line, fault))?;
-                let Some((line, record)) = next else { break };
-                let Some(item) = self.item((number, line), record) else { continue };
-                if checked.owners.contains(item.record.api_key()) {
+            while let Some(line) = next(&mut lines).map_err(|(line, error)| changed(line, error.into()))? {
+                let place = (number, line.number);
+                if checked.refused.contains_key(&place) {
+                    continue;
+                }
+                let record = line.record.map_err(|error| changed(line.number, error.into()))?;
+                let Some(item) = self.item(place, line.bytes, record) else { continue };
+                if checked.owners.get(item.record.api_key()).is_some_and(Owns::is_written) {
                     batch.push(item);
                 }
-                if batch.len() == BATCH {
-                    self.write(&mut batch, &data_keys).await?;
+                if batch.is_full() {
+                    self.write(batch.take(), &data_keys, &mut checked.summary).await?;
                 }
             }
         }
-        self.write(&mut batch, &data_keys).await?;
+        self.write(batch.take(), &data_keys, &mut checked.summary).await?;
         Ok(checked.summary)
     }
 
-    async fn checked(&self) -> Result<Checked, ImportError> {
-        let (mut checked, mut seen) = (Checked::default(), HashMap::<Digest, Place>::new());
-        let mut owners = HashMap::<String, Place>::new();
-        let mut batch = Vec::with_capacity(BATCH);
-        for (number, file) in self.files.iter().enumerate() {
-            let wrong = |line, fault: Fault| self.wrong((number, line), fault);
-            let mut lines = Lines::open(file).map_err(|error| wrong(0, error.into()))?;
-            while let Some((line, record)) = next(&mut lines).map_err(|(line, fault)| wrong(line, fault))? {
-                let place = (number, line);
-                let mark = self.mark(&record);
-                if let Some(first) = mark.and_then(|mark| seen.insert(mark.id, place)) {
-                    return Err(wrong(line, Fault::Twice(self.place(first))));
-                }
-                match record {
-                    Record::Unfinished => checked.summary.unfinished += 1,
-                    Record::ApiKey(api_key) => checked.api_keys.push((place, api_key)),
-                    record => {
-                        let item = self.item(place, record).expect("what is no API key belongs to one");
-                        owners.entry(item.record.api_key().to_owned()).or_insert(place);
-                        batch.push(item);
-                    }
-                }
-                if batch.len() == BATCH {
-                    self.look_up(&mut batch, &mut checked).await?;
-                }
-            }
-        }
-        self.look_up(&mut batch, &mut checked).await?;
-        self.check_api_keys(&mut checked, &owners).await?;
-        Ok(checked)
-    }
-
-    /// Compares records with what is here.
-    async fn look_up(&self, batch: &mut Vec<Item>, checked: &mut Checked) -> Result<(), ImportError> {
-        let records = batch.iter().map(|item| (item.mark, item.target)).collect();
-        for (item, known) in batch.drain(..).zip(self.store.known_imports(records).await?) {
-            let tally = match item.record {
-                Owned::Totp(_) => &mut checked.summary.totp,
-                Owned::User(_) => &mut checked.summary.webauthn,
-            };
-            self.count(tally, item.place, known)?;
-            if known == Known::New {
-                checked.owners.insert(item.record.api_key().to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    /// The same for API keys, and whether every record belongs to one that has a secret.
-    async fn check_api_keys(&self, checked: &mut Checked, owners: &HashMap<String, Place>) -> Result<(), ImportError> {
-        let (places, marked): (Vec<_>, Vec<_>) = checked
-            .api_keys
-            .iter()
-            .map(|(place, record)| {
-                let target = ImportTarget::ApiKey(self.api_keys.id(&record.value));
-                (*place, (self.api_key_mark(record), target))
-            })
-            .unzip();
-        for (place, known) in places.into_iter().zip(self.store.known_imports(marked).await?) {
-            self.count(&mut checked.summary.api_keys, place, known)?;
-        }
-        let active = checked.api_keys.iter().filter(|(_, record)| record.active.is_some());
-        let active: HashSet<&str> = active.map(|(_, record)| record.value.as_str()).collect();
-        let elsewhere = owners.iter().filter(|(value, _)| !active.contains(value.as_str()));
-        let mut unknown = Vec::new();
-        for (value, place) in elsewhere {
-            let here = self.store.api_key(&self.api_keys.id(value)).await?;
-            if here.is_none_or(|(row, _)| row.activated_at.is_none()) {
-                unknown.push(*place);
-            }
-        }
-        unknown.into_iter().min().map_or(Ok(()), |place| Err(self.wrong(place, Fault::Owner)))?;
-        let mut full = Vec::new();
-        for value in &checked.owners {
-            let here = self.store.api_key(&self.api_keys.id(value)).await?;
-            if here.is_some_and(|(_, data_keys)| data_keys.len() >= MAX_DATA_KEYS) {
-                full.push(owners[value]);
-            }
-        }
-        full.into_iter().min().map_or(Ok(()), |place| Err(self.wrong(place, Fault::Full)))
-    }
-
-    fn count(&self, tally: &mut Tally, place: Place, known: Known) -> Result<(), ImportError> {
-        match known {
-            Known::New => tally.new += 1,
-            Known::Same => tally.known += 1,
-            Known::Other => return Err(self.wrong(place, Fault::Conflict)),
-        }
-        Ok(())
-    }
-
     /// Imports the API keys, and makes a data key for each that owns something new.
-    async fn write_api_keys(&self, checked: &Checked) -> Result<HashMap<String, (i64, AtRest)>, ImportError> {
-        let mut data_keys = HashMap::new();
+    async fn write_api_keys(&self, checked: &mut Checked) -> Result<HashMap<String, (i64, AtRest)>, ImportError> {
+        let (state, now, mut data_keys) = (&self.state, self.state.clock().now_ms(), HashMap::new());
         for (place, record) in &checked.api_keys {
             let ApiKeyRecord { value, email, created_at, active } = record;
             let (activated_at, bcrypt) = active.clone().unzip();
-            let (data_key, key) = activated_at.map(|_| self.api_keys.data_key_without_secret(value)).unzip();
+            let (data_key, key) = activated_at.map(|_| state.api_keys.data_key_without_secret(value)).unzip();
             let imported = ImportedApiKey {
                 mark: self.api_key_mark(record),
-                key: self.api_keys.seal_imported(value, email, *created_at, bcrypt),
+                key: state.api_keys.seal_imported(value, email, *created_at, bcrypt),
                 activated_at,
-                imported_at: self.now,
+                imported_at: now,
                 data_key,
             };
-            match (self.store.import_api_key(imported).await?, key) {
+            match (state.store.import_api_key(imported).await?, key) {
                 ((Known::Other, _), _) => {
                     return Err(ImportError::Changed { place: self.place(*place), fault: Fault::Conflict });
                 }
@@ -340,52 +242,66 @@ impl Import {
                 _ => {}
             }
         }
-        for value in &checked.owners {
-            if data_keys.contains_key(value) {
+        for (value, owns) in &checked.owners {
+            if !owns.is_written() || data_keys.contains_key(value) {
                 continue;
             }
-            let (data_key, key) = self.api_keys.data_key_without_secret(value);
+            let (data_key, key) = state.api_keys.data_key_without_secret(value);
+            let number = state.store.add_data_key(&state.api_keys.id(value), data_key, now).await?;
             // An API key is never removed once it is activated.
-            if let Some(number) = self.store.add_data_key(&self.api_keys.id(value), data_key, self.now).await? {
-                data_keys.insert(value.clone(), (number, key));
-            }
+            let full = || ImportError::Changed { place: self.place(owns.first), fault: Fault::Full };
+            data_keys.insert(value.clone(), (number.ok_or_else(full)?, key));
         }
         Ok(data_keys)
     }
 
     /// Seals a batch, and writes it.
-    async fn write(&self, batch: &mut Vec<Item>, data_keys: &DataKeys) -> Result<(), ImportError> {
-        if batch.is_empty() {
+    async fn write(&self, items: Vec<Item>, data_keys: &DataKeys, summary: &mut Summary) -> Result<(), ImportError> {
+        if items.is_empty() {
             return Ok(());
         }
-        let items = std::mem::take(batch);
-        let places: Vec<_> = items.iter().map(|item| item.place).collect();
-        let (data_keys, mut rng, now) = (Arc::clone(data_keys), self.rng.clone(), self.now);
+        let mut places: Vec<_> = items.iter().map(|item| item.place).collect();
+        let (data_keys, mut rng, now) = (Arc::clone(data_keys), self.state.rng(), self.state.clock().now_ms());
         let job = move || items.into_iter().map(|item| sealed(item, &data_keys, now, &mut rng)).collect::<Vec<_>>();
+        let changed = |place, fault| ImportError::Changed { place: self.place(place), fault };
         let mut records = Vec::with_capacity(places.len());
-        for (place, sealed) in places.iter().zip(self.crypto.run(job).await?) {
-            let changed = |fault| ImportError::Changed { place: self.place(*place), fault };
-            records.push(sealed.map_err(changed)?);
+        for (place, sealed) in places.iter().zip(self.state.crypto.run(job).await?) {
+            records.push(sealed.map_err(|fault| changed(*place, fault))?);
         }
-        match self.store.import_records(records).await? {
-            ImportOutcome::Imported(_) => Ok(()),
-            ImportOutcome::Conflict(item) => {
-                Err(ImportError::Changed { place: self.place(places[item]), fault: Fault::Conflict })
+        loop {
+            let (at, fault) = match self.state.store.import_records(records.clone()).await? {
+                ImportOutcome::Closed(at) => (at, Fault::Closed),
+                ImportOutcome::Conflict(at) => (at, Fault::Conflict),
+                ImportOutcome::Imported(_) => return Ok(()),
+            };
+            let (place, record) = (places.remove(at), records.remove(at));
+            if !self.leaves_out {
+                return Err(changed(place, fault));
             }
+            summary.refused.add(&self.place(place), &fault, 1);
+            let tally = match record.row {
+                ImportedRow::Totp(..) => &mut summary.totp,
+                ImportedRow::User(_) => &mut summary.webauthn,
+            };
+            tally.new -= 1;
         }
     }
 
-    fn item(&self, place: Place, record: Record) -> Option<Item> {
+    fn item(&self, place: Place, bytes: usize, record: Record) -> Option<Item> {
         let mark = self.mark(&record)?;
+        let api_keys = &self.state.api_keys;
         let (target, record) = match record {
             Record::ApiKey(_) | Record::Unfinished => return None,
-            Record::Totp(totp) => (ImportTarget::Totp(self.totps.id(totp.uuid)), Owned::Totp(totp)),
+            Record::Totp(totp) => {
+                let (id, api_key) = (self.state.totps.id(totp.uuid), api_keys.id(&totp.api_key));
+                (ImportTarget::Totp { id, api_key }, Owned::Totp(totp))
+            }
             Record::User(user) => {
-                let owner = self.security_keys.owner(&user.uuid);
-                (ImportTarget::User { owner, api_key: self.api_keys.id(&user.api_key) }, Owned::User(user))
+                let (owner, api_key) = (self.state.security_keys.owner(&user.uuid), api_keys.id(&user.api_key));
+                (ImportTarget::User { owner, api_key }, Owned::User(user))
             }
         };
-        Some(Item { place, mark, target, record })
+        Some(Item { place, bytes, mark, target, record })
     }
 
     /// What remembers a record: keyed hashes of its name and of all of it.
@@ -416,24 +332,9 @@ impl Import {
         ImportMark { id: hash(&[b"name", kind, name]), digest: hash(&[b"record", kind, name, &length_prefixed(parts)]) }
     }
 
-    fn wrong(&self, place: Place, fault: Fault) -> ImportError {
-        ImportError::Line { place: self.place(place), fault }
-    }
-
     fn place(&self, (file, line): Place) -> LinePlace {
         LinePlace { file: self.files[file].clone(), line }
     }
-}
-
-/// The next record of a file with its line, or the line that is wrong and why.
-fn next(lines: &mut Lines) -> Result<Option<(u64, Record)>, (u64, Fault)> {
-    let read = match lines.next() {
-        Ok(None) => return Ok(None),
-        Ok(Some(line)) => Record::parse(line).map_err(Fault::from),
-        Err(error) => Err(error.into()),
-    };
-    let number = lines.number();
-    read.map(|record| Some((number, record))).map_err(|fault| (number, fault))
 }
 
 /// A record as the store takes it.
@@ -446,11 +347,12 @@ fn sealed(
     let (number, key) = data_keys.get(item.record.api_key()).ok_or(Fault::Owner)?;
     let row = match item.record {
         Owned::Totp(totp) => {
-            let ImportTarget::Totp(id) = item.target else { return Err(Fault::Conflict) };
+            let ImportTarget::Totp { id, .. } = item.target else { return Err(Fault::Conflict) };
             let sealed = seal_legacy(&id, &totp.encrypted, key, rng);
             let sealed = sealed.ok_or(RecordError::Wrong("encryptedTotpKey"))?;
-            // The other service may have taken a code of the present step, and would take it again.
-            ImportedRow::Totp(NewTotp { id, data_key: *number, created_at: now, sealed }, now.div_euclid(STEP_MS))
+            // The other service takes codes of the present step and, for clocks that are fast, of the next one.
+            let taken = now.div_euclid(STEP_MS) + 1;
+            ImportedRow::Totp(NewTotp { id, data_key: *number, created_at: now, sealed }, taken)
         }
         Owned::User(user) => {
             let ImportTarget::User { owner, .. } = item.target else { return Err(Fault::Conflict) };
@@ -459,4 +361,33 @@ fn sealed(
         }
     };
     Ok(ImportedRecord { mark: item.mark, target: item.target, row })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::legacy::Ciphertext;
+
+    #[test]
+    fn a_batch_is_bounded_in_records_and_in_bytes() {
+        let item = |bytes| Item {
+            place: (0, 1),
+            bytes,
+            mark: ImportMark { id: [0; 32], digest: [0; 32] },
+            target: ImportTarget::Totp { id: [0; 32], api_key: [0; 32] },
+            record: Owned::Totp(TotpRecord {
+                uuid: uuid::Uuid::nil(),
+                api_key: String::new(),
+                encrypted: Ciphertext::from_bytes(vec![0; 17]).unwrap(),
+            }),
+        };
+        for (bytes, records) in [(1, 500), (lines::MAX_LINE, 4), (400 * 1024, 11)] {
+            let mut batch = Batch::default();
+            while !batch.is_full() {
+                batch.push(item(bytes));
+            }
+            assert_eq!(batch.take().len(), records);
+            assert!(!batch.is_full() && batch.bytes == 0, "it begins anew");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::service::at_rest::{AtRest, Place};
 use crate::service::legacy::{Ciphertext, LegacyKey};
 use crate::service::security_keys::{SecurityKeys, json, reseal_credential};
 use crate::service::u2f::U2fKey;
-use crate::service::webauthn::imported;
+use crate::service::webauthn::imported::{self, Imported};
 use crate::store::{CredentialKind, CredentialName, Digest, LegacyUserRow, NewCredential};
 use quorate_protocol::encoding::sha256;
 use rand::CryptoRng;
@@ -52,9 +52,8 @@ pub(super) fn credentials(
         batch.add(CredentialKind::U2f, &u2f.key_handle.0, -1, &u2f, rng)?;
     }
     if let Some(encrypted) = &user.webauthn {
-        for record in imported::records(&key.decrypt(encrypted)).ok_or(NotOwned)? {
-            let (id, counter) = (&record.credential.cred_id, record.credential.counter);
-            batch.add(CredentialKind::Webauthn, id, counter.into(), &record, rng)?;
+        for Imported { id, counter, record } in imported::credentials(&key.decrypt(encrypted)).ok_or(NotOwned)? {
+            batch.add(CredentialKind::Webauthn, &id, counter.into(), &record, rng)?;
         }
     }
     Ok(batch.credentials)

@@ -11,7 +11,8 @@ use super::{
     rows::Digest,
 };
 
-/// Data keys that an API key may own. Each request of an application reads all of its, and a rotation rewrites them.
+/// Data keys that seal anything of which an API key may own so many. Each request of an application reads all of its, and a
+/// rotation rewrites them.
 pub const MAX_DATA_KEYS: usize = 64;
 
 /// Slots that the count of a data key's records is spread over.
@@ -95,7 +96,7 @@ pub enum RotateOutcome {
     /// A user with security keys of the one has the UUID of a user of the other, and they would become one; nothing was
     /// written.
     SharedUsers,
-    /// The new API key would own more than [`MAX_DATA_KEYS`]; nothing was written.
+    /// The new API key would own more than [`MAX_DATA_KEYS`] that seal anything; nothing was written.
     TooManyDataKeys,
 }
 
@@ -373,7 +374,8 @@ async fn rotate(
             moved.webauthn += counts.webauthn;
         }
     }
-    if taken + moving.len() > MAX_DATA_KEYS {
+    // Its own, which may be empty, keeps nothing out: whatever one API key owns can move into a fresh one.
+    if taken + moving.len() > MAX_DATA_KEYS && count_sealing(tx, new).await? + moving.len() > MAX_DATA_KEYS {
         return Ok(RotateOutcome::TooManyDataKeys);
     }
     if moved.webauthn > 0 && share_users(tx, old, new).await? {
@@ -455,6 +457,14 @@ async fn count_under(tx: &mut dyn Tx, data_key: i64) -> Result<RecordCounts, Sto
         )
         .await?;
     sum(&sums)
+}
+
+/// How many of an API key's data keys seal anything.
+async fn count_sealing(tx: &mut dyn Tx, api_key: i64) -> Result<usize, StoreError> {
+    let sealing = "SELECT DISTINCT data_key FROM record_counts
+                   WHERE data_key IN (SELECT number FROM data_keys WHERE api_key = $1)
+                   GROUP BY data_key, kind HAVING SUM(records) > 0";
+    Ok(tx.query(sealing, &[api_key.into()]).await?.len())
 }
 
 async fn count_owned(tx: &mut dyn Tx, api_key: i64) -> Result<RecordCounts, StoreError> {

@@ -1,17 +1,35 @@
 //! What is imported from another service: written once, however often its export is read.
 //!
 //! A batch is looked at before anything of it is written: it goes in as a whole, or one record that differs from what is
-//! here keeps all of it out. Knows no plain secret and no export.
+//! here keeps all of it out. Its records are looked for some at a time, so that a store far away is not asked for each.
+//! Knows no plain secret and no export.
 
 use super::{
     Store,
     api_keys::{self, MAX_DATA_KEYS, NewApiKey, NewDataKey, RecordKind},
-    engine::Tx,
+    engine::{Row, Tx, Value},
     error::StoreError,
     migrations,
     rows::Digest,
     totps::NewTotp,
 };
+use std::collections::{HashMap, HashSet};
+use std::iter::repeat_n;
+
+/// Data keys that an API key may own when an import gives it one more. One place is left for what the key that takes them
+/// over has made by then.
+pub const MAX_IMPORTED_DATA_KEYS: usize = MAX_DATA_KEYS - 1;
+
+/// Names that one statement looks for.
+const TOGETHER: usize = 25;
+
+/// A list of so many.
+macro_rules! together {
+    () => {
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+          $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)"
+    };
+}
 
 /// What remembers a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +41,17 @@ pub struct ImportMark {
 }
 
 /// What a record would become here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImportTarget {
     /// The API key of that hashed value.
     ApiKey(Digest),
-    /// The TOTP secret of that hashed UUID.
-    Totp(Digest),
+    /// A TOTP secret of an API key.
+    Totp {
+        /// Keyed hash of its UUID.
+        id: Digest,
+        /// Keyed hash of the API key's value.
+        api_key: Digest,
+    },
     /// The security keys of an API key's user.
     User {
         /// Keyed hash of the user's UUID.
@@ -36,6 +59,14 @@ pub enum ImportTarget {
         /// Keyed hash of the API key's value.
         api_key: Digest,
     },
+}
+
+impl ImportTarget {
+    fn api_key(&self) -> &Digest {
+        match self {
+            Self::ApiKey(api_key) | Self::Totp { api_key, .. } | Self::User { api_key, .. } => api_key,
+        }
+    }
 }
 
 /// What the store knows of a record.
@@ -84,6 +115,15 @@ pub enum ImportedRow {
     User(NewLegacyUser),
 }
 
+impl ImportedRow {
+    fn data_key(&self) -> i64 {
+        match self {
+            Self::Totp(totp, _) => totp.data_key,
+            Self::User(user) => user.data_key,
+        }
+    }
+}
+
 /// A user's security keys as the other service kept them.
 #[derive(Clone, Debug)]
 pub struct NewLegacyUser {
@@ -100,6 +140,9 @@ pub struct NewLegacyUser {
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
+    /// The data key of the record of that place in the batch takes no more: its API key handed it over, or the old secret is
+    /// forgotten, without which nobody could ever read the record. Nothing was written.
+    Closed(usize),
     /// It is in: so many records are new, the others were there.
     Imported(u64),
     /// The record of that place in the batch is at odds with what is here; nothing was written.
@@ -109,16 +152,7 @@ pub enum ImportOutcome {
 impl Store {
     /// What the store knows of each record.
     pub async fn known_imports(&self, records: Vec<(ImportMark, ImportTarget)>) -> Result<Vec<Known>, StoreError> {
-        self.read(records, |tx, records| {
-            Box::pin(async move {
-                let mut known = Vec::with_capacity(records.len());
-                for (mark, target) in records {
-                    known.push(look_up(tx, mark, *target).await?);
-                }
-                Ok(known)
-            })
-        })
-        .await
+        self.read(records, |tx, records| Box::pin(look_up(tx, records))).await
     }
 
     /// Imports an API key; gives what the store knew of it before, and the number of its data key when it is new.
@@ -127,14 +161,14 @@ impl Store {
     }
 
     /// Gives an API key one more data key, which its secret does not wrap yet. `None` when there is no such API key, or it
-    /// owns [`MAX_DATA_KEYS`] already.
+    /// owns [`MAX_IMPORTED_DATA_KEYS`] already.
     pub async fn add_data_key(&self, api_key: &Digest, new: NewDataKey, now: i64) -> Result<Option<i64>, StoreError> {
         self.write(api_key, (*api_key, new, now), |tx, (api_key, new, now)| {
             Box::pin(async move {
                 let row = tx.first("SELECT number FROM api_keys WHERE id = $1", &[api_key.into()]).await?;
                 let Some(row) = row else { return Ok(None) };
                 let number = row.int(0)?;
-                if api_keys::owned(tx, number).await?.len() >= MAX_DATA_KEYS {
+                if api_keys::owned(tx, number).await?.len() >= MAX_IMPORTED_DATA_KEYS {
                     return Ok(None);
                 }
                 insert_unwrapped(tx, number, new, *now).await.map(Some)
@@ -150,25 +184,77 @@ impl Store {
     }
 }
 
-async fn look_up(tx: &mut dyn Tx, mark: &ImportMark, target: ImportTarget) -> Result<Known, StoreError> {
-    if let Some(row) = tx.first("SELECT digest FROM imports WHERE id = $1", &[(&mark.id).into()]).await? {
-        return Ok(if row.digest(0)? == mark.digest { Known::Same } else { Known::Other });
+/// What is known of each record.
+async fn look_up(tx: &mut dyn Tx, records: &[(ImportMark, ImportTarget)]) -> Result<Vec<Known>, StoreError> {
+    let mut known = Vec::with_capacity(records.len());
+    for records in records.chunks(TOGETHER) {
+        let imports = concat!("SELECT id, digest FROM imports WHERE id IN ", together!());
+        let imports = among(tx, imports, records.iter().map(|(mark, _)| mark.id)).await?;
+        let imports = imports.iter().map(|row| Ok((row.digest(0)?, row.digest(1)?)));
+        let imports = imports.collect::<Result<HashMap<Digest, Digest>, StoreError>>()?;
+        let unmarked = records.iter().filter(|(mark, _)| !imports.contains_key(&mark.id));
+        let there = there(tx, &unmarked.map(|(_, target)| *target).collect::<Vec<_>>()).await?;
+        known.extend(records.iter().map(|(mark, target)| match imports.get(&mark.id) {
+            Some(digest) if *digest == mark.digest => Known::Same,
+            None if !there.contains(target) => Known::New,
+            _ => Known::Other,
+        }));
     }
-    let there = match target {
-        ImportTarget::ApiKey(id) => tx.first("SELECT 1 FROM api_keys WHERE id = $1", &[(&id).into()]).await?,
-        ImportTarget::Totp(id) => tx.first("SELECT 1 FROM totps WHERE id = $1", &[(&id).into()]).await?,
-        ImportTarget::User { owner, api_key } => {
-            let credential = "SELECT 1 FROM credentials WHERE owner = $1 AND data_key IN (
-                                  SELECT data_keys.number FROM data_keys
-                                  JOIN api_keys ON api_keys.number = data_keys.api_key WHERE api_keys.id = $2) LIMIT 1";
-            tx.first(credential, &[(&owner).into(), (&api_key).into()]).await?
-        }
+    Ok(known)
+}
+
+/// Which of some targets, [`TOGETHER`] at most, are here.
+async fn there(tx: &mut dyn Tx, targets: &[ImportTarget]) -> Result<HashSet<ImportTarget>, StoreError> {
+    let api_keys = targets.iter().filter_map(|target| match target {
+        ImportTarget::ApiKey(id) => Some(*id),
+        _ => None,
+    });
+    let sql = concat!("SELECT id FROM api_keys WHERE id IN ", together!());
+    let api_keys = digests(&among(tx, sql, api_keys).await?)?;
+    let totps = targets.iter().filter_map(|target| match target {
+        ImportTarget::Totp { id, .. } => Some(*id),
+        _ => None,
+    });
+    let totps = digests(&among(tx, concat!("SELECT id FROM totps WHERE id IN ", together!()), totps).await?)?;
+    let owners = targets.iter().filter_map(|target| match target {
+        ImportTarget::User { owner, .. } => Some(*owner),
+        _ => None,
+    });
+    let users = concat!(
+        "SELECT DISTINCT owner, api_keys.id FROM credentials
+         JOIN data_keys ON data_keys.number = credentials.data_key
+         JOIN api_keys ON api_keys.number = data_keys.api_key WHERE owner IN ",
+        together!()
+    );
+    let users = among(tx, users, owners).await?;
+    let users = users.iter().map(|row| Ok((row.digest(0)?, row.digest(1)?)));
+    let users = users.collect::<Result<HashSet<(Digest, Digest)>, StoreError>>()?;
+    let is_there = |target: &ImportTarget| match target {
+        ImportTarget::ApiKey(id) => api_keys.contains(id),
+        ImportTarget::Totp { id, .. } => totps.contains(id),
+        ImportTarget::User { owner, api_key } => users.contains(&(*owner, *api_key)),
     };
-    Ok(if there.is_some() { Known::Other } else { Known::New })
+    Ok(targets.iter().copied().filter(is_there).collect())
+}
+
+/// The rows of a query for those of so many names, [`TOGETHER`] at most.
+async fn among(
+    tx: &mut dyn Tx,
+    sql: &'static str,
+    names: impl Iterator<Item = Digest>,
+) -> Result<Vec<Row>, StoreError> {
+    let mut names: Vec<Value> = names.map(|name| (&name).into()).collect();
+    let Some(last) = names.last().cloned() else { return Ok(Vec::new()) };
+    names.extend(repeat_n(last, TOGETHER - names.len()));
+    tx.query(sql, &names).await
+}
+
+fn digests(rows: &[Row]) -> Result<HashSet<Digest>, StoreError> {
+    rows.iter().map(|row| row.digest(0)).collect()
 }
 
 async fn import_api_key(tx: &mut dyn Tx, new: &ImportedApiKey) -> Result<(Known, Option<i64>), StoreError> {
-    let known = look_up(tx, &new.mark, ImportTarget::ApiKey(new.key.id)).await?;
+    let known = look_up(tx, &[(new.mark, ImportTarget::ApiKey(new.key.id))]).await?[0];
     if known != Known::New {
         return Ok((known, None));
     }
@@ -192,13 +278,19 @@ async fn import_api_key(tx: &mut dyn Tx, new: &ImportedApiKey) -> Result<(Known,
 }
 
 async fn import_records(tx: &mut dyn Tx, batch: &[ImportedRecord]) -> Result<ImportOutcome, StoreError> {
-    let mut new = Vec::with_capacity(batch.len());
-    for (place, record) in batch.iter().enumerate() {
-        match look_up(tx, &record.mark, record.target).await? {
-            Known::New => new.push(record),
-            Known::Same => {}
+    let named: Vec<_> = batch.iter().map(|record| (record.mark, record.target)).collect();
+    let (mut new, mut open) = (Vec::with_capacity(batch.len()), HashSet::new());
+    for (place, (record, known)) in batch.iter().zip(look_up(tx, &named).await?).enumerate() {
+        match known {
+            Known::New => {}
             Known::Other => return Ok(ImportOutcome::Conflict(place)),
+            Known::Same => continue,
         }
+        let (data_key, api_key) = (record.row.data_key(), record.target.api_key());
+        if open.insert((data_key, api_key)) && !is_open(tx, data_key, api_key).await? {
+            return Ok(ImportOutcome::Closed(place));
+        }
+        new.push(record);
     }
     let mut counts: Vec<(i64, RecordKind, i64)> = Vec::new();
     for record in &new {
@@ -213,6 +305,15 @@ async fn import_records(tx: &mut dyn Tx, batch: &[ImportedRecord]) -> Result<Imp
         api_keys::count(tx, data_key, kind, &[], records).await?;
     }
     Ok(ImportOutcome::Imported(new.len() as u64))
+}
+
+/// Whether a data key is still that API key's, and the old secret, which reads what is imported, can still become known or
+/// has not been forgotten.
+async fn is_open(tx: &mut dyn Tx, data_key: i64, api_key: &Digest) -> Result<bool, StoreError> {
+    let open = "SELECT 1 FROM data_keys JOIN api_keys ON api_keys.number = data_keys.api_key
+                WHERE data_keys.number = $1 AND api_keys.id = $2
+                  AND (LENGTH(by_secret) = 0 OR legacy_key IS NOT NULL)";
+    Ok(tx.first(open, &[data_key.into(), api_key.into()]).await?.is_some())
 }
 
 async fn insert(tx: &mut dyn Tx, row: &ImportedRow) -> Result<(i64, RecordKind), StoreError> {
@@ -259,6 +360,7 @@ async fn insert_unwrapped(tx: &mut dyn Tx, api_key: i64, new: &NewDataKey, now: 
 mod tests {
     use super::*;
     use crate::store::migrations::{Applied, IMPORTS, SQLITE, needed, pending};
+    use futures_util::future::BoxFuture;
 
     fn new(seed: u8) -> NewDataKey {
         NewDataKey { id: [seed; 32], by_secret: Vec::new(), by_root: vec![seed; 72] }
@@ -298,5 +400,60 @@ mod tests {
         let again = Store::open(&url).await.unwrap();
         again.beat().await.unwrap();
         again.shutdown().await;
+    }
+
+    /// A transaction that counts how often something waits for its answer.
+    struct Counted<'a> {
+        tx: &'a mut dyn Tx,
+        asked: usize,
+    }
+
+    impl Tx for Counted<'_> {
+        fn execute<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<u64, StoreError>> {
+            self.asked += 1;
+            self.tx.execute(sql, values)
+        }
+
+        fn query<'a>(
+            &'a mut self,
+            sql: &'static str,
+            values: &'a [Value],
+        ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+            self.asked += 1;
+            self.tx.query(sql, values)
+        }
+
+        fn defer<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<(), StoreError>> {
+            self.tx.defer(sql, values)
+        }
+
+        fn notify<'a>(&'a mut self, session_id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+            self.tx.notify(session_id)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_waits_for_few_answers() {
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        let data_key = store.import_api_key(api_key(1, Some(new(1)))).await.unwrap().1.unwrap();
+        let record = |number: u16| {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            let totp = NewTotp { id, data_key, created_at: 2, sealed: vec![1; 40] };
+            ImportedRecord {
+                mark: ImportMark { id, digest: id },
+                target: ImportTarget::Totp { id, api_key: [1; 32] },
+                row: ImportedRow::Totp(totp, 7),
+            }
+        };
+        let batch: Vec<_> = (0..500).map(record).collect();
+        let asked = store.write(&[1; 32], batch, |tx, batch| {
+            Box::pin(async move {
+                let mut counted = Counted { tx, asked: 0 };
+                assert_eq!(import_records(&mut counted, batch).await?, ImportOutcome::Imported(500));
+                Ok(counted.asked)
+            })
+        });
+        assert_eq!(asked.await.unwrap(), 2 * 500 / TOGETHER + 1);
     }
 }

@@ -45,9 +45,17 @@ pub struct LegacyUserRow {
     pub sealed: Vec<u8>,
 }
 
+/// Of data keys: that no record under them is as it was imported.
+macro_rules! unneeded {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM totps WHERE totps.data_key = data_keys.number AND legacy = 1)
+          AND NOT EXISTS (SELECT 1 FROM legacy_users WHERE legacy_users.data_key = data_keys.number)"
+    };
+}
+
 impl Store {
     /// Has data keys wrapped under the API secret, now that it is known, and with the first use of an API key keeps the
-    /// secret's hash. False when somebody else did so first, or changed the API key; then nothing was written.
+    /// secret's hash. False when somebody else did so first, or changed or revoked the API key; then nothing was written.
     pub async fn adopt_data_keys(
         &self,
         api_key: &Digest,
@@ -117,26 +125,31 @@ impl Store {
     }
 
     /// Forgets what imported records were encrypted with under data keys that were made before `before` and seal none any
-    /// more. Gives how many.
+    /// more. Gives how many. From then on no import adds any under them.
     pub async fn forget_legacy_keys(&self, before: i64) -> Result<u64, StoreError> {
         let due = self
             .read(before, |tx, before| {
                 Box::pin(async move {
-                    let due = "SELECT number FROM data_keys WHERE legacy_key IS NOT NULL AND created_at < $1
-                                 AND NOT EXISTS (SELECT 1 FROM totps WHERE totps.data_key = data_keys.number AND legacy = 1)
-                                 AND NOT EXISTS (SELECT 1 FROM legacy_users WHERE legacy_users.data_key = data_keys.number)";
-                    tx.query(due, &[(*before).into()]).await?.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()
+                    let due = concat!(
+                        "SELECT number FROM data_keys WHERE legacy_key IS NOT NULL AND created_at < $1",
+                        unneeded!()
+                    );
+                    tx.query(due, &[(*before).into()])
+                        .await?
+                        .iter()
+                        .map(|row| row.int(0))
+                        .collect::<Result<Vec<_>, _>>()
                 })
             })
             .await?;
-        let forgotten = due.len() as u64;
+        let mut forgotten = 0;
         for number in due {
-            // No record is ever added that an old data key does not seal already.
-            self.write(&number.to_be_bytes(), number, |tx, number| {
-                let forget = "UPDATE data_keys SET legacy_key = NULL WHERE number = $1";
+            let lane = number.to_be_bytes();
+            let forget = self.write(&lane, number, |tx, number| {
+                let forget = concat!("UPDATE data_keys SET legacy_key = NULL WHERE number = $1", unneeded!());
                 Box::pin(async move { tx.execute(forget, &[(*number).into()]).await })
-            })
-            .await?;
+            });
+            forgotten += forget.await?;
         }
         Ok(forgotten)
     }
@@ -151,7 +164,8 @@ async fn adopt_data_keys(
     if let Some(FirstUse { secret_hash, read, sealed }) = first_use {
         let used = tx
             .execute(
-                "UPDATE api_keys SET secret_hash = $1, sealed = $2 WHERE id = $3 AND sealed = $4 AND secret_hash IS NULL",
+                "UPDATE api_keys SET secret_hash = $1, sealed = $2
+                 WHERE id = $3 AND sealed = $4 AND secret_hash IS NULL AND revoked_at IS NULL",
                 &[secret_hash.into(), sealed.as_slice().into(), api_key.into(), read.as_slice().into()],
             )
             .await?;

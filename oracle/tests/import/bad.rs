@@ -3,8 +3,9 @@
 use crate::export::{Exports, Old, lines};
 use crate::stage::Stage;
 use crate::{import, listed};
+use quorate_oracle::service::api_keys::Listed;
 use quorate_oracle::service::import::{Import, Tally};
-use quorate_oracle::store::MAX_DATA_KEYS;
+use quorate_oracle::store::MAX_IMPORTED_DATA_KEYS;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::slice::from_ref;
@@ -12,12 +13,17 @@ use std::slice::from_ref;
 const TOTP: &str = "7d1aa2b0-0e5b-4dc6-9c40-24d5a1c64f6e";
 const OTHER: &str = "0b9d2c4e-6a3f-4b43-8f3c-f1f6f6d2ab10";
 
-/// Nothing is imported of the files, because of that line; and everything is of the good ones afterwards.
+/// Nothing is imported of the files, because of that line.
 async fn refused(stage: &Stage, files: &[PathBuf], at: (&PathBuf, u64), why: &str) {
+    refused_for(stage, files, &format!("{} line {}: {why}", at.0.display(), at.1)).await;
+}
+
+/// The same because of several lines.
+async fn refused_for(stage: &Stage, files: &[PathBuf], lines: &str) {
     let before = listed(stage).await;
     for _ in 0..2 {
-        let error = import(stage, files).await.expect_err(why).to_string();
-        assert_eq!(error, format!("{} line {}: {why}: nothing was imported", at.0.display(), at.1));
+        let error = import(stage, files).await.expect_err(lines).to_string();
+        assert_eq!(error, format!("{lines}: nothing was imported"));
         let checked = Import::new(stage.oracle.state(), files.to_vec()).check().await;
         assert_eq!(checked.expect_err("the same").to_string(), error);
         assert_eq!(listed(stage).await, before);
@@ -79,7 +85,8 @@ async fn a_record_needs_an_api_key_with_a_secret() {
     refused(&stage, &[records.clone(), keys.clone()], (&records, 2), why).await;
     let inactive = exports.file("inactive", &[other.inactive()]);
     refused(&stage, &[keys.clone(), inactive, records.clone()], (&records, 2), why).await;
-    refused(&stage, from_ref(&records), (&records, 1), why).await;
+    let name = records.display();
+    refused_for(&stage, from_ref(&records), &format!("{name} line 1: {why}\n{name} line 2: {why}")).await;
 
     // One that was imported before will do.
     import(&stage, &[keys]).await.expect("imported");
@@ -92,7 +99,7 @@ async fn a_record_needs_an_api_key_with_a_secret() {
 async fn an_api_key_takes_only_so_many_imports() {
     let (stage, exports, old) = (Stage::new().await, Exports::new(), Old::new("old"));
     import(&stage, &[exports.file("keys", &[old.api_key()])]).await.expect("imported");
-    for number in 1..MAX_DATA_KEYS {
+    for number in 1..MAX_IMPORTED_DATA_KEYS {
         let one = exports.file(&number.to_string(), &[old.totp(&format!("7d1aa2b0-0e5b-4dc6-9c40-{number:012}"))]);
         assert_eq!(import(&stage, &[one]).await.expect("imported").totp.new, 1);
     }
@@ -126,4 +133,62 @@ async fn the_same_again_changes_nothing_and_another_is_a_conflict() {
     other_email["email"] = json!({ "S": "other@example.com" });
     let conflict = exports.file("conflicting", &[totp, other_email]);
     refused(&stage, from_ref(&conflict), (&conflict, 2), why).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_imported_is_told_at_once_and_can_be_left_out() {
+    let (stage, exports) = (Stage::new().await, Exports::new());
+    let [old, other, activated, unknown] = ["old", "other", "activated", "unknown"].map(Old::new);
+    let first = [old.api_key(), old.totp(TOTP), activated.inactive()];
+    import(&stage, &[exports.file("first", &first)]).await.expect("imported");
+    let uuid = |number: u8| format!("7d1aa2b0-0e5b-4dc6-9c40-{number:012}");
+    let mut wrong = other.totp(&uuid(1));
+    wrong["encryptedTotpKey"] = json!({ "S": "AAAA" });
+    let items = [
+        old.api_key(),
+        // Encrypted once more, so not the same.
+        old.totp(TOTP),
+        old.totp(OTHER),
+        wrong,
+        other.api_key(),
+        other.totp(&uuid(2)),
+        // Whoever had it activated there meanwhile may have another secret here.
+        activated.api_key(),
+        activated.totp(&uuid(3)),
+        activated.totp(&uuid(4)),
+        unknown.totp(&uuid(5)),
+    ];
+    let all = exports.file("all", &items);
+    let line = |number: u64, why: &str| format!("{} line {number}: {why}", all.display());
+    let told = [
+        line(2, "is here already, and not the same"),
+        line(4, "has a wrong encryptedTotpKey"),
+        line(7, "is here already, and not the same"),
+        line(8, "belongs to an API key that is here already, and not the same"),
+        line(10, "belongs to an API key that is not among the activated ones: give the files of all tables at once"),
+    ]
+    .join("\n");
+    refused_for(&stage, from_ref(&all), &told).await;
+
+    let leaving_out = || Import::new(stage.oracle.state(), vec![all.clone()]).leaving_out(true);
+    let dry = leaving_out().check().await.expect("checked");
+    assert_eq!(listed(&stage).await.len(), 2, "a dry run writes nothing");
+    let summary = leaving_out().run().await.expect("imported");
+    assert_eq!((summary.api_keys, summary.totp), (Tally { new: 1, known: 1 }, Tally { new: 2, known: 0 }));
+    assert_eq!((summary.refused.records(), summary.refused.to_string()), (6, told));
+    assert_eq!(summary, dry);
+    let records =
+        |value: &str, keys: &[Listed]| keys.iter().find(|key| key.value == value).expect("listed").records.totp;
+    let keys = listed(&stage).await;
+    assert_eq!([&old, &other, &activated].map(|owner| records(&owner.value, &keys)), [2, 1, 0]);
+    let again = leaving_out().run().await.expect("imported");
+    assert_eq!((again.totp, again.refused), (Tally { new: 0, known: 2 }, summary.refused));
+
+    // What is no export, or not all of one, is never left out.
+    let whole = lines(&items);
+    let cut = exports.raw("cut", &whole.as_bytes()[..whole.len() - 20]);
+    let error =
+        Import::new(stage.oracle.state(), vec![cut.clone()]).leaving_out(true).run().await.expect_err("cut off");
+    let why = "is not JSON, or not all of it: nothing was imported";
+    assert_eq!(error.to_string(), format!("{} line 10: {why}", cut.display()));
 }

@@ -36,6 +36,14 @@ fn an_operator_checks_imports_and_looks() {
     let again = run(&state, &["import", "serverless-mfa-api", "--json"], &files);
     let again: serde_json::Value = serde_json::from_str(&again.1).expect("JSON");
     assert_eq!(again["totp"], serde_json::json!({ "new": 0, "known": 1 }));
+    let conflict = exports.file("conflict.json", &[old.totp(TOTP)]);
+    let refused = run(&state, &["import", "serverless-mfa-api"], &[conflict.as_path()]);
+    let told = format!("{} line 1: is here already, and not the same", conflict.display());
+    assert_eq!(refused, (Some(1), String::new(), format!("quorate-oracle: {told}: nothing was imported\n")));
+    let skipped = run(&state, &["import", "serverless-mfa-api", "--skip-refused"], &[conflict.as_path()]);
+    let table = "API keys  0 new, 0 imported before\nTOTP      0 new, 0 imported before\n\
+                 WebAuthn  0 new, 0 imported before\nleft out  1 that cannot be imported\n";
+    assert_eq!(skipped, (Some(0), table.to_owned(), format!("{told}\n")));
     let line = format!("{}  unused   {}  1 TOTP, 0 WebAuthn (1 and 0 as imported)\n", old.value, old.email);
     assert_eq!(run(&state, &["api-keys", "list"], &[]).1, line);
     assert_eq!(run(&state, &["import", "serverless-mfa-api"], &[]).0, Some(2), "no file");

@@ -6,7 +6,7 @@ use crate::stage::{Answer, Stage, Tenant, send};
 use crate::stored::Stored;
 use crate::token::{Token, b64, sha256};
 use crate::{import, listed, stages};
-use quorate_oracle::service::import::{Summary, Tally};
+use quorate_oracle::service::import::{Import, Summary, Tally};
 use quorate_oracle::store::RecordCounts;
 use quorate_protocol::otp::OtpSecret;
 use reqwest::{Method, StatusCode};
@@ -40,7 +40,12 @@ fn now(stage: &Stage) -> i64 {
 }
 
 fn code(stage: &Stage) -> String {
-    let seconds = u64::try_from(now(stage)).expect("after 1970");
+    code_in(stage, 0)
+}
+
+/// The code of so many seconds later.
+fn code_in(stage: &Stage, later: u64) -> String {
+    let seconds = u64::try_from(now(stage)).expect("after 1970") + later;
     OtpSecret::from_base32(TOTP_KEY).expect("a key").code_at(seconds).digits.to_string()
 }
 
@@ -100,6 +105,8 @@ async fn an_api_key_keeps_its_secret_and_its_codes_count() {
         let tenant = tenant(&old);
         let replayed = validate(&stage, &tenant, TOTP, &code(&stage)).await;
         assert_eq!(replayed.refusal().1, "code_used", "it may have counted at the other service");
+        let next = validate(&stage, &tenant, TOTP, &code_in(&stage, 30)).await;
+        assert_eq!(next.refusal().1, "code_used", "so may one of a clock that is fast");
         let used = listed(&stage).await.remove(0);
         assert_eq!((used.unused, used.records, used.legacy), (false, counts(1, 0), counts(0, 0)));
         stage.clock.advance(LATER);
@@ -123,6 +130,30 @@ async fn an_api_key_keeps_its_secret_and_its_codes_count() {
             StatusCode::NOT_FOUND,
             "it stays removed"
         );
+    }
+}
+
+#[tokio::test]
+async fn codes_of_the_time_of_writing_are_refused() {
+    let (stage, exports, old) = (Stage::new().await, Exports::new(), Old::new("old"));
+    let file = exports.file("all", &[old.api_key(), old.totp(TOTP)]);
+    let import = Import::new(stage.oracle.state(), vec![file]);
+    // As long as the check of a large export takes.
+    stage.clock.advance(LATER);
+    import.run().await.expect("imported");
+    let replayed = validate(&stage, &tenant(&old), TOTP, &code(&stage)).await;
+    assert_eq!(replayed.refusal().1, "code_used");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_imported_while_the_clocks_differ() {
+    let stages = stages().await;
+    let check = async |stage: &Stage| Import::new(stage.oracle.state(), Vec::new()).check_clocks().await;
+    check(&stages[0]).await.expect("it has no other clock than this machine's");
+    // A server's is not the test's.
+    if let Some(stage) = stages.get(1) {
+        let why = check(stage).await.expect_err("they differ").to_string();
+        assert!(why.starts_with("the database's clock is ") && why.contains(" s behind this machine's"), "{why}");
     }
 }
 
@@ -221,6 +252,43 @@ async fn a_rotation_moves_what_was_imported_before_and_after_its_first_use() {
         stage.clock.advance(LATER);
         assert_counts(&stage, &tenant(&old), late).await;
     }
+}
+
+#[tokio::test]
+async fn credentials_whose_keys_are_not_taken_are_kept_and_used_for_nothing() {
+    const OTHER_USER: &str = "5b1cbb8e-4f8a-49e5-8a4d-6a1f0e6f0d21";
+    let (stage, exports, old) = (Stage::new().await, Exports::new(), Old::new("old"));
+    let (mut good, eddsa, rsa) = (Token::new(b"good"), Token::new(b"eddsa"), Token::new(b"rsa"));
+    let with_key = |token: &Token, key: &[u8]| {
+        let mut credential = credential(token, RP_ID);
+        credential["publicKey"] = json!(quorate_protocol::encoding::base64(key));
+        credential
+    };
+    // Of Ed25519, and of RSA with 3072 bits.
+    let eddsa_key =
+        with_key(&eddsa, &[&[0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 32][..], &[7; 32]].concat());
+    let rsa_head = [0xa4, 0x01, 0x03, 0x03, 0x39, 0x01, 0x00, 0x20, 0x59, 1, 128];
+    let rsa_key = with_key(&rsa, &[&rsa_head[..], &[0xc5; 384], &[0x21, 0x43, 1, 0, 1]].concat());
+    let items = [
+        old.api_key(),
+        old.webauthn(USER, &json!([rsa_key, credential(&good, RP_ID)])),
+        old.webauthn(OTHER_USER, &json!([eddsa_key])),
+    ];
+    import(&stage, &[exports.file("all", &items)]).await.expect("imported");
+    let tenant = tenant(&old);
+    for _ in 0..2 {
+        let answer = log_in(&stage, &tenant, (USER, RP_ID), &mut good, RP_ID).await;
+        assert_eq!(answer.json["key_handle_hash"], b64(&sha256(&good.handle)), "{}", answer.text);
+        let begun = ask(&stage, &tenant, Method::POST, "/webauthn/login", (OTHER_USER, RP_ID), &json!({})).await;
+        assert_eq!((begun.refusal().0, begun.refusal().1), (400, "no_credentials"), "enrolled, but with no such key");
+    }
+    assert_eq!((listed(&stage).await[0].legacy, listed(&stage).await[0].records), (counts(0, 0), counts(0, 2)));
+    let path = format!("/webauthn/credential/{}", b64(&sha256(b"eddsa")));
+    for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
+        let removed = ask(&stage, &tenant, Method::DELETE, &path, (OTHER_USER, RP_ID), &json!({})).await;
+        assert_eq!(removed.status, status, "{}", removed.text);
+    }
+    assert_eq!(listed(&stage).await[0].records, counts(0, 1));
 }
 
 async fn rotate(stage: &Stage, old: &Tenant, new: &Tenant) -> Answer {

@@ -2,12 +2,12 @@
 
 use quorate_oracle::store::{
     CredentialKind, DataKeyRow, FirstUse, ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord,
-    ImportedRow, Known, KnownDataKey, LegacyUserRow, MAX_DATA_KEYS, NewApiKey, NewCredential, NewDataKey,
+    ImportedRow, Known, KnownDataKey, LegacyUserRow, MAX_IMPORTED_DATA_KEYS, NewApiKey, NewCredential, NewDataKey,
     NewLegacyUser, NewTotp, RecordCounts, Rewrapped, RotateOutcome, Store, Which,
 };
 
 use crate::{
-    api_keys::{active, data_key, totp},
+    api_keys::{self, active, data_key, totp},
     rows::{NOW, digest, race},
 };
 
@@ -29,7 +29,7 @@ fn api_key(seed: u8, content: u8) -> ImportedApiKey {
 
 fn secret(seed: u8, data_key: i64, content: u8) -> ImportedRecord {
     let totp = NewTotp { id: [seed; 32], data_key, created_at: NOW, sealed: vec![seed; 60] };
-    let target = ImportTarget::Totp(totp.id);
+    let target = ImportTarget::Totp { id: totp.id, api_key: digest(1) };
     ImportedRecord { mark: mark(seed, content), target, row: ImportedRow::Totp(totp, 7) }
 }
 
@@ -89,10 +89,13 @@ pub async fn an_api_key_is_imported_once(store: Store) {
     assert!(store.add_data_key(&digest(3), data_key(9), NOW).await.unwrap().is_none(), "no such key");
     let more = store.add_data_key(&digest(1), data_key(9), NOW).await.unwrap();
     assert_eq!(store.api_key(&digest(1)).await.unwrap().unwrap().1.last().map(|row| row.number), more);
-    for id in 10..=u8::try_from(MAX_DATA_KEYS).unwrap() + 7 {
+    for id in 10..=u8::try_from(MAX_IMPORTED_DATA_KEYS).unwrap() + 7 {
         assert!(store.add_data_key(&digest(1), data_key(id), NOW).await.unwrap().is_some(), "{id}");
     }
-    assert!(store.add_data_key(&digest(1), data_key(200), NOW).await.unwrap().is_none(), "as many as it may own");
+    assert!(
+        store.add_data_key(&digest(1), data_key(200), NOW).await.unwrap().is_none(),
+        "as many as an import may fill"
+    );
 }
 
 pub async fn a_batch_goes_in_as_a_whole_or_not_at_all(store: Store) {
@@ -142,6 +145,79 @@ pub async fn a_first_use_is_one_whoever_races(store: Store) {
     assert!(store.adopt_data_keys(&digest(1), None, adopted(&data_keys, 9)).await.unwrap());
     let (_, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
     assert_eq!(data_keys.iter().map(|row| row.by_secret[0]).collect::<Vec<_>>(), [content, 9]);
+}
+
+pub async fn records_are_looked_up_many_at_once(store: Store) {
+    let (_, data_key) = imported(&store).await;
+    let (owner, own) = active(&store, 2).await;
+    let batch: Vec<_> = (10..=120).map(|seed| secret(seed, data_key, seed)).collect();
+    let users: Vec<_> = (121..=200).map(|seed| user(seed, data_key)).collect();
+    let known = store.import_records([batch.clone(), users.clone()].concat()).await.unwrap();
+    assert_eq!(known, ImportOutcome::Imported(191));
+    // Made here: a secret, and a user of the imported key; one of that UUID of another key is another.
+    assert!(store.insert_totp(owner.number, totp(210, own[0].number)).await.unwrap());
+    assert!(
+        store
+            .adopt_legacy_user(
+                &digest(200),
+                LegacyUserRow { data_key, created_at: NOW, sealed: vec![200; 60] },
+                vec![credential(1, 200, data_key)]
+            )
+            .await
+            .unwrap()
+    );
+    let probes = batch.iter().chain(&users).map(|record| (record.mark, record.target)).chain([
+        (mark(10, 99), ImportTarget::Totp { id: [10; 32], api_key: digest(1) }),
+        (mark(210, 210), ImportTarget::Totp { id: [210; 32], api_key: digest(1) }),
+        (mark(211, 211), ImportTarget::Totp { id: [211; 32], api_key: digest(1) }),
+        (mark(212, 212), ImportTarget::User { owner: digest(200), api_key: digest(1) }),
+        (mark(213, 213), ImportTarget::User { owner: digest(200), api_key: digest(2) }),
+        (mark(214, 214), ImportTarget::ApiKey(digest(2))),
+        (mark(215, 215), ImportTarget::ApiKey(digest(215))),
+    ]);
+    let known = store.known_imports(probes.collect()).await.unwrap();
+    let (before, after) = known.split_at(191);
+    assert!(before.iter().all(|known| *known == Known::Same));
+    let (new, other) = (Known::New, Known::Other);
+    assert_eq!(after, [other, other, new, other, new, other, new]);
+    assert_eq!(store.known_imports(Vec::new()).await.unwrap(), []);
+}
+
+pub async fn a_data_key_that_cannot_read_takes_no_more_records(store: Store) {
+    let (old, data_key) = imported(&store).await;
+    let (new, _) = active(&store, 2).await;
+    let put = async |seed| store.import_records(vec![secret(seed, data_key, seed)]).await.unwrap();
+    assert_eq!(put(10).await, ImportOutcome::Imported(1), "its secret is not known yet");
+    let (_, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
+    assert!(store.adopt_data_keys(&digest(1), Some(first_use(5)), adopted(&data_keys, 5)).await.unwrap());
+    assert_eq!(put(11).await, ImportOutcome::Imported(1), "it is known");
+    for seed in [10, 11] {
+        assert!(store.adopt_totp(&[seed; 32], vec![seed; 60], vec![2; 60]).await.unwrap());
+    }
+    assert_eq!(store.forget_legacy_keys(NOW).await.unwrap(), 1);
+    assert_eq!(put(12).await, ImportOutcome::Closed(0), "it is forgotten");
+    let batch = vec![secret(10, data_key, 10), secret(12, data_key, 12)];
+    assert_eq!(store.import_records(batch).await.unwrap(), ImportOutcome::Closed(1));
+    assert!(store.totp(&[12; 32]).await.unwrap().is_none(), "nothing was written");
+    assert_eq!(put(11).await, ImportOutcome::Imported(0), "what is there is there");
+
+    let unwrapped = NewDataKey { by_secret: Vec::new(), ..api_keys::data_key(9) };
+    let second = store.add_data_key(&digest(1), unwrapped, NOW).await.unwrap().unwrap();
+    assert_eq!(store.import_records(vec![secret(13, second, 13)]).await.unwrap(), ImportOutcome::Imported(1));
+    let moved = vec![Rewrapped { number: second, by_secret: vec![6; 72], by_root: vec![6; 72] }];
+    store.rotate_api_key(old, new.number, moved, api_keys::data_key(40), NOW).await.unwrap();
+    let late = store.import_records(vec![secret(14, second, 14)]).await.unwrap();
+    assert_eq!(late, ImportOutcome::Closed(0), "it is another API key's now");
+}
+
+/// A revoked key's secret may have been on its way.
+pub async fn a_revoked_key_is_never_used_for_the_first_time(store: Store) {
+    imported(&store).await;
+    let (_, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
+    assert!(store.revoke_api_key(&digest(1), NOW).await.unwrap());
+    assert!(!store.adopt_data_keys(&digest(1), Some(first_use(5)), adopted(&data_keys, 5)).await.unwrap());
+    let (row, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
+    assert_eq!((row.secret_hash, data_keys[0].by_secret.len()), (None, 0));
 }
 
 pub async fn imported_records_become_ordinary_ones_once(store: Store) {

@@ -33,6 +33,13 @@ pub enum RecordError {
     Wrong(&'static str),
 }
 
+impl RecordError {
+    /// Whether the line is a record for all that: a file with such a line is no other service's, and was not cut off there.
+    pub fn is_of_a_record(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Wrong(_))
+    }
+}
+
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {

@@ -44,14 +44,29 @@ pub(in crate::service) struct Record {
     /// SHA-256 of what it is bound to, where an imported one tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rp_id_hash: Option<Base64>,
-    pub credential: Credential,
+    /// Absent in an imported one whose key is not taken here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+    /// That one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untaken: Option<Untaken>,
+}
+
+/// An imported credential that is used for nothing, and is kept for a release that takes its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::service) struct Untaken {
+    pub id: Base64,
+    /// COSE.
+    pub public_key: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Vec<String>>,
 }
 
 impl Record {
     /// Keeps what a login needs. Whoever attested the key was checked, and is of no further use.
     pub fn new(rp_id: &RpId, mut credential: Credential) -> Self {
         credential.attestation = ParsedAttestation::default();
-        Self { rp_id: Some(rp_id.as_str().to_owned()), rp_id_hash: None, credential }
+        Self { rp_id: Some(rp_id.as_str().to_owned()), rp_id_hash: None, credential: Some(credential), untaken: None }
     }
 
     /// Whether it is bound to that relying party, or may be. What the token signs decides then.
@@ -74,7 +89,7 @@ pub(super) struct Usable {
     pub unbound: bool,
 }
 
-/// Opens a row. `None` for a credential of another relying party.
+/// Opens a row. `None` for a credential of another relying party, and for one whose key is not taken.
 pub(super) fn usable(
     owner: &Digest,
     row: &CredentialRow,
@@ -87,8 +102,8 @@ pub(super) fn usable(
         CredentialKind::Webauthn => {
             let record: Record = open_credential(owner, row, tenant)?;
             let (own, unbound) = (record.may_be_of(rp_id), record.rp_id.is_none());
-            let usable = Usable { credential: Credential { counter, ..record.credential }, app_id: None, unbound };
-            Ok(own.then_some(usable))
+            let credential = record.credential.filter(|_| own).map(|credential| Credential { counter, ..credential });
+            Ok(credential.map(|credential| Usable { credential, app_id: None, unbound }))
         }
         CredentialKind::U2f => {
             let key: U2fKey = open_credential(owner, row, tenant)?;

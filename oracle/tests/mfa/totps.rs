@@ -326,7 +326,7 @@ async fn a_key_that_has_taken_over_too_often_takes_over_no_more() {
         taken += 1;
         assert!(taken < 100, "never refused");
     };
-    assert_eq!((answer.refusal().0, answer.refusal().1, taken), (409, "too_many_data_keys", 63));
+    assert_eq!((answer.refusal().0, answer.refusal().1, taken), (409, "too_many_data_keys", 64));
     let third = stage.tenant("app@example.com").await;
     assert_eq!(rotate(&stage, &old, &third).await["totpComplete"], 1, "another key takes it");
 }

@@ -17,7 +17,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PORT = int(os.environ.get("PORT", "3000"))
+MISSING = [name for name in ("QUORATE_URL", "API_KEY", "API_SECRET") if not os.environ.get(name)]
+if MISSING:
+    raise SystemExit(f"server.py: set {', '.join(MISSING)}: docs/embedding.md says how")
 ORACLE = os.environ["QUORATE_URL"].rstrip("/")
+API_KEY, API_SECRET = os.environ["API_KEY"], os.environ["API_SECRET"]
 PAGE = Path(__file__).with_name("index.html").read_bytes()
 
 # What a real application has in its database: which user of the oracle is which of its own.
@@ -30,8 +34,8 @@ def oracle(method, path, name, body=None, uuid=None):
     """Status and JSON of the oracle's answer. The headers say for which relying party and which user."""
     headers = {
         "Content-Type": "application/json",
-        "X-MFA-ApiKey": os.environ["API_KEY"],
-        "X-MFA-ApiSecret": os.environ["API_SECRET"],
+        "X-MFA-ApiKey": API_KEY,
+        "X-MFA-ApiSecret": API_SECRET,
         "x-mfa-RPDisplayName": "Quorate demo",
         "x-mfa-RPID": "localhost",
         "x-mfa-RPOrigin": f"http://localhost:{PORT}",

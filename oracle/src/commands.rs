@@ -11,6 +11,7 @@ mod init;
 mod serve;
 
 use crate::config::{Config, ConfigError};
+use crate::state::AppState;
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -132,6 +133,19 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
     }
+}
+
+/// Does what an operator does with the data of an oracle that is there already, whether it serves at the moment or not.
+fn beside_oracle(settings: &SettingFlags, work: impl AsyncFnOnce(&AppState) -> Outcome) -> Outcome {
+    crate::memory::harden();
+    let config = settings.load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let state = AppState::open_existing(config).await?;
+        let outcome = work(&state).await;
+        state.store.shutdown().await;
+        outcome
+    })
 }
 
 fn openapi() -> Outcome {

@@ -7,7 +7,7 @@
 mod kinds;
 mod notices;
 
-pub use kinds::{IpRange, LogFormat};
+pub use kinds::{IpRange, LogFormat, LogLevel};
 pub use notices::{NoticeKind, NoticeTarget, NoticeTargets, Shape, webhook};
 
 use crate::mail::{MailServer, Mailbox};
@@ -143,7 +143,7 @@ settings! {
         "PEM file of the certificate's private key. Read again on SIGHUP.";
     "metrics.listen" metrics_listen: Option<SocketAddr> = "",
         "Address and port that serve /metrics, and nothing else. Unset: none.";
-    "log.level" log_level: String = "info",
+    "log.level" log_level: LogLevel = "info",
         "error, warn, info, debug or trace, or directives such as `info,quorate_oracle=debug`.";
     "log.format" log_format: LogFormat = "text",
         "text or json.";
@@ -375,6 +375,11 @@ impl Config {
         self.tls_certificate.is_some()
     }
 
+    /// The address that it listens on, as a URL.
+    pub fn own_url(&self) -> String {
+        format!("{}://{}", if self.tls() { "https" } else { "http" }, self.listen)
+    }
+
     /// The folder of keys and data.
     pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
         if let Some(state) = &self.state {
@@ -385,10 +390,10 @@ impl Config {
     }
 
     /// The database's URL.
-    pub fn database_url(&self) -> Result<Zeroizing<String>, ConfigError> {
+    pub fn database_url(&self) -> Result<DatabaseUrl, ConfigError> {
         match &self.database {
-            Some(url) => Ok(Zeroizing::new(url.expose().to_owned())),
-            None => Ok(Zeroizing::new(format!("sqlite:{}", self.state_dir()?.join("quorate.db").display()))),
+            Some(url) => Ok(url.clone()),
+            None => Ok(DatabaseUrl::of_file(&self.state_dir()?.join("quorate.db"))),
         }
     }
 }

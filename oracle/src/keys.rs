@@ -65,8 +65,18 @@ pub enum KeyError {
         expected: &'static str,
     },
     /// A folder that is no oracle's, where keys are only to be used.
-    #[error("there is no {INVITE_KEY} in {0}: name the oracle's state folder with --state, or give QUORATE_INVITE_KEY")]
-    NoInviteKey(PathBuf),
+    #[error(
+        "there is no {name} in {}: name the oracle's state folder with --state; what is kept elsewhere is given as {variable}, \
+         or its folder as CREDENTIALS_DIRECTORY", places(.searched)
+    )]
+    Missing {
+        /// File name.
+        name: &'static str,
+        /// The environment's variable that could hold it.
+        variable: String,
+        /// Folders where it is not.
+        searched: Vec<PathBuf>,
+    },
     /// There are certificates, but nothing says which root key they come from.
     #[error("{0} is missing although there are certificates: put it back, or the root key itself")]
     RootUnknown(PathBuf),
@@ -136,11 +146,43 @@ impl Sources {
     /// For work on certificates: the oracle's own invite key must be there already, and secrets that have no part in it are
     /// neither read nor made, so that none is left where it would be taken for the oracle's.
     pub fn for_certificates(self, folder: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
-        if self.read(folder, INVITE_KEY)?.is_none() {
-            return Err(KeyError::NoInviteKey(folder.to_owned()));
-        }
+        self.must_have(folder, INVITE_KEY)?;
         let [root_secret, audit_key] = [(); 2].map(|()| Some(material::fresh(entropy)));
         Ok(Self { root_secret, audit_key, gateway_key: Some(material::fresh_token(entropy)), ..self })
+    }
+
+    /// For what operators do with an oracle's data: its own keys must be there already, and none is made. The gateway key has
+    /// no part in it.
+    pub fn for_operators(self, folder: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+        for name in [ROOT_SECRET, INVITE_KEY, AUDIT_KEY] {
+            self.must_have(folder, name)?;
+        }
+        if files::read(&folder.join(ROOT_PUBLIC))?.is_none() && self.given(ROOT_PUBLIC)?.is_none() {
+            self.must_have(folder, ROOT_KEY)?;
+        }
+        Ok(Self { gateway_key: Some(material::fresh_token(entropy)), ..self })
+    }
+
+    fn must_have(&self, folder: &Path, name: &'static str) -> Result<(), KeyError> {
+        if self.read(folder, name)?.is_some() {
+            return Ok(());
+        }
+        let variable = format!("QUORATE_{}", name.to_ascii_uppercase().replace('.', "_"));
+        Err(KeyError::Missing { name, variable, searched: self.folders(folder) })
+    }
+
+    /// Whether the root secret is anywhere; otherwise a start would make one.
+    pub fn has_root_secret(&self, folder: &Path) -> Result<bool, KeyError> {
+        Ok(self.read(folder, ROOT_SECRET)?.is_some())
+    }
+
+    /// Where keys are looked for besides the environment, for messages.
+    pub fn searched(&self, folder: &Path) -> String {
+        places(&self.folders(folder))
+    }
+
+    fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+        std::iter::once(folder.to_owned()).chain(self.credentials.clone()).collect()
     }
 
     /// A password at another server: of a private file when one is named, or else the credential of that name.
@@ -150,6 +192,14 @@ impl Sources {
             None => self.given(credential)?,
         };
         Ok(text.map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    fn root_secret_place(&self) -> &'static str {
+        if self.root_secret.is_some() { "QUORATE_ROOT_SECRET" } else { ROOT_SECRET }
+    }
+
+    fn gateway_place(&self) -> &'static str {
+        if self.gateway_key.is_some() { "QUORATE_GATEWAY_KEY" } else { GATEWAY_KEY }
     }
 
     /// What is given, or else the text of a private file in the state folder.
@@ -184,7 +234,7 @@ impl Sources {
 pub struct Keys {
     folder: PathBuf,
     root_secret: RootSecret,
-    gateway: GatewayKey,
+    gateway: RwLock<Arc<GatewayKey>>,
     audit: SigningKey,
     root: VerifyingKey,
     invite: SigningKey,
@@ -223,13 +273,11 @@ impl Keys {
     ) -> Result<Self, KeyError> {
         files::prepare_folder(folder)?;
         let fresh = || material::fresh(entropy);
-        let root_secret = || {
-            let place = if sources.root_secret.is_some() { "QUORATE_ROOT_SECRET" } else { ROOT_SECRET };
-            RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, place)
-        };
+        let root_secret =
+            || RootSecret::parse(&sources.read_or_make(folder, ROOT_SECRET, fresh)?, sources.root_secret_place());
         let gateway = || {
             let text = sources.read_or_make(folder, GATEWAY_KEY, || material::fresh_token(entropy))?;
-            Ok::<_, KeyError>(GatewayKey::new(&text))
+            GatewayKey::parse(&text, sources.gateway_place())
         };
         let signing = |name| material::signing_key(&sources.read_or_make(folder, name, fresh)?, name);
         let (invite, audit) = (|| signing(INVITE_KEY), || signing(AUDIT_KEY));
@@ -240,10 +288,43 @@ impl Keys {
             let root = Self::open_root(folder, sources, fresh)?;
             Ok::<_, KeyError>((root, joined(root_secret)?, joined(gateway)?, joined(invite)?, joined(audit)?))
         })?;
-        let chain = RwLock::default();
+        let (gateway, chain) = (RwLock::new(Arc::new(gateway)), RwLock::default());
         let keys = Self { folder: folder.to_owned(), root_secret, gateway, audit, root, invite, chain };
         keys.renew_if_due(sources, clock, days)?;
         Ok(keys)
+    }
+
+    /// Reads the keys that are there, as [`Keys::open`] would, and makes nothing.
+    pub fn check(folder: &Path, sources: &Sources) -> Result<(), KeyError> {
+        if folder.exists() {
+            files::check_folder(folder)?;
+        }
+        if let Some(text) = sources.read(folder, ROOT_SECRET)? {
+            RootSecret::parse(&text, sources.root_secret_place())?;
+        }
+        if let Some(text) = sources.read(folder, GATEWAY_KEY)? {
+            GatewayKey::parse(&text, sources.gateway_place())?;
+        }
+        for name in [INVITE_KEY, ROOT_KEY, AUDIT_KEY] {
+            if let Some(text) = sources.read(folder, name)? {
+                material::signing_key(&text, name)?;
+            }
+        }
+        Self::read_root(&folder.join(ROOT_PUBLIC), sources)?;
+        for text in
+            [sources.given(INVITE_CERTIFICATE)?, files::read(&folder.join(INVITE_CERTIFICATE))?].iter().flatten()
+        {
+            Chain::parse(text)?;
+        }
+        Ok(())
+    }
+
+    fn read_root(public: &Path, sources: &Sources) -> Result<Option<VerifyingKey>, KeyError> {
+        if let Some(text) = sources.given(ROOT_PUBLIC)? {
+            return material::verifying_key(&text, ROOT_PUBLIC).map(Some);
+        }
+        let text = files::read(public)?;
+        text.map(|text| material::verifying_key(&text, &public.display().to_string())).transpose()
     }
 
     /// The public root key; the pair is made only in a folder that has never had one.
@@ -253,11 +334,8 @@ impl Keys {
         fresh: impl FnOnce() -> Zeroizing<String>,
     ) -> Result<VerifyingKey, KeyError> {
         let public = folder.join(ROOT_PUBLIC);
-        if let Some(text) = sources.given(ROOT_PUBLIC)? {
-            return material::verifying_key(&text, ROOT_PUBLIC);
-        }
-        if let Some(text) = files::read(&public)? {
-            return material::verifying_key(&text, &public.display().to_string());
+        if let Some(key) = Self::read_root(&public, sources)? {
+            return Ok(key);
         }
         let certificate = sources.given(INVITE_CERTIFICATE)?;
         let had_one = certificate.is_some() || files::read(&folder.join(INVITE_CERTIFICATE))?.is_some();
@@ -365,8 +443,17 @@ impl Keys {
     }
 
     /// What `x-api-key` must hold.
-    pub fn gateway(&self) -> &GatewayKey {
-        &self.gateway
+    pub fn gateway(&self) -> Arc<GatewayKey> {
+        Arc::clone(&self.gateway.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the gateway key again, for whoever has exchanged it. On an error the old one stays.
+    pub fn reload_gateway(&self, sources: &Sources) -> Result<(), KeyError> {
+        let text = sources.read(&self.folder, GATEWAY_KEY)?;
+        let text = text.ok_or_else(|| FileError::vanished(&self.folder.join(GATEWAY_KEY)))?;
+        let key = GatewayKey::parse(&text, sources.gateway_place())?;
+        *self.gateway.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        Ok(())
     }
 
     /// The state folder.
@@ -397,6 +484,10 @@ pub fn create_signing_key(path: &Path, entropy: &dyn Entropy) -> Result<SigningK
 /// Reads a public Ed25519 key: 32 bytes, base64.
 pub fn parse_public_key(text: &str) -> Result<VerifyingKey, KeyError> {
     material::verifying_key(text, "the public key")
+}
+
+fn places(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 
 /// Crates that tell, at whatever level, what strangers sent or what is about to be sealed. What matters of it comes back as an
 /// error, whose words are the oracle's own.
@@ -30,17 +30,8 @@ const SILENT: [&str; 2] = ["webauthn_rs", "crypto_glue"];
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Why logging cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ObserveError {
-    /// `log.level` is not understood.
-    #[error("log.level: {0}")]
-    Level(#[from] tracing_subscriber::filter::ParseError),
-}
-
 /// Logs to stderr from here on; a panic is logged by its place alone, for its message could hold a secret.
-pub fn start_logging(config: &Config) -> Result<(), ObserveError> {
-    let filter = EnvFilter::builder().parse(&config.log_level)?;
+pub fn start_logging(config: &Config) {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match config.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
@@ -49,12 +40,11 @@ pub fn start_logging(config: &Config) -> Result<(), ObserveError> {
     // Whatever the operator's level: nothing that it names can bring them back.
     let discreet = filter_fn(|meta| !SILENT.iter().any(|silent| meta.target().starts_with(silent)));
     // Only the first of two attempts in one process counts.
-    let _first = tracing_subscriber::registry().with(lines).with(filter).with(discreet).try_init();
+    let _first = tracing_subscriber::registry().with(lines).with(config.log_level.filter()).with(discreet).try_init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
-    Ok(())
 }
 
 /// Counts from here on; what it returns renders the counters. One for each process.

@@ -19,12 +19,12 @@ use crate::service::totps::{self, Totps};
 use crate::service::u2f::U2f;
 use crate::service::webauthn::Webauthn;
 use crate::store::{Channel, Password, Store, StoreError, StoreOptions};
-use crate::tls::TlsError;
 use axum::extract::FromRef;
 use quorate_protocol::audit::checkpoint::Origin;
 use rand::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -100,6 +100,9 @@ impl fmt::Debug for StateRng {
 /// How long what was seen of the store answers those who ask whether this oracle can serve.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Name of what the store knows of the root secret.
+const ROOT_SECRET_CHECK: &str = "root_secret_check";
+
 /// Shared by all handlers; clones are the same state.
 #[derive(Clone, Debug)]
 pub struct AppState(Arc<Shared>);
@@ -165,10 +168,18 @@ pub enum StateError {
     /// The store.
     #[error("cannot open the database: {0}")]
     Store(#[from] StoreError),
-    /// The certificates of `duo.ca`.
-    #[error(transparent)]
-    Duo(#[from] TlsError),
-    /// The root secret was lost or exchanged.
+    /// The database is of no oracle, where one must be there already.
+    #[error(
+        "the database {0} holds no oracle: name the oracle's state folder with --state, or its database with --database"
+    )]
+    NoOracle(String),
+    /// The root secret was lost: another one would not open anything.
+    #[error(
+        "there is a database, but no root.secret in {0}: put root.secret back or give QUORATE_ROOT_SECRET, or start with an \
+         empty database"
+    )]
+    NoRootSecret(String),
+    /// The root secret was exchanged.
     #[error("the database was sealed with another root secret: put root.secret back, or start with an empty database")]
     RootSecret,
     /// A node with keys of its own beside others.
@@ -181,6 +192,9 @@ pub enum StateError {
         "the database's audit log is signed by another key: give this oracle the same audit.key, see docs/audit.md"
     )]
     AuditKey,
+    /// A file of certificates.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// The system gives no threads.
     #[error("cannot start the threads for cryptography: {0}")]
     Threads(#[source] std::io::Error),
@@ -206,6 +220,31 @@ impl AppState {
         Self::open_with(config, url, Sources::from_env(), Arc::new(SystemClock), Arc::new(SystemEntropy)).await
     }
 
+    /// Opens keys and store of an oracle that is there already, for what its operator does beside it; makes nothing.
+    pub async fn open_existing(config: Config) -> Result<Self, StateError> {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let sources = Sources::from_env().for_operators(&config.state_dir()?, &*entropy)?;
+        if !holds_oracle(&config, &sources).await? {
+            return Err(StateError::NoOracle(config.database_url()?.to_string()));
+        }
+        let url = config.own_url();
+        Self::open_with(config, url, sources, clock, entropy).await
+    }
+
+    /// Whether [`AppState::open`] can go by these settings, as far as it can be told without making anything or connecting to
+    /// anybody: reads the keys that are there, passwords and certificates.
+    pub fn check(config: &Config) -> Result<(), StateError> {
+        let sources = Sources::from_env();
+        Keys::check(&config.state_dir()?, &sources)?;
+        postgres_password(config, &sources)?;
+        let url = config.url.clone().unwrap_or_else(|| config.own_url());
+        mailer(config, &sources, &url)?;
+        for ca in [&config.postgres_ca, &config.duo_ca].into_iter().flatten() {
+            crate::tls::certificates(ca)?;
+        }
+        Ok(())
+    }
+
     /// The same with other sources of keys, time and randomness.
     pub async fn open_with(
         config: Config,
@@ -214,12 +253,15 @@ impl AppState {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StateError> {
-        let keys = Arc::new(Keys::open(&config.state_dir()?, &sources, &*clock, &*entropy, config.invite_days)?);
-        let password = sources.password(POSTGRES_PASSWORD, config.postgres_password_file.as_deref())?;
-        let password = password.map(Password::from);
+        let folder = config.state_dir()?;
+        if !sources.has_root_secret(&folder)? && holds_oracle(&config, &sources).await? {
+            return Err(StateError::NoRootSecret(sources.searched(&folder)));
+        }
+        let keys = Arc::new(Keys::open(&folder, &sources, &*clock, &*entropy, config.invite_days)?);
+        let password = postgres_password(&config, &sources)?;
         let channel = Channel::of(&keys.root_secret().subkey("notices"));
         let options = StoreOptions { password, channel, ..StoreOptions::from(&config) };
-        let store = Store::open_with(&config.database_url()?, options).await?;
+        let store = Store::open_with(config.database_url()?.expose(), options).await?;
         check_root_secret(&store, &keys).await?;
         check_root_key(&store, &keys).await?;
         check_audit_key(&store, &keys).await?;
@@ -229,9 +271,8 @@ impl AppState {
         };
         let crypto = Arc::new(CryptoPool::start(threads, config.crypto_queue as usize).map_err(StateError::Threads)?);
         let url = config.url.clone().unwrap_or(url);
-        let mail_password = sources.password(MAIL_PASSWORD, config.mail_password_file.as_deref())?;
         let origin = audit_origin(&store, config.url.as_deref().unwrap_or(&url)).await?;
-        let mailer = Mailer::open(&config, mail_password, &url)?;
+        let mailer = mailer(&config, &sources, &url)?;
         let notices = notices::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -346,6 +387,11 @@ impl AppState {
         self.keys.renew_if_due(&self.sources, self.clock(), self.config.invite_days)
     }
 
+    /// Reads the gateway key again.
+    pub fn reload_gateway(&self) -> Result<(), crate::keys::KeyError> {
+        self.keys.reload_gateway(&self.sources)
+    }
+
     /// How the store is, and how its clock and this oracle's stand, as it was seen no longer than a second ago.
     pub async fn look(&self) -> Result<Comparison, StoreError> {
         self.pulse.look(FRESH).await
@@ -421,11 +467,36 @@ impl From<&Config> for StoreOptions {
     }
 }
 
+fn postgres_password(config: &Config, sources: &Sources) -> Result<Option<Password>, StateError> {
+    let password = sources.password(POSTGRES_PASSWORD, config.postgres_password_file.as_deref())?;
+    Ok(password.map(Password::from))
+}
+
+fn mailer(config: &Config, sources: &Sources, url: &str) -> Result<Option<Mailer>, StateError> {
+    let password = sources.password(MAIL_PASSWORD, config.mail_password_file.as_deref())?;
+    Ok(Mailer::open(config, password, url)?)
+}
+
+/// Whether an oracle was made with that database. Makes no file.
+async fn holds_oracle(config: &Config, sources: &Sources) -> Result<bool, StateError> {
+    let url = config.database_url()?;
+    if let Some(file) = url.file()
+        && !std::fs::metadata(file).map_or_else(|error| error.kind() != ErrorKind::NotFound, |found| found.len() > 0)
+    {
+        return Ok(false);
+    }
+    let options = StoreOptions { password: postgres_password(config, sources)?, ..StoreOptions::from(config) };
+    let store = Store::open_with(url.expose(), options).await?;
+    let known = store.setting(ROOT_SECRET_CHECK).await;
+    store.shutdown().await;
+    Ok(known?.is_some())
+}
+
 /// Compares the root secret with the one that the database was made with, so that a lost one is noticed at once and not
 /// when something sealed is needed.
 async fn check_root_secret(store: &Store, keys: &Keys) -> Result<(), StateError> {
     let check = quorate_protocol::encoding::sha256(&[keys.root_secret().subkey("check").as_slice()]);
-    let known = store.put_setting_if_absent("root_secret_check", check.to_vec()).await?;
+    let known = store.put_setting_if_absent(ROOT_SECRET_CHECK, check.to_vec()).await?;
     if known == check { Ok(()) } else { Err(StateError::RootSecret) }
 }
 

@@ -10,6 +10,7 @@
 mod api_keys;
 mod audit;
 mod ceremonies;
+mod claim;
 mod codes;
 mod credentials;
 mod engine;
@@ -54,6 +55,7 @@ pub use self::{
     },
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},
+    claim::Claim,
     credentials::{
         AddOutcome, CredentialKind, CredentialName, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome,
         Which,

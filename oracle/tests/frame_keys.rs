@@ -93,13 +93,19 @@ fn keys_that_others_can_read_are_refused_with_the_cure() {
 
 #[test]
 fn damaged_keys_are_refused_and_left_alone() {
-    for (name, text) in
-        [("root.secret", "short"), ("root.public", "AAAA"), ("invite.key", ""), ("invite.certificate", "{}")]
-    {
+    for (name, text) in [
+        ("root.secret", "short"),
+        ("root.public", "AAAA"),
+        ("invite.key", ""),
+        ("invite.certificate", "{}"),
+        ("gateway.key", ""),
+        ("gateway.key", "hunter2\n"),
+    ] {
         let (_parent, state) = folder();
         open(&state).unwrap();
         fs::write(state.join(name), text).unwrap();
         let error = open(&state).unwrap_err().to_string();
+        assert_eq!(Keys::check(&state, &Sources::default()).unwrap_err().to_string(), error);
         assert!(text.is_empty() || !error.contains(text), "{error}");
         assert_eq!(fs::read_to_string(state.join(name)).unwrap(), text);
     }
@@ -123,17 +129,17 @@ fn environment_and_credentials_come_before_the_folder() {
     fs::create_dir(&credentials).unwrap();
     let secret = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
     fs::write(credentials.join("root.secret"), secret).unwrap();
-    fs::write(credentials.join("gateway.key"), "from systemd\n").unwrap();
+    fs::write(credentials.join("gateway.key"), "from systemd, as a credential\n").unwrap();
     let open = |sources: &Sources| Keys::open(&state, sources, &clock(0), &SeededEntropy::new(7), 90);
     let by_systemd = open(&Sources { credentials: Some(credentials), ..Sources::default() }).unwrap();
-    assert!(by_systemd.gateway().matches(b"from systemd"));
+    assert!(by_systemd.gateway().matches(b"from systemd, as a credential"));
     assert!(!state.join("root.secret").exists() && !state.join("gateway.key").exists());
 
     let text = |text: &str| Some(Zeroizing::new(text.to_owned()));
-    let by_env = Sources { root_secret: text(secret), gateway_key: text("from env"), ..Sources::default() };
+    let by_env = Sources { root_secret: text(secret), gateway_key: text("from the environment"), ..Sources::default() };
     assert!(!format!("{by_env:?}").contains("AQEB"));
     let by_env = open(&by_env).unwrap();
-    assert!(by_env.gateway().matches(b"from env"));
+    assert!(by_env.gateway().matches(b"from the environment"));
     assert_eq!(*by_env.root_secret().subkey("x"), *by_systemd.root_secret().subkey("x"));
     assert!(!state.join("root.secret").exists());
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "process/operators.rs"]
+mod operators;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
@@ -142,7 +145,7 @@ fn an_address_in_use_and_a_folder_of_others_are_explained() {
     let address = taken.local_addr().unwrap().to_string();
     let (status, _, stderr) = run(oracle(folder.path()).args(["serve", "--listen", &address]));
     assert_eq!(status, Some(1));
-    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert!(stderr.contains(&format!("cannot listen on {address}")) && stderr.contains("--listen"), "{stderr}");
     fs::write(folder.path().join("root.secret"), "x").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(folder.path().join("root.secret"), mode).unwrap();

@@ -6,6 +6,8 @@ use quorate_oracle::config::Config;
 use quorate_oracle::keys::certificates::{for_invites, for_successor};
 use quorate_oracle::keys::{Sources, create_signing_key, read_signing_key};
 use quorate_oracle::state::{AppState, StateError, SystemEntropy};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +25,11 @@ async fn a_lost_or_exchanged_root_secret_is_noticed_at_the_start() {
     let secret = folder.path().join("root.secret");
     let kept = std::fs::read(&secret).expect("made");
     std::fs::remove_file(&secret).expect("removed");
+    let error = open(folder.path()).await.expect_err("noticed");
+    assert!(matches!(error, StateError::NoRootSecret(_)), "{error}");
+    assert!(!secret.exists(), "a new one would be taken for the oracle's");
+    let other = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret);
+    other.and_then(|mut file| file.write_all(b"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")).expect("written");
     let error = open(folder.path()).await.expect_err("noticed");
     assert!(matches!(error, StateError::RootSecret), "{error}");
     std::fs::write(&secret, kept).expect("put back");

@@ -1,7 +1,7 @@
 //! `quorate-oracle api-keys`: what operators do with API keys on the oracle's own machine. It must not know how they are
 //! kept.
 
-use super::{Outcome, SettingFlags, print, tell};
+use super::{Outcome, SettingFlags, beside_oracle, print, tell};
 use crate::service::api_keys::{ApiKeyError, Listed};
 use crate::service::relying_party::Origin;
 use crate::state::AppState;
@@ -9,6 +9,7 @@ use crate::store::RecordCounts;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
 
 #[derive(Debug, Args)]
 pub(super) struct ApiKeysCommand {
@@ -28,16 +29,22 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Take an API key out of use, for good; its data stay
+    /// Take an API key out of use, for good
+    ///
+    /// What it owns can be used by nobody from then on, and taken over by no other key: rotate before. If it owns anything,
+    /// you are asked.
     Revoke {
         #[command(flatten)]
         settings: SettingFlags,
+        /// Revoke it without a question, whatever it owns
+        #[arg(long)]
+        yes: bool,
         /// The API key's value
         value: String,
     },
     /// Say at which origins the users of an API key may register and log in with security keys
     ///
-    /// Without a list, an origin must be https and equal to or under the relying party's id. The list given here replaces the
+    /// Without a list, an origin must be https and equal to or under the relying party's id, or http at localhost. The list given here replaces the
     /// one before; none at all restores the rule.
     Allow {
         #[command(flatten)]
@@ -51,18 +58,9 @@ enum Action {
 
 impl ApiKeysCommand {
     pub(super) fn run(&self) -> Outcome {
-        crate::memory::harden();
         let (Action::List { settings, .. } | Action::Revoke { settings, .. } | Action::Allow { settings, .. }) =
             &self.action;
-        let config = settings.load()?;
-        let url = format!("http://{}", config.listen);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let state = AppState::open(config, url).await?;
-            let outcome = self.act(&state).await;
-            state.store.shutdown().await;
-            outcome
-        })
+        beside_oracle(settings, async |state| self.act(state).await)
     }
 
     async fn act(&self, state: &AppState) -> Outcome {
@@ -75,7 +73,11 @@ impl ApiKeysCommand {
                 }
                 print(&if *json { as_json(&listed) } else { as_table(&listed) })
             }
-            Action::Revoke { value, .. } => {
+            Action::Revoke { value, yes, .. } => {
+                let owned = state.api_keys.owned(value).await.map_err(|error| named(value, error))?;
+                if owned != RecordCounts::default() && !yes {
+                    agree(value, owned)?;
+                }
                 state.api_keys.revoke(value).await.map_err(|error| named(value, error))?;
                 tell(&format!("{value} is revoked: requests with it are refused from now on"));
                 Ok(())
@@ -86,12 +88,34 @@ impl ApiKeysCommand {
                 state.api_keys.allow(value, origins).await.map_err(|error| named(value, error))?;
                 tell(&match count {
                     0 => format!("{value} has no list: origins must be https and equal to or under the relying party"),
+                    1 => format!("{value} may be used at 1 origin and no other"),
                     count => format!("{value} may be used at {count} origins and no others"),
                 });
                 Ok(())
             }
         }
     }
+}
+
+/// Has the operator agree that an API key is revoked with all that it owns.
+fn agree(value: &str, owned: RecordCounts) -> Outcome {
+    let loss = format!(
+        "{value} owns {}: once it is revoked nobody can use them, and no other key can take them over; have one take over \
+         before (quorate api-key rotate)",
+        owns(owned)
+    );
+    if !io::stdin().is_terminal() {
+        return Err(format!("{loss}, or revoke it all the same with --yes").into());
+    }
+    tell(&loss);
+    tell("type yes to revoke it all the same:");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err("you did not agree, so nothing was revoked".into()) }
+}
+
+fn owns(records: RecordCounts) -> String {
+    format!("{} TOTP, {} WebAuthn", records.totp, records.webauthn)
 }
 
 /// The origin that `text` names, as browsers write it, if security keys can be used there at all.
@@ -140,7 +164,7 @@ fn as_table(listed: &[Listed]) -> String {
     let mut text = String::new();
     for key in listed {
         let email = quorate_protocol::display::escape_controls(&key.email);
-        let mut owns = format!("{} TOTP, {} WebAuthn", key.records.totp, key.records.webauthn);
+        let mut owns = owns(key.records);
         if key.legacy != RecordCounts::default() {
             let RecordCounts { totp, webauthn } = key.legacy;
             write!(owns, " ({totp} and {webauthn} as imported)").expect("writing to a string succeeds");

@@ -1,9 +1,8 @@
 //! `quorate-oracle audit`: the audit log on the oracle's own machine, for auditors that check it elsewhere. It must not know how
 //! it is kept.
 
-use super::{Outcome, SettingFlags, print};
+use super::{Outcome, SettingFlags, beside_oracle, print};
 use crate::service::audit::{Audit, MAX_PAGE};
-use crate::state::AppState;
 use clap::{Args, Subcommand};
 use quorate_protocol::audit::export::Line;
 
@@ -39,20 +38,11 @@ enum Action {
 
 impl AuditCommand {
     pub(super) fn run(&self) -> Outcome {
-        crate::memory::harden();
         let settings = match &self.action {
             Action::Checkpoint { settings } | Action::Export { settings, .. } | Action::Key { settings } => settings,
             Action::Kinds => return kinds(),
         };
-        let config = settings.load()?;
-        let url = format!("{}://{}", if config.tls() { "https" } else { "http" }, config.listen);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let state = AppState::open(config, url).await?;
-            let outcome = self.act(&state.audit).await;
-            state.store.shutdown().await;
-            outcome
-        })
+        beside_oracle(settings, async |state| self.act(&state.audit).await)
     }
 
     async fn act(&self, audit: &Audit) -> Outcome {

@@ -3,6 +3,7 @@
 
 use super::{Outcome, SettingFlags, print, tell};
 use crate::config::{Config, KEYS, Key};
+use crate::state::AppState;
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ pub(super) struct ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read the settings as `serve` would, and say what is wrong
+    /// Read settings, keys and passwords as `serve` would, and say what is wrong; makes nothing and connects to nobody
     Check(SettingFlags),
     /// Print every setting with its meaning, default and environment variable, as a TOML file
     Show {
@@ -34,6 +35,7 @@ impl ConfigCommand {
                 if let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key) {
                     crate::tls::Tls::load(certificate, key)?;
                 }
+                AppState::check(&config)?;
                 tell("the settings are valid");
                 Ok(())
             }

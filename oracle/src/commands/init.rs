@@ -24,8 +24,7 @@ impl Init {
         crate::memory::harden();
         let config = self.settings.load()?;
         let operator = PrincipalName::parse(&self.operator)?;
-        let scheme = if config.tls() { "https" } else { "http" };
-        let url = format!("{scheme}://{}", config.listen);
+        let url = config.own_url();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let state = runtime.block_on(AppState::open(config, url))?;
         let link = runtime.block_on(state.people.first_operator(&operator))?;

@@ -6,10 +6,12 @@ use crate::keys::Standing;
 use crate::serve::{Limits, serve};
 use crate::service::audit::{AuditError, Entry, Kind, Who};
 use crate::state::AppState;
+use crate::store::Claim;
 use crate::tls::Tls;
 use crate::{memory, observe, router};
 use axum::Router;
 use axum::routing::get;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +36,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(super) fn run(settings: &SettingFlags) -> Outcome {
     let config = settings.load()?;
     let hardening = memory::harden();
-    observe::start_logging(&config)?;
+    observe::start_logging(&config);
     tracing::debug!(hardening.undumpable, hardening.locked, "memory");
     if !hardening.undumpable {
         tracing::warn!("core dumps could not be disabled");
@@ -53,6 +55,7 @@ async fn run_until_told(config: Config) -> Outcome {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let limits = Limits::from(&config);
     let state = AppState::open(config, format!("{scheme}://{address}")).await?;
+    let _claim = Claim::take(&state.config.database_url()?)?;
     if address.ip().is_unspecified() && state.config.url.is_none() {
         tracing::warn!("invites will name {}: set url to the address that people use", state.url);
     }
@@ -94,7 +97,10 @@ fn bind(address: SocketAddr) -> Result<TcpListener, String> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    listen().map_err(|error: std::io::Error| format!("cannot listen on {address}: {error}"))
+    listen().map_err(|error: std::io::Error| {
+        let cure = if error.kind() == ErrorKind::AddrInUse { "; name another address with --listen" } else { "" };
+        format!("cannot listen on {address}: {error}{cure}")
+    })
 }
 
 /// SIGTERM and SIGINT, caught from the beginning, so that an early one is not lost.
@@ -116,7 +122,7 @@ impl StopSignals {
     }
 }
 
-/// Looks at the certificate each hour; on SIGHUP at once, and reads the TLS files again.
+/// Looks at the certificate each hour; on SIGHUP at once, and reads the gateway key and the TLS files again.
 async fn maintain(state: AppState, tls: Option<Arc<Tls>>, mut hangup: Signal) {
     let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWAL, RENEWAL);
     loop {
@@ -124,6 +130,10 @@ async fn maintain(state: AppState, tls: Option<Arc<Tls>>, mut hangup: Signal) {
             () = state.stopping() => return,
             _tick = renewal.tick() => {}
             _received = hangup.recv() => {
+                match state.reload_gateway() {
+                    Ok(()) => tracing::info!("gateway key read again"),
+                    Err(error) => tracing::error!(%error, "the old gateway key stays"),
+                }
                 if let Some(tls) = &tls {
                     match tls.reload() {
                         Ok(()) => tracing::info!("TLS certificate read again"),

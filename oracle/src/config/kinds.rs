@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use crate::mail::{MailServer, Mailbox};
 use crate::store::DatabaseUrl;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// A value of one setting.
 pub(super) trait Setting: Sized {
@@ -124,6 +126,37 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// As a filter.
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::builder().parse(&self.0).expect("it was a filter when it was read")
+    }
+}
+
+impl Setting for LogLevel {
+    /// Of a word that is no level the filter makes a target of which everything is logged, and of everything else nothing: a
+    /// misspelt level would silence the oracle.
+    fn parse(text: &str) -> Result<Self, String> {
+        let alone = |directive: &str| directive.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c));
+        let mut levels = text.split(',').map(str::trim).filter(|directive| alone(directive));
+        let plain = levels.all(|word| !word.is_empty() && word.parse::<LevelFilter>().is_ok());
+        match EnvFilter::builder().parse(text) {
+            Ok(_) if plain => Ok(Self(text.to_owned())),
+            _ => Err(format!(
+                "{text:?} is neither error, warn, info, debug, trace or off, nor directives such as info,quorate_oracle=debug"
+            )),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -225,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_level_does_not_silence_the_log() {
+        for good in
+            ["error", "WARN", "off", "info,quorate_oracle=debug", "warn,quorate_oracle::serve=trace", "[request]=debug"]
+        {
+            assert_eq!(LogLevel::parse(good).unwrap().show(), good);
+        }
+        for bad in ["", "warning", "loud", "info,quorate_oracle", "quorate_oracle=loud", "info,", "a=b=c"] {
+            assert!(LogLevel::parse(bad).is_err_and(|error| error.contains("error, warn, info")), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_password_in_a_url_is_not_shown() {
         for url in [
             "postgres://oracle:hunter2@db/quorate",
@@ -239,7 +284,9 @@ mod tests {
         assert!(wrong.contains("%40") && !wrong.contains("ter2"), "{wrong}");
         let file = <DatabaseUrl as Setting>::parse("sqlite:/var/lib/quorate.db").unwrap();
         assert_eq!(file.show(), "sqlite:/var/lib/quorate.db");
-        let odd = <DatabaseUrl as Setting>::parse("mysql://oracle:hunter2@db").unwrap();
-        assert_eq!(odd.show(), "mysql:…");
+        for odd in ["mysql://oracle:hunter2@db", "/var/lib/hunter2.db", "hunter2", "SQLITE:hunter2"] {
+            let error = <DatabaseUrl as Setting>::parse(odd).unwrap_err();
+            assert!(error.contains("sqlite: or postgres:") && !error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -56,18 +56,21 @@ impl fmt::Debug for Text {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyKind { numbers: false }).map(Self)
+        deserializer.deserialize_any(AnyKind).map(Self)
     }
 }
 
-/// A one-time code: text, or the number that some clients send for it.
+/// A one-time code: text in which white space does not count, for phones show codes in groups. A number counts as missing: it
+/// has lost its leading zeros.
 #[derive(Default)]
 pub struct CodeText(Option<Zeroizing<String>>);
 
 impl CodeText {
-    /// The code, unless it is missing.
+    /// The code without white space, unless it is missing.
     pub fn given(self) -> Option<Zeroizing<String>> {
-        self.0.filter(|text| !text.is_empty())
+        let mut code = self.0?;
+        code.retain(|c| !c.is_whitespace());
+        (!code.is_empty()).then_some(code)
     }
 }
 
@@ -79,14 +82,12 @@ impl fmt::Debug for CodeText {
 
 impl<'de> Deserialize<'de> for CodeText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyKind { numbers: true }).map(Self)
+        deserializer.deserialize_any(AnyKind).map(Self)
     }
 }
 
-/// Takes text, and whole numbers as text where `numbers` says so; everything else is read over.
-struct AnyKind {
-    numbers: bool,
-}
+/// Takes text; everything else is read over.
+struct AnyKind;
 
 impl<'de> Visitor<'de> for AnyKind {
     type Value = Option<Zeroizing<String>>;
@@ -103,8 +104,8 @@ impl<'de> Visitor<'de> for AnyKind {
         Ok(Some(Zeroizing::new(text)))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(self.numbers.then(|| Zeroizing::new(number.to_string())))
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
@@ -163,6 +164,8 @@ mod tests {
             "\t[ \n] ",
             r#"{"email":""}"#,
             r#"{"email":7,"code":-7}"#,
+            r#"{"email":"","code":807334}"#,
+            r#"{"code":" \u00a0\t"}"#,
             r#"{"email":null,"code":1.5}"#,
             r#"{"email":["a",{"b":1}],"code":{"c":[true]}}"#,
             r#"{"email":false,"code":true}"#,
@@ -172,10 +175,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn text_is_taken_from_any_content_type_and_a_code_may_be_a_number() {
+    async fn text_is_taken_from_any_content_type_and_a_code_without_its_spaces() {
         for content_type in ["application/json", "text/plain", "application/x-www-form-urlencoded"] {
-            let read = read(content_type, r#"{"email":"a@b","code":123456,"more":[1]}"#).await.unwrap();
-            assert_eq!(read, (Some("a@b".to_owned()), Some("123456".to_owned())));
+            let read = read(content_type, r#"{"email":"a@b","code":" 012 345\n","more":[1]}"#).await.unwrap();
+            assert_eq!(read, (Some("a@b".to_owned()), Some("012345".to_owned())));
         }
     }
 

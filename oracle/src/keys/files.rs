@@ -12,6 +12,14 @@ const LIMIT: u64 = 64 * 1024;
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
+    /// The account may not.
+    #[error("user {user} may not use {path}: give it to that account with chown, or run this as its owner")]
+    Denied {
+        /// The file or folder.
+        path: PathBuf,
+        /// The account's number.
+        user: u32,
+    },
     /// It exists, and is not overwritten.
     #[error("{0} exists already, and is not overwritten")]
     Exists(PathBuf),
@@ -53,6 +61,9 @@ impl FileError {
 fn failed(path: &Path) -> impl Fn(io::Error) -> FileError {
     move |source| match source.kind() {
         ErrorKind::AlreadyExists => FileError::Exists(path.to_owned()),
+        ErrorKind::PermissionDenied => {
+            FileError::Denied { path: path.to_owned(), user: rustix::process::geteuid().as_raw() }
+        }
         _ => FileError::Io { path: path.to_owned(), source },
     }
 }
@@ -60,6 +71,11 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> FileError {
 /// Makes `folder` (mode 0700) and its parents when missing; refuses one that others can write to.
 pub fn prepare_folder(folder: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+    check_folder(folder)
+}
+
+/// Refuses a folder that others can write to.
+pub fn check_folder(folder: &Path) -> Result<(), FileError> {
     let mode = fs::metadata(folder).map_err(failed(folder))?.permissions().mode() & 0o777;
     if mode & 0o022 == 0 { Ok(()) } else { Err(FileError::Writable { path: folder.to_owned(), mode }) }
 }

@@ -65,13 +65,23 @@ impl fmt::Debug for KeyedHasher {
     }
 }
 
+/// Characters of a gateway key at least.
+const MIN_GATEWAY_KEY: usize = 16;
+
 /// What opens the gateway; only its hash is kept.
 pub struct GatewayKey([u8; 32]);
 
 impl GatewayKey {
-    /// From its text; white space around it does not count.
-    pub fn new(text: &str) -> Self {
-        Self(Sha256::digest(text.trim().as_bytes()).into())
+    /// From its text, as found at `place`; white space around it does not count. What is left of a file that was not written
+    /// to its end opens nothing.
+    pub fn parse(text: &str, place: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        if text.chars().count() < MIN_GATEWAY_KEY || text.chars().any(char::is_control) {
+            let expected =
+                "a gateway key: one line of at least 16 characters; `head -c 32 /dev/urandom | base64` makes one";
+            return Err(KeyError::Malformed { place: place.to_owned(), expected });
+        }
+        Ok(Self(Sha256::digest(text.as_bytes()).into()))
     }
 
     /// Compares in constant time.
@@ -158,8 +168,17 @@ mod tests {
 
     #[test]
     fn the_gateway_key_matches_itself_only() {
-        let key = GatewayKey::new("open sesame\n");
-        assert!(key.matches(b"open sesame"));
-        assert!(!key.matches(b"open sesame\n") && !key.matches(b"") && !key.matches(b"Open sesame"));
+        let key = GatewayKey::parse("open sesame, please\n", "test").unwrap();
+        assert!(key.matches(b"open sesame, please"));
+        assert!(!key.matches(b"open sesame, please\n") && !key.matches(b"") && !key.matches(b"Open sesame, please"));
+    }
+
+    #[test]
+    fn what_can_be_guessed_is_no_gateway_key() {
+        for text in ["", "\n", " \t \n", "hunter2", "fifteen letters", "two lines\nof a file that is none"] {
+            let error = GatewayKey::parse(text, "gateway.key").unwrap_err().to_string();
+            assert!(error.starts_with("gateway.key is not a gateway key") && !error.contains("hunter2"), "{error}");
+        }
+        assert!(GatewayKey::parse("sixteen letters!", "test").is_ok());
     }
 }

@@ -273,7 +273,14 @@ impl ApiKeys {
         }
     }
 
-    /// Takes an API key out of use. Its data stay, and another key can take them over only if it was rotated before.
+    /// How much an API key owns.
+    pub async fn owned(&self, value: &str) -> Result<RecordCounts, ApiKeyError> {
+        let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
+        Ok(self.inner.store.count_records(row.number).await?)
+    }
+
+    /// Takes an API key out of use. What it owns stays in the store, where nobody can use it any more: another key takes it
+    /// over before, or never.
     pub async fn revoke(&self, value: &str) -> Result<(), ApiKeyError> {
         let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
         // A key that is revoked already is as it should be.

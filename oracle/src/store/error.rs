@@ -25,6 +25,14 @@ pub enum StoreError {
         /// What the engine said.
         source: EngineError,
     },
+    /// Another oracle serves with the file.
+    #[error(
+        "another oracle serves with {}: stop it first; several share a PostgreSQL (docs/cluster.md)", .path.display()
+    )]
+    Claimed {
+        /// The database's file.
+        path: PathBuf,
+    },
     /// No room on the disk. Works again when there is room.
     #[error("the disk of the database is full")]
     Full,
@@ -62,6 +70,18 @@ pub enum StoreError {
     NotOurs {
         /// The file.
         path: PathBuf,
+    },
+    /// The account may not write what it has to.
+    #[error(
+        "user {user} cannot write {}: {source}: give it to that account with chown, and chmod u+w", .path.display()
+    )]
+    NotWritable {
+        /// The database's file, one beside it, or its folder.
+        path: PathBuf,
+        /// The account's number.
+        user: u32,
+        /// Why.
+        source: EngineError,
     },
     /// The database could not be opened.
     #[error("cannot open the database {}", .path.display())]

@@ -1,6 +1,7 @@
 //! Where data are kept, the password for it, and where its users hear of each other: what is written by hand so that no derived text ever shows it.
 
 use std::fmt;
+use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
@@ -19,8 +20,22 @@ impl DatabaseUrl {
         }
         if is_server(text) {
             ServerUrl::read(text).map_err(|error| std::error::Error::source(&error).unwrap_or(&error).to_string())?;
+        } else if !text.starts_with(FILE) {
+            return Err("it must start with sqlite: or postgres:, as in sqlite:/var/lib/quorate/quorate.db".to_owned());
         }
         Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Of an embedded database.
+    pub fn of_file(path: &Path) -> Self {
+        Self(Zeroizing::new(format!("{FILE}{}", path.display())))
+    }
+
+    /// The file of an embedded database; `None` for a server's, and for one in memory.
+    pub fn file(&self) -> Option<&Path> {
+        let path = self.0.strip_prefix(FILE)?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        (path != ":memory:").then(|| Path::new(path))
     }
 
     /// All of it.
@@ -34,6 +49,9 @@ impl DatabaseUrl {
     }
 }
 
+/// How the URL of an embedded database begins.
+const FILE: &str = "sqlite:";
+
 fn is_server(text: &str) -> bool {
     text.starts_with("postgres:") || text.starts_with("postgresql:")
 }
@@ -41,12 +59,10 @@ fn is_server(text: &str) -> bool {
 /// A file as it is; of a server the user, the hosts and the database.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, _) = self.0.split_once(':').unwrap_or_default();
-        match ServerUrl::read(&self.0) {
-            Ok(url) if is_server(&self.0) => f.write_str(&url.show()),
-            _ if scheme == "sqlite" => f.write_str(&self.0),
-            _ => write!(f, "{scheme}:…"),
+        if !is_server(&self.0) {
+            return f.write_str(&self.0);
         }
+        ServerUrl::read(&self.0).map_or(Err(fmt::Error), |url| f.write_str(&url.show()))
     }
 }
 

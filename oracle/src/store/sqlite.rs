@@ -26,6 +26,7 @@ use rusqlite::{
     params, params_from_iter,
     types::{ToSqlOutput, ValueRef},
 };
+use rustix::{fs::Access, io::Errno};
 use tokio::sync::{broadcast, oneshot};
 
 use self::{
@@ -225,11 +226,36 @@ fn create(path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
         return Err(StoreError::NoFolder { folder: folder.to_owned() });
     }
+    check_writable(path)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(cause) => Err(cannot_open(path, cause)),
     }
+}
+
+/// Refuses what this account cannot write before the engine sees it: it would go on for reading, and leave side files that
+/// stay read-only when the cause is mended.
+fn check_writable(path: &Path) -> Result<(), StoreError> {
+    let side_files = ["-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let places = path.parent().into_iter().chain([path]).chain(side_files.iter().map(PathBuf::as_path));
+    for place in places {
+        match rustix::fs::access(place, Access::WRITE_OK) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(cause) => {
+                let (path, user) = (place.to_owned(), rustix::process::geteuid().as_raw());
+                return Err(StoreError::NotWritable { path, user, source: EngineError::new(cause) });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A file that stands beside the database, as the engine names its own.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {

@@ -135,7 +135,7 @@ async fn a_page_outlives_a_moment_in_which_the_store_is_busy() {
     let mut live = court.http.get(path).send().await.expect("an answer");
     assert!(!live.chunk().await.expect("alive").expect("not over").is_empty());
     let database = busy.state().config.database_url().expect("it is set");
-    let client = server.client(database.rsplit('/').next().expect("a name")).await;
+    let client = server.client(database.expose().rsplit('/').next().expect("a name")).await;
     let lock = format!("BEGIN; SELECT FROM sessions WHERE id = '{}' FOR UPDATE", held.id());
     client.batch_execute(&lock).await.expect("nobody else holds it");
     let [hanging, joining] = [&held, &watched].map(|asked| asked.approval(&court.deal.tocs[1]));

@@ -120,6 +120,7 @@ async fn rotations_that_are_refused() {
             "oldKeyId": old.value, "oldKeySecret": old.secret, "newKeyId": new.value, "newKeySecret": new.secret,
         }))
     };
+    script.case("a key onto itself", rotate(&old, &old)).await;
     script.case("two users of one UUID", rotate(&old, &new)).await;
     let (one, other) = (ground.stage.tenant("one@example.com").await, ground.stage.tenant("two@example.com").await);
     loop {
@@ -142,6 +143,8 @@ async fn totps() {
     script.case("a name that is too long", create().json(&json!({ "issuer": "x".repeat(256) }))).await;
     script.bodies(create).await;
     script.usual(&stage, &tenant, Method::POST, "/totp").await;
+    script.case("a slash too many", stage.by(&tenant, Method::POST, "/totp/")).await;
+    script.case("another method", stage.by(&tenant, Method::PATCH, "/totp")).await;
 
     let enrolled = stage.enrol(&tenant).await;
     let path = format!("/totp/{}/validate", enrolled.uuid);

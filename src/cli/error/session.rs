@@ -200,6 +200,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "purpose_mismatch" => {
                 "a session for a code cannot redeal, nor the other way round: ask again for the right one"
             }
+            "same_key" => "name two files: the key that hands over, and a second one that was made and activated",
             "stale_step" => "wait until the code on the screen has ended, then ask again: `quorate session code ID`",
             "session_unknown" => "check that the whole invite was copied, and that it is not of long ago",
             "too_many_failures" => "wait a minute before you try again",

@@ -21,6 +21,7 @@ impl From<ApiKeyError> for ApiError {
             ApiKeyError::NotRotatable(_) => Self::new(StatusCode::NOT_FOUND, "key_not_valid", message),
             ApiKeyError::Origins => Self::bad_request("too_many_origins", message),
             ApiKeyError::Pool(cause) => cause.into(),
+            ApiKeyError::SameKey => Self::bad_request("same_key", message),
             ApiKeyError::SharedUsers => Self::conflict("shared_users", message),
             ApiKeyError::Store(cause) => cause.into(),
             ApiKeyError::TooMany(wait) => Self::too_many("too_many_failures", message, seconds(wait.milliseconds)),

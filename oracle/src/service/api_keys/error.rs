@@ -42,6 +42,9 @@ pub enum ApiKeyError {
     /// The threads that handle secrets are overloaded or gone.
     #[error("the oracle is busy")]
     Pool(#[from] PoolError),
+    /// A key that hands over to itself. Whoever took that for done would take the key out of use, with all that it owns.
+    #[error("the old key and the new key are one and the same")]
+    SameKey,
     /// A user of the key that hands over has the UUID of a user of the key that takes over.
     #[error("both keys have a security-key user of the same UUID, who would become one: remove one of the two first")]
     SharedUsers,

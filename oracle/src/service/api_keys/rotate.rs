@@ -20,15 +20,15 @@ pub struct Rotation<'a> {
 }
 
 impl ApiKeys {
-    /// Has the new API key take over what the old one owns; gives how much that was. Both must be activated. The old key
-    /// stays in use, and owns nothing.
+    /// Has the new API key take over what the old one owns; gives how much that was. Both must be activated, and two. The old
+    /// key stays in use, and owns nothing.
     pub async fn rotate(&self, rotation: Rotation<'_>, source: IpAddr) -> Result<RecordCounts, ApiKeyError> {
         let Rotation { old_value, old_secret, new_value, new_secret } = rotation;
         let old = self.one_of_two(old_value, old_secret, source, "old").await?;
         let new = self.one_of_two(new_value, new_secret, source, "new").await?;
         let (old_number, new_number) = (old.number(), new.number());
         if old_number == new_number {
-            return Ok(self.inner.store.count_records(new_number).await?);
+            return Err(ApiKeyError::SameKey);
         }
         let told = old.entry(Kind::ApiKeyRotated, told::name(new.id())).from(source);
         let (at_rest, mut rng) = (Arc::clone(&self.inner.at_rest), self.rng());

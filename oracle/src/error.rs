@@ -149,6 +149,10 @@ fn chain(error: &(dyn Error + Send + Sync + 'static)) -> String {
     text
 }
 
+/// The stable word of an answer that is an error, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusalCode(pub &'static str);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
@@ -164,6 +168,7 @@ impl IntoResponse for ApiError {
         let body = serde_json::to_vec(&body).expect("plain data always serialises");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = parts.status;
+        response.extensions_mut().insert(RefusalCode(parts.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = parts.retry_after {

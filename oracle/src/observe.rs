@@ -1,11 +1,11 @@
 //! What can be seen of the oracle from outside: one log line for each request, counters, and nothing secret in either. It
 //! must not know what requests mean.
 //!
-//! Logged are the request's number, its method, the route's template (never the path: it holds session ids), the status
-//! and the time it took. Never a query, a header, a body or an address.
+//! Logged are the request's number, its method, the route's template (never the path: it holds session ids), the status,
+//! the stable word of an error and the time it took. Never a query, a header, a body or an address.
 
 use crate::config::{Config, LogFormat};
-use crate::error::ApiError;
+use crate::error::{ApiError, RefusalCode};
 use crate::memory::scrubbed;
 use crate::state::AppState;
 use axum::extract::{MatchedPath, Request, State};
@@ -84,7 +84,8 @@ pub async fn request(State(state): State<AppState>, request: Request, next: Next
 
     let (status, seconds) = (response.status(), begun.elapsed().as_secs_f64());
     let milliseconds = (seconds * 1e6).round() / 1e3;
-    span.in_scope(|| tracing::info!(%method, route, status = status.as_u16(), ms = milliseconds, "answered"));
+    let code = response.extensions().get::<RefusalCode>().map(|code| code.0);
+    span.in_scope(|| tracing::info!(%method, route, status = status.as_u16(), code, ms = milliseconds, "answered"));
     count(&route, &method, status, seconds);
     add_headers(&mut response, number, state.config.tls());
     response

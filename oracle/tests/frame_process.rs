@@ -169,6 +169,7 @@ fn logs_tell_routes_and_never_paths_queries_or_bodies() {
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert_eq!(answered.len(), 3, "{log}");
     assert_eq!((&answered[1]["route"], &answered[1]["status"]), (&Value::from("unknown"), &Value::from(404)));
+    assert_eq!((&answered[1]["code"], &answered[2]["code"]), (&Value::from("unknown_route"), &Value::Null));
     assert_eq!(answered[2]["route"], "/healthz");
     assert!(answered[2]["ms"].is_number() && answered[2]["span"]["id"].is_string(), "{log}");
 }

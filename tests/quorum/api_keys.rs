@@ -62,7 +62,14 @@ fn an_api_key_is_made_activated_and_rotated() {
     let again = desk.api_key(&["activate", EMAIL, &value, "--gateway-key-file", &desk.gateway_file]).fails(1);
     assert!(again.contains("hint: its secret was shown once"), "{again}");
     let other = desk.api_key(&["activate", "other@example.com", &value, "--gateway-key-file", &desk.gateway_file]);
-    assert!(other.fails(1).contains("No matching API Key"));
+    let other = other.fails(1);
+    assert!(other.contains("No matching API Key") && other.contains("hint: compare value and address"), "{other}");
+    let elsewhere = format!("{}/prod", desk.oracle.url);
+    let create = ["api-key", "create", EMAIL, "--gateway-key-file", &desk.gateway_file, "--oracle", &elsewhere];
+    assert!(desk.operator.quorate(&create).fails(1).contains("hint: check the path"));
+    let itself = desk.api_key(&["rotate", "--old", &old, "--new", &old]).fails(1);
+    assert!(itself.contains("one and the same") && itself.contains("hint: name two files"), "{itself}");
+    assert!(!itself.contains("api-keys revoke"), "{itself}");
 
     let rotated = desk.api_key(&["rotate", "--old", &old, "--new", &new]);
     let said = rotated.stderr.clone();

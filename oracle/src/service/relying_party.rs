@@ -22,7 +22,7 @@ pub enum PartyError {
     #[error("the RP ID is not a domain: send the domain alone, such as example.com")]
     RpId,
     /// A suffix under which anybody can register names.
-    #[error("a public suffix such as com or co.uk cannot be an RP ID or an app ID")]
+    #[error("a public suffix such as com or co.uk, or a name without a dot, cannot be an RP ID or an app ID")]
     PublicSuffix,
     /// Not scheme, host and perhaps port.
     #[error("the origin is not one: send scheme and host, such as https://login.example.com")]

@@ -70,7 +70,8 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
             "run that program by hand with sh -c: it must print the PIN as its first line, and end with 0"
         }
         CliError::Ui(UiError::NoTerminal(_)) => {
-            "run it from a terminal; without one, PINs come from the program in QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND"
+            "run it from a terminal, or say it with an option (--fingerprint, --yes: see --help); PINs come from the program in \
+             QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND"
         }
         CliError::Write { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>

@@ -184,7 +184,9 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "check the address and the connection; a private certificate authority is named with --ca FILE"
         }
         ClientError::Refused(refusal) => match refusal.code.as_str() {
-            "already_activated" => "its secret was shown once: if it is lost, make a new API key and rotate",
+            "already_activated" => {
+                "its secret was shown once: if it is lost, make a new API key; without it nobody can take over what this one owns"
+            }
             "bad_proof" => "check that the Toc is of this group",
             "proof_time" => "set this machine's clock: `quorate doctor` compares it with the oracle's",
             "cannot_open" => "the key of this session does not fit: ask again",
@@ -195,6 +197,9 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "invalid_email" => "give one plain address, as in app@example.com",
             "key_not_valid" => "both must be activated, and neither revoked: check the two files",
             "mail_failed" => "try again; if it stays so, the oracle's log says what its mail server complains of",
+            "not_found" if refusal.message.starts_with("No matching API Key") => {
+                "compare value and address letter by letter, in the same case; a revoked API key is unknown, too"
+            }
             "not_quorate" => "wait for more players: `quorate session watch` shows who has joined",
             "pool_full" => "too many Tocs without proof were sent: the one who asks should start again",
             "purpose_mismatch" => {
@@ -203,8 +208,12 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "same_key" => "name two files: the key that hands over, and a second one that was made and activated",
             "stale_step" => "wait until the code on the screen has ended, then ask again: `quorate session code ID`",
             "session_unknown" => "check that the whole invite was copied, and that it is not of long ago",
-            "too_many_failures" => "wait a minute before you try again",
+            "too_many_failures" => {
+                let seconds = refusal.retry_after.unwrap_or(60);
+                return Some(format!("wait {seconds} s before you try again"));
+            }
             "too_many_sessions" => "end one of your sessions (`quorate session cancel`), or wait until one expires",
+            "unknown_route" => "check the path in the oracle's address: it answers, and has nothing there",
             _ => return None,
         },
         _ => return None,

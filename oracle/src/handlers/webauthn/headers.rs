@@ -103,5 +103,8 @@ fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a [
 }
 
 fn invalid(name: &'static str) -> ApiError {
-    ApiError::bad_request("invalid_header", format!("{name} is not UTF-8, too long, or there twice"))
+    ApiError::bad_request(
+        "invalid_header",
+        format!("{name} is not UTF-8, longer than {MAX_NAME} bytes, or there twice"),
+    )
 }

@@ -239,7 +239,7 @@ impl AppState {
         postgres_password(config, &sources)?;
         let url = config.url.clone().unwrap_or_else(|| config.own_url());
         mailer(config, &sources, &url)?;
-        for ca in [&config.postgres_ca, &config.duo_ca].into_iter().flatten() {
+        for ca in [&config.postgres_ca, &config.duo_ca, &config.webhooks_ca].into_iter().flatten() {
             crate::tls::certificates(ca)?;
         }
         Ok(())

@@ -35,7 +35,8 @@ if ! command -v cargo-nextest >/dev/null; then
     exec cargo test --locked --no-fail-fast "${scope[@]}"
 fi
 cargo build --locked --workspace --bins --tests
-cargo nextest run --locked --no-fail-fast "${scope[@]}"
+# Tests wait for servers, cards and clocks more than they compute.
+cargo nextest run --locked --no-fail-fast --test-threads $((2 * $(nproc))) "${scope[@]}"
 # nextest leaves out the examples in documentation.
 if (($# == 0)); then
     cargo test --locked --workspace --doc

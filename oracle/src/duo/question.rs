@@ -75,7 +75,7 @@ pub struct Question {
 
 impl Question {
     /// About the user of that id at Duo, such as `DUXXXXXXXXXXXXXXXXXX`, or of that name. Of a name that it does not know, Duo may
-    /// say that it lets it pass; that does not count (see [`Question::by_name`]).
+    /// say that it lets it pass; that does not count (see `Question::by_name`).
     pub fn new(user: &str) -> Result<Self, DuoError> {
         if !(1..=MAX_USER).contains(&user.len()) || user.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(DuoError::Question);

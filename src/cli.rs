@@ -4,23 +4,29 @@
 mod api_key;
 mod ask;
 mod audit;
+mod authenticator;
 mod completions;
 mod deal;
 mod doctor;
 mod drawer;
+mod enroll;
 mod error;
 mod files;
 mod join;
 mod key;
+mod login;
 mod man;
 mod network;
 mod opening;
 mod oracle;
+mod password;
 mod paths;
+mod picture;
 mod players;
 mod redeal;
 mod secret;
 mod session;
+mod tickets;
 mod toc;
 mod trust;
 
@@ -49,7 +55,7 @@ Environment:
   QUORATE_SOFT_TOUCH   yes, no or timeout: answers the touches of soft tokens, and of nothing else
   SSL_CERT_FILE        Certificate authorities to trust instead of the system's
   XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR, XDG_STATE_HOME
-                       Where identities and trusted oracles, filed Tocs, and sessions are kept";
+                       Where identities and trusted oracles, filed Tocs, sessions, and tickets are kept";
 
 /// Split a second factor among people; a quorum of touches yields one code, never the secret.
 ///
@@ -94,6 +100,14 @@ enum Command {
     Session(session::SessionArgs),
     /// Decide which oracles to trust
     Oracle(oracle::OracleArgs),
+    /// Open a one-time link: choose a password, confirm your second factor
+    Enroll(enroll::EnrollArgs),
+    /// Log in at an oracle that knows you by name
+    Login(login::LoginArgs),
+    /// Log out
+    Logout(login::LogoutArgs),
+    /// Show whom you are logged in as
+    Whoami(login::WhoamiArgs),
     /// Make, activate and rotate API keys of applications
     ApiKey(api_key::ApiKeyArgs),
     /// Read and check what an oracle exports of its audit log
@@ -159,6 +173,10 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Join(args) => join::run(context, &args),
         Command::Session(args) => session::run(context, &args),
         Command::Oracle(args) => oracle::run(context, args),
+        Command::Enroll(args) => enroll::run(context, &args),
+        Command::Login(args) => login::log_in(context, &args),
+        Command::Logout(args) => login::log_out(context, &args),
+        Command::Whoami(args) => login::whoami(context, &args),
         Command::ApiKey(args) => api_key::run(context, &args),
         Command::Audit(args) => audit::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),

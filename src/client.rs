@@ -1,16 +1,25 @@
-//! The typed client of an oracle's session routes: blocking, bounded in time and size, without redirects. It sends and
-//! reads bodies and maps refusals; what the answers mean, whom to trust and what to show is decided by its callers.
-//! Bodies are never logged or repeated in errors.
+//! The typed client of an oracle: blocking, bounded in time and size, without redirects. It sends and reads bodies and maps
+//! refusals; what the answers mean, whom to trust and what to show is decided by its callers. Bodies are never logged or
+//! repeated in errors.
 
 mod api_keys;
+mod enrolment;
 mod error;
 mod events;
+mod people;
+mod principals;
+mod providers;
 mod tls;
 
 pub use api_keys::{ApiKey, Rotated};
+pub use enrolment::{EnrolLink, Enrolled, Enrolment, Invitation};
 pub use error::{ClientError, Refusal};
 pub use events::Events;
+pub use people::{Bearer, LoggedIn, Login, Ticket};
+pub use principals::{Assigned, Assignment, MemberChanges, Members, Newcomer, Principal};
+pub use providers::Provider;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quorate_protocol::api::{
     AddToc, Denial, NewSession, OracleDescription, Receipt, Redeal, Session, SessionCredentials, SessionKey, TotpCode,
 };
@@ -42,6 +51,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TTL: RangeInclusive<i64> = 60..=86_400;
 /// How often a request that changes nothing is tried.
 const ATTEMPTS: u32 = 3;
+/// What stands in a path as it is: RFC 3986, "Unreserved Characters".
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The header that shows names to whoever has the invite.
 const VIEW_HEADER: &str = "quorate-invite";
 
@@ -59,6 +70,7 @@ pub struct ClientOptions {
 pub struct Client {
     http: reqwest::blocking::Client,
     url: String,
+    ticket: Option<Ticket>,
 }
 
 impl Client {
@@ -76,7 +88,7 @@ impl Client {
         // A proxy from the environment would see what is sent in the clear because it should not leave the machine.
         let builder = if parsed.scheme() == "http" { builder.no_proxy() } else { builder };
         let http = builder.build().map_err(|error| ClientError::unreachable(base, &error))?;
-        Ok(Self { http, url: base.to_owned() })
+        Ok(Self { http, url: base.to_owned(), ticket: None })
     }
 
     /// What the oracle at `url` says of itself: its root key, its certificates, its clock. Nothing in it is to be trusted yet.
@@ -155,7 +167,8 @@ impl Client {
         let bearer = Zeroizing::new(format!("Bearer {}", token.as_str()));
         let mut bearer = HeaderValue::from_str(&bearer).expect("base64url is a header value");
         bearer.set_sensitive(true);
-        let request = self.request(Method::DELETE, &format!("/sessions/{id}")).header(AUTHORIZATION, bearer);
+        // The key is shown in the place of a ticket.
+        let request = self.bare(Method::DELETE, &format!("/sessions/{id}")).header(AUTHORIZATION, bearer);
         self.send(request.timeout(REQUEST_TIMEOUT)).map(drop)
     }
 
@@ -194,12 +207,29 @@ impl Client {
     }
 
     fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<Response, ClientError> {
-        let body = serde_json::to_vec(body).expect("request bodies are plain data");
-        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
+        self.act(Method::POST, path, Some(body))
+    }
+
+    /// What changes something is asked once, whatever comes of it.
+    fn act<T: Serialize>(&self, method: Method, path: &str, body: Option<&T>) -> Result<Response, ClientError> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            let body = serde_json::to_vec(body).expect("request bodies are plain data");
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
         self.send(request.timeout(REQUEST_TIMEOUT))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.bare(method, path);
+        match &self.ticket {
+            Some(ticket) => request.header(AUTHORIZATION, ticket.bearer()),
+            None => request,
+        }
+    }
+
+    /// A request without the ticket.
+    fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).header(ACCEPT, "application/json")
     }
 
@@ -241,6 +271,14 @@ fn with_view(request: RequestBuilder, view: Option<&str>) -> RequestBuilder {
         Some(token) => request.header(VIEW_HEADER, token),
         None => request,
     }
+}
+
+/// One part of a path. What clients of HTTP take out of paths names nothing.
+fn segment(name: &str) -> Result<String, ClientError> {
+    if ["", ".", ".."].contains(&name) {
+        return Err(ClientError::Name(name.to_owned()));
+    }
+    Ok(utf8_percent_encode(name, NAME).to_string())
 }
 
 fn is_code(text: &str) -> bool {

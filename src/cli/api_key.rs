@@ -1,9 +1,9 @@
 //! `quorate api-key`: makes API keys of applications at an oracle, activates and rotates them. Secrets come from files or the
 //! environment, never from an argument. It must not know HTTP.
 
-use super::trust::TrustStore;
-use super::{CliError, Context, NetworkArgs, files};
-use crate::client::{ApiKey, Client, Rotated};
+use super::network::OracleAt;
+use super::{CliError, Context, files};
+use crate::client::{ApiKey, Rotated};
 use crate::ui::shown;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -77,25 +77,6 @@ struct GatewayArgs {
         help = "File with the oracle's gateway key; without it, the key itself is taken from QUORATE_GATEWAY_KEY"
     )]
     gateway_key_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct OracleAt {
-    /// Address of the oracle; may be left out when only one is trusted
-    #[arg(long, value_name = "URL")]
-    oracle: Option<String>,
-    #[command(flatten)]
-    network: NetworkArgs,
-}
-
-impl OracleAt {
-    fn client(&self, context: &Context) -> Result<Client, CliError> {
-        let options = self.network.options();
-        Ok(match &self.oracle {
-            Some(url) => Client::new(url, &options)?,
-            None => Client::new(&TrustStore::load(&context.paths()?)?.named_or_only(None)?.url, &options)?,
-        })
-    }
 }
 
 impl GatewayArgs {

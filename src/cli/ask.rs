@@ -1,13 +1,12 @@
 //! `quorate ask`: the applicant's part of a session, from the request to the code. It must not know how codes are made.
 
-mod picture;
 pub(crate) mod start;
 
 use self::start::Started;
 use super::drawer::{Card, Drawer};
 use super::session::code;
 use super::session::follow::Wait;
-use super::{CliError, Context, NetworkArgs, files, redeal};
+use super::{CliError, Context, NetworkArgs, files, picture, redeal};
 use crate::ui::{OnInterrupt, on_interrupt, shown, time_of};
 use clap::Args;
 use quorate_protocol::invite::Invite;

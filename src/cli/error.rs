@@ -2,9 +2,11 @@
 //! know how anything is done, only what can go wrong.
 
 mod hints;
+mod people;
 mod session;
 
 pub(crate) use hints::token as token_hint;
+pub(crate) use people::PeopleError;
 pub(crate) use session::SessionError;
 
 use super::drawer::DrawerError;
@@ -130,6 +132,9 @@ pub(crate) enum CliError {
     /// A secret that cannot be used.
     #[error(transparent)]
     Otp(#[from] OtpError),
+    /// Somebody who is not let in, or may not do what they want.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// A plan that is refused.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -221,6 +226,7 @@ impl CliError {
             | Self::NoGatewayKey
             | Self::SecretInArgument
             | Self::Usage(_) => 2,
+            Self::People(error) => error.exit_code(),
             Self::Session(error) => error.exit_code(),
             Self::Client(error) if error.code() == Some("not_quorate") => 3,
             Self::Ui(UiError::Interrupted) => 130,
@@ -243,6 +249,7 @@ impl CliError {
         match self {
             Self::Client(error) => session::client_hint(error),
             Self::Invite(error) => session::invite_hint(error),
+            Self::People(error) => Some(error.hint()),
             Self::Session(error) => error.hint(),
             _ => hints::hint(self),
         }

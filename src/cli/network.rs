@@ -1,6 +1,11 @@
-//! Options of the commands that speak with an oracle. It must not know how that is done.
+//! Options of the commands that speak with an oracle: which one, and how it is reached. It must not know how that is done.
 
-use crate::client::ClientOptions;
+use super::error::PeopleError;
+use super::tickets::{self, Held};
+use super::trust::{TrustError, TrustStore, check, is_successor};
+use super::{CliError, Context};
+use crate::client::{Client, ClientOptions};
+use quorate_protocol::api::fingerprint;
 use std::path::PathBuf;
 
 /// How to reach an oracle.
@@ -20,4 +25,74 @@ impl NetworkArgs {
     pub(crate) fn options(&self) -> ClientOptions {
         ClientOptions { ca: self.ca.clone(), insecure_http: self.insecure_http }
     }
+}
+
+/// Which oracle.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OracleAt {
+    /// Address of the oracle; may be left out when only one is trusted
+    #[arg(long, value_name = "URL")]
+    pub(crate) oracle: Option<String>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+impl OracleAt {
+    /// A connection to the oracle that was named, or to the only one that is trusted. It shows no ticket.
+    pub(crate) fn client(&self, context: &Context) -> Result<Client, CliError> {
+        let options = self.network.options();
+        Ok(match &self.oracle {
+            Some(url) => Client::new(url, &options)?,
+            None => Client::new(&TrustStore::load(&context.paths()?)?.named_or_only(None)?.url, &options)?,
+        })
+    }
+}
+
+/// Which oracle, for those who have logged in there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoggedInAt {
+    /// Address of the oracle; may be left out when you are logged in at only one
+    #[arg(long, value_name = "URL")]
+    oracle: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+impl LoggedInAt {
+    /// A connection that shows the ticket which `quorate login` left for that oracle.
+    pub(crate) fn client(&self, context: &Context) -> Result<Client, CliError> {
+        let url = match &self.oracle {
+            Some(url) => url.clone(),
+            None => only(context)?,
+        };
+        let client = Client::new(&url, &self.network.options())?;
+        match tickets::ticket(context, client.url())? {
+            Some(ticket) => Ok(client.with_ticket(ticket)),
+            None => Err(PeopleError::NotLoggedIn(client.url().to_owned()).into()),
+        }
+    }
+}
+
+/// The only oracle where this person is logged in; when there is no such one, the only one that is trusted.
+fn only(context: &Context) -> Result<String, CliError> {
+    let paths = context.paths()?;
+    if let [only] = Held::list(&paths.tickets(), context.now()).as_slice() {
+        return Ok(only.oracle.clone());
+    }
+    Ok(TrustStore::load(&paths)?.named_or_only(None)?.url.clone())
+}
+
+/// Fails when the oracle at `url` is trusted and shows another root key: it is to be told nothing. For one that is not trusted
+/// its certificate vouches alone.
+pub(crate) fn check_key(context: &Context, url: &str, options: &ClientOptions) -> Result<(), CliError> {
+    let store = TrustStore::load(&context.paths()?)?;
+    let Ok(trusted) = store.find(url) else { return Ok(()) };
+    let description = Client::describe(url, options)?;
+    let pin = check(&description, url)?;
+    let same = pin.root_key == trusted.root_key;
+    if same || is_successor(&trusted.pin(), &pin, &description.certificates, context.now()) {
+        return Ok(());
+    }
+    let found = fingerprint(&pin.root_key.0);
+    Err(TrustError::Changed { url: pin.url, trusted: trusted.fingerprint.clone(), found }.into())
 }

@@ -41,6 +41,11 @@ impl Paths {
         self.data.join("tocs")
     }
 
+    /// `$XDG_STATE_HOME/quorate/tickets`: what this person is logged in with.
+    pub(crate) fn tickets(&self) -> PathBuf {
+        self.state.join("tickets")
+    }
+
     /// `$XDG_RUNTIME_DIR/quorate/sessions`, gone when the person logs out; `$XDG_STATE_HOME/quorate/sessions` without one.
     pub(crate) fn sessions(&self) -> PathBuf {
         self.runtime.as_ref().unwrap_or(&self.state).join("sessions")

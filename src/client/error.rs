@@ -34,6 +34,9 @@ pub enum ClientError {
         /// The URL.
         url: String,
     },
+    /// A name that no path leads to.
+    #[error("`{0}` is the name of nothing that an oracle has")]
+    Name(String),
     /// Neither the system nor `SSL_CERT_FILE` names a certificate authority.
     #[error("no certificate authorities were found on this machine, so the oracle's certificate cannot be checked")]
     NoRoots,

@@ -9,6 +9,7 @@ mod audit;
 mod codes;
 mod farmfa;
 mod forgeries;
+mod people;
 mod readme;
 mod redeals;
 mod terminal;

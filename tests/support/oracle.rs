@@ -26,6 +26,19 @@ impl Oracle {
         Self::serve(state, &[], &ClientOptions::default())
     }
 
+    /// Starts one on plain HTTP for which `quorate-oracle init` has made a first operator; gives the link that they enrol with.
+    pub fn start_with_operator(name: &str) -> (Self, String) {
+        let state = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(built("quorate-oracle"));
+        command.env("QUORATE_LISTEN", "127.0.0.1:0").args(["init", "--json", "--operator", name, "--state"]);
+        let made = Program::start(command.arg(state.path())).end().json();
+        let oracle = Self::serve(state, &[], &ClientOptions::default());
+        // The port was not known yet.
+        let (_, path) = made["enroll"].as_str().and_then(|link| link.split_once("/enroll/")).expect("a link");
+        let link = format!("{}/enroll/{path}", oracle.url);
+        (oracle, link)
+    }
+
     /// Starts one with a certificate for 127.0.0.1, which is its own authority; gives the PEM file of that.
     pub fn start_tls() -> (Self, PathBuf) {
         let state = tempfile::tempdir().expect("a folder");
@@ -63,6 +76,8 @@ impl Oracle {
 fn serve(state: &Path, address: &str, arguments: &[&str]) -> (Program, String) {
     let mut command = Command::new(built("quorate-oracle"));
     command.args(["serve", "--listen", address, "--state"]).arg(state).args(arguments);
+    // Hard to guess is not what passwords have to be here.
+    command.env("QUORATE_PASSWORDS_MEMORY_KIB", "64").env("QUORATE_PASSWORDS_PASSES", "1");
     let mut program = Program::start(&mut command);
     let line = program.says("listening on http");
     let url = line.split_whitespace().find(|word| word.starts_with("http")).expect("its address").to_owned();

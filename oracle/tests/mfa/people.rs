@@ -4,7 +4,6 @@
 mod audit;
 mod enrolment;
 mod factors;
-mod groups;
 mod guests;
 mod logs;
 mod nodes;

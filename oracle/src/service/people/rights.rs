@@ -7,8 +7,6 @@ use crate::store::Role;
 pub enum Act {
     /// End somebody else's quorum session.
     CancelSessions,
-    /// Add and remove groups, and say which principals stand for their holders.
-    ChangeGroups,
     /// Make, change and remove principals, teams, links and assignments.
     ChangePrincipals,
     /// Make, change and remove providers.
@@ -17,8 +15,6 @@ pub enum Act {
     OwnTicket,
     /// Read the audit trail.
     ReadAudit,
-    /// See groups and who stands for their holders.
-    ReadGroups,
     /// See principals and teams.
     ReadPrincipals,
     /// See providers, without their secrets.
@@ -27,14 +23,12 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 7] = [
         Self::CancelSessions,
-        Self::ChangeGroups,
         Self::ChangePrincipals,
         Self::ChangeProviders,
         Self::OwnTicket,
         Self::ReadAudit,
-        Self::ReadGroups,
         Self::ReadPrincipals,
         Self::ReadProviders,
     ];
@@ -43,12 +37,8 @@ impl Act {
 /// Whether the role may. What is not listed, may not.
 pub fn may(role: Role, act: Act) -> bool {
     match act {
-        Act::CancelSessions | Act::ChangeGroups | Act::ChangePrincipals | Act::ChangeProviders => {
-            role == Role::Operator
-        }
-        Act::ReadAudit | Act::ReadGroups | Act::ReadPrincipals | Act::ReadProviders => {
-            matches!(role, Role::Operator | Role::Auditor)
-        }
+        Act::CancelSessions | Act::ChangePrincipals | Act::ChangeProviders => role == Role::Operator,
+        Act::ReadAudit | Act::ReadPrincipals | Act::ReadProviders => matches!(role, Role::Operator | Role::Auditor),
         Act::OwnTicket => true,
     }
 }
@@ -65,6 +55,6 @@ mod tests {
             assert!(may(Role::Operator, act), "{act:?}");
         }
         let acts = |role| Act::ALL.into_iter().filter(|act| may(role, *act)).count();
-        assert_eq!(Role::ALL.map(acts), [1, 5, 9]);
+        assert_eq!(Role::ALL.map(acts), [1, 4, 7]);
     }
 }

@@ -1,27 +1,27 @@
-//! An invite as a picture: on the terminal, and as a file to send or to print. It must not know what an invite says.
+//! A link as a picture: on the terminal, and as a file to send or to print. It must not know what the link says.
 
 use image::{GrayImage, ImageFormat, Luma};
 use qrcode::{Color, EcLevel, QrCode};
 use std::io::Cursor;
 
-/// Pixels of one module's side: an invite has some 150 modules a side, which phones read from a screen at this size.
+/// Pixels of one module's side: an invite, the longest link, has some 150 modules a side, which phones read from a screen at this size.
 const SCALE: u32 = 6;
 /// Light modules on every side (ISO/IEC 18004).
 const QUIET: u32 = 4;
 
 /// The picture of `link`; `None` when it is too long for one.
-pub(super) fn of(link: &str) -> Option<QrCode> {
-    // Level L: an invite is long, and neither a screen nor a fresh print is scratched.
+pub(crate) fn of(link: &str) -> Option<QrCode> {
+    // Level L: links are long, and neither a screen nor a fresh print is scratched.
     QrCode::with_error_correction_level(link, EcLevel::L).ok()
 }
 
 /// Lines of half blocks.
-pub(super) fn on_terminal(code: &QrCode) -> String {
+pub(crate) fn on_terminal(code: &QrCode) -> String {
     code.render::<qrcode::render::unicode::Dense1x2>().quiet_zone(true).build()
 }
 
 /// A PNG file.
-pub(super) fn png(code: &QrCode) -> Vec<u8> {
+pub(crate) fn png(code: &QrCode) -> Vec<u8> {
     let width = u32::try_from(code.width()).expect("a QR code has at most 177 modules a side");
     let side = (width + 2 * QUIET) * SCALE;
     let picture = GrayImage::from_fn(side, side, |x, y| {

@@ -1,0 +1,158 @@
+//! `quorate enroll`: opens a one-time link. Its holder chooses a password, takes the second factor over into an authenticator
+//! app and proves it with a code. It must not know HTTP.
+
+use super::error::PeopleError;
+use super::password::PasswordArgs;
+use super::{CliError, Context, NetworkArgs, authenticator, network};
+use crate::client::{Client, ClientError, EnrolLink, Enrolled, Enrolment, Invitation};
+use crate::ui::{shown, time_of};
+use clap::Args;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+#[derive(Debug, Args)]
+pub(crate) struct EnrollArgs {
+    /// The link that an operator gave you, or that `quorate-oracle init` printed
+    #[arg(value_name = "LINK")]
+    link: String,
+    /// Only show what the link is good for, the authenticator's secret included; nothing is used up
+    #[arg(long)]
+    show: bool,
+    /// The code that your authenticator shows; asked for on a terminal
+    #[arg(short = 'm', long = "mfa", value_name = "CODE", conflicts_with = "show")]
+    mfa: Option<String>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+#[derive(Serialize)]
+struct ShownInvitation<'a> {
+    oracle: &'a str,
+    principal: &'a str,
+    expires_at: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otpauth_uri: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ShownEnrolled<'a> {
+    principal: &'a str,
+    recovery_codes: &'a [Zeroizing<String>],
+}
+
+pub(crate) fn run(context: &Context, args: &EnrollArgs) -> Result<(), CliError> {
+    let link = EnrolLink::parse(&args.link).ok_or(PeopleError::Link)?;
+    let options = args.network.options();
+    network::check_key(context, link.oracle(), &options)?;
+    let client = Client::new(link.oracle(), &options)?;
+    let invitation = client.invitation(&link)?;
+    if args.show {
+        return show(context, client.url(), &invitation, true);
+    }
+    if invitation.public_key.is_some() {
+        return Err(PeopleError::KeyEnrolment.into());
+    }
+    if asks_code(args, &invitation) && !args.password.is_typed() {
+        return Err(PeopleError::NoCode.into());
+    }
+    // Whoever brings the code has the secret already.
+    if args.mfa.is_none() {
+        show(context, client.url(), &invitation, false)?;
+    }
+    let enrolled = enrol(context, args, &client, &link, &invitation)?;
+    report(context, &client, &enrolled)
+}
+
+/// What the link is good for; the secret only where it was asked for or is about to be confirmed.
+fn show(context: &Context, oracle: &str, invitation: &Invitation, asked: bool) -> Result<(), CliError> {
+    let Invitation { principal, expires_at, provider, otpauth_uri, .. } = invitation;
+    let uri = otpauth_uri.as_ref().map(|uri| uri.as_str());
+    let provider_name = provider.as_ref().map(|provider| provider.name.as_str());
+    let kind = provider.as_ref().map(|provider| provider.r#type.as_str());
+    if context.ui.json() {
+        let value =
+            ShownInvitation { oracle, principal, expires_at, provider: provider_name, r#type: kind, otpauth_uri: uri };
+        if asked || uri.is_some() {
+            context.ui.json_data(&value)?;
+        }
+        return Ok(());
+    }
+    let mut lines =
+        format!("principal  {}\noracle     {}\nuntil      {}", shown(principal), shown(oracle), time_of(expires_at));
+    if let Some((name, kind)) = provider_name.zip(kind) {
+        lines = format!("{lines}\nprovider   {} ({})", shown(name), shown(kind));
+    }
+    if asked {
+        context.ui.data(lines)?;
+    } else {
+        context.ui.say(lines);
+    }
+    if let Some(uri) = uri {
+        authenticator::print_line(context, "secret", uri)?;
+        authenticator::show_picture(context, uri);
+    }
+    Ok(())
+}
+
+/// Enrols. Whoever sits at a terminal may mend a password or a code that was refused: the link still serves.
+fn enrol(
+    context: &Context,
+    args: &EnrollArgs,
+    client: &Client,
+    link: &EnrolLink,
+    invitation: &Invitation,
+) -> Result<Enrolled, CliError> {
+    let asks_code = asks_code(args, invitation);
+    let what = format!("new password of {}", shown(&invitation.principal));
+    let mut password = args.password.read_new(context.ui, &what)?;
+    loop {
+        let typed =
+            if asks_code { Some(context.ui.ask_hidden("the code that the authenticator shows now")?) } else { None };
+        let passcode = typed.as_ref().map(|code| code.as_str()).or(args.mfa.as_deref());
+        let refused = match client.enrol(link, &Enrolment { password: &password, passcode }) {
+            Ok(enrolled) => return Ok(enrolled),
+            Err(error) => error,
+        };
+        match refused.code() {
+            Some("weak_password") if args.password.is_typed() => {
+                warn(context, &refused);
+                password = args.password.read_new(context.ui, &what)?;
+            }
+            Some("factor_not_confirmed") if asks_code => warn(context, &refused),
+            _ => return Err(refused.into()),
+        }
+    }
+}
+
+fn asks_code(args: &EnrollArgs, invitation: &Invitation) -> bool {
+    invitation.otpauth_uri.is_some() && args.mfa.is_none()
+}
+
+fn warn(context: &Context, refused: &ClientError) {
+    context.ui.warn(format_args!("{}: try again", shown(&refused.to_string())));
+}
+
+fn report(context: &Context, client: &Client, enrolled: &Enrolled) -> Result<(), CliError> {
+    let Enrolled { principal, recovery_codes } = enrolled;
+    if context.ui.json() {
+        context.ui.json_data(&ShownEnrolled { principal, recovery_codes })?;
+    } else if !recovery_codes.is_empty() {
+        context.ui.data(authenticator::lines_of(recovery_codes).as_str())?;
+    }
+    if !recovery_codes.is_empty() {
+        authenticator::say_what_codes_are_for(context);
+    }
+    context.ui.say(format_args!(
+        "{} has enrolled: `quorate login -u {} --oracle {}`",
+        shown(principal),
+        shown(principal.rsplit('/').next().unwrap_or(principal)),
+        shown(client.url())
+    ));
+    Ok(())
+}

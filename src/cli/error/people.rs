@@ -1,0 +1,83 @@
+//! What can go wrong between a person and an oracle that knows them by name, with the cures: the part of `error` for logins,
+//! principals and providers.
+
+use crate::client::Refusal;
+use crate::ui::shown;
+use std::path::PathBuf;
+
+/// Why somebody is not let in, or an act of theirs is not done. Foreign text in it is escaped when it is reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum PeopleError {
+    /// The link registers a security key.
+    #[error("this link registers a security key, which takes a browser")]
+    KeyEnrolment,
+    /// A security key has to answer. Holds the oracle's address.
+    #[error("the password is right, and a security key has to answer, which `quorate` cannot ask yet")]
+    KeyNeeded(String),
+    /// Not a one-time link.
+    #[error("this is no link to enrol with")]
+    Link,
+    /// Nobody gave the code that confirms an authenticator.
+    #[error("the code that the authenticator shows is needed to confirm it")]
+    NoCode,
+    /// Nobody gave a password.
+    #[error("no password was given")]
+    NoPassword,
+    /// No ticket for this oracle, or one that is over. Holds its address.
+    #[error("you are not logged in at {0}")]
+    NotLoggedIn(String),
+    /// The file with a ticket cannot be used.
+    #[error("{} does not hold a ticket", .0.display())]
+    TicketFile(PathBuf),
+}
+
+impl PeopleError {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Link | Self::NoCode | Self::NoPassword => 2,
+            _ => 1,
+        }
+    }
+
+    pub(super) fn hint(&self) -> String {
+        let hint = match self {
+            Self::KeyEnrolment => "nothing was used up: open the link there",
+            Self::KeyNeeded(url) => {
+                return format!("log in with a browser at {}/login, or with a recovery code: -m CODE", shown(url));
+            }
+            Self::Link => "copy it whole: https://ORACLE/enroll/ and some forty letters and digits behind it",
+            Self::NoCode => "`quorate enroll LINK --show` shows the authenticator's secret, -m CODE brings the code",
+            Self::NoPassword => "it is typed on a terminal, or comes from --password-file FILE or stdin",
+            Self::NotLoggedIn(url) => {
+                return format!("`quorate login -u NAME --oracle {}` comes first", shown(url));
+            }
+            Self::TicketFile(_) => "remove it, and log in again: `quorate login`",
+        };
+        hint.to_owned()
+    }
+}
+
+/// What to do about what an oracle refuses to people.
+pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
+    let hint = match refusal.code.as_str() {
+        "factor_not_confirmed" => "the link still serves; every code counts once: wait for the next one",
+        "factor_unavailable" => "try again in a moment; a recovery code works without it: -m CODE",
+        "link_unknown" => {
+            "a link serves once and for a limited time, and a new one replaces it: ask an operator for another \
+             (`quorate principal link NAME`)"
+        }
+        "login_locked" => {
+            let seconds = refusal.retry_after.unwrap_or(30);
+            return Some(format!("too many logins of this name failed: wait {seconds} s before you try again"));
+        }
+        "login_refused" => {
+            "name, password or second factor is wrong, and which is told to nobody; every code counts once: wait for the next"
+        }
+        "role_forbids" => "`quorate whoami` shows your role; operators give roles when they make a principal",
+        "weak_password" => "the link still serves: choose another password, such as a sentence",
+        "ticket_required" => "the ticket is over: log in again with `quorate login -u NAME`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -46,6 +46,11 @@ use utoipa::OpenApi;
         people::create_provider,
         people::update_provider,
         people::remove_provider,
+        people::groups,
+        people::add_group,
+        people::group,
+        people::remove_group,
+        people::set_group_members,
         sessions::create,
         sessions::show,
         sessions::cancel,
@@ -79,7 +84,7 @@ use utoipa::OpenApi;
     tags(
         (name = "api keys", description = "How an application becomes known"),
         (name = "audit", description = "The audit log"),
-        (name = "people", description = "Principals, providers of second factors, logins"),
+        (name = "people", description = "Principals, providers of second factors, logins, groups"),
         (name = "sessions", description = "Codes and redeals by quorum"),
         (name = "totp", description = "One-time codes of applications' users"),
         (name = "u2f", description = "Security keys of applications' users, by U2F's raw messages"),
@@ -110,6 +115,9 @@ pub fn router(state: AppState) -> Router {
         .route("/docs", get(docs::page))
         .route("/enroll/{link}", post(people::enrol))
         .route("/enroll/{link}/begin", post(people::invitation))
+        .route("/groups", get(people::groups).post(people::add_group))
+        .route("/groups/{id}", get(people::group).delete(people::remove_group))
+        .route("/groups/{id}/members", put(people::set_group_members))
         .route("/healthz", get(system::health))
         .route("/login", post(people::log_in))
         .route("/logout", post(people::log_out))

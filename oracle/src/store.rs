@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod events;
 mod factors;
+mod groups;
 mod imports;
 mod lanes;
 mod legacy;
@@ -62,6 +63,9 @@ pub use self::{
     },
     error::{EngineError, StoreError},
     factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},
+    groups::{
+        AddGroupOutcome, GroupMemberRow, GroupMembersOutcome, GroupRow, MAX_GROUPS, NewGroup, NewGroupMember, Standing,
+    },
     imports::{
         ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known,
         MAX_IMPORTED_DATA_KEYS, NewLegacyUser,

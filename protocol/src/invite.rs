@@ -3,19 +3,18 @@
 //! `https://oracle/s/ID#PAYLOAD.SIGNATURE`: the fragment never reaches a server and holds no secret. The oracle signs
 //! the applicant's words, not their truth.
 
-use crate::encoding::{Base64, base64url, from_base64url, sha256};
+use crate::encoding::{Base64, base64url, sha256};
 use crate::header::{GroupName, check_url};
 use crate::plan::{Plan, PlanError};
 use crate::proof;
 use crate::session::is_session_id;
+use crate::signed_link::{self, times_can_be};
 use crate::strict_json;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 /// Characters of an invite that are read at most.
-pub const MAX_INVITE: usize = 256 * 1024;
-/// Times in an invite are before this second (Unix time, the year 36812): sums with them cannot overflow.
-const MAX_TIME: i64 = 1 << 40;
+pub const MAX_INVITE: usize = signed_link::MAX_LINK;
 /// Certificates between the pinned root and the invite key.
 pub const MAX_CHAIN: usize = 8;
 
@@ -257,20 +256,9 @@ impl Invite {
 
     /// Reads a whole link, or only its fragment. Nothing is verified yet.
     pub fn parse(text: &str) -> Result<Self, InviteError> {
-        if text.len() > MAX_INVITE {
-            return Err(InviteError::Malformed("too long"));
-        }
-        let text = text.trim();
-        let (link, fragment) = match text.split_once('#') {
-            Some((link, fragment)) => (Some(link), fragment),
-            None if text.contains('/') => return Err(InviteError::Malformed("the part behind # is missing")),
-            None => (None, text),
-        };
-        let cut = || InviteError::Malformed("it is damaged or cut off");
-        let (payload, signature) = fragment.split_once('.').ok_or_else(cut)?;
-        let decode = |part| from_base64url(part).ok_or_else(cut);
-        let invite = Self::from_parts(decode(payload)?, decode(signature)?)?;
-        if link.is_some_and(|link| link != invite.page_url()) {
+        let parts = signed_link::split(text).map_err(InviteError::Malformed)?;
+        let invite = Self::from_parts(parts.payload, parts.signature)?;
+        if parts.address.is_some_and(|address| address != invite.page_url()) {
             return Err(InviteError::Malformed("the address before # is not the one inside"));
         }
         Ok(invite)
@@ -284,9 +272,7 @@ impl Invite {
             && is_session_id(&fields.session)
             && check_url(&fields.oracle).is_ok()
             && (2..=fields.size).contains(&fields.threshold)
-            && 0 <= fields.created
-            && fields.created < fields.expires
-            && fields.expires < MAX_TIME
+            && times_can_be(fields.created, fields.expires)
             && fields.plan.is_some() == (fields.purpose == Purpose::Redeal)
             && fields.plan.is_some() == fields.plan_digest.is_some();
         if !sound {
@@ -334,7 +320,7 @@ impl Invite {
 
     /// The whole link.
     pub fn to_url(&self) -> String {
-        format!("{}#{}.{}", self.page_url(), base64url(&self.payload), base64url(&self.signature))
+        signed_link::join(&self.page_url(), &self.payload, &self.signature)
     }
 
     /// What it says, unverified.
@@ -360,6 +346,7 @@ fn invite_message(payload: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signed_link::MAX_TIME;
 
     const NOW: i64 = 1_700_000_000;
 

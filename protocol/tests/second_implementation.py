@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from second import audit
+from second import audit, drill
 from second.agefile import age_open
 from second.formats import (
     combine, group_name, header_digest, parse_group, parse_header, parse_plan, parse_toc, read_invite, share_seed, verify_invite,
@@ -36,6 +36,10 @@ def load(name):
 def same(found, expected, what):
     if found != expected:
         raise AssertionError(f"{what}: {found!r} is not {expected!r}")
+
+
+def root_key():
+    return next(bytes.fromhex(key["public"]) for key in load("invite.json")["keys"] if key["name"] == "root")
 
 
 def check_sharing():
@@ -149,6 +153,21 @@ def check_proofs():
         proved(made, b"quorate/1 " + act.encode() + b"\0" + bound + sha256(body(made)))
 
 
+def check_drills():
+    held = load("drill.json")
+    root = root_key()
+    payload, signature, says = drill.read_call(held["url"])
+    same(payload.decode(), held["payload_text"], "payload")
+    same(signature.hex(), held["signature"], "signature")
+    same(drill.verify_call(held["url"], root, held["now"]), says, "call")
+    same(b64url(sha256(b"quorate/1 drill-view\0", payload)), held["view_token"], "view token")
+    for made in held["answers"]:
+        seed, message = bytes.fromhex(made["seed"]), drill.message(says, made["x"])
+        same(message.hex(), made["message"], "message")
+        same(public(seed).hex(), made["public"], "share key")
+        same(sign(seed, message).hex(), made["signature"], "answer")
+
+
 def check_audit():
     file = load("audit.json")
     hashes = [audit.leaf_hash(struct.pack(">Q", number)) for number in range(len(file["trees"]))]
@@ -174,13 +193,14 @@ def check_audit():
 
 def check_refused():
     file = load("refused.json")
-    root = next(bytes.fromhex(key["public"]) for key in load("invite.json")["keys"] if key["name"] == "root")
+    root = root_key()
     parsers = {
         "header": lambda text: parse_header(text.encode()),
         "toc": parse_toc,
         "group": parse_group,
         "plan": lambda text: parse_plan(text.encode()),
         "invite": lambda text: verify_invite(text, root, file["now"]),
+        "call": lambda text: drill.verify_call(text, root, file["now"]),
     }
     for case in file["cases"]:
         try:
@@ -198,7 +218,10 @@ def check_encrypted():
 
 
 def main():
-    checks = [check_sharing, check_deals, check_plans, check_invites, check_session, check_proofs, check_audit, check_refused, check_encrypted]
+    checks = [
+        check_sharing, check_deals, check_plans, check_invites, check_session, check_proofs, check_drills, check_audit, check_refused,
+        check_encrypted,
+    ]
     for check in checks:
         check()
         print(f"{check.__name__.removeprefix('check_')}: ok")

@@ -33,7 +33,8 @@ fn it_agrees_with_the_vectors() {
     let output = run(&python, &tests().join("vectors"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    for part in ["sharing", "deals", "plans", "invites", "session", "proofs", "audit", "refused", "encrypted"] {
+    for part in ["sharing", "deals", "plans", "invites", "session", "proofs", "drills", "audit", "refused", "encrypted"]
+    {
         assert!(out.contains(&format!("{part}: ok")), "{part} was not checked:\n{out}");
     }
 }
@@ -41,13 +42,15 @@ fn it_agrees_with_the_vectors() {
 #[test]
 fn it_notices_a_damaged_vector() {
     let Some(python) = python() else { return };
-    let damages: [(&str, &str); 9] = [
+    let damages: [(&str, &str); 11] = [
         ("sharing.json", "/cases/1/shares/2"),
         ("deal.json", "/deals/0/g"),
         ("plan.json", "/plans/0/digest"),
         ("invite.json", "/invites/0/signature"),
         ("session.json", "/cancel_hash"),
         ("proofs.json", "/approve/signature"),
+        ("drill.json", "/answers/0/signature"),
+        ("drill.json", "/signature"),
         ("refused.json", "/cases/0/word"),
         ("audit.json", "/trees/69/root"),
         ("audit.json", "/events/0/hash"),

@@ -6,6 +6,8 @@
 
 #[path = "vectors/audit.rs"]
 mod audit;
+#[path = "vectors/drill.rs"]
+mod drill;
 #[path = "vectors/encrypted.rs"]
 mod encrypted;
 #[path = "vectors/fixed.rs"]
@@ -17,6 +19,7 @@ mod refused;
 
 use ed25519_dalek::VerifyingKey;
 use quorate_protocol::deal::rebuild;
+use quorate_protocol::drill::{Call, CallPayload, Question};
 use quorate_protocol::encoding::from_base64;
 use quorate_protocol::header::Header;
 use quorate_protocol::invite::{Invite, InvitePayload};
@@ -265,6 +268,34 @@ fn proved(made: &Value, message: &[u8]) {
 }
 
 #[test]
+fn drills_are_called_and_answered() {
+    let held = read("drill.json");
+    let now = number(&held, "now");
+    let call = Call::parse(text(&held, "url")).expect("a good call");
+    assert_eq!(call.payload(), text(&held, "payload_text").as_bytes());
+    assert_eq!(call.signature(), bytes(&held, "signature"));
+    assert_eq!(call.view_token(), text(&held, "view_token"));
+    let canonical: CallPayload = serde_json::from_slice(call.payload()).expect("a payload");
+    assert_eq!(serde_json::to_vec(&canonical).expect("JSON"), call.payload(), "the canonical writing");
+    let fields = call.verify(&fixed::root().verifying_key(), now).expect("verifies");
+    let question = Question {
+        root_key: fields.root_key.0.as_slice().try_into().expect("32 bytes"),
+        group: fields.group,
+        challenge: fields.challenge.0.as_slice().try_into().expect("32 bytes"),
+        expires: fields.expires,
+    };
+    assert_eq!(question, *call.question());
+    for answer in list(&held, "answers") {
+        let (x, signature) = (number(answer, "x"), bytes(answer, "signature"));
+        proved(answer, &question.message(x));
+        let key = VerifyingKey::from_bytes(&array(answer, "public")).expect("a key");
+        question.verify(&key, x, &signature, now).expect("in time");
+        assert!(question.verify(&key, x, &signature, question.expires).is_err(), "it is over by then");
+        assert!(question.verify(&key, x + 1, &signature, now).is_err(), "another player's");
+    }
+}
+
+#[test]
 fn refused_input_is_refused_for_its_reason() {
     let file = read("refused.json");
     let root = fixed::root().verifying_key();
@@ -276,6 +307,7 @@ fn refused_input_is_refused_for_its_reason() {
             "toc" => refused::toc_word(&Toc::parse(input.as_bytes()).expect_err("refused")),
             "group" => refused::toc_word(&Group::parse(input.as_bytes()).expect_err("refused")),
             "plan" => refused::plan_word(&Plan::parse(input.as_bytes()).expect_err("refused")),
+            "call" => drill::word(input, &root, now),
             "invite" => {
                 let verdict = Invite::parse(input).and_then(|invite| invite.verify(&root, now).map(|_| ()));
                 refused::invite_word(&verdict.expect_err("refused"))

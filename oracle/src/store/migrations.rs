@@ -61,6 +61,7 @@ histories! {
     6 "people" needs 1 in "0006_people.sql";
     7 "imports" needs 1 in "0007_imports.sql";
     8 "notices" needs 1 in "0008_notices.sql";
+    9 "groups" needs 1 in "0009_groups.sql";
 }
 
 /// The step that knows imports. It only adds; once something is imported, a program that does not know it would remove a user

@@ -4,6 +4,7 @@
 mod audit;
 mod enrolment;
 mod factors;
+mod groups;
 mod guests;
 mod logs;
 mod nodes;

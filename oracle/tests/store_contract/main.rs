@@ -9,6 +9,7 @@ mod api_keys;
 mod audit;
 mod codes;
 mod credentials;
+mod groups;
 mod imports;
 mod logins;
 mod nodes;
@@ -192,6 +193,12 @@ on_every_engine! {
     people::a_principal_has_one_factor_and_a_team_none,
     people::one_of_many_assignments_wins_whoever_races,
     people::what_is_done_is_told_with_it_or_not_at_all,
+    groups::a_group_comes_back_as_it_was_added,
+    groups::a_group_is_added_once_whoever_races,
+    groups::who_stands_for_whom_is_set_at_once_or_not_at_all,
+    groups::one_of_many_changes_stands_whoever_races,
+    groups::a_group_that_a_redeal_has_replaced_is_said_to_be,
+    groups::what_is_changed_is_told_with_it_or_not_at_all,
     logins::a_step_logs_in_once_whoever_races,
     logins::a_login_rests_on_what_was_read,
     logins::failures_lock_a_name_whether_anybody_has_it,

@@ -31,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("invite.json", invites()),
         ("session.json", session()),
         ("proofs.json", proofs()),
+        ("drill.json", super::drill::drills()),
         ("audit.json", super::audit::audit()),
         ("refused.json", json!({ "comment": COMMENT, "now": NOW, "cases": refused::cases() })),
     ]

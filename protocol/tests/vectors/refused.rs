@@ -12,7 +12,7 @@ use quorate_protocol::strict_json::JsonError;
 use quorate_protocol::toc::TocError;
 use serde_json::{Value, json};
 
-/// Every case: what it is (`header`, `toc`, `group`, `plan` or `invite`), the input, the word and what was done to it.
+/// Every case: what it is (`header`, `toc`, `group`, `plan`, `invite` or `call`), the input, the word and what was done to it.
 pub fn cases() -> Vec<Value> {
     let mut cases = Vec::new();
     headers(&mut cases);
@@ -20,15 +20,17 @@ pub fn cases() -> Vec<Value> {
     groups(&mut cases);
     plans(&mut cases);
     invites(&mut cases);
+    super::drill::refused(&mut cases);
     cases
 }
 
-fn case(what: &str, input: impl Into<String>, word: &str, comment: &str) -> Value {
+/// One case.
+pub fn case(what: &str, input: impl Into<String>, word: &str, comment: &str) -> Value {
     json!({ "what": what, "input": input.into(), "word": word, "comment": comment })
 }
 
 /// `text` with the first `from` made `to`, which must change it.
-fn edit(text: &str, from: &str, to: &str) -> String {
+pub fn edit(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from} is not in {text}");
     text.replacen(from, to, 1)
 }

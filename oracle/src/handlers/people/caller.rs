@@ -35,10 +35,12 @@ macro_rules! rights {
 
 rights! {
     CancelSessions, "End somebody else's quorum session.";
+    ChangeGroups, "Add and remove groups, and say who stands for their holders.";
     ChangePrincipals, "Make, change and remove principals.";
     ChangeProviders, "Make, change and remove providers.";
     OwnTicket, "What concerns the caller alone.";
     ReadAudit, "Read the audit trail.";
+    ReadGroups, "See groups.";
     ReadPrincipals, "See principals.";
     ReadProviders, "See providers.";
 }

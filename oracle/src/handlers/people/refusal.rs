@@ -14,11 +14,15 @@ impl From<PeopleError> for ApiError {
             PeopleError::Damaged => Self::internal(error),
             PeopleError::Factor => Self::bad_request("factor_not_confirmed", message),
             PeopleError::Forbidden => Self::forbidden("role_forbids", message),
+            PeopleError::Group(_) => Self::bad_request("invalid_group", message),
+            PeopleError::GroupKnown => Self::conflict("group_known", message),
+            PeopleError::GroupUnknown => Self::new(StatusCode::NOT_FOUND, "group_unknown", message),
+            PeopleError::HolderUnknown => Self::bad_request("holder_unknown", message),
             PeopleError::Key(_) => Self::bad_request("invalid_key", message),
             PeopleError::LastOperator => Self::conflict("last_operator", message),
             PeopleError::Link => Self::new(StatusCode::NOT_FOUND, "link_unknown", message),
             PeopleError::Locked { milliseconds } => Self::too_many("login_locked", message, seconds(milliseconds)),
-            PeopleError::Member => Self::bad_request("invalid_member", message),
+            PeopleError::Member | PeopleError::TeamHolds => Self::bad_request("invalid_member", message),
             PeopleError::Name(_) => Self::bad_request("invalid_name", message),
             PeopleError::NameFixed => Self::bad_request("name_fixed", message),
             PeopleError::NotAssigned => Self::new(StatusCode::NOT_FOUND, "no_provider", message),
@@ -29,6 +33,7 @@ impl From<PeopleError> for ApiError {
             PeopleError::Password(_) => Self::bad_request("weak_password", message),
             PeopleError::Pool(cause) => cause.into(),
             PeopleError::Refused => Self::unauthorized("login_refused", message),
+            PeopleError::RepeatedMember => Self::bad_request("repeated_member", message),
             PeopleError::Remote(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "factor_unavailable", message).retry_after(5).because(error)
             }

@@ -46,6 +46,9 @@ kinds! {
     FactorAssigned "factor.assigned" "A principal was given a provider of second factors.";
     FactorRemoved "factor.removed" "A principal's provider of second factors was taken away.";
     GatewayRefused "gateway.refused" "Wrong gateway keys, as a count.";
+    GroupAdded "group.added" "A group was made known to the oracle.";
+    GroupMembers "group.members" "It was set which principals stand for a group's holders.";
+    GroupRemoved "group.removed" "A group was removed from those that the oracle knows.";
     LoginDone "login.done" "A principal logged in.";
     LoginEnded "login.ended" "A principal logged out.";
     LoginRefused "login.refused" "A login failed.";

@@ -9,6 +9,7 @@ use crate::service::relying_party::PartyError;
 use crate::service::webauthn::WebauthnError;
 use crate::store::StoreError;
 use quorate_protocol::otp::OtpError;
+use quorate_protocol::toc::TocError;
 
 /// A refused request.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,18 @@ pub enum PeopleError {
     /// A role that may not do this.
     #[error("your role may not do this")]
     Forbidden,
+    /// A file that is no group's.
+    #[error("this is no group file: {0}")]
+    Group(TocError),
+    /// A group that was added before.
+    #[error("this group was added before")]
+    GroupKnown,
+    /// No such group.
+    #[error("the oracle knows no group of that name")]
+    GroupUnknown,
+    /// A name that is no holder's.
+    #[error("the group has no holder of that name")]
+    HolderUnknown,
     /// A TOTP key that cannot be one.
     #[error("key is not a TOTP key: {0}")]
     Key(OtpError),
@@ -79,6 +92,9 @@ pub enum PeopleError {
     /// Any of what a login rests on is missing or wrong; nothing more is said.
     #[error("principal, password or second factor is wrong")]
     Refused,
+    /// One principal for two holders.
+    #[error("a principal stands for one holder of a group: whoever held two Tocs would be two players")]
+    RepeatedMember,
     /// Who decides about the second factor cannot be asked.
     #[error("the second factor cannot be checked now")]
     Remote(#[from] Unavailable),
@@ -91,10 +107,13 @@ pub enum PeopleError {
     /// A team that was to have a provider or a role.
     #[error("a team does not log in: it has no provider and no role")]
     Team,
+    /// A team that was to stand for a holder.
+    #[error("a team holds no Toc: a user or an application stands for a holder")]
+    TeamHolds,
     /// A ticket that is missing, wrong or over.
     #[error("log in first: a ticket is needed, and this is none, or it is over")]
     Ticket,
-    /// More providers or members than there may be.
+    /// More providers, members or groups than there may be.
     #[error("there are as many as there may be")]
     TooMany,
     /// No such principal.

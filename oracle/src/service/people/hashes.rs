@@ -109,6 +109,11 @@ impl Hashes {
         self.hash(&[b"member", team, member])
     }
 
+    /// Binds a principal to the holder of a group that it stands for.
+    pub(super) fn holder(&self, group: &Digest, x: u8, principal: &Digest) -> Digest {
+        self.hash(&[b"holder", group, &[x], principal])
+    }
+
     /// Names an address where it must not be read.
     pub(super) fn source(&self, source: IpAddr) -> Digest {
         self.hash(&[b"source", source.to_string().as_bytes()])

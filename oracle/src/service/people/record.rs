@@ -8,6 +8,8 @@ use super::provider::{Options, Provider, ProviderKind};
 use crate::service::at_rest::{AtRest, Place};
 use crate::store::{Digest, FactorRow, PrincipalKind, PrincipalRow, Role};
 use quorate_protocol::encoding::{Base64, base64url, from_base64url};
+use quorate_protocol::header::GroupName;
+use quorate_protocol::toc::Group;
 use rand::CryptoRng;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -134,6 +136,17 @@ impl Sealer {
     /// `None` for whatever was not sealed for that principal.
     pub fn open_halfway(&self, principal: &Digest, state: &str) -> Option<Halfway> {
         self.open(at("logins", &[principal], "state"), &from_base64url(state)?).ok()
+    }
+
+    /// Seals the public half of a deal.
+    pub fn seal_group(&self, group: &Group, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let GroupName(name) = group.name();
+        self.0.seal(at("known_groups", &[&name], "sealed"), group.to_json().as_bytes(), rng)
+    }
+
+    pub fn open_group(&self, name: &Digest, sealed: &[u8]) -> Result<Group, PeopleError> {
+        let json = self.0.open(at("known_groups", &[name], "sealed"), sealed).map_err(|_| PeopleError::Damaged)?;
+        Group::parse(&json).ok().filter(|group| group.name() == GroupName(*name)).ok_or(PeopleError::Damaged)
     }
 
     fn open<T: DeserializeOwned>(&self, place: Place<'_>, sealed: &[u8]) -> Result<T, PeopleError> {

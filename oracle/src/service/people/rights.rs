@@ -7,6 +7,8 @@ use crate::store::Role;
 pub enum Act {
     /// End somebody else's quorum session.
     CancelSessions,
+    /// Add and remove groups, and say which principals stand for their holders.
+    ChangeGroups,
     /// Make, change and remove principals, teams, links and assignments.
     ChangePrincipals,
     /// Make, change and remove providers.
@@ -15,6 +17,8 @@ pub enum Act {
     OwnTicket,
     /// Read the audit trail.
     ReadAudit,
+    /// See groups and who stands for their holders.
+    ReadGroups,
     /// See principals and teams.
     ReadPrincipals,
     /// See providers, without their secrets.
@@ -23,12 +27,14 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::CancelSessions,
+        Self::ChangeGroups,
         Self::ChangePrincipals,
         Self::ChangeProviders,
         Self::OwnTicket,
         Self::ReadAudit,
+        Self::ReadGroups,
         Self::ReadPrincipals,
         Self::ReadProviders,
     ];
@@ -37,8 +43,12 @@ impl Act {
 /// Whether the role may. What is not listed, may not.
 pub fn may(role: Role, act: Act) -> bool {
     match act {
-        Act::CancelSessions | Act::ChangePrincipals | Act::ChangeProviders => role == Role::Operator,
-        Act::ReadAudit | Act::ReadPrincipals | Act::ReadProviders => matches!(role, Role::Operator | Role::Auditor),
+        Act::CancelSessions | Act::ChangeGroups | Act::ChangePrincipals | Act::ChangeProviders => {
+            role == Role::Operator
+        }
+        Act::ReadAudit | Act::ReadGroups | Act::ReadPrincipals | Act::ReadProviders => {
+            matches!(role, Role::Operator | Role::Auditor)
+        }
         Act::OwnTicket => true,
     }
 }
@@ -55,6 +65,6 @@ mod tests {
             assert!(may(Role::Operator, act), "{act:?}");
         }
         let acts = |role| Act::ALL.into_iter().filter(|act| may(role, *act)).count();
-        assert_eq!(Role::ALL.map(acts), [1, 4, 7]);
+        assert_eq!(Role::ALL.map(acts), [1, 5, 9]);
     }
 }

@@ -46,6 +46,12 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
     let provider = json!({ "Type": "totp", "Name": "TotpDemoConfig", "Options": { "Issuer": "Acme" } });
     people.done(Method::PUT, "/system/multi_factor/TotpDemoConfig", provider).await;
     people.done(Method::DELETE, "/system/multi_factor/TotpDemoConfig", json!({})).await;
+    let group = crate::support::dealt(1, 2, 3).group;
+    let at = format!("/groups/{}", group.name());
+    people.done(Method::POST, "/groups", serde_json::from_str(&group.to_json()).expect("JSON")).await;
+    let members = json!({ "members": { "player 1": "bob", "player 2": "operator" } });
+    people.done(Method::PUT, &format!("{at}/members"), members).await;
+    people.done(Method::DELETE, &at, json!({})).await;
     people.done(Method::DELETE, "/principals/bob", json!({})).await;
     // What is refused changes nothing, and is no event.
     assert_eq!(people.call(Method::DELETE, "/principals/operator", json!({})).await.status, 409);
@@ -74,6 +80,9 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
         ["factor.removed", by_operator, bob, "done"],
         ["provider.updated", by_operator, "provider TotpDemoConfig", "done"],
         ["provider.removed", by_operator, "provider TotpDemoConfig", "done"],
+        ["group.added", by_operator, &format!("group {}", group.name()), "done"],
+        ["group.members", by_operator, &format!("group {}", group.name()), "done"],
+        ["group.removed", by_operator, &format!("group {}", group.name()), "done"],
         ["principal.removed", by_operator, bob, "done"],
     ];
     assert_eq!(told.iter().map(gist).collect::<Vec<_>>(), expected);
@@ -81,6 +90,10 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
         assert_eq!(event["source"], "127.0.0.1", "{event}");
     }
     assert_eq!(told[3]["details"], json!({ "role": "auditor" }));
+    let stand = format!("player 1={bob} player 2={operator}");
+    let group_id = &group.header.fields().group_id;
+    let members = told.iter().find(|event| event["kind"] == "group.members").expect("told");
+    assert_eq!(members["details"], json!({ "group_id": group_id, "members": stand }));
     assert_eq!(told[7]["details"], json!({ "second_factor": "totp" }));
 
     let text = Value::from(told).to_string();

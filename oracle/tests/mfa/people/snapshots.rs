@@ -206,6 +206,50 @@ async fn principals() {
 }
 
 #[tokio::test]
+async fn groups() {
+    let mut script = Script::new().await;
+    let member = script.people.user("member", "member").await;
+    script.people.done(Method::POST, "/principals", json!({ "name": "principal/internal/group/ops" })).await;
+    let (at, group) = ("/groups", crate::support::dealt(1, 2, 3).group);
+    let file: Value = serde_json::from_str(&group.to_json()).expect("JSON");
+    script.by_operator("added", Method::POST, at, file.clone()).await;
+    script.by_operator("added before", Method::POST, at, file.clone()).await;
+    let mut other = file.clone();
+    other["group"] = json!("0".repeat(64));
+    script.by_operator("not the group's name", Method::POST, at, other).await;
+    script.by_operator("no group file", Method::POST, at, json!({ "group_id": "J7UHQPZK" })).await;
+    script.by_operator("all", Method::GET, at, json!({})).await;
+    script.usual(Method::POST, at, &member).await;
+    script.usual(Method::GET, at, &member).await;
+
+    let one = format!("/groups/{}", group.name());
+    let members = format!("{one}/members");
+    let stand = |members: Value| json!({ "members": members });
+    let both = stand(json!({ "player 1": "member", "player 3": "principal/internal/user/operator" }));
+    script.by_operator("who stands for whom", Method::PUT, &members, both).await;
+    script.by_operator("no such holder", Method::PUT, &members, stand(json!({ "player 4": "member" }))).await;
+    script.by_operator("nobody", Method::PUT, &members, stand(json!({ "player 1": "nobody" }))).await;
+    script.by_operator("no name", Method::PUT, &members, stand(json!({ "player 1": "no body" }))).await;
+    let team = stand(json!({ "player 1": "principal/internal/group/ops" }));
+    script.by_operator("a team", Method::PUT, &members, team).await;
+    let twice = stand(json!({ "player 1": "member", "player 2": "member" }));
+    script.by_operator("one for two holders", Method::PUT, &members, twice).await;
+    script.usual(Method::PUT, &members, &member).await;
+    script.people.done(Method::DELETE, "/principals/member", json!({})).await;
+    let member = script.people.user("other", "member").await;
+    script.by_operator("without who was removed", Method::GET, &one, json!({})).await;
+    script.usual(Method::GET, &one, &member).await;
+    script.usual(Method::DELETE, &one, &member).await;
+    for what in ["removed", "gone"] {
+        script.by_operator(what, Method::DELETE, &one, json!({})).await;
+    }
+    script.by_operator("not there", Method::GET, &one, json!({})).await;
+    script.by_operator("no name of a group", Method::GET, "/groups/J7UHQPZK", json!({})).await;
+    script.by_operator("members of none", Method::PUT, &members, stand(json!({}))).await;
+    script.snapshot("groups");
+}
+
+#[tokio::test]
 async fn providers() {
     let mut script = Script::new().await;
     let member = script.people.user("member", "member").await;

@@ -1,0 +1,149 @@
+//! Groups that the oracle knows: operators add the public half of a deal and say which principal stands for which holder. From
+//! then on the oracle knows whose Toc is whose, for sessions that need a login and for drills.
+
+use super::People;
+use super::error::PeopleError;
+use super::name::PrincipalName;
+use super::ticket::Caller;
+use crate::service::audit::Kind;
+use crate::store::{AddGroupOutcome, GroupMembersOutcome, GroupRow, NewGroup, NewGroupMember, PrincipalKind};
+use quorate_protocol::header::GroupName;
+use quorate_protocol::toc::Group;
+use std::collections::{BTreeMap, HashSet};
+
+/// Groups in a page of a list that is read from the store: a header has up to 48 KiB.
+const PAGE: i64 = 50;
+
+/// A group that operators have added.
+#[derive(Debug, Clone)]
+pub struct KnownGroup {
+    /// The public half of the deal. Its name is the one that it was found by.
+    pub group: Group,
+    /// When it was added, Unix milliseconds.
+    pub added_at: i64,
+    /// Whether a redeal has replaced it: the oracle serves it no more.
+    pub replaced: bool,
+    /// All its holders, in the order of their numbers.
+    pub holders: Vec<GroupHolder>,
+}
+
+/// A holder of a known group. The share key stands in the group's header under the same number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupHolder {
+    /// Number of their share, 1 to 255.
+    pub x: u8,
+    /// The name in the header.
+    pub holder: String,
+    /// The principal that stands for them, if one does.
+    pub principal: Option<PrincipalName>,
+}
+
+/// A group in a list.
+#[derive(Debug, Clone)]
+pub struct GroupSummary {
+    /// The public half of the deal.
+    pub group: Group,
+    /// When it was added, Unix milliseconds.
+    pub added_at: i64,
+    /// Whether a redeal has replaced it.
+    pub replaced: bool,
+}
+
+impl People {
+    /// Adds the group of a group file, and gives it. Nobody stands for its holders yet.
+    pub async fn add_group(&self, file: &[u8], by: &Caller) -> Result<KnownGroup, PeopleError> {
+        let group = Group::parse(file).map_err(PeopleError::Group)?;
+        let (GroupName(name), added_at) = (group.name(), self.now());
+        let told = self.told(Kind::GroupAdded, by, about(&group.name()), &[("group_id", group_id(&group))]);
+        let sealed = self.inner.sealer.seal_group(&group, &mut self.rng());
+        match self.inner.store.add_group(NewGroup { group: name, added_at, sealed, told: Some(told) }).await? {
+            AddGroupOutcome::Added => self.group(group.name()).await,
+            AddGroupOutcome::Full => Err(PeopleError::TooMany),
+            AddGroupOutcome::Known => Err(PeopleError::GroupKnown),
+        }
+    }
+
+    /// Every known group, those first that were added first.
+    pub async fn groups(&self) -> Result<Vec<GroupSummary>, PeopleError> {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.inner.store.groups_after(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = last.number;
+            for GroupRow { group, added_at, sealed, replaced, .. } in page {
+                all.push(GroupSummary { group: self.inner.sealer.open_group(&group, &sealed)?, added_at, replaced });
+            }
+        }
+    }
+
+    /// A known group with all its holders: their numbers, their share keys (in the header) and the principals that stand for
+    /// them. A principal that was removed stands for nobody any more; one that is disabled still does, and cannot log in.
+    pub async fn group(&self, name: GroupName) -> Result<KnownGroup, PeopleError> {
+        let GroupName(digest) = name;
+        let row = self.inner.store.group(&digest).await?.ok_or(PeopleError::GroupUnknown)?;
+        let group = self.inner.sealer.open_group(&digest, &row.sealed)?;
+        let mut principals = BTreeMap::new();
+        for member in self.inner.store.group_members(&digest).await? {
+            // A row that somebody wrote into the database makes nobody a holder.
+            if self.inner.hashes.holder(&digest, member.x, &member.principal.id) != member.bound {
+                return Err(PeopleError::Damaged);
+            }
+            principals.insert(member.x, self.inner.sealer.open_name(&member.principal)?);
+        }
+        let players = (1..=u8::MAX).zip(&group.header.fields().players);
+        let holders = players
+            .map(|(x, player)| GroupHolder { x, holder: player.holder.clone(), principal: principals.remove(&x) })
+            .collect();
+        Ok(KnownGroup { group, added_at: row.added_at, replaced: row.replaced, holders })
+    }
+
+    /// Removes a group from those that the oracle knows; nobody stands for its holders any more.
+    pub async fn remove_group(&self, name: GroupName, by: &Caller) -> Result<(), PeopleError> {
+        let GroupName(digest) = name;
+        let row = self.inner.store.group(&digest).await?.ok_or(PeopleError::GroupUnknown)?;
+        // Whoever cannot read a group any more must be able to remove it.
+        let known = self.inner.sealer.open_group(&digest, &row.sealed);
+        let id = known.as_ref().map(group_id).unwrap_or_default();
+        let told = self.told(Kind::GroupRemoved, by, about(&name), &[("group_id", id)]);
+        let removed = self.inner.store.remove_group(&digest, Some(told)).await?;
+        if removed { Ok(()) } else { Err(PeopleError::GroupUnknown) }
+    }
+
+    /// Has these principals, by the names of the holders that they stand for, and no others stand for the holders of a group.
+    pub async fn set_group_members(
+        &self,
+        name: GroupName,
+        members: &BTreeMap<String, PrincipalName>,
+        by: &Caller,
+    ) -> Result<KnownGroup, PeopleError> {
+        let (known, GroupName(digest)) = (self.group(name).await?, name);
+        let (mut new, mut told, mut taken) = (Vec::with_capacity(members.len()), Vec::new(), HashSet::new());
+        for (holder, principal) in members {
+            let x = known.holders.iter().find(|known| known.holder == *holder).ok_or(PeopleError::HolderUnknown)?.x;
+            if principal.kind() == PrincipalKind::Team {
+                return Err(PeopleError::TeamHolds);
+            }
+            let id = self.row(principal).await?.id;
+            if !taken.insert(id) {
+                return Err(PeopleError::RepeatedMember);
+            }
+            new.push(NewGroupMember { x, principal: id, bound: self.inner.hashes.holder(&digest, x, &id) });
+            told.push(format!("{holder}={principal}"));
+        }
+        let more = [("group_id", group_id(&known.group)), ("members", &told.join(" "))];
+        let told = self.told(Kind::GroupMembers, by, about(&name), &more);
+        match self.inner.store.set_group_members(&digest, new, Some(told)).await? {
+            GroupMembersOutcome::Changed => self.group(name).await,
+            GroupMembersOutcome::GroupGone => Err(PeopleError::GroupUnknown),
+            GroupMembersOutcome::PrincipalGone => Err(PeopleError::Changed),
+        }
+    }
+}
+
+fn about(group: &GroupName) -> String {
+    format!("group {group}")
+}
+
+fn group_id(group: &Group) -> &str {
+    &group.header.fields().group_id
+}

@@ -1,0 +1,264 @@
+//! Groups that operators have added, and which principal stands for which of their holders.
+//!
+//! Knows no header and no name: what a group is comes sealed, and each membership comes with a keyed hash that binds it.
+
+use super::{
+    Store,
+    audit::{self, NewAudit},
+    engine::{Row, Tx, Value},
+    error::StoreError,
+    principals::{PrincipalRow, principal_row, select_principals},
+    rows::Digest,
+};
+
+/// Groups at most.
+pub const MAX_GROUPS: i64 = 1_000;
+
+/// A group to be added.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    /// G.
+    pub group: Digest,
+    /// When.
+    pub added_at: i64,
+    /// Header and sealed secret.
+    pub sealed: Vec<u8>,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
+}
+
+/// A group as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    /// Its place in lists.
+    pub number: i64,
+    /// G.
+    pub group: Digest,
+    /// When it was added.
+    pub added_at: i64,
+    /// Header and sealed secret.
+    pub sealed: Vec<u8>,
+    /// Whether a redeal has replaced it.
+    pub replaced: bool,
+}
+
+/// The principal that stands for a holder of a group, to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct NewGroupMember {
+    /// The holder's number in the group.
+    pub x: u8,
+    /// The principal.
+    pub principal: Digest,
+    /// Keyed hash of group, number and principal.
+    pub bound: Digest,
+}
+
+/// The same as stored.
+#[derive(Clone, Debug)]
+pub struct GroupMemberRow {
+    /// The holder's number in the group.
+    pub x: u8,
+    /// The principal.
+    pub principal: PrincipalRow,
+    /// Keyed hash of group, number and principal.
+    pub bound: Digest,
+}
+
+/// What becomes of a principal who acts on a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It stands for the holder of that number; the keyed hash binds it.
+    Holder {
+        /// The holder's number.
+        x: u8,
+        /// Keyed hash of group, number and principal.
+        bound: Digest,
+    },
+    /// It stands for none.
+    Stranger,
+    /// The group was never added.
+    UnknownGroup,
+}
+
+/// What became of a group that was to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddGroupOutcome {
+    /// It is there now.
+    Added,
+    /// There are as many as there may be; nothing was written.
+    Full,
+    /// It was there; nothing was written.
+    Known,
+}
+
+/// What became of a change of who stands for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupMembersOutcome {
+    /// It is done.
+    Changed,
+    /// The group is gone; nothing was written.
+    GroupGone,
+    /// One of the principals is gone; nothing was written.
+    PrincipalGone,
+}
+
+/// A query of groups: the columns that [`groups`] reads.
+macro_rules! select_groups {
+    ($rest:literal) => {
+        concat!(
+            "SELECT number, group_fp, added_at, sealed, CASE WHEN EXISTS (
+                 SELECT 1 FROM refused_groups WHERE refused_groups.group_fp = known_groups.group_fp
+             ) THEN 1 ELSE 0 END FROM known_groups ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Adds a group.
+    pub async fn add_group(&self, new: NewGroup) -> Result<AddGroupOutcome, StoreError> {
+        self.write(b"groups", new, |tx, new| Box::pin(add(tx, new))).await
+    }
+
+    /// The group of that name.
+    pub async fn group(&self, group: &Digest) -> Result<Option<GroupRow>, StoreError> {
+        self.read(*group, |tx, group| {
+            Box::pin(async move {
+                let named = select_groups!("WHERE group_fp = $1");
+                Ok(groups(tx, named, &[group.into()]).await?.pop())
+            })
+        })
+        .await
+    }
+
+    /// Up to `limit` groups after number `after`, those first that were added first.
+    pub async fn groups_after(&self, after: i64, limit: i64) -> Result<Vec<GroupRow>, StoreError> {
+        self.read((after, limit), |tx, (after, limit)| {
+            Box::pin(async move {
+                let page = select_groups!("WHERE number > $1 ORDER BY number LIMIT $2");
+                groups(tx, page, &[(*after).into(), (*limit).into()]).await
+            })
+        })
+        .await
+    }
+
+    /// Removes a group with its members. False when there is none.
+    pub async fn remove_group(&self, group: &Digest, told: Option<NewAudit>) -> Result<bool, StoreError> {
+        self.write(b"groups", (*group, told), |tx, (group, told)| {
+            Box::pin(async move {
+                let removed = tx.execute("DELETE FROM known_groups WHERE group_fp = $1", &[group.into()]).await? > 0;
+                audit::tell(tx, told.as_ref().filter(|_| removed)).await?;
+                Ok(removed)
+            })
+        })
+        .await
+    }
+
+    /// Who stands for the holders of a group, in the order of their numbers.
+    pub async fn group_members(&self, group: &Digest) -> Result<Vec<GroupMemberRow>, StoreError> {
+        self.read(*group, |tx, group| Box::pin(members(tx, group))).await
+    }
+
+    /// Has these and no others stand for the holders of a group.
+    pub async fn set_group_members(
+        &self,
+        group: &Digest,
+        members: Vec<NewGroupMember>,
+        told: Option<NewAudit>,
+    ) -> Result<GroupMembersOutcome, StoreError> {
+        self.write(group, (*group, members, told), |tx, (group, members, told)| {
+            Box::pin(async move {
+                let outcome = set_members(tx, group, members).await?;
+                audit::tell(tx, told.as_ref().filter(|_| outcome == GroupMembersOutcome::Changed)).await?;
+                Ok(outcome)
+            })
+        })
+        .await
+    }
+
+    /// For which holder of a group a principal stands.
+    pub async fn standing(&self, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
+        self.read((*group, *principal), |tx, (group, principal)| Box::pin(standing(tx, group, principal))).await
+    }
+}
+
+async fn add(tx: &mut dyn Tx, new: &NewGroup) -> Result<AddGroupOutcome, StoreError> {
+    let count = tx.first("SELECT COUNT(*) FROM known_groups", &[]).await?;
+    if count.ok_or(StoreError::Row { column: 0, expected: "a count" })?.int(0)? >= MAX_GROUPS {
+        return Ok(AddGroupOutcome::Full);
+    }
+    let added = tx
+        .execute(
+            "INSERT INTO known_groups (group_fp, added_at, sealed) VALUES ($1, $2, $3)
+             ON CONFLICT (group_fp) DO NOTHING",
+            &[(&new.group).into(), new.added_at.into(), new.sealed.as_slice().into()],
+        )
+        .await?;
+    if added == 0 {
+        return Ok(AddGroupOutcome::Known);
+    }
+    audit::tell(tx, new.told.as_ref()).await?;
+    Ok(AddGroupOutcome::Added)
+}
+
+async fn groups(tx: &mut dyn Tx, query: &'static str, values: &[Value]) -> Result<Vec<GroupRow>, StoreError> {
+    tx.query(query, values)
+        .await?
+        .into_iter()
+        .map(|mut row| {
+            Ok(GroupRow {
+                number: row.int(0)?,
+                group: row.digest(1)?,
+                added_at: row.int(2)?,
+                sealed: row.take_blob(3)?,
+                replaced: row.flag(4)?,
+            })
+        })
+        .collect()
+}
+
+async fn members(tx: &mut dyn Tx, group: &Digest) -> Result<Vec<GroupMemberRow>, StoreError> {
+    let members = select_principals!(
+        ", held.x, held.bound",
+        "JOIN group_members AS held ON held.principal = principals.id WHERE held.group_fp = $1 ORDER BY held.x"
+    );
+    let rows = tx.query(members, &[group.into()]).await?;
+    let member = |mut row: Row| {
+        Ok(GroupMemberRow { x: row.x(16)?, bound: row.digest(17)?, principal: principal_row(&mut row)? })
+    };
+    rows.into_iter().map(member).collect()
+}
+
+async fn set_members(
+    tx: &mut dyn Tx,
+    group: &Digest,
+    members: &[NewGroupMember],
+) -> Result<GroupMembersOutcome, StoreError> {
+    if tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?.is_none() {
+        return Ok(GroupMembersOutcome::GroupGone);
+    }
+    for member in members {
+        if tx.first("SELECT 1 FROM principals WHERE id = $1", &[(&member.principal).into()]).await?.is_none() {
+            return Ok(GroupMembersOutcome::PrincipalGone);
+        }
+    }
+    tx.execute("DELETE FROM group_members WHERE group_fp = $1", &[group.into()]).await?;
+    for NewGroupMember { x, principal, bound } in members {
+        tx.defer(
+            "INSERT INTO group_members (group_fp, x, principal, bound) VALUES ($1, $2, $3, $4)",
+            &[group.into(), (*x).into(), principal.into(), bound.into()],
+        )
+        .await?;
+    }
+    Ok(GroupMembersOutcome::Changed)
+}
+
+/// For which holder of a group a principal stands.
+pub(super) async fn standing(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
+    let held = "SELECT x, bound FROM group_members WHERE group_fp = $1 AND principal = $2";
+    if let Some(row) = tx.first(held, &[group.into(), principal.into()]).await? {
+        return Ok(Standing::Holder { x: row.x(0)?, bound: row.digest(1)? });
+    }
+    let known = tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?;
+    Ok(if known.is_some() { Standing::Stranger } else { Standing::UnknownGroup })
+}

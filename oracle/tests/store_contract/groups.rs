@@ -1,0 +1,121 @@
+//! Groups that operators have added, and who stands for their holders: each group once, each holder one principal and each
+//! principal one holder, all at once or not at all.
+
+use quorate_oracle::store::{
+    AddGroupOutcome, ChangeOutcome, GroupMembersOutcome, NewGroup, NewGroupMember, NewRedeal, Role, Standing, Store,
+};
+
+use crate::{
+    RACERS,
+    people::{named, user},
+    rows::{NOW, digest, event, race, redeal, redeal_session},
+};
+
+/// A group whose G is the digest of that seed.
+pub fn group(seed: u8) -> NewGroup {
+    NewGroup { group: digest(seed), added_at: NOW, sealed: vec![seed; 80], told: None }
+}
+
+/// The user of seed `principal` as the holder of number `x`.
+pub fn member(x: u8, principal: u8) -> NewGroupMember {
+    NewGroupMember { x, principal: digest(principal), bound: named(x) }
+}
+
+async fn members(store: &Store, seed: u8) -> Vec<(u8, u8)> {
+    let members = store.group_members(&digest(seed)).await.unwrap();
+    assert!(members.iter().all(|row| row.bound == named(row.x)));
+    members.iter().map(|row| (row.x, row.principal.id[0])).collect()
+}
+
+pub async fn a_group_comes_back_as_it_was_added(store: Store) {
+    assert!(store.group(&digest(1)).await.unwrap().is_none());
+    for seed in [2, 1, 3] {
+        assert_eq!(store.add_group(group(seed)).await.unwrap(), AddGroupOutcome::Added);
+    }
+    let again = NewGroup { sealed: Vec::new(), ..group(1) };
+    assert_eq!(store.add_group(again).await.unwrap(), AddGroupOutcome::Known);
+    let read = store.group(&digest(1)).await.unwrap().unwrap();
+    assert_eq!((read.group, read.added_at, read.sealed, read.replaced), (digest(1), NOW, vec![1; 80], false));
+    let seeds = async |after, limit| {
+        let page = store.groups_after(after, limit).await.unwrap();
+        (page.iter().map(|row| row.group[0]).collect::<Vec<_>>(), page.last().map_or(0, |row| row.number))
+    };
+    let (first, last) = seeds(0, 2).await;
+    assert_eq!((first, seeds(last, 2).await.0), (vec![2, 1], vec![3]));
+    assert!(store.remove_group(&digest(2), None).await.unwrap());
+    assert!(!store.remove_group(&digest(2), None).await.unwrap());
+    assert_eq!(seeds(0, 9).await.0, [1, 3]);
+}
+
+pub async fn a_group_is_added_once_whoever_races(store: Store) {
+    let outcomes = race(&store, async |store, _| store.add_group(group(1)).await.unwrap()).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == AddGroupOutcome::Added).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == AddGroupOutcome::Known).count(), RACERS - 1);
+}
+
+pub async fn who_stands_for_whom_is_set_at_once_or_not_at_all(store: Store) {
+    store.add_group(group(1)).await.unwrap();
+    store.add_group(group(2)).await.unwrap();
+    for seed in 10..14 {
+        user(&store, seed, Role::Member).await;
+    }
+    let set = async |seed, members: Vec<_>| store.set_group_members(&digest(seed), members, None).await.unwrap();
+    assert_eq!(set(1, vec![member(2, 11), member(1, 10)]).await, GroupMembersOutcome::Changed);
+    assert_eq!(members(&store, 1).await, [(1, 10), (2, 11)]);
+    assert_eq!(set(1, vec![member(1, 12), member(3, 99)]).await, GroupMembersOutcome::PrincipalGone);
+    assert_eq!(set(9, vec![member(1, 10)]).await, GroupMembersOutcome::GroupGone);
+    assert_eq!(members(&store, 1).await, [(1, 10), (2, 11)], "nothing of a refused change is written");
+    assert_eq!(set(1, vec![member(1, 11), member(2, 10)]).await, GroupMembersOutcome::Changed, "they change places");
+    assert_eq!(set(2, vec![member(9, 10)]).await, GroupMembersOutcome::Changed, "in another group");
+    let standing = async |seed, principal| store.standing(&digest(seed), &digest(principal)).await.unwrap();
+    assert_eq!(standing(1, 10).await, Standing::Holder { x: 2, bound: named(2) });
+    assert_eq!(standing(2, 10).await, Standing::Holder { x: 9, bound: named(9) });
+    assert_eq!(standing(1, 12).await, Standing::Stranger);
+    assert_eq!(standing(3, 10).await, Standing::UnknownGroup);
+
+    assert_eq!(store.remove_principal(&digest(10), None).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!((members(&store, 1).await, members(&store, 2).await), (vec![(1, 11)], vec![]));
+    assert!(store.remove_group(&digest(1), None).await.unwrap());
+    assert_eq!(standing(1, 11).await, Standing::UnknownGroup);
+    store.add_group(group(1)).await.unwrap();
+    assert!(members(&store, 1).await.is_empty(), "a group that is added again begins anew");
+}
+
+pub async fn one_of_many_changes_stands_whoever_races(store: Store) {
+    store.add_group(group(1)).await.unwrap();
+    let racers = u8::try_from(RACERS).unwrap();
+    for seed in 0..racers {
+        user(&store, seed + 100, Role::Member).await;
+    }
+    let outcomes = race(&store, async |store, number| {
+        let own = u8::try_from(number).unwrap() + 100;
+        let other = 100 + (own - 99) % u8::try_from(RACERS).unwrap();
+        store.set_group_members(&digest(1), vec![member(1, own), member(2, other)], None).await.unwrap()
+    });
+    assert!(outcomes.await.iter().all(|outcome| *outcome == GroupMembersOutcome::Changed));
+    let members = members(&store, 1).await;
+    let [(1, own), (2, other)] = members[..] else { panic!("{members:?}") };
+    assert_eq!(other, 100 + (own - 99) % racers, "both of one change");
+}
+
+pub async fn a_group_that_a_redeal_has_replaced_is_said_to_be(store: Store) {
+    store.add_group(group(7)).await.unwrap();
+    store.insert_session(redeal_session("s")).await.unwrap();
+    let redeal = NewRedeal { threshold: 1, ..redeal(1) };
+    assert!(store.finish_redeal("s", redeal, vec![(1, vec![1])], event("redealt")).await.unwrap());
+    assert!(!store.group(&digest(7)).await.unwrap().unwrap().replaced, "nobody has received");
+    store.receive("s", 1, NOW + 2, event("received")).await.unwrap();
+    assert!(store.group(&digest(7)).await.unwrap().unwrap().replaced);
+    assert!(store.groups_after(0, 9).await.unwrap()[0].replaced);
+}
+
+pub async fn what_is_changed_is_told_with_it_or_not_at_all(store: Store) {
+    let told = |seed| Some(crate::audit::new(seed));
+    store.add_group(NewGroup { told: told(1), ..group(1) }).await.unwrap();
+    store.add_group(NewGroup { told: told(2), ..group(1) }).await.unwrap();
+    store.set_group_members(&digest(1), Vec::new(), told(3)).await.unwrap();
+    store.set_group_members(&digest(1), vec![member(1, 99)], told(4)).await.unwrap();
+    store.remove_group(&digest(1), told(5)).await.unwrap();
+    store.remove_group(&digest(1), told(6)).await.unwrap();
+    assert_eq!(crate::audit::seeds(&store).await, [1, 3, 5]);
+}

@@ -126,6 +126,16 @@ impl ApiError {
         self.0.code
     }
 
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Seconds until it is worth another try, if that is known.
+    pub fn wait(&self) -> Option<u32> {
+        self.0.retry_after
+    }
+
     fn log(&self) {
         let Parts { status, code, .. } = &*self.0;
         let cause = self.0.cause.as_deref().map(chain).unwrap_or_default();

@@ -1,8 +1,10 @@
-//! What handlers take from a request: JSON bodies, path and query values, the client's address. Each refusal has the
+//! What handlers take from a request: JSON bodies, forms, path and query values, the client's address. Each refusal has the
 //! oracle's error shape. It must not know what the values mean.
 
+mod form;
 mod lenient;
 
+pub use self::form::Form;
 pub use self::lenient::{CodeText, LenientJson, Text};
 
 use crate::config::BODY_LIMIT;

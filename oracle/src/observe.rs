@@ -126,7 +126,7 @@ fn add_headers(response: &mut Response, number: u64, tls: bool) {
     let number = HeaderValue::from_str(&format!("{number:016x}")).expect("hexadecimal digits are visible ASCII");
     headers.insert(REQUEST_ID.clone(), number);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if tls {
         let year = HeaderValue::from_static("max-age=31536000");

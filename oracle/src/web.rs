@@ -4,7 +4,10 @@
 //! All links are relative, so the same page serves at the root, under the base path, and behind a proxy that cuts a
 //! prefix off. Nothing comes from elsewhere and nothing is inline.
 
+pub(crate) mod account;
+pub(crate) mod form;
 pub(crate) mod home;
+pub(crate) mod login;
 pub(crate) mod session;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,19 +17,31 @@ use quorate_protocol::display::escape_controls;
 use quorate_protocol::encoding::sha256;
 use std::sync::LazyLock;
 
-/// What a page may load, send and be shown in. The last line keeps our own script from ever writing markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
+/// What a page may load, send and be shown in. The last part keeps our own scripts from ever writing markup.
+macro_rules! policy {
+    ($forms:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; ",
+            "base-uri 'none'; form-action ",
+            $forms,
+            "; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+        )
+    };
+}
+
+const POLICY: &str = policy!("'none'");
+const POLICY_WITH_FORMS: &str = policy!("'self'");
 
 static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("quorate.css", "text/css; charset=utf-8", include_str!("web/style.css")));
 static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("session.js", "text/javascript; charset=utf-8", include_str!("web/session.js")));
+static FORMS: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("forms.js", "text/javascript; charset=utf-8", include_str!("web/forms.js")));
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_str!("web/icon.svg")));
 
 /// What surrounds a page's content.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Frame<'a> {
     /// The window's title.
     pub title: &'a str,
@@ -34,17 +49,36 @@ pub(crate) struct Frame<'a> {
     pub oracle: &'a str,
     /// From the page's folder to the oracle's root: empty, or with a slash at the end.
     pub root: &'a str,
-    /// Whether the page is a session's, which the script keeps up to date.
-    pub live: bool,
+    /// What goes on in the page.
+    pub kind: Kind,
+    /// Where somebody who is logged in can go: path from the root and label.
+    pub menu: &'a [(&'static str, &'static str)],
+    /// The path in the menu that the page is under.
+    pub here: &'a str,
+}
+
+/// What goes on in a page: which script it has, and whether it sends forms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing.
+    #[default]
+    Still,
+    /// It is a session's, which its script keeps up to date.
+    Live,
+    /// It has forms, which all work without their script, but for security keys.
+    Forms,
 }
 
 impl Frame<'_> {
     /// The answer that shows `content`.
     pub fn page(&self, status: StatusCode, content: &Markup) -> Response {
+        let forms = self.kind == Kind::Forms;
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CONTENT_SECURITY_POLICY, if forms { POLICY_WITH_FORMS } else { POLICY }),
             (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+            // Without any, a browser would not say where a form comes from.
+            (header::REFERRER_POLICY, if forms { "same-origin" } else { "no-referrer" }),
         ];
         (status, headers, self.render(content).into_string()).into_response()
     }
@@ -61,7 +95,11 @@ impl Frame<'_> {
                     title { (escape_controls(self.title)) }
                     link rel="icon" href=(ICON.link(self.root));
                     link rel="stylesheet" href=(STYLE.link(self.root));
-                    @if self.live { script src=(SCRIPT.link(self.root)) {} }
+                    @match self.kind {
+                        Kind::Still => {}
+                        Kind::Live => { script src=(SCRIPT.link(self.root)) {} }
+                        Kind::Forms => { script src=(FORMS.link(self.root)) {} }
+                    }
                 }
                 body {
                     header.bar {
@@ -74,8 +112,21 @@ impl Frame<'_> {
                             }
                             span { (escape_controls(self.oracle)) }
                         }
+                        @if !self.menu.is_empty() { (self.navigation()) }
                     }
                     main { (content) }
+                }
+            }
+        }
+    }
+
+    fn navigation(&self) -> Markup {
+        html! {
+            nav aria-label="Pages" {
+                ul {
+                    @for (path, label) in self.menu {
+                        li { a href={ (self.root) (path) } aria-current=[(*path == self.here).then_some("page")] { (label) } }
+                    }
                 }
             }
         }
@@ -99,7 +150,7 @@ impl Asset {
 
     /// The asset called `name`.
     pub fn named(name: &str) -> Option<&'static Self> {
-        [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == name)
+        [&*STYLE, &*SCRIPT, &*FORMS, &*ICON].into_iter().find(|asset| asset.name == name)
     }
 
     /// Its address from a page whose way to the oracle's root is `root`; another one after each change.
@@ -158,15 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn the_script_cannot_write_markup() {
+    fn the_scripts_cannot_write_markup() {
         for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", ".style"] {
-            assert!(!SCRIPT.body.contains(sink), "{sink}");
+            assert!(!SCRIPT.body.contains(sink) && !FORMS.body.contains(sink), "{sink}");
         }
     }
 
     #[test]
     fn titles_are_escaped_twice() {
-        let frame = Frame { title: "<i>\u{202e}", oracle: "a\u{1b}&b", root: "../", live: true };
+        let frame =
+            Frame { title: "<i>\u{202e}", oracle: "a\u{1b}&b", root: "../", kind: Kind::Live, ..Frame::default() };
         let page = frame.render(&html! {}).into_string();
         assert!(page.contains("&lt;i&gt;\\u{202e}</title>") && page.contains("a\\u{1b}&amp;b"), "{page}");
         assert!(page.contains("\"../assets/session.js?"), "{page}");

@@ -183,5 +183,11 @@ async fn every_page_works_under_the_base_path() {
         let text = page(&court, &format!("{base}{}", at(&asked)), 200).await;
         assert!(text.contains("src=\"../assets/session.js?"), "{base}");
         assert_eq!(get(&court, &format!("{base}/assets/session.js")).await.status().as_u16(), 200);
+        let login = get(&court, &format!("{base}/login")).await.text().await.expect("a text");
+        assert!(
+            login.contains("src=\"assets/forms.js?") && login.contains("action=\"login/password\""),
+            "{base}: {login}"
+        );
+        assert_eq!(get(&court, &format!("{base}/assets/forms.js")).await.status().as_u16(), 200);
     }
 }

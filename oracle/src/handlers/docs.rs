@@ -19,7 +19,7 @@ pub async fn openapi(State(state): State<AppState>) -> Json<utoipa::openapi::Ope
 /// `GET /docs`.
 pub async fn page(State(state): State<AppState>) -> Response {
     let document = serde_json::to_value(router::document(Some(&state.url))).expect("plain data always serialises");
-    let frame = Frame { title: "Interface", oracle: &state.config.name, root: "", live: false };
+    let frame = Frame { title: "Interface", oracle: &state.config.name, ..Frame::default() };
     frame.page(StatusCode::OK, &html! { div.docs { (render(&document)) } })
 }
 

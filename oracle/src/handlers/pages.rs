@@ -1,9 +1,20 @@
 //! Pages for people. HTTP only: what they look like is in `web`, what they show comes from the services.
+//!
+//! Whoever is logged in on pages shows it by a cookie, which opens pages alone; the routes for programs take the ticket in
+//! the header `Authorization`, which opens no page.
+
+mod account;
+mod login;
+mod site;
+mod visitor;
+
+pub use self::account::{account, log_out};
+pub use self::login::{login, password, second_factor};
 
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Path;
 use crate::state::AppState;
-use crate::web::{self, Asset, Frame};
+use crate::web::{self, Asset, Frame, Kind};
 use axum::extract::{MatchedPath, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -15,7 +26,7 @@ const ABOVE: &str = "../";
 /// `GET /`: what this oracle is.
 pub async fn home(State(state): State<AppState>, path: MatchedPath) -> Response {
     let root = root_of(path.as_str());
-    let frame = Frame { title: &state.config.name, oracle: &state.config.name, root: &root, live: false };
+    let frame = Frame { title: &state.config.name, oracle: &state.config.name, root: &root, ..Frame::default() };
     let content = web::home::content(&state.config.name, &state.url, &state.keys.fingerprint(), &root);
     frame.page(StatusCode::OK, &content)
 }
@@ -39,7 +50,7 @@ pub async fn asset(Path(name): Path<String>, RawQuery(version): RawQuery, header
 
 fn open_session(state: &AppState, session: &Session) -> Response {
     let title = format!("{} of {} joined", session.tocs_provided, session.tocs_threshold);
-    let frame = Frame { title: &title, oracle: &state.config.name, root: ABOVE, live: true };
+    let frame = Frame { title: &title, oracle: &state.config.name, root: ABOVE, kind: Kind::Live, ..Frame::default() };
     frame.page(StatusCode::OK, &web::session::open(session, state.clock().now_ms()))
 }
 
@@ -48,8 +59,8 @@ fn no_session(state: &AppState, id: &str, error: ApiError) -> Response {
     let ending = web::session::Ending::named(error.code());
     // Logged there, as every refusal.
     let refusal = error.into_response();
-    let live = ending.is_over();
-    let frame = Frame { title: ending.title(), oracle: &state.config.name, root: ABOVE, live };
+    let kind = if ending.is_over() { Kind::Live } else { Kind::Still };
+    let frame = Frame { title: ending.title(), oracle: &state.config.name, root: ABOVE, kind, ..Frame::default() };
     let mut response = frame.page(refusal.status(), &web::session::ended(ending, id));
     if let Some(seconds) = refusal.headers().get(header::RETRY_AFTER) {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.clone());

@@ -25,7 +25,7 @@ pub use self::error::PeopleError;
 pub use self::factor::{Assigned, Assignment, GeneratedKey};
 pub use self::groups::{GroupHolder, GroupSummary, KnownGroup};
 pub use self::hashes::Token;
-pub use self::login::{Attempt, Challenge, Progress};
+pub use self::login::{Asked, Attempt, Challenge, Progress};
 pub use self::name::{NameError, PrincipalName, ProviderName};
 pub use self::password::{Cost, MIN_CHARACTERS};
 pub use self::principal::{Link, NewcomerOutcome, Shown};

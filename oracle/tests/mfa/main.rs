@@ -14,6 +14,7 @@ mod logs;
 mod mail;
 mod nodes;
 mod notices;
+mod pages;
 mod peers;
 mod people;
 #[path = "../support/plain.rs"]

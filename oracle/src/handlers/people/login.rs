@@ -5,7 +5,7 @@ use super::{RoleName, time};
 use crate::error::ApiResult;
 use crate::extract::{ClientAddr, CodeText, Json, LenientJson, RightTime, SensitiveJson};
 use crate::handlers::webauthn::Assertion;
-use crate::service::people::{Attempt, Caller, Challenge, LoggedIn, People, Progress};
+use crate::service::people::{Attempt, Caller, Challenge, LoggedIn, People, PeopleError, Progress};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -98,7 +98,8 @@ pub async fn log_in(
     SensitiveJson(Login { principal, password, passcode, state, credential }): SensitiveJson<Login>,
 ) -> ApiResult<Response> {
     let credential = credential.map(Assertion::into_answer).transpose()?;
-    let attempt = Attempt { principal, password, passcode: passcode.given(), state, credential, source };
+    let attempt =
+        Attempt { principal, password, passcode: passcode.given(), state, credential, by_steps: false, source };
     Ok(match people.log_in(attempt).await? {
         Progress::LoggedIn(LoggedIn { ticket, name, role, expires_at }) => Json(IssuedTicket {
             ticket: ticket.into_text(),
@@ -107,6 +108,8 @@ pub async fn log_in(
             role: role.into(),
         })
         .into_response(),
+        // Only in a login by steps, which this is not.
+        Progress::Asked(_) => return Err(PeopleError::Refused.into()),
         Progress::Challenge(challenge) => second_factor_required(*challenge),
     })
 }

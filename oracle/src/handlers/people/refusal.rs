@@ -20,6 +20,7 @@ impl From<PeopleError> for ApiError {
             PeopleError::HolderUnknown => Self::bad_request("holder_unknown", message),
             PeopleError::Key(_) => Self::bad_request("invalid_key", message),
             PeopleError::LastOperator => Self::conflict("last_operator", message),
+            PeopleError::Late => Self::unauthorized("login_late", message),
             PeopleError::Link => Self::new(StatusCode::NOT_FOUND, "link_unknown", message),
             PeopleError::Locked { milliseconds } => Self::too_many("login_locked", message, seconds(milliseconds)),
             PeopleError::Member | PeopleError::TeamHolds => Self::bad_request("invalid_member", message),

@@ -50,6 +50,9 @@ pub enum PeopleError {
     /// Nobody would be left who can let others in.
     #[error("this is the last operator who can log in: let another one enrol first")]
     LastOperator,
+    /// A login by steps whose second step came after its time.
+    #[error("this login took too long: begin again")]
+    Late,
     /// A link that is unknown, used, replaced or too old.
     #[error("this link is unknown, used, or its time is up: ask an operator for a new one")]
     Link,

@@ -114,6 +114,11 @@ impl Hashes {
         self.hash(&[b"holder", group, &[x], principal])
     }
 
+    /// What the forms show that are made for whoever has the ticket of that hash.
+    pub(super) fn form(&self, ticket: &Digest) -> Digest {
+        self.hash(&[b"form", ticket])
+    }
+
     /// Names an address where it must not be read.
     pub(super) fn source(&self, source: IpAddr) -> Digest {
         self.hash(&[b"source", source.to_string().as_bytes()])

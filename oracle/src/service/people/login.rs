@@ -1,8 +1,9 @@
 //! Logins: password first, then the second factor. Whatever is wrong gets one answer after the same work, and counts against
 //! the name, whether anybody has it or not, and against the address that it came from.
 //!
-//! A security key needs a challenge, so its login takes two requests. Between them the client keeps a sealed state, which says
-//! that the password was right; the challenge is answered once, so the state serves once.
+//! A security key needs a challenge, so its login takes two requests; pages take two for every factor. Between them the
+//! client keeps a sealed state, which says that the password was right. A challenge is answered once, so its state serves
+//! once; a passcode counts once, and wrong ones lock the name.
 
 use super::People;
 use super::error::PeopleError;
@@ -44,6 +45,9 @@ pub struct Attempt {
     pub state: Option<String>,
     /// What the security key answers.
     pub credential: Option<LoginAnswer>,
+    /// Whether a right password without a passcode is answered by what is to follow, as pages need it. Otherwise it is as
+    /// wrong as any other, but where a security key has to answer.
+    pub by_steps: bool,
     /// From where.
     pub source: IpAddr,
 }
@@ -63,9 +67,20 @@ pub struct Challenge {
     pub state: String,
 }
 
+/// What a login by steps needs after the password.
+#[derive(Debug)]
+pub struct Asked {
+    /// Of what kind the second factor is; never a security key.
+    pub kind: ProviderKind,
+    /// To be sent back with the passcode.
+    pub state: String,
+}
+
 /// How far a login has come.
 #[derive(Debug)]
 pub enum Progress {
+    /// The password was right; a passcode has to follow, or a way to be asked. Only in a login by steps.
+    Asked(Asked),
     /// To its end.
     LoggedIn(LoggedIn),
     /// The password was right; a security key has to answer.
@@ -75,7 +90,7 @@ pub enum Progress {
 impl People {
     /// Logs somebody in, or says what is needed of their security key.
     pub async fn log_in(&self, mut attempt: Attempt) -> Result<Progress, PeopleError> {
-        let source = attempt.source;
+        let (source, by_steps) = (attempt.source, attempt.by_steps);
         self.inner.sources.admit(&source, self.now())?;
         let password = attempt.password.take().filter(|text| text.len() <= MAX_PASSWORD);
         attempt.passcode = attempt.passcode.take().filter(|text| !text.is_empty() && text.len() <= MAX_PASSCODE);
@@ -93,9 +108,12 @@ impl People {
         }
         let outcome = match (attempt.state.take(), attempt.credential.take()) {
             (Some(state), Some(credential)) => self.second_half(&name, candidate, &state, credential, source).await,
+            (Some(state), None) if attempt.by_steps => self.second_step(&name, candidate, &state, attempt).await,
             _ => self.first_half(&name, candidate, password.unwrap_or_default(), attempt).await,
         };
         match outcome {
+            // Whoever keeps a state for too long has proved a password, and may prove it again.
+            Err(PeopleError::Late) if !by_steps => Err(self.count_failure(&name, &hashed, source).await?),
             Err(PeopleError::Refused) => Err(self.count_failure(&name, &hashed, source).await?),
             outcome => outcome,
         }
@@ -134,7 +152,28 @@ impl People {
             return self.give_ticket(name, &row, SecondProof::None, attempt.source).await.map(Progress::LoggedIn);
         };
         let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
+        if attempt.by_steps && attempt.passcode.is_none() && provider.kind != ProviderKind::Webauthn {
+            let state = self.halfway(&row, &factor.id, Base64(Vec::new()));
+            return Ok(Progress::Asked(Asked { kind: provider.kind, state }));
+        }
         self.second_factor(name, &row, factor, provider, attempt).await
+    }
+
+    /// The second step of a login, by a passcode.
+    async fn second_step(
+        &self,
+        name: &PrincipalName,
+        candidate: Candidate,
+        state: &str,
+        attempt: Attempt,
+    ) -> Result<Progress, PeopleError> {
+        let (row, factor, provider, _) = self.resumed(candidate, state)?;
+        let passcode = attempt.passcode.as_ref().ok_or(PeopleError::Refused)?;
+        let recovery = self.inner.hashes.recovery(&factor.id, passcode).is_some();
+        if provider.kind == ProviderKind::Webauthn && !recovery {
+            return Err(PeopleError::Refused);
+        }
+        self.second_factor(name, &row, &factor, provider, attempt).await
     }
 
     async fn second_factor(
@@ -192,14 +231,33 @@ impl People {
             WebauthnError::NoCredentials | WebauthnError::Unknown => PeopleError::Refused,
             error => refusal(error),
         })?;
-        let halfway = Halfway {
-            version: row.version,
-            factor: *factor,
-            challenge: Base64(options.public_key.challenge.clone()),
-            expires_at: self.now().saturating_add(CHALLENGE_MS),
-        };
-        let state = self.inner.sealer.seal_halfway(&row.id, &halfway, &mut self.rng());
+        let state = self.halfway(row, factor, Base64(options.public_key.challenge.clone()));
         Ok(Challenge { options, state })
+    }
+
+    /// What the client keeps of a login whose password was right.
+    fn halfway(&self, row: &PrincipalRow, factor: &Digest, challenge: Base64) -> String {
+        let expires_at = self.now().saturating_add(CHALLENGE_MS);
+        let halfway = Halfway { version: row.version, factor: *factor, challenge, expires_at };
+        self.inner.sealer.seal_halfway(&row.id, &halfway, &mut self.rng())
+    }
+
+    /// Whose password was right, if the principal is still as it was then.
+    fn resumed(
+        &self,
+        candidate: Candidate,
+        state: &str,
+    ) -> Result<(PrincipalRow, FactorRow, Provider, Halfway), PeopleError> {
+        let Candidate { principal, provider, .. } = candidate;
+        let row = principal.filter(|row| row.disabled_at.is_none()).ok_or(PeopleError::Refused)?;
+        let halfway = self.inner.sealer.open_halfway(&row.id, state).ok_or(PeopleError::Refused)?;
+        let factor = row.factor.clone().filter(|factor| factor.id == halfway.factor && row.version == halfway.version);
+        let factor = factor.ok_or(PeopleError::Refused)?;
+        if halfway.expires_at <= self.now() {
+            return Err(PeopleError::Late);
+        }
+        let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
+        Ok((row, factor, provider, halfway))
     }
 
     async fn second_half(
@@ -210,16 +268,10 @@ impl People {
         credential: LoginAnswer,
         source: IpAddr,
     ) -> Result<Progress, PeopleError> {
-        let Candidate { principal, provider, .. } = candidate;
-        let row = principal.filter(|row| row.disabled_at.is_none()).ok_or(PeopleError::Refused)?;
-        let halfway = self.inner.sealer.open_halfway(&row.id, state).ok_or(PeopleError::Refused)?;
-        let factor = row.factor.as_ref().map(|factor| factor.id);
-        let answers = credential.challenge().is_ok_and(|challenge| challenge == halfway.challenge.0);
-        let still = halfway.version == row.version && Some(halfway.factor) == factor && halfway.expires_at > self.now();
-        if !still || !answers {
+        let (row, _, provider, halfway) = self.resumed(candidate, state)?;
+        if !credential.challenge().is_ok_and(|challenge| challenge == halfway.challenge.0) {
             return Err(PeopleError::Refused);
         }
-        let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
         let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
         finished.map_err(refusal)?;

@@ -57,11 +57,12 @@ impl ProviderRecord {
     }
 }
 
-/// A login whose password was right, and which waits for a security key. The client keeps it.
+/// A login whose password was right, and which waits for the second factor. The client keeps it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Halfway {
     pub version: i64,
     pub factor: Digest,
+    /// What a security key has to sign; empty where there is none.
     pub challenge: Base64,
     pub expires_at: i64,
 }

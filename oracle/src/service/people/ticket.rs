@@ -8,7 +8,9 @@ use super::name::PrincipalName;
 use super::rights::{Act, may};
 use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{Digest, LogIn, LogInOutcome, NewTicket, PrincipalRow, Role, SecondProof};
+use quorate_protocol::encoding::base64url;
 use std::net::IpAddr;
+use subtle::ConstantTimeEq as _;
 
 /// The longest time in milliseconds for which the use of a ticket need not be noted.
 const NOTED: i64 = 60_000;
@@ -66,6 +68,16 @@ impl People {
         }
         let PrincipalRow { id, role, .. } = row.principal;
         Ok(Caller { name, role, expires_at: row.expires_at, source, id, ticket: hash })
+    }
+
+    /// What every form carries that is made for this caller's ticket, and that no other page can know.
+    pub fn form_token(&self, caller: &Caller) -> String {
+        base64url(&self.inner.hashes.form(&caller.ticket))
+    }
+
+    /// Whether a form carries it, in constant time.
+    pub fn made_form(&self, caller: &Caller, token: &str) -> bool {
+        self.form_token(caller).as_bytes().ct_eq(token.as_bytes()).into()
     }
 
     /// Ends the caller's ticket, or all that they have.

@@ -2,6 +2,7 @@
 //! here fails the test.
 
 use super::stage::{People, refused};
+use crate::pages::visit::Visit;
 use crate::routes::{FULL_NAME, routes};
 use crate::stage::send;
 use reqwest::Method;
@@ -21,10 +22,15 @@ enum For {
     Operator,
 }
 
+/// Where the pages are that somebody has to log in for.
+const PAGES: [&str; 2] = ["/account", "/admin"];
+
 /// Every route.
 const TABLE: &[(&str, &str, For)] = &[
     ("GET", "/", For::Anybody),
     ("GET", "/.well-known/quorate", For::Anybody),
+    ("GET", "/account", For::Member),
+    ("POST", "/account/logout", For::Member),
     ("POST", "/api-key", For::Anybody),
     ("POST", "/api-key/activate", For::Anybody),
     ("POST", "/api-key/rotate", For::Anybody),
@@ -40,7 +46,10 @@ const TABLE: &[(&str, &str, For)] = &[
     ("DELETE", "/groups/{id}", For::Operator),
     ("PUT", "/groups/{id}/members", For::Operator),
     ("GET", "/healthz", For::Anybody),
+    ("GET", "/login", For::Anybody),
     ("POST", "/login", For::Anybody),
+    ("POST", "/login/factor", For::Anybody),
+    ("POST", "/login/password", For::Anybody),
     ("POST", "/logout", For::Member),
     ("GET", "/openapi.json", For::Anybody),
     ("GET", "/principals", For::Auditor),
@@ -127,13 +136,28 @@ async fn every_route_opens_for_the_roles_of_the_table_and_for_no_other() {
 async fn tried(people: &People, ticket: &str, method: &str, path: &str) -> (u16, String) {
     // A logout is for a ticket of its own.
     let own = match path {
-        "/logout" if !ticket.is_empty() => people.ticket("member").await,
+        "/logout" | "/account/logout" if !ticket.is_empty() => people.ticket("member").await,
         _ => ticket.to_owned(),
     };
     let named = [("{kind}", "user"), ("{name}", "x"), ("{link}", "x"), ("{uuid}", "x"), ("{id}", "x")];
     let path = named.iter().fold(path.to_owned(), |path, (parameter, value)| path.replace(parameter, value));
+    if PAGES.iter().any(|pages| path.starts_with(pages)) {
+        return tried_on_page(people, &own, method, &path).await;
+    }
     let answer = send(people.request(&own, method.parse().expect("a method"), &path)).await;
     (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The same of a page, with the ticket as a cookie. A form has no field at all, so that nobody changes anything.
+async fn tried_on_page(people: &People, ticket: &str, method: &str, path: &str) -> (u16, String) {
+    let mut visit = Visit::with(people, ticket);
+    let page = if method == "GET" { visit.open(path).await } else { visit.send(path, &[]).await };
+    if page.status == 303 && page.leads_to().contains("login") {
+        return (401, "ticket_required".to_owned());
+    }
+    let taken = method == "POST" && !ticket.is_empty() && page.status != 403;
+    assert!(!taken, "{path} takes a form that nobody's page has sent: {}", page.status);
+    (page.status, page.code().to_owned())
 }
 
 #[tokio::test]

@@ -1,0 +1,101 @@
+//! Parts of forms: fields with their labels, hints and errors, notices, buttons. It must not know what is asked.
+
+use maud::{Markup, html};
+use quorate_protocol::display::escape_controls;
+
+/// A field for text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Field<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its id, where another field of the page has the same name.
+    pub id: &'a str,
+    /// What is asked for.
+    pub label: &'a str,
+    /// `text` when empty.
+    pub kind: &'a str,
+    /// What stands in it.
+    pub value: &'a str,
+    /// What helps to fill it in.
+    pub hint: &'a str,
+    /// Why what was typed cannot be.
+    pub error: &'a str,
+    /// What browsers and password managers may fill in; `off` when empty.
+    pub fill: &'a str,
+    /// Which keyboard a phone shows.
+    pub keyboard: &'a str,
+    /// Whether it may stay empty.
+    pub optional: bool,
+    /// Whether it has the focus when the page is opened.
+    pub first: bool,
+}
+
+impl Field<'_> {
+    /// Label, hint, error and the field itself, tied together for screen readers.
+    pub fn render(&self) -> Markup {
+        let id = if self.id.is_empty() { self.name } else { self.id };
+        let said = [("hint", self.hint), ("error", self.error)];
+        let said = said.iter().filter(|(_, text)| !text.is_empty()).map(|(kind, _)| format!("{id}-{kind}"));
+        let said = said.collect::<Vec<_>>().join(" ");
+        let or = |text: &'static str, given: &str| if given.is_empty() { text.to_owned() } else { given.to_owned() };
+        html! {
+            div.field {
+                label for=(id) { (self.label) @if self.optional { " " small { "(may stay empty)" } } }
+                @if !self.hint.is_empty() { p.quiet id={ (id) "-hint" } { (self.hint) } }
+                input id=(id) name=(self.name) type=(or("text", self.kind)) value=[(!self.value.is_empty()).then_some(self.value)]
+                    autocomplete=(or("off", self.fill)) autocapitalize="none" spellcheck="false" dir="auto"
+                    inputmode=[(!self.keyboard.is_empty()).then_some(self.keyboard)]
+                    required[!self.optional] autofocus[self.first]
+                    aria-describedby=[(!said.is_empty()).then_some(&said)]
+                    aria-invalid=[(!self.error.is_empty()).then_some("true")];
+                @if !self.error.is_empty() { p.error id={ (id) "-error" } { (escape_controls(self.error)) } }
+            }
+        }
+    }
+}
+
+/// What a screen reader says at once, and everybody sees above the form.
+pub(crate) fn notice(sentence: &str) -> Markup {
+    html! { p.error.card role="alert" { (escape_controls(sentence)) } }
+}
+
+/// A field that nobody sees.
+pub(crate) fn hidden(name: &str, value: &str) -> Markup {
+    html! { input type="hidden" name=(name) value=(value); }
+}
+
+/// A time in UTC, to the minute; where the reader is, the server does not know.
+pub(crate) fn moment(milliseconds: i64) -> Markup {
+    let at = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX);
+    html! { time datetime=(at) { (at.strftime("%Y-%m-%d %H:%M UTC")) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fields_words_are_tied_to_it_and_escaped() {
+        let field = Field {
+            name: "name",
+            label: "Name",
+            value: "\"><script>",
+            hint: "short",
+            error: "no <b>\u{202e}",
+            ..Field::default()
+        };
+        let text = field.render().into_string();
+        for part in [
+            "<label for=\"name\">Name</label>",
+            "aria-describedby=\"name-hint name-error\"",
+            "aria-invalid=\"true\"",
+            "id=\"name-error\">no &lt;b&gt;\\u{202e}</p>",
+            "value=\"&quot;&gt;&lt;script&gt;\"",
+            " required",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let plain = Field { name: "n", label: "N", optional: true, ..Field::default() }.render().into_string();
+        assert!(!plain.contains("aria-") && !plain.contains("required") && !plain.contains("value="), "{plain}");
+    }
+}

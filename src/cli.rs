@@ -16,6 +16,7 @@ mod join;
 mod key;
 mod login;
 mod man;
+mod mfa;
 mod network;
 mod opening;
 mod oracle;
@@ -23,6 +24,7 @@ mod password;
 mod paths;
 mod picture;
 mod players;
+mod principal;
 mod redeal;
 mod secret;
 mod session;
@@ -108,6 +110,10 @@ enum Command {
     Logout(login::LogoutArgs),
     /// Show whom you are logged in as
     Whoami(login::WhoamiArgs),
+    /// Look after users, applications and teams
+    Principal(principal::PrincipalArgs),
+    /// Configure second factors, and say who has which
+    Mfa(mfa::MfaArgs),
     /// Make, activate and rotate API keys of applications
     ApiKey(api_key::ApiKeyArgs),
     /// Read and check what an oracle exports of its audit log
@@ -177,6 +183,8 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Login(args) => login::log_in(context, &args),
         Command::Logout(args) => login::log_out(context, &args),
         Command::Whoami(args) => login::whoami(context, &args),
+        Command::Principal(args) => principal::run(context, &args),
+        Command::Mfa(args) => mfa::run(context, &args),
         Command::ApiKey(args) => api_key::run(context, &args),
         Command::Audit(args) => audit::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),

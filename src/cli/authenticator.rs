@@ -35,5 +35,5 @@ pub(crate) fn say_what_codes_are_for(context: &Context) {
 
 /// Prints a secret line that is shown this once.
 pub(crate) fn print_line(context: &Context, name: &str, secret: &str) -> Result<(), UiError> {
-    context.ui.data(Zeroizing::new(format!("{name}  {}", shown(secret))).as_str())
+    context.ui.data(Zeroizing::new(format!("{name:<9}  {}", shown(secret))).as_str())
 }

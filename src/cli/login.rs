@@ -17,7 +17,7 @@ const KEY: &str = "key";
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
-    /// Who: bob, or a full name such as principal/internal/application/ci
+    /// Who: bob, or a full name such as principal/internal/application/ci, whose secret is its password
     #[arg(short = 'u', long = "user", value_name = "NAME")]
     user: String,
     /// Second factor: a code, a recovery code, or for Duo push, phone or auto; asked for on a terminal

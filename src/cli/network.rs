@@ -73,13 +73,13 @@ impl LoggedInAt {
     }
 }
 
-/// The only oracle where this person is logged in; when there is no such one, the only one that is trusted.
+/// The only oracle where this person is logged in.
 fn only(context: &Context) -> Result<String, CliError> {
-    let paths = context.paths()?;
-    if let [only] = Held::list(&paths.tickets(), context.now()).as_slice() {
-        return Ok(only.oracle.clone());
+    let held = Held::list(&context.paths()?.tickets(), context.now());
+    match held.as_slice() {
+        [only] => Ok(only.oracle.clone()),
+        held => Err(PeopleError::NotNamed(held.len()).into()),
     }
-    Ok(TrustStore::load(&paths)?.named_or_only(None)?.url.clone())
 }
 
 /// Fails when the oracle at `url` is trusted and shows another root key: it is to be told nothing. For one that is not trusted

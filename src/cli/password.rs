@@ -14,7 +14,7 @@ const MAX_FILE: usize = 4096;
 /// How the password is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PasswordArgs {
-    /// File with the password, or with an application's secret; without it stdin is read, or you are asked on a terminal
+    /// File with the password; without it stdin is read, or you are asked on a terminal
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }

@@ -10,9 +10,12 @@ mod codes;
 mod farmfa;
 mod forgeries;
 mod people;
+mod principals;
 mod readme;
 mod redeals;
+mod secrets_safe;
 mod terminal;
+mod transcript;
 mod trouble;
 
 use std::fs;

@@ -86,6 +86,16 @@ fn logging_out_everywhere_ends_what_other_machines_have() {
     let desk = Desk::new();
     let elsewhere = Person::new("ann", Key::Plain);
     log_in(&elsewhere, &desk.oracle, &[]).ok();
+    // Where there are two, one is named.
+    let (other, link) = Oracle::start_with_operator("ann");
+    with_password(&elsewhere, &["enroll", &link]).ok();
+    log_in(&elsewhere, &other, &[]).ok();
+    let said = elsewhere.quorate(&["whoami"]).fails(1);
+    assert!(
+        said.contains("you are logged in at several oracles") && said.contains("hint: name it with --oracle"),
+        "{said}"
+    );
+    elsewhere.quorate(&["logout", "--oracle", &other.url]).ok();
     desk.ann.quorate(&["logout", "--everywhere"]).ok();
     let over = elsewhere.quorate(&["whoami"]).fails(1);
     assert!(over.contains("hint: the ticket is over"), "{over}");

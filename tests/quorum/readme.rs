@@ -2,6 +2,7 @@
 
 use super::Table;
 use super::support::{Key, Oracle, Person, Program};
+use super::transcript::words;
 use std::fs;
 
 const README: &str = include_str!("../../README.md");
@@ -16,19 +17,6 @@ fn blocks() -> Vec<(String, Vec<String>, Vec<&'static str>)> {
         (person.to_owned(), words(command), lines.filter(|line| !line.is_empty()).collect())
     });
     blocks.collect()
-}
-
-/// Words of a command line with single quotes.
-fn words(command: &str) -> Vec<String> {
-    let mut words = vec![];
-    for (i, part) in command.split('\'').enumerate() {
-        if i % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
-        }
-    }
-    words
 }
 
 /// Each line of `shown` stands in `printed`, in the same order.

@@ -24,9 +24,25 @@ pub(crate) enum PeopleError {
     /// Nobody gave a password.
     #[error("no password was given")]
     NoPassword,
+    /// No configuration of that name.
+    #[error("there is no configuration of second factors called {0}")]
+    NoProvider(String),
     /// No ticket for this oracle, or one that is over. Holds its address.
     #[error("you are not logged in at {0}")]
     NotLoggedIn(String),
+    /// No oracle was named, and there is none that can be meant, or are several.
+    #[error("{}", if *.0 == 0 { "you are not logged in" } else { "you are logged in at several oracles, so one must be named" })]
+    NotNamed(usize),
+    /// A file that does not describe a configuration of second factors. What is wrong with it may be a secret.
+    #[error("{} describes no configuration: see line {line}, column {column}", path.display())]
+    ProviderFile {
+        /// The file.
+        path: PathBuf,
+        /// From 1; 0 when nothing was read.
+        line: usize,
+        /// Likewise.
+        column: usize,
+    },
     /// The file with a ticket cannot be used.
     #[error("{} does not hold a ticket", .0.display())]
     TicketFile(PathBuf),
@@ -49,8 +65,14 @@ impl PeopleError {
             Self::Link => "copy it whole: https://ORACLE/enroll/ and some forty letters and digits behind it",
             Self::NoCode => "`quorate enroll LINK --show` shows the authenticator's secret, -m CODE brings the code",
             Self::NoPassword => "it is typed on a terminal, or comes from --password-file FILE or stdin",
+            Self::NoProvider(_) => "`quorate mfa get` shows them; names are compared letter by letter",
             Self::NotLoggedIn(url) => {
                 return format!("`quorate login -u NAME --oracle {}` comes first", shown(url));
+            }
+            Self::NotNamed(0) => "`quorate login -u NAME` comes first",
+            Self::NotNamed(_) => "name it with --oracle URL",
+            Self::ProviderFile { .. } => {
+                "it takes JSON with Type, Name and Options: {\"Type\": \"totp\", \"Name\": \"TotpDemoConfig\"}"
             }
             Self::TicketFile(_) => "remove it, and log in again: `quorate login`",
         };
@@ -74,6 +96,21 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         "login_refused" => {
             "name, password or second factor is wrong, and which is told to nobody; every code counts once: wait for the next"
         }
+        "last_operator" => "somebody has to be left who can make others: make another operator first",
+        "name_fixed" => {
+            "write Type and Name into the file as `quorate mfa get` shows them, or make another configuration"
+        }
+        "name_taken" => "choose another name, or remove what has it",
+        "no_provider" => "`quorate mfa assign-principal -p PRINCIPAL -c NAME` gives one",
+        "principal_unknown" => {
+            "`quorate principal list` shows all; a short name is a user's, others have theirs in full: \
+             principal/internal/application/NAME, principal/internal/group/NAME"
+        }
+        "provider_assigned" => {
+            "`quorate principal list` shows who has it; `quorate mfa remove-principal -p PRINCIPAL` takes it away, \
+             `assign-principal` with another replaces it"
+        }
+        "provider_unknown" => "`quorate mfa get` shows them; names are compared letter by letter",
         "role_forbids" => "`quorate whoami` shows your role; operators give roles when they make a principal",
         "weak_password" => "the link still serves: choose another password, such as a sentence",
         "ticket_required" => "the ticket is over: log in again with `quorate login -u NAME`",

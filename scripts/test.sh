@@ -36,7 +36,8 @@ if ! command -v cargo-nextest >/dev/null; then
 fi
 cargo build --locked --workspace --bins --tests
 # Tests wait for servers, cards and clocks more than they compute.
-cargo nextest run --locked --no-fail-fast --test-threads $((2 * $(nproc))) "${scope[@]}"
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
+cargo nextest run --locked --no-fail-fast "${scope[@]}"
 # nextest leaves out the examples in documentation.
 if (($# == 0)); then
     cargo test --locked --workspace --doc

@@ -24,20 +24,29 @@ use std::time::{Duration, Instant};
 /// Tasks that race for the same thing.
 const RACERS: usize = 32;
 
-/// Bounds that a test can wait for.
-fn short() -> StoreOptions {
+/// Nothing here takes as long, unless it waits for what will not come.
+const LATE: Duration = Duration::from_secs(30);
+
+/// Bounds that no test meets, on however busy a machine.
+fn patient() -> StoreOptions {
+    let (wait, statement, operation) = (Duration::from_secs(20), Duration::from_secs(20), Duration::from_secs(40));
     StoreOptions {
         connections: 4,
-        connect: Duration::from_secs(2),
-        wait: Duration::from_millis(300),
-        statement: Duration::from_millis(600),
-        operation: Duration::from_secs(4),
+        connect: Duration::from_secs(5),
+        wait,
+        statement,
+        operation,
         ..StoreOptions::default()
     }
 }
 
+/// Bounds that a test can wait for.
+fn short() -> StoreOptions {
+    StoreOptions { statement: Duration::from_secs(1), operation: Duration::from_secs(4), ..patient() }
+}
+
 async fn open(server: &Postgres, database: &str) -> Store {
-    Store::open_with(&server.url(database), short()).await.unwrap()
+    Store::open_with(&server.url(database), patient()).await.unwrap()
 }
 
 async fn insert(store: &Store, id: &str) -> Result<InsertOutcome, StoreError> {
@@ -117,7 +126,7 @@ async fn nobody_is_woken_by_those_who_do_not_know_the_channel() {
     let Some(server) = postgres::shared() else { return };
     let database = server.database().await;
     let node = async |key| {
-        let options = StoreOptions { channel: Channel::of(&[key; 32]), ..short() };
+        let options = StoreOptions { channel: Channel::of(&[key; 32]), ..patient() };
         Store::open_with(&server.url(&database), options).await.unwrap()
     };
     let (one, two, other) = (node(1).await, node(1).await, node(2).await);
@@ -134,30 +143,31 @@ async fn nobody_is_woken_by_those_who_do_not_know_the_channel() {
 async fn a_store_slower_than_its_timeout_is_said_and_waited_for_no_longer() {
     let Some(server) = postgres::shared() else { return };
     let database = server.database().await;
-    let store = open(server, &database).await;
-    insert(&store, "before").await.unwrap();
+    let patient = open(server, &database).await;
+    insert(&patient, "before").await.unwrap();
+    let store = Store::open_with(&server.url(&database), short()).await.unwrap();
     let other = server.client(&database).await;
     other.batch_execute("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let begun = Instant::now();
     let (written, read) = tokio::join!(insert(&store, "slow"), store.session("before"));
     assert!(matches!(written, Err(StoreError::Slow)), "{written:?}");
     assert!(matches!(read, Err(StoreError::Slow)), "{read:?}");
-    assert!(begun.elapsed() < short().operation * 2);
+    assert!(begun.elapsed() < LATE);
     other.batch_execute("ROLLBACK").await.unwrap();
     until_back(&store, "after").await;
-    assert_eq!(store.session("slow").await.unwrap(), None);
+    assert_eq!(patient.session("slow").await.unwrap(), None);
 
     // A network that swallows everything.
     let forwarder = Forwarder::start().await;
     forwarder.lead_to([Target::Unix(server.socket())]);
     let url = format!("postgres://postgres@{}/{database}", forwarder.address());
     let store = Store::open_with(&url, short()).await.unwrap();
-    insert(&store, "through").await.unwrap();
+    until_back(&store, "through").await;
     forwarder.block();
     let begun = Instant::now();
     let outcome = insert(&store, "swallowed").await;
     assert!(matches!(outcome, Err(StoreError::Slow | StoreError::Unreachable { .. })), "{outcome:?}");
-    assert!(begun.elapsed() < short().operation * 2);
+    assert!(begun.elapsed() < LATE);
     forwarder.open();
     until_back(&store, "through again").await;
 }
@@ -172,7 +182,7 @@ async fn a_store_that_is_gone_is_said_at_once_and_used_again_when_it_is_back() {
     let begun = Instant::now();
     assert!(matches!(insert(&store, "gone").await, Err(StoreError::Unreachable { .. })));
     assert!(matches!(store.ping().await, Err(StoreError::Unreachable { .. })));
-    assert!(begun.elapsed() < short().operation * 2);
+    assert!(begun.elapsed() < LATE);
     assert!(matches!(Store::open_with(&server.url(&database), short()).await, Err(StoreError::Unreachable { .. })));
     server.start_again();
     until_back(&store, "after").await;
@@ -205,7 +215,7 @@ async fn a_fail_over_is_followed() {
     }
     let hosts = ways.each_ref().map(|way| way.address().to_string()).join(",");
     let url = format!("postgres://postgres@{hosts}/{database}");
-    let store = Store::open_with(&url, short()).await.unwrap();
+    let store = Store::open_with(&url, patient()).await.unwrap();
     for (round, (gone, left)) in [(0, 1), (1, 0), (0, 1)].into_iter().enumerate() {
         ways[left].open();
         insert(&store, &format!("before {round}")).await.unwrap();
@@ -218,7 +228,10 @@ async fn a_fail_over_is_followed() {
     let standby = format!("ALTER DATABASE {database} SET default_transaction_read_only = on");
     server.run("postgres", &standby).await;
     let refused = Store::open_with(&url, short()).await;
-    assert!(matches!(refused, Err(StoreError::Unreachable { .. } | StoreError::ReadOnly)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Unreachable { .. } | StoreError::ReadOnly | StoreError::Slow)),
+        "{refused:?}"
+    );
     server.run("postgres", &format!("ALTER DATABASE {database} RESET ALL")).await;
     until_back(&store, "in the end").await;
 }
@@ -237,11 +250,14 @@ async fn a_read_only_store_is_read_and_says_so() {
         while client.query_one("SHOW default_transaction_read_only", &[]).await.unwrap().get::<_, &str>(0) != to {}
     };
     switch("on").await;
+    // Each connection learns it when the server's process for it next looks.
     let begun = Instant::now();
     while !matches!(insert(&store, "x").await.err(), Some(StoreError::ReadOnly)) {
         assert!(begun.elapsed() < Duration::from_secs(60), "nobody notices");
     }
-    assert!(matches!(store.ping().await, Err(StoreError::ReadOnly)));
+    while !matches!(store.ping().await, Err(StoreError::ReadOnly)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "who asks how it is does not notice");
+    }
     assert!(store.session("before").await.unwrap().is_some());
     let client = server.client("postgres").await;
     client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
@@ -254,7 +270,8 @@ async fn a_read_only_store_is_read_and_says_so() {
 async fn when_all_connections_are_taken_the_next_is_told_to_come_back() {
     let Some(server) = postgres::shared() else { return };
     let database = server.database().await;
-    let options = StoreOptions { statement: Duration::from_secs(30), operation: Duration::from_secs(60), ..short() };
+    let options = StoreOptions { wait: Duration::from_secs(1), operation: Duration::from_secs(120), ..patient() };
+    let options = StoreOptions { statement: Duration::from_secs(60), ..options };
     let store = Store::open_with(&server.url(&database), options.clone()).await.unwrap();
     let other = server.client(&database).await;
     other.batch_execute("BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -273,7 +290,7 @@ async fn when_all_connections_are_taken_the_next_is_told_to_come_back() {
     while observer.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) < all {}
     let begun = Instant::now();
     assert!(matches!(insert(&store, "one more").await, Err(StoreError::Busy)));
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < LATE);
     assert_eq!(store.setting("name").await.unwrap(), None, "who writes does not keep others from reading");
     store.ping().await.unwrap();
     other.batch_execute("ROLLBACK").await.unwrap();
@@ -282,7 +299,7 @@ async fn when_all_connections_are_taken_the_next_is_told_to_come_back() {
     }
     assert_eq!(insert(&store, "one more").await.unwrap(), InsertOutcome::Inserted);
 
-    let tiny = StoreOptions { queue: 0, ..short() };
+    let tiny = StoreOptions { queue: 0, ..patient() };
     let store = Store::open_with(&server.url(&database), tiny).await.unwrap();
     let put = |name| store.put_setting_if_absent(name, vec![1]);
     let (one, two, read) = tokio::join!(put("one"), put("two"), store.setting("one"));
@@ -476,7 +493,7 @@ async fn tls_is_spoken_with_the_server_that_was_meant_and_nobody_else() {
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, made.cert.pem()).unwrap();
     let open = async |host: &str, ca: Option<&std::path::Path>| {
-        let options = StoreOptions { ca: ca.map(Into::into), ..short() };
+        let options = StoreOptions { ca: ca.map(Into::into), ..patient() };
         Store::open_with(&format!("postgres://postgres@{host}:{port}/postgres?sslmode=require"), options).await
     };
     let begun = Instant::now();

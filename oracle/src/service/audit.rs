@@ -24,13 +24,13 @@ use crate::service::notices::Notices;
 use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store, StoreError};
 use data_encoding::HEXLOWER;
-use quorate_protocol::audit::checkpoint::{Origin, VerifierKey};
+use quorate_protocol::audit::checkpoint::{Checkpoint, Origin, VerifierKey};
 use quorate_protocol::audit::event::{Event, ID_BYTES};
 use rand::Rng as _;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ struct Inner {
     folder: Option<PathBuf>,
     /// Size of the last checkpoint that this node has published.
     published: AtomicI64,
+    /// The newest checkpoint that this node has met: the log goes on from there.
+    met: Mutex<Option<Checkpoint>>,
     notices: Notices,
 }
 
@@ -59,14 +61,14 @@ pub enum AuditError {
     /// The tables are not as an oracle left them.
     #[error("the audit log in the database was altered: {0}; nothing is numbered until it is put back")]
     Altered(&'static str),
-    /// The published checkpoint knows of more, or of something else.
+    /// A checkpoint that this node has met, or that was published, knows of more, or of something else.
     #[error(
-        "a checkpoint over {published} events was published, and the database has another log of {kept}: it was set back or \
-         exchanged"
+        "a checkpoint over {met} events was signed, and the database has another log of {kept}: it was set back or exchanged; \
+         nothing is numbered until it is put back"
     )]
     Behind {
-        /// Size of the published one.
-        published: u64,
+        /// Size of that one.
+        met: u64,
         /// Size of the newest one in the database.
         kept: u64,
     },
@@ -122,10 +124,9 @@ impl Audit {
         let Parts { store, clock, rng, keys, origin, folder, limits, notices } = parts;
         let verifier = VerifierKey { origin, key: keys.audit_key().verifying_key() };
         let at_rest = AtRest::new(keys.root_secret().subkey("audit"));
-        let (budget, published) = (Budget::new(limits), AtomicI64::new(0));
-        Self {
-            inner: Arc::new(Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published, notices }),
-        }
+        let (budget, published, met) = (Budget::new(limits), AtomicI64::new(0), Mutex::default());
+        let inner = Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published, met, notices };
+        Self { inner: Arc::new(inner) }
     }
 
     /// An event to be written with the act that it tells of.

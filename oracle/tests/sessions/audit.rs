@@ -326,6 +326,47 @@ pub async fn what_was_altered_is_neither_believed_nor_signed() {
     assert_eq!(events(&export(state).await).len(), 5);
 }
 
+pub async fn a_log_that_was_set_back_is_not_gone_on_with() {
+    let court = Court::of(2, 3).await;
+    let (state, tables) = (court.oracle.state(), Tables::of(&court).await);
+    let note = async |word: &'static str| {
+        state.audit.record(Entry::new(Kind::OracleStarted, Who::Oracle).with("word", word)).await.expect("written");
+    };
+    for word in ["one", "two"] {
+        note(word).await;
+    }
+    state.audit.number_all().await.expect("numbered");
+    let frontier = tables.bytes("audit_checkpoints", "frontier", "size", 2).await;
+    note("three").await;
+    state.audit.number_all().await.expect("numbered");
+    // What was there before is put back, so that nothing in it is wrong.
+    tables.run("DELETE FROM audit_log WHERE number > 2; DELETE FROM audit_checkpoints WHERE size > 2").await;
+    tables.put("audit_checkpoints", "frontier", "size", 2, &frontier).await;
+    note("another three").await;
+    let refused = state.audit.number_all().await;
+    assert!(matches!(refused, Err(AuditError::Behind { met: 3, kept: 2 })), "{refused:?}");
+    tables.run("DELETE FROM audit_log; DELETE FROM audit_checkpoints").await;
+    let refused = state.audit.number_all().await;
+    assert!(matches!(refused, Err(AuditError::Behind { met: 3, kept: 0 })), "{refused:?}");
+    assert_eq!(export(state).await.len(), 0, "nothing was numbered");
+}
+
+pub async fn a_row_in_the_way_of_the_next_one_is_told_and_ends() {
+    let court = court_with_log().await;
+    let (state, tables) = (court.oracle.state(), Tables::of(&court).await);
+    let (none, sound) = (["X''", "''"][usize::from(matches!(tables, Tables::Postgres(_)))], export(state).await);
+    tables
+        .run(&format!("INSERT INTO audit_checkpoints (size, previous, note, frontier) VALUES (-1, 4, {none}, {none})"))
+        .await;
+    state.audit.record(Entry::new(Kind::OracleStarted, Who::Oracle)).await.expect("written");
+    let refused = state.audit.number_all().await;
+    assert!(matches!(refused, Err(AuditError::Altered(_))), "{refused:?}");
+    assert_eq!(export(state).await, sound);
+    tables.run("DELETE FROM audit_checkpoints WHERE size < 0").await;
+    state.audit.number_all().await.expect("it goes on when it is taken away");
+    assert_eq!(events(&export(state).await).len(), 5);
+}
+
 pub async fn two_nodes_number_at_once() {
     let court = Court::of(2, 3).await;
     let one = court.oracle.state();
@@ -370,9 +411,14 @@ pub async fn checkpoints_are_published_and_never_taken_back() {
     let ahead = Checkpoint { size: 99, ..newest(state).await }.sign(state.keys.audit_key());
     std::fs::write(&path, &ahead).expect("written");
     court.ask(1).await;
+    let restarted = AppState::open(state.config.clone(), state.url.clone()).await.expect("it starts");
+    for refused in [restarted.audit.number_all().await, restarted.audit.publish().await.map(drop)] {
+        assert!(matches!(refused, Err(AuditError::Behind { met: 99, kept: 1 })), "{refused:?}");
+    }
+    restarted.store.shutdown().await;
     state.audit.number_all().await.expect("numbered");
     let refused = state.audit.publish().await;
-    assert!(matches!(refused, Err(AuditError::Behind { published: 99, kept: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(AuditError::Behind { met: 99, kept: 2 })), "{refused:?}");
     assert_eq!(std::fs::read_to_string(&path).expect("it is there"), ahead);
     // Junk is not believed.
     std::fs::write(&path, "junk").expect("written");

@@ -42,6 +42,8 @@ on_every_engine! {
     audit::no_byte_of_the_tables_is_changed_unnoticed,
     audit::a_cut_tail_shows_against_an_older_checkpoint,
     audit::what_was_altered_is_neither_believed_nor_signed,
+    audit::a_log_that_was_set_back_is_not_gone_on_with,
+    audit::a_row_in_the_way_of_the_next_one_is_told_and_ends,
     audit::two_nodes_number_at_once,
     audit::checkpoints_are_published_and_never_taken_back,
     codes::a_quorum_gets_the_code_and_nobody_less,

@@ -137,7 +137,7 @@ impl Verifier {
     /// The end of the export.
     pub fn finish(mut self) -> Report {
         if self.last_row > self.last_head {
-            self.find(Finding::Unsigned { first: self.last_head + 1, last: self.last_row });
+            self.find(Finding::Unsigned { first: self.last_head.saturating_add(1), last: self.last_row });
         }
         let last = self.last_row;
         for older in std::mem::take(&mut self.older) {
@@ -179,12 +179,16 @@ impl Verifier {
         if head.previous != self.last_head || head.size <= self.last_head {
             self.find(Finding::HeadMissing { after: self.last_head, before: head.size });
         }
-        let first = self.last_head + 1;
-        self.last_head = self.last_head.max(head.size);
+        let first = self.last_head.saturating_add(1);
         let opened = self.keys.iter().find_map(|key| Checkpoint::open(&head.checkpoint, key).ok());
         let Some(checkpoint) = opened.filter(|opened| i64::try_from(opened.size) == Ok(head.size)) else {
+            // Beyond the rows nothing follows from a size that somebody wrote there.
+            if head.size <= self.last_row {
+                self.last_head = self.last_head.max(head.size);
+            }
             return self.find(Finding::HeadChanged { size: head.size });
         };
+        self.last_head = self.last_head.max(head.size);
         if head.size > self.last_row {
             self.find(Finding::Missing { first: self.last_row + 1, last: head.size });
             self.last_row = head.size;

@@ -59,6 +59,7 @@ kinds! {
     PrincipalEnabled "principal.enabled" "A principal was enabled again.";
     PrincipalEnrolled "principal.enrolled" "A user set a password with a link.";
     PrincipalInvited "principal.invited" "A user was given a new link.";
+    PrincipalLinkOpened "principal.link_opened" "A user's link was opened, which shows what it confirms.";
     PrincipalRemoved "principal.removed" "A principal was removed.";
     ProviderCreated "provider.created" "A provider of second factors was made.";
     ProviderRemoved "provider.removed" "A provider of second factors was removed.";

@@ -7,22 +7,34 @@ use crate::service::at_rest::Place;
 use crate::store::{AuditHead, NumberedAudit, NumberedRow, PendingAudit};
 use quorate_protocol::audit::checkpoint::Checkpoint;
 use quorate_protocol::audit::tree::{Frontier, leaf_hash};
+use std::sync::PoisonError;
 
 /// Events that get their numbers at once.
 const BATCH: i64 = 500;
+/// Somebody else has signed it, or nobody.
+pub(super) const NOT_OURS: AuditError = AuditError::Altered("its newest checkpoint is not this oracle's");
 
 impl Audit {
     /// Numbers events that wait; true when there may be more.
     pub async fn number(&self) -> Result<bool, AuditError> {
+        // First what is known, then what is there: that must be as much, whoever else numbers meanwhile.
+        let met = self.met().await?;
         let (head, pending) = self.inner.store.pending_audit(BATCH).await?;
+        let newest = self.goes_on(met, head.as_ref())?;
         if pending.is_empty() {
             return Ok(false);
         }
         let all = i64::try_from(pending.len()).is_ok_and(|pending| pending < BATCH);
-        let numbered = self.grow(head, &pending)?;
-        // Whoever was slower looks again.
-        let done = self.inner.store.number_audit(numbered).await?;
-        Ok(!(done && all))
+        let numbered = self.grow(head.zip(newest), &pending)?;
+        let previous = numbered.head.previous;
+        if self.inner.store.number_audit(numbered).await? {
+            return Ok(!all);
+        }
+        // Whoever was slower looks again, at what the faster one has written.
+        match self.inner.store.audit_head().await?.map_or(0, |head| head.size) {
+            size if size == previous => Err(AuditError::Altered("something else goes on from its newest checkpoint")),
+            _ => Ok(true),
+        }
     }
 
     /// Numbers all events that wait.
@@ -31,9 +43,37 @@ impl Audit {
         Ok(())
     }
 
-    fn grow(&self, head: Option<AuditHead>, pending: &[PendingAudit]) -> Result<NumberedAudit, AuditError> {
+    /// The newest checkpoint that this node knows of; at first the published one, if there is any.
+    async fn met(&self) -> Result<Option<Checkpoint>, AuditError> {
+        let met = self.inner.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if met.is_some() { Ok(met) } else { self.published().await }
+    }
+
+    /// The checkpoint of the newest head, if the log goes on from the one that was met.
+    fn goes_on(&self, met: Option<Checkpoint>, head: Option<&AuditHead>) -> Result<Option<Checkpoint>, AuditError> {
+        let newest = head.map(|head| self.checkpoint(head).ok_or(NOT_OURS)).transpose()?;
+        if let Some(met) = met {
+            let (kept, root) = newest.as_ref().map_or((0, None), |newest| (newest.size, Some(newest.root)));
+            if kept < met.size || (kept == met.size && root != Some(met.root)) {
+                return Err(AuditError::Behind { met: met.size, kept });
+            }
+        }
+        if let Some(newest) = &newest {
+            let mut met = self.inner.met.lock().unwrap_or_else(PoisonError::into_inner);
+            if met.as_ref().is_none_or(|met| met.size < newest.size) {
+                *met = Some(newest.clone());
+            }
+        }
+        Ok(newest)
+    }
+
+    fn grow(
+        &self,
+        head: Option<(AuditHead, Checkpoint)>,
+        pending: &[PendingAudit],
+    ) -> Result<NumberedAudit, AuditError> {
         let (mut frontier, previous) = match head {
-            Some(head) => (self.frontier(&head)?, head.size),
+            Some((head, checkpoint)) => (frontier(&head, &checkpoint)?, head.size),
             None => (Frontier::default(), 0),
         };
         let mut rng = self.inner.rng.clone();
@@ -52,15 +92,6 @@ impl Audit {
         Ok(NumberedAudit { head: AuditHead { size, previous, frontier: frontier.to_bytes(), note }, rows })
     }
 
-    /// What the tree grows on from, if it is what this oracle signed: nothing is ever signed on top of what was altered.
-    fn frontier(&self, head: &AuditHead) -> Result<Frontier, AuditError> {
-        let checkpoint =
-            self.checkpoint(head).ok_or(AuditError::Altered("its newest checkpoint is not this oracle's"))?;
-        Frontier::from_bytes(checkpoint.size, &head.frontier)
-            .filter(|frontier| frontier.root() == checkpoint.root)
-            .ok_or(AuditError::Altered("the state of its tree is not that of the newest checkpoint"))
-    }
-
     /// The checkpoint of a head, if this oracle signed it.
     pub(super) fn checkpoint(&self, head: &AuditHead) -> Option<Checkpoint> {
         let checkpoint = Checkpoint::open(std::str::from_utf8(&head.note).ok()?, &self.inner.verifier).ok()?;
@@ -76,6 +107,13 @@ impl Audit {
             self.event(lost).1.to_leaf()
         })
     }
+}
+
+/// What the tree grows on from, if it is what this oracle signed: nothing is ever signed on top of what was altered.
+fn frontier(head: &AuditHead, checkpoint: &Checkpoint) -> Result<Frontier, AuditError> {
+    Frontier::from_bytes(checkpoint.size, &head.frontier)
+        .filter(|frontier| frontier.root() == checkpoint.root)
+        .ok_or(AuditError::Altered("the state of its tree is not that of the newest checkpoint"))
 }
 
 /// Where an event is once it has its number: for no other number does it open.

@@ -228,3 +228,20 @@ proptest! {
         prop_assert!(!verifier.finish().is_sound(), "{}", lines[line]);
     }
 }
+
+#[test]
+fn heads_of_any_size_are_named_and_stop_nobody() {
+    for size in [i64::MIN, -1, 0, i64::MAX - 1, i64::MAX] {
+        let mut lines = export(&[2]);
+        let forged = Head { checkpoint: String::new(), size, previous: 2, frontier: None };
+        lines.extend([Line::Head(forged.clone()), Line::Head(forged)]);
+        let report = check(&lines, &[]);
+        assert!(report.findings.contains(&Finding::HeadChanged { size }), "{size}: {:?}", report.findings);
+        lines.push(Line::Row(Row {
+            number: 3,
+            hash: leaf_hash(leaf(3).as_bytes()).to_vec().into(),
+            event: Some(leaf(3)),
+        }));
+        assert!(check(&lines, &[]).findings.contains(&Finding::Unsigned { first: 3, last: 3 }), "{size}");
+    }
+}

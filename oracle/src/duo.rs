@@ -31,6 +31,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -105,8 +106,11 @@ impl Duo {
     /// Has somebody prove who they are.
     pub async fn verify(&self, at: &Integration, question: &Question, factor: &Factor) -> Result<Verdict, DuoError> {
         // All of it: whoever logs in waits in a request that has a bound of its own.
-        let verdict = tokio::time::timeout(self.patience, self.verify_once(at, question, factor)).await;
-        let verdict = verdict.unwrap_or(Err(DuoError::Outbound(OutboundError::Slow)));
+        let rings = AtomicBool::new(false);
+        let verdict = tokio::time::timeout(self.patience, self.verify_once(at, question, factor, &rings)).await;
+        // A telephone that rings in vain is a refusal, which counts like any other, and not a Duo that is out of reach.
+        let late = if rings.into_inner() { DuoError::NotAnswered } else { DuoError::Outbound(OutboundError::Slow) };
+        let verdict = verdict.unwrap_or(Err(late));
         let outcome = verdict.as_ref().map_or_else(DuoError::word, |verdict| match verdict {
             Verdict::Allowed => "allowed",
             Verdict::Bypassed => "bypassed",
@@ -115,7 +119,13 @@ impl Duo {
         verdict
     }
 
-    async fn verify_once(&self, at: &Integration, question: &Question, factor: &Factor) -> Result<Verdict, DuoError> {
+    async fn verify_once(
+        &self,
+        at: &Integration,
+        question: &Question,
+        factor: &Factor,
+        rings: &AtomicBool,
+    ) -> Result<Verdict, DuoError> {
         // Held until it is known what became of it, or until Duo gives it up.
         let mut place = match factor {
             Factor::Passcode(_) => None,
@@ -129,6 +139,7 @@ impl Duo {
         }
         if let Some(place) = &mut place {
             place.rings(self.now());
+            rings.store(true, Ordering::Relaxed);
         }
         let asked: Result<Reply, _> =
             self.ask(at, Method::POST, "/auth/v2/auth", question.to_auth(factor), self.patience).await;

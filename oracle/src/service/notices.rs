@@ -93,7 +93,13 @@ impl Notices {
         let places = keys.root_secret().subkey("notice targets");
         let targets = config.notices.0.iter().enumerate();
         let targets =
-            targets.map(|(place, target)| Target::open(place + 1, target, &places)).collect::<Result<_, _>>()?;
+            targets.map(|(place, target)| Target::open(place + 1, target, &places)).collect::<Result<Vec<_>, _>>()?;
+        for (place, target) in targets.iter().enumerate() {
+            if let Some(other) = targets[..place].iter().find(|other| other.id() == target.id()) {
+                let reason = format!("it leads to the same place as target {}: make one of them", other.number());
+                return Err(NoticeError::Target { number: target.number(), reason });
+            }
+        }
         let outbound =
             Outbound::new(config.webhooks_ca.as_deref(), Reach::Public { besides: config.webhooks_allow.clone() })?;
         let longest = i64::from(config.webhooks_seconds.max(config.mail_seconds));

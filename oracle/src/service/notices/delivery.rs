@@ -102,7 +102,7 @@ impl Notices {
         let Some(notice) = store.take_notice(number, target.id(), now, now + self.inner.lease).await? else {
             return Ok(false);
         };
-        let (attempts, age) = (notice.attempts, now - notice.at);
+        let (attempts, age) = (notice.attempts, now.saturating_sub(notice.at));
         let outcome = match self.send(target, &notice).await {
             Ok(()) => {
                 store.remove_notice(notice).await?;

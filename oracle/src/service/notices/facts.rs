@@ -24,7 +24,11 @@ impl Facts {
     /// With something that everybody may be told.
     #[must_use]
     pub fn with(mut self, label: &'static str, value: impl Into<Value>) -> Self {
-        self.0.push(Fact { label, value: value.into(), named: false });
+        let value = match value.into() {
+            Value::String(text) => cut(&text).into(),
+            other => other,
+        };
+        self.0.push(Fact { label, value, named: false });
         self
     }
 
@@ -32,8 +36,7 @@ impl Facts {
     #[must_use]
     pub fn named(mut self, label: &'static str, text: &str) -> Self {
         if !text.is_empty() {
-            let text: String = text.chars().take(MAX_VALUE).collect();
-            self.0.push(Fact { label, value: text.into(), named: true });
+            self.0.push(Fact { label, value: cut(text).into(), named: true });
         }
         self
     }
@@ -43,6 +46,10 @@ impl Facts {
         let told = self.0.iter().filter(|fact| names || !fact.named);
         told.map(|fact| (fact.label.to_owned(), fact.value.clone())).collect()
     }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_VALUE).collect()
 }
 
 /// A notice, open.

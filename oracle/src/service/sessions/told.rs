@@ -33,9 +33,13 @@ impl Sessions {
 fn facts(record: &Record) -> Facts {
     let fields = record.fields();
     let until = jiff::Timestamp::from_second(fields.expires).unwrap_or_default().to_string();
-    Facts::default()
-        .with("purpose", fields.purpose.as_str())
-        .with("group", fields.group_id.as_str())
+    let facts = Facts::default().with("purpose", fields.purpose.as_str());
+    // What farMFA calls a group is whatever its Toc says.
+    let facts = match record.group {
+        Some(_) => facts.with("group", fields.group_id.as_str()),
+        None => facts.named("group", &fields.group_id),
+    };
+    facts
         .with("needed", fields.threshold)
         .with("players", fields.size)
         .with("until", until)

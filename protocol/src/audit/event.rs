@@ -6,13 +6,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Bytes of the longest leaf: every part of an event is bounded, and a character is escaped in 12 bytes at most.
-pub const MAX_LEAF: usize = 24 * 1024;
+pub const MAX_LEAF: usize = 48 * 1024;
 /// Characters of a name, subject or source at most; what is longer is cut.
 pub const MAX_NAME: usize = 256;
 /// Characters of one detail at most; what is longer is cut.
 pub const MAX_DETAIL: usize = 1024;
-/// Bytes that the details of an event take at most; what does not fit any more is left out.
-const MAX_DETAILS: usize = 4096;
+/// Bytes that one text of the details takes at most as it is written in the leaf; what is longer is cut.
+const MAX_TEXT: usize = 3 * 1024;
+/// Bytes that the details of an event take at most, without lists; the names of what does not fit are in `left_out`.
+const MAX_DETAILS: usize = 8 * 1024;
+/// Bytes that the lists of an event take at most: 255 names of players among them.
+const MAX_LISTS: usize = 24 * 1024;
 /// Bytes of the random id.
 pub const ID_BYTES: usize = 16;
 
@@ -47,14 +51,22 @@ impl Event {
         for text in [&mut self.kind, &mut self.who, &mut self.source, &mut self.subject, &mut self.result] {
             cut(text, MAX_NAME);
         }
-        let mut left = MAX_DETAILS;
+        let (mut left, mut lists, mut out) = (MAX_DETAILS, MAX_LISTS, Vec::new());
         self.details.retain(|name, value| {
             bound(value);
-            let length = name.len() + escape_json(&value.to_string()).len();
-            let fits = length <= left;
-            left -= if fits { length } else { 0 };
+            let left = if value.is_array() { &mut lists } else { &mut left };
+            let length = name.len() + written(value);
+            let fits = length <= *left;
+            if fits {
+                *left -= length;
+            } else {
+                out.push(Value::from(name.as_str()));
+            }
             fits
         });
+        if !out.is_empty() {
+            self.details.insert("left_out".to_owned(), out.into());
+        }
         self
     }
 
@@ -71,11 +83,26 @@ impl Event {
 
 fn bound(value: &mut Value) {
     match value {
-        Value::String(text) => cut(text, MAX_DETAIL),
+        Value::String(text) => {
+            cut(text, MAX_DETAIL);
+            // Characters that are escaped take more.
+            let mut most = MAX_DETAIL;
+            while written(value) > MAX_TEXT {
+                most /= 2;
+                if let Value::String(text) = value {
+                    cut(text, most);
+                }
+            }
+        }
         Value::Array(items) => items.iter_mut().for_each(bound),
         Value::Object(members) => members.values_mut().for_each(bound),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Bytes of a value in the leaf.
+fn written(value: &Value) -> usize {
+    escape_json(&value.to_string()).len()
 }
 
 fn cut(text: &mut String, most: usize) {
@@ -126,6 +153,24 @@ mod tests {
         let leaf = event.bounded().to_leaf();
         assert!(leaf.len() <= MAX_LEAF, "{}", leaf.len());
         assert!(Event::from_leaf(&leaf).is_some());
+    }
+
+    #[test]
+    fn nobodys_name_is_left_out_because_of_what_somebody_said() {
+        let names: Vec<_> = (0..255).map(|number| format!("{number:064}")).collect();
+        for reason in ["deploy", &"\u{1}".repeat(10_000), &"\u{e0041}".repeat(1_024)] {
+            let details = Map::from_iter([
+                ("reason".to_owned(), Value::from(reason)),
+                ("tocs_of".to_owned(), Value::from(names.clone())),
+            ]);
+            let event = Event { details, ..event() }.bounded();
+            assert_eq!(event.details["tocs_of"].as_array().map(Vec::len), Some(255));
+            assert!(event.details["reason"].as_str().is_some_and(|kept| kept.starts_with(&reason[..4])));
+            assert!(event.to_leaf().len() <= MAX_LEAF);
+        }
+        let details = (0..9).map(|number| (format!("detail {number}"), "x".repeat(1_024).into())).collect();
+        let event = Event { details, ..event() }.bounded();
+        assert_eq!(event.details["left_out"], serde_json::json!(["detail 7", "detail 8"]), "what is missing is named");
     }
 
     #[test]

@@ -145,6 +145,10 @@ impl Verifier {
                 self.find(Finding::Truncated { last, size: older.size });
             }
         }
+        if (last, self.last_head, self.findings.len()) == (0, 0, 0) {
+            // What was emptied, or is another file, must not pass for a log.
+            self.find(Finding::Empty);
+        }
         Report { rows: last, newest: self.newest, findings: self.findings, more: self.more }
     }
 

@@ -26,8 +26,9 @@ impl Audit {
         }
         let all = i64::try_from(pending.len()).is_ok_and(|pending| pending < BATCH);
         let numbered = self.grow(head.zip(newest), &pending)?;
-        let previous = numbered.head.previous;
+        let (previous, head) = (numbered.head.previous, numbered.head.clone());
         if self.inner.store.number_audit(numbered).await? {
+            self.goes_on(None, Some(&head))?;
             return Ok(!all);
         }
         // Whoever was slower looks again, at what the faster one has written.

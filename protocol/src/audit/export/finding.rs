@@ -9,6 +9,9 @@ pub enum Finding {
         /// Its number.
         row: i64,
     },
+    /// Neither a row nor a checkpoint.
+    #[error("there is nothing in it, not even a checkpoint")]
+    Empty,
     /// A note that no key has signed, or of another size than its row says.
     #[error("the checkpoint of size {size} was changed, or is not signed by the key")]
     HeadChanged {

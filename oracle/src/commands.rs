@@ -8,6 +8,7 @@ mod config;
 mod health;
 mod import;
 mod init;
+mod recover;
 mod serve;
 
 use crate::config::{Config, ConfigError};
@@ -44,6 +45,10 @@ enum Command {
     Init(init::Init),
     /// Print the description of the interface that /openapi.json serves
     Openapi,
+    /// Print a link with which a user sets a new password, when no operator can make one
+    ///
+    /// The audit log shows it. Failed logins of the name are forgotten with the new password.
+    Recover(recover::Recover),
     /// Serve; makes keys and database on first start
     Serve(SettingFlags),
 }
@@ -127,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Openapi => openapi(),
+        Command::Recover(command) => command.run(),
         Command::Serve(settings) => serve::run(&settings),
     };
     match outcome {

@@ -54,6 +54,6 @@ fn first_operator(operator: &PrincipalName, link: Option<Link>) -> String {
              once and replaces any before:\n{}",
             *url
         ),
-        None => "an operator has enrolled: operators make links for others, with POST /principals/NAME/link".to_owned(),
+        None => "an operator has enrolled: operators make links for others (POST /principals/NAME/link); when none can, `quorate-oracle recover NAME` does".to_owned(),
     }
 }

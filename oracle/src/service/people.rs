@@ -49,6 +49,7 @@ use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store};
 use rand::CryptoRng;
 use std::fmt;
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -80,6 +81,8 @@ struct Inner {
     audit: Audit,
     /// Failed logins by address.
     sources: Failures<IpAddr>,
+    /// Links that nobody has, by address: whoever tries some keeps no neighbour from logging in.
+    guessed_links: Failures<IpAddr>,
 }
 
 impl fmt::Debug for People {
@@ -178,6 +181,7 @@ impl People {
             remote,
             audit,
             sources: Failures::new(PER_SOURCE),
+            guessed_links: Failures::new(PER_SOURCE),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -214,6 +218,13 @@ impl People {
     fn rng(&self) -> StateRng {
         self.inner.rng.clone()
     }
+}
+
+/// Does something to its end, also when nobody waits for it any more.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, PeopleError>> + Send + 'static,
+) -> Result<T, PeopleError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn random_id(rng: &mut impl CryptoRng) -> Digest {

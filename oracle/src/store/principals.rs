@@ -239,7 +239,7 @@ impl Store {
         self.read((after, limit), |tx, (after, limit)| Box::pin(list(tx, *after, *limit))).await
     }
 
-    /// Disables a principal at a time, and ends what it is logged in with; or enables it with `None`.
+    /// Disables a principal at a time, and ends what it is logged in with; or enables it with `None`, and forgets its failed logins.
     pub async fn set_disabled(
         &self,
         id: &Digest,
@@ -353,6 +353,10 @@ async fn disable(
         .await?;
     if changed == 0 {
         return Ok(ChangeOutcome::Unknown);
+    }
+    if at.is_none() {
+        let failures = "DELETE FROM login_failures WHERE name = (SELECT name FROM principals WHERE id = $1)";
+        tx.defer(failures, &[id.into()]).await?;
     }
     tx.defer("DELETE FROM tickets WHERE principal = $1", &[id.into()]).await?;
     audit::tell(tx, told).await?;

@@ -98,6 +98,59 @@ fn a_root_secret_that_is_kept_elsewhere_is_found_or_asked_for_and_never_made() {
 }
 
 #[test]
+fn a_place_is_told_by_one_target() {
+    let (_folder, state) = made();
+    let slack = |path: &str, names: bool| json!({ "url": format!("https://hooks.example.com/{path}"), "shape": "slack", "names": names });
+    for (second, status) in [(slack("b", false), 0), (slack("a", true), 1)] {
+        let targets = json!([slack("a", false), second]).to_string();
+        let (ended, _, stderr) = run(oracle(&state).env("QUORATE_NOTICES", targets).arg("init"));
+        assert_eq!(ended, Some(status), "{stderr}");
+        assert_eq!(stderr.contains("the same place as target 1"), status == 1, "{stderr}");
+        assert!(!stderr.contains("hooks.example.com"), "whoever knows it can write there: {stderr}");
+    }
+}
+
+#[test]
+fn a_user_is_let_in_again_at_the_machine() {
+    let (_folder, state) = made();
+    let serving = serving(&state);
+    let told = |arguments: &[&str]| {
+        let (status, stdout, stderr) = run(oracle(&state).arg("recover").args(arguments));
+        (status, serde_json::from_str::<Value>(&stdout).unwrap_or_default(), stderr)
+    };
+    let enrol = |link: &Value, password: &str| {
+        let path = link.as_str().unwrap().split_once("/enroll/").unwrap().1;
+        post(&serving, &format!("/enroll/{path}"), &[], &json!({ "password": password })).0
+    };
+    let login = |password: &str| {
+        let (status, body) = post(&serving, "/login", &[], &json!({ "principal": "operator", "password": password }));
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, first, stderr) = told(&["--json", "operator"]);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert_eq!(enrol(&first["enroll"], "the first sentence"), 200);
+    for _ in 0..5 {
+        assert_eq!(login("wrong").0, 401);
+    }
+    assert_eq!(login("the first sentence").0, 429, "locked");
+    let (status, second, stderr) = told(&["--json", "operator"]);
+    assert_eq!((status, &second["principal"]), (Some(0), &json!("principal/internal/user/operator")), "{stderr}");
+    assert_eq!(enrol(&first["enroll"], "the second sentence"), 404, "a link serves once");
+    assert_eq!(enrol(&second["enroll"], "the second sentence"), 200);
+    assert_eq!(login("the second sentence").0, 200, "what was locked is forgotten");
+    for (arguments, why) in [
+        (&["nobody"][..], "there is no such principal"),
+        (&["--remove-factor", "operator"], "this principal has no provider"),
+        (&["principal/internal/application/ci"], "only a user enrols"),
+        (&["\u{202e}x"], "name"),
+    ] {
+        let (status, _, stderr) = told(arguments);
+        assert_eq!(status, Some(1), "{arguments:?}");
+        assert!(stderr.contains(why), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn a_gateway_key_that_anybody_could_send_is_refused() {
     let (_folder, state) = made();
     for text in ["", "\n", "short\n"] {

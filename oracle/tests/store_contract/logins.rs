@@ -145,6 +145,18 @@ pub async fn a_ticket_is_its_principals_and_ends(store: Store) {
     assert!(!alive(6).await, "removed");
 }
 
+pub async fn enabling_forgets_failures(store: Store) {
+    let [one, other] = [enrolled(&store, 1, Role::Member).await, enrolled(&store, 2, Role::Member).await];
+    for name in [&one.name, &other.name] {
+        assert_eq!(store.fail_login(name, &[HOUR], NOW, None).await.unwrap(), FailOutcome::Counted(1));
+    }
+    store.set_disabled(&one.id, Some(NOW), None).await.unwrap();
+    assert_eq!(store.candidate(&one.name).await.unwrap().locked_until, NOW + HOUR, "disabling does not");
+    store.set_disabled(&one.id, None, None).await.unwrap();
+    assert_eq!(store.candidate(&one.name).await.unwrap().locked_until, 0);
+    assert_eq!(store.candidate(&other.name).await.unwrap().locked_until, NOW + HOUR, "another's stay");
+}
+
 pub async fn a_principal_has_so_many_tickets_and_the_oldest_gives_way(store: Store) {
     let user = enrolled(&store, 1, Role::Member).await;
     let most = u8::try_from(MAX_TICKETS).unwrap();

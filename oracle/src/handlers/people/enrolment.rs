@@ -93,6 +93,6 @@ pub async fn enrol(
 ) -> ApiResult<Json<Enrolled>> {
     let credential = credential.map(CreatedCredential::into_answer).transpose()?;
     let enrolling = Enrolling { password, passcode: passcode.given(), credential };
-    let Made { name, recovery_codes } = people.enrol(&link, enrolling, source).await?;
+    let Made { name, recovery_codes } = people.enrol(Zeroizing::new(link), enrolling, source).await?;
     Ok(Json(Enrolled { principal: name.to_string(), recovery_codes }))
 }

@@ -192,6 +192,8 @@ pub async fn disable(
 }
 
 /// Enable a principal again
+///
+/// Also one that failed logins have locked: they are forgotten.
 #[utoipa::path(post, path = "/principals/{name}/enable", tag = "people",
     params(("name" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "enabled"), (status = "default", body = ErrorBody)))]

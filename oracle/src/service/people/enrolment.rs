@@ -1,16 +1,16 @@
 //! Enrolment: a user opens their one-time link, sets a password, and confirms the second factor that they were assigned. All
 //! of it happens at once and uses the link up, or nothing does.
 
-use super::People;
 use super::error::PeopleError;
 use super::hashes::{Purpose, Token, recovery_codes};
 use super::name::PrincipalName;
 use super::password;
 use super::provider::{Provider, ProviderKind};
 use super::record::{Own, Verifier};
+use super::{People, whole};
 use crate::service::audit::{Entry, Kind, Who};
 use crate::service::webauthn::{Names, RegistrationAnswer};
-use crate::store::{EnrolOutcome, Enrolment, LinkRow, PrincipalRow};
+use crate::store::{EnrolOutcome, Enrolment, LinkRow};
 use std::fmt;
 use std::net::IpAddr;
 use webauthn_rs_core::proto::CreationChallengeResponse;
@@ -24,7 +24,7 @@ pub struct Invitation {
     pub expires_at: i64,
     /// The provider to be confirmed.
     pub provider: Option<Provider>,
-    /// TOTP: the otpauth URI. A link is worth a password, so whoever has it may have this, too.
+    /// TOTP: the otpauth URI, until a code has confirmed it. A link for a new password shows nobody the factor in use.
     pub totp_uri: Option<Zeroizing<String>>,
     /// `WebAuthn`: for `navigator.credentials.create`.
     pub public_key: Option<Box<CreationChallengeResponse>>,
@@ -56,7 +56,7 @@ impl fmt::Debug for Enrolling {
 pub struct Made {
     /// Who has enrolled.
     pub name: PrincipalName,
-    /// New recovery codes in place of all before, if there is a factor.
+    /// New recovery codes in place of all before, if a factor was confirmed.
     pub recovery_codes: Vec<Zeroizing<String>>,
 }
 
@@ -72,11 +72,19 @@ impl People {
         let (_, LinkRow { expires_at, principal: row, .. }) = self.link(link, source).await?;
         let name = self.inner.sealer.open_name(&row)?;
         let mut invitation = Invitation { name, expires_at, provider: None, totp_uri: None, public_key: None };
-        let Some((_, provider, own)) = self.factor_of(&row).await? else { return Ok(invitation) };
+        let told = Entry::new(Kind::PrincipalLinkOpened, Who::Principal(invitation.name.to_string())).from(source);
+        let told = told.to(invitation.name.to_string());
+        if let Some(told) = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source)) {
+            self.inner.store.append_audit(vec![told]).await?;
+        }
+        let Some((factor, provider, own)) = self.factor_of(&row).await? else { return Ok(invitation) };
         match own {
-            Own::Totp(uri) => invitation.totp_uri = Some(uri),
+            Own::Totp(uri) => {
+                let confirmed = row.factor.as_ref().is_none_or(|factor| factor.last_step >= 0);
+                invitation.totp_uri = (!confirmed).then_some(uri);
+            }
             Own::Webauthn => {
-                let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
+                let (uuid, party) = (Self::uuid(&factor), self.party(&provider.options)?);
                 let own = invitation.name.own().to_owned();
                 let names = Names { name: own.clone(), display_name: own };
                 let begun = self.inner.webauthn.begin_registration(self.own().await?, party, Some(uuid), names).await?;
@@ -88,8 +96,18 @@ impl People {
         Ok(invitation)
     }
 
-    /// Enrols the user of a link, once.
-    pub async fn enrol(&self, link: &str, enrolling: Enrolling, source: IpAddr) -> Result<Made, PeopleError> {
+    /// Enrols the user of a link, once. It is done to its end, also when whoever asked for it goes away.
+    pub async fn enrol(
+        &self,
+        link: Zeroizing<String>,
+        enrolling: Enrolling,
+        source: IpAddr,
+    ) -> Result<Made, PeopleError> {
+        let people = self.clone();
+        whole(async move { people.enrol_whole(&link, enrolling, source).await }).await
+    }
+
+    async fn enrol_whole(&self, link: &str, enrolling: Enrolling, source: IpAddr) -> Result<Made, PeopleError> {
         let (token, LinkRow { principal: row, .. }) = self.link(link, source).await?;
         let name = self.inner.sealer.open_name(&row)?;
         let Enrolling { password, passcode, credential } = enrolling;
@@ -105,13 +123,17 @@ impl People {
         }
         let hash = self.inner.passwords.hash(password, &mut self.rng()).await?;
         let registered = match &factor {
-            Some((_, provider, Own::Webauthn)) => {
-                Some(self.register(&row, provider, credential.ok_or(PeopleError::Factor)?).await?)
+            Some((id, provider, Own::Webauthn)) => {
+                let uuid = Self::uuid(id);
+                let registered = self.register(&uuid, provider, credential.ok_or(PeopleError::Factor)?).await?;
+                Some((uuid, registered))
             }
             _ => None,
         };
+        // Duo is asked at the first login; until then the link alone is no reason for new ways around it.
+        let confirmed = factor.as_ref().is_some_and(|(_, _, own)| !matches!(own, Own::Duo(_)));
         let factor = factor.map(|(id, ..)| id);
-        let codes = factor.map(|_| recovery_codes(&mut self.rng())).unwrap_or_default();
+        let codes = if confirmed { recovery_codes(&mut self.rng()) } else { Vec::new() };
         let hashed = codes.iter().filter_map(|code| self.inner.hashes.recovery(&factor?, code)).collect();
         let verifier = Verifier::Argon2id(hash);
         // Whoever has the link is its user: nobody else was given it.
@@ -127,15 +149,15 @@ impl People {
             now: self.now(),
             told: Some(self.inner.audit.seal(told)),
         });
-        let error = match outcome.await? {
-            EnrolOutcome::Enrolled => return Ok(Made { name, recovery_codes: codes }),
-            EnrolOutcome::Changed => PeopleError::Changed,
-            EnrolOutcome::CodeUsed => PeopleError::Factor,
-            EnrolOutcome::LinkGone => PeopleError::Link,
+        let error = match outcome.await {
+            Ok(EnrolOutcome::Enrolled) => return Ok(Made { name, recovery_codes: codes }),
+            Ok(EnrolOutcome::Changed) => PeopleError::Changed,
+            Ok(EnrolOutcome::CodeUsed) => PeopleError::Factor,
+            Ok(EnrolOutcome::LinkGone) => PeopleError::Link,
+            Err(error) => error.into(),
         };
-        if let Some(key_handle_hash) = registered {
+        if let Some((uuid, key_handle_hash)) = registered {
             // Whoever came second with the same link leaves no security key behind.
-            let uuid = Self::uuid(&row.id);
             self.inner.webauthn.remove_credential(self.own().await?, Some(&uuid), &key_handle_hash).await?;
         }
         Err(error)
@@ -144,29 +166,29 @@ impl People {
     /// Registers the security key that answers. Gives what names it.
     async fn register(
         &self,
-        row: &PrincipalRow,
+        uuid: &str,
         provider: &Provider,
         answer: RegistrationAnswer,
     ) -> Result<String, PeopleError> {
         debug_assert_eq!(provider.kind, ProviderKind::Webauthn);
-        let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
-        let registered = self.inner.webauthn.finish_registration(self.own().await?, party, Some(&uuid), answer).await?;
+        let party = self.party(&provider.options)?;
+        let registered = self.inner.webauthn.finish_registration(self.own().await?, party, Some(uuid), answer).await?;
         Ok(registered.key_handle_hash)
     }
 
     /// The link, if it still serves. Nobody guesses one: an address that tries many is only told to wait.
     async fn link(&self, text: &str, source: IpAddr) -> Result<(Token, LinkRow), PeopleError> {
         let now = self.now();
+        self.inner.guessed_links.admit(&source, now)?;
         if let Some(token) = Token::presented(text)
             && let Some(row) = self.inner.store.link(&self.inner.hashes.token(Purpose::Link, &token)).await?
-            && self.inner.hashes.is_bound(Purpose::Link, &token, &row.principal.id, &row.bound)
+            && self.inner.hashes.is_bound(Purpose::Link, &token, &row.principal.id, row.expires_at, &row.bound)
             && row.expires_at > now
             && row.principal.disabled_at.is_none()
         {
             return Ok((token, row));
         }
-        self.inner.sources.record(source, now);
-        self.inner.sources.admit(&source, now)?;
+        self.inner.guessed_links.record(source, now);
         Err(PeopleError::Link)
     }
 }

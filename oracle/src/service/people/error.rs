@@ -101,6 +101,9 @@ pub enum PeopleError {
     /// Who decides about the second factor cannot be asked.
     #[error("the second factor cannot be checked now")]
     Remote(#[from] Unavailable),
+    /// A state of a login that nobody was given; answered as what is refused.
+    #[error("there is no such login")]
+    State,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -8,7 +8,7 @@ use super::record::Own;
 use super::ticket::Caller;
 use super::{People, random_id};
 use crate::service::audit::Kind;
-use crate::store::{Digest, NewFactor, PrincipalKind, PrincipalRow};
+use crate::store::{Digest, NewAudit, NewFactor, PrincipalKind, PrincipalRow};
 use quorate_protocol::otp::{OtpSecret, Parameters};
 use rand::Rng as _;
 use std::fmt;
@@ -117,15 +117,18 @@ impl People {
 
     /// Takes the provider of a principal away, and ends what the principal is logged in with.
     pub async fn unassign(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
+        self.take_factor(name, self.told(Kind::FactorRemoved, by, name, &[])).await
+    }
+
+    pub(super) async fn take_factor(&self, name: &PrincipalName, told: NewAudit) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
         if row.factor.is_none() {
             return Err(PeopleError::NotAssigned);
         }
-        let told = Some(self.told(Kind::FactorRemoved, by, name, &[]));
         let verifier = self.inner.sealer.open_verifier(&row)?;
         let sealed =
             verifier.map(|verifier| self.inner.sealer.seal_verifier(&row.id, None, &verifier, &mut self.rng()));
-        if !self.inner.store.remove_factor(&row.id, row.version, sealed, told).await? {
+        if !self.inner.store.remove_factor(&row.id, row.version, sealed, Some(told)).await? {
             return Err(PeopleError::Changed);
         }
         self.forget_security_keys(&row).await

@@ -94,15 +94,22 @@ impl Hashes {
         self.hash(&[purpose.label(), token.0.as_bytes()])
     }
 
-    /// How a principal's token is stored.
-    pub(super) fn stored(&self, purpose: Purpose, token: &Token, principal: &Digest) -> Stored {
-        let bound = self.hash(&[b"bound", purpose.label(), token.0.as_bytes(), principal]);
+    /// How a principal's token is stored that ends at a time.
+    pub(super) fn stored(&self, purpose: Purpose, token: &Token, principal: &Digest, ends: i64) -> Stored {
+        let bound = self.hash(&[b"bound", purpose.label(), token.0.as_bytes(), principal, &ends.to_be_bytes()]);
         Stored { hash: self.token(purpose, token), bound }
     }
 
-    /// Whether a token that was found is that principal's, in constant time.
-    pub(super) fn is_bound(&self, purpose: Purpose, token: &Token, principal: &Digest, bound: &Digest) -> bool {
-        self.stored(purpose, token, principal).bound.ct_eq(bound).into()
+    /// Whether a token that was found is that principal's and ends then, in constant time.
+    pub(super) fn is_bound(
+        &self,
+        purpose: Purpose,
+        token: &Token,
+        principal: &Digest,
+        ends: i64,
+        bound: &Digest,
+    ) -> bool {
+        self.stored(purpose, token, principal, ends).bound.ct_eq(bound).into()
     }
 
     pub(super) fn member(&self, team: &Digest, member: &Digest) -> Digest {
@@ -176,12 +183,13 @@ mod tests {
     #[test]
     fn a_token_is_of_its_purpose_and_its_principal() {
         let (hashes, token) = (hashes(), Token::generate(&mut StdRng::seed_from_u64(0)));
-        let stored = hashes.stored(Purpose::Ticket, &token, &[1; 32]);
+        let stored = hashes.stored(Purpose::Ticket, &token, &[1; 32], 5);
         assert_eq!(stored.hash, hashes.token(Purpose::Ticket, &token));
         assert_ne!(stored.hash, hashes.token(Purpose::Link, &token));
-        assert!(hashes.is_bound(Purpose::Ticket, &token, &[1; 32], &stored.bound));
-        assert!(!hashes.is_bound(Purpose::Ticket, &token, &[2; 32], &stored.bound), "in another principal's row");
-        assert!(!hashes.is_bound(Purpose::Link, &token, &[1; 32], &stored.bound));
+        assert!(hashes.is_bound(Purpose::Ticket, &token, &[1; 32], 5, &stored.bound));
+        assert!(!hashes.is_bound(Purpose::Ticket, &token, &[2; 32], 5, &stored.bound), "in another principal's row");
+        assert!(!hashes.is_bound(Purpose::Ticket, &token, &[1; 32], 6, &stored.bound), "for longer");
+        assert!(!hashes.is_bound(Purpose::Link, &token, &[1; 32], 5, &stored.bound));
         // What the database holds is no token.
         let replayed = Token::presented(&base64url(&stored.hash)).expect("short enough");
         assert_ne!(hashes.token(Purpose::Ticket, &replayed), stored.hash);

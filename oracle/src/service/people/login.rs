@@ -5,17 +5,18 @@
 //! client keeps a sealed state, which says that the password was right. A challenge is answered once, so its state serves
 //! once; a passcode counts once, and wrong ones lock the name.
 
-use super::People;
 use super::error::PeopleError;
 use super::name::PrincipalName;
 use super::provider::{Options, Provider, ProviderKind};
 use super::record::{Halfway, Own, Verifier};
 use super::remote::{Question, Verdict};
 use super::ticket::LoggedIn;
+use super::{People, whole};
 use crate::service::audit::{Entry, Kind, Outcome, Who};
 use crate::service::security_keys::CHALLENGE_MS;
 use crate::service::webauthn::{LoginAnswer, Party, WebauthnError};
 use crate::store::{Candidate, Digest, FactorRow, FailOutcome, PrincipalKind, PrincipalRow, SecondProof};
+use data_encoding::HEXLOWER;
 use quorate_protocol::encoding::Base64;
 use std::fmt;
 use std::net::IpAddr;
@@ -88,8 +89,14 @@ pub enum Progress {
 }
 
 impl People {
-    /// Logs somebody in, or says what is needed of their security key.
-    pub async fn log_in(&self, mut attempt: Attempt) -> Result<Progress, PeopleError> {
+    /// Logs somebody in, or says what is needed of their security key. What was begun is done to its end, also when whoever asked
+    /// for it goes away: a telephone that rings is counted.
+    pub async fn log_in(&self, attempt: Attempt) -> Result<Progress, PeopleError> {
+        let people = self.clone();
+        whole(async move { people.log_in_whole(attempt).await }).await
+    }
+
+    async fn log_in_whole(&self, mut attempt: Attempt) -> Result<Progress, PeopleError> {
         let (source, by_steps) = (attempt.source, attempt.by_steps);
         self.inner.sources.admit(&source, self.now())?;
         let password = attempt.password.take().filter(|text| text.len() <= MAX_PASSWORD);
@@ -102,19 +109,28 @@ impl People {
         };
         let hashed = self.inner.hashes.principal(&name);
         let candidate = self.inner.store.candidate(&hashed).await?;
-        if let Err(locked) = self.still_locked(candidate.locked_until) {
+        // Nobody guesses an application's secret of 256 bits, so nobody can lock one out either.
+        let guessable = name.kind() != PrincipalKind::Application;
+        if guessable && let Err(locked) = self.still_locked(candidate.locked_until) {
             self.inner.audit.count(Kind::LoginRefused);
             return Err(locked);
         }
+        let known = candidate.principal.is_some();
         let outcome = match (attempt.state.take(), attempt.credential.take()) {
             (Some(state), Some(credential)) => self.second_half(&name, candidate, &state, credential, source).await,
             (Some(state), None) if attempt.by_steps => self.second_step(&name, candidate, &state, attempt).await,
             _ => self.first_half(&name, candidate, password.unwrap_or_default(), attempt).await,
         };
         match outcome {
+            // Whoever brings what nobody was given has guessed at nothing of that name, and must not lock it.
+            Err(PeopleError::State) => {
+                self.inner.sources.record(source, self.now());
+                self.inner.audit.count(Kind::LoginRefused);
+                Err(PeopleError::Refused)
+            }
             // Whoever keeps a state for too long has proved a password, and may prove it again.
-            Err(PeopleError::Late) if !by_steps => Err(self.count_failure(&name, &hashed, source).await?),
-            Err(PeopleError::Refused) => Err(self.count_failure(&name, &hashed, source).await?),
+            Err(PeopleError::Late) if !by_steps => Err(self.count_failure(&name, known, &hashed, source).await?),
+            Err(PeopleError::Refused) => Err(self.count_failure(&name, known, &hashed, source).await?),
             outcome => outcome,
         }
     }
@@ -167,7 +183,7 @@ impl People {
         state: &str,
         attempt: Attempt,
     ) -> Result<Progress, PeopleError> {
-        let (row, factor, provider, _) = self.resumed(candidate, state)?;
+        let (row, factor, provider, _) = self.resumed(name, candidate, state)?;
         let passcode = attempt.passcode.as_ref().ok_or(PeopleError::Refused)?;
         let recovery = self.inner.hashes.recovery(&factor.id, passcode).is_some();
         if provider.kind == ProviderKind::Webauthn && !recovery {
@@ -188,6 +204,11 @@ impl People {
         let recovery = attempt.passcode.as_ref().and_then(|typed| self.inner.hashes.recovery(&factor.id, typed));
         if let Some(code) = recovery {
             return self.give_ticket(name, row, SecondProof::Recovery(code), source).await.map(Progress::LoggedIn);
+        }
+        if provider.kind != ProviderKind::Totp {
+            // What is asked from here on tells that the password is right: of many guesses at once, those after the lock learn
+            // nothing. The others look again when they are decided.
+            self.still_locked(self.inner.store.candidate(&row.name).await?.locked_until)?;
         }
         let own = self.inner.sealer.open_own(&row.id, factor)?;
         let proof = match (provider.kind, own) {
@@ -224,7 +245,7 @@ impl People {
         factor: &Digest,
         options: &Options,
     ) -> Result<Challenge, PeopleError> {
-        let uuid = Self::uuid(&row.id);
+        let uuid = Self::uuid(factor);
         let begun = self.inner.webauthn.begin_login(self.own().await?, self.party(options)?, Some(&uuid)).await;
         let options = begun.map_err(|error| match error {
             // Nothing has been registered: an operator's link leads there.
@@ -245,16 +266,20 @@ impl People {
     /// Whose password was right, if the principal is still as it was then.
     fn resumed(
         &self,
+        name: &PrincipalName,
         candidate: Candidate,
         state: &str,
     ) -> Result<(PrincipalRow, FactorRow, Provider, Halfway), PeopleError> {
         let Candidate { principal, provider, .. } = candidate;
-        let row = principal.filter(|row| row.disabled_at.is_none()).ok_or(PeopleError::Refused)?;
-        let halfway = self.inner.sealer.open_halfway(&row.id, state).ok_or(PeopleError::Refused)?;
+        let row = principal.filter(|row| row.disabled_at.is_none()).ok_or(PeopleError::State)?;
+        let halfway = self.inner.sealer.open_halfway(&row.id, state).ok_or(PeopleError::State)?;
         let factor = row.factor.clone().filter(|factor| factor.id == halfway.factor && row.version == halfway.version);
         let factor = factor.ok_or(PeopleError::Refused)?;
         if halfway.expires_at <= self.now() {
             return Err(PeopleError::Late);
+        }
+        if self.inner.sealer.open_name(&row)? != *name {
+            return Err(PeopleError::Damaged);
         }
         let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
         Ok((row, factor, provider, halfway))
@@ -268,11 +293,11 @@ impl People {
         credential: LoginAnswer,
         source: IpAddr,
     ) -> Result<Progress, PeopleError> {
-        let (row, _, provider, halfway) = self.resumed(candidate, state)?;
+        let (row, _, provider, halfway) = self.resumed(name, candidate, state)?;
         if !credential.challenge().is_ok_and(|challenge| challenge == halfway.challenge.0) {
             return Err(PeopleError::Refused);
         }
-        let (uuid, party) = (Self::uuid(&row.id), self.party(&provider.options)?);
+        let (uuid, party) = (Self::uuid(&halfway.factor), self.party(&provider.options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
         finished.map_err(refusal)?;
         self.give_ticket(name, &row, SecondProof::Elsewhere, source).await.map(Progress::LoggedIn)
@@ -288,15 +313,22 @@ impl People {
     async fn count_failure(
         &self,
         name: &PrincipalName,
+        known: bool,
         hashed: &Digest,
         source: IpAddr,
     ) -> Result<PeopleError, PeopleError> {
         let now = self.now();
         self.inner.sources.record(source, now);
-        let told = Entry::new(Kind::LoginRefused, Who::Unverified(name.to_string())).from(source);
-        let told = told.to(name.to_string()).ended(Outcome::Refused);
+        // What is nobody's name may be a password that was typed into the wrong field: the log shows who is the same.
+        let who = if known { name.to_string() } else { format!("name {}", HEXLOWER.encode(&hashed[..8])) };
+        let told = Entry::new(Kind::LoginRefused, Who::Unverified(who.clone())).from(source);
+        let told = told.to(who).ended(Outcome::Refused);
         // Anybody can fail to log in, as often as they like.
         let told = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source));
+        if name.kind() == PrincipalKind::Application {
+            self.inner.store.append_audit(told.into_iter().collect()).await?;
+            return Ok(PeopleError::Refused);
+        }
         Ok(match self.inner.store.fail_login(hashed, DELAYS, now, told).await? {
             FailOutcome::Locked(until) if until > now => PeopleError::Locked { milliseconds: until - now },
             _ => PeopleError::Refused,

@@ -130,6 +130,19 @@ impl People {
         }
     }
 
+    /// A link for a user, made at the oracle's own machine, and no second factor any more, if that is wanted.
+    pub async fn recover(&self, name: &PrincipalName, remove_factor: bool) -> Result<Link, PeopleError> {
+        if remove_factor {
+            self.take_factor(name, self.told_here(Kind::FactorRemoved, name)).await?;
+        }
+        self.put_link(name, Some(self.told_here(Kind::PrincipalInvited, name))).await
+    }
+
+    /// What the audit log is told of what was done at the oracle's own machine.
+    fn told_here(&self, kind: Kind, name: &PrincipalName) -> NewAudit {
+        self.inner.audit.seal(Entry::new(kind, Who::Operator).to(name.to_string()))
+    }
+
     /// Gives a user a new link in place of the one before.
     pub async fn renew_link(&self, name: &PrincipalName, by: &Caller) -> Result<Link, PeopleError> {
         let told = Some(self.told(Kind::PrincipalInvited, by, name, &[]));
@@ -225,17 +238,16 @@ impl People {
         if self.inner.sealer.open_name(&row)? == *name { Ok(row) } else { Err(PeopleError::Damaged) }
     }
 
-    /// How the security keys' part of the store knows a principal.
-    pub(super) fn uuid(id: &Digest) -> String {
-        base64url(id)
+    /// How the security keys' part of the store knows a principal, as long as a provider is assigned: what was registered for an
+    /// earlier assignment is nobody's, even if it could not be removed.
+    pub(super) fn uuid(factor: &Digest) -> String {
+        base64url(factor)
     }
 
     /// Removes what security keys the principal has: a provider that it has not any more opens nothing.
     pub(super) async fn forget_security_keys(&self, row: &PrincipalRow) -> Result<(), PeopleError> {
-        if row.factor.is_none() {
-            return Ok(());
-        }
-        let uuid = Self::uuid(&row.id);
+        let Some(factor) = &row.factor else { return Ok(()) };
+        let uuid = Self::uuid(&factor.id);
         Ok(self.inner.webauthn.remove_user(self.own().await?, Some(&uuid)).await?)
     }
 
@@ -250,8 +262,8 @@ impl People {
 
     fn new_link(&self, principal: &Digest) -> (NewLink, Link) {
         let token = Token::generate(&mut self.rng());
-        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Link, &token, principal);
         let expires_at = self.now().saturating_add(self.inner.limits.link);
+        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Link, &token, principal, expires_at);
         let text = token.into_text();
         let mut url = Zeroizing::new(String::with_capacity(self.inner.url.len() + 8 + text.len()));
         url.push_str(&self.inner.url);

@@ -58,7 +58,7 @@ impl People {
         let hash = hashes.token(Purpose::Ticket, &ticket);
         let row = self.inner.store.ticket(&hash).await?.ok_or(PeopleError::Ticket)?;
         let idle_until = row.used_at.saturating_add(self.inner.limits.ticket_idle);
-        let own = hashes.is_bound(Purpose::Ticket, &ticket, &row.principal.id, &row.bound);
+        let own = hashes.is_bound(Purpose::Ticket, &ticket, &row.principal.id, row.expires_at, &row.bound);
         if !own || row.expires_at.min(idle_until) <= now || row.principal.disabled_at.is_some() {
             return Err(PeopleError::Ticket);
         }
@@ -102,9 +102,9 @@ impl People {
         source: IpAddr,
     ) -> Result<LoggedIn, PeopleError> {
         let ticket = Token::generate(&mut self.rng());
-        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &row.id);
         let created_at = self.now();
         let expires_at = created_at.saturating_add(self.inner.limits.ticket);
+        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &row.id, expires_at);
         let told = Entry::new(Kind::LoginDone, Who::Principal(name.to_string())).from(source).to(name.to_string());
         let told = told.with("second_factor", second_factor(proof));
         let login = LogIn {

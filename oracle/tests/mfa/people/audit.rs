@@ -31,6 +31,7 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
     let link = people.invited("bob", "auditor").await;
     let (assigned, secret) = people.assign_totp("bob", "TotpDemoConfig").await;
     let code = people.code(&secret, 0);
+    assert_eq!(send(people.stage.at(Method::POST, &format!("/enroll/{link}/begin"))).await.status, 200);
     let enrolled = people.enrol(&link, json!({ "password": PASSWORD, "passcode": code })).await;
     let login = json!({ "principal": "bob", "password": PASSWORD, "passcode": people.code(&secret, 1) });
     let ticket = super::stage::ticket_of(&people.log_in(login.clone()).await);
@@ -68,6 +69,7 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
         ["principal.created", by_operator, bob, "done"],
         ["provider.created", by_operator, "provider TotpDemoConfig", "done"],
         ["factor.assigned", by_operator, bob, "done"],
+        ["principal.link_opened", by_bob, bob, "done"],
         ["principal.enrolled", by_bob, bob, "done"],
         ["login.done", by_bob, bob, "done"],
         ["login.refused", &format!("unverified {bob}"), bob, "refused"],
@@ -94,7 +96,7 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
     let group_id = &group.header.fields().group_id;
     let members = told.iter().find(|event| event["kind"] == "group.members").expect("told");
     assert_eq!(members["details"], json!({ "group_id": group_id, "members": stand }));
-    assert_eq!(told[7]["details"], json!({ "second_factor": "totp" }));
+    assert_eq!(told[8]["details"], json!({ "second_factor": "totp" }));
 
     let text = Value::from(told).to_string();
     let mut secrets =
@@ -106,6 +108,21 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
     for secret in secrets {
         assert!(!text.contains(&secret), "{secret} in {text}");
     }
+}
+
+#[tokio::test]
+async fn a_password_in_the_place_of_a_name_is_not_told() {
+    let people = People::new().await;
+    let before = people.told().await.len();
+    for name in ["hunter2-and-more", "hunter2-and-more", "principal/internal/application/hunter2-too"] {
+        assert_eq!(refused(&people.log_in(json!({ "principal": name })).await), (401, "login_refused"));
+    }
+    let told = people.told().await.split_off(before);
+    assert!(!Value::from(told.clone()).to_string().contains("hunter2"), "{told:?}");
+    let subjects: Vec<_> = told.iter().map(|event| event["subject"].as_str().expect("text")).collect();
+    assert_eq!(subjects[0], subjects[1], "the same is told as the same");
+    assert_ne!(subjects[0], subjects[2]);
+    assert!(subjects.iter().all(|subject| subject.starts_with("name ") && subject.len() == 21), "{subjects:?}");
 }
 
 #[tokio::test]

@@ -142,6 +142,11 @@ async fn a_factor_is_confirmed_when_its_user_enrols() {
     let old = assigned["recovery_codes"][0].as_str().expect("a code");
     assert_eq!(refused(&login(old).await), (401, "login_refused"), "the user's codes replace the operator's");
     assert_eq!(login(&people.code(&secret, 1)).await.status, 200);
+    // A link for a new password shows nobody the key of the factor in use.
+    let renewed = people.done(Method::POST, "/principals/bob/link", json!({})).await;
+    let path = format!("/enroll/{}/begin", link_of(renewed["link"].as_str().expect("a link")));
+    let begun = send(people.stage.at(Method::POST, &path)).await.json;
+    assert_eq!((begun["provider"]["Name"].as_str(), begun.get("otpauth_uri")), (Some("TotpDemoConfig"), None));
     assert_eq!(login(made["recovery_codes"][3].as_str().expect("a code")).await.status, 200);
 }
 

@@ -103,6 +103,55 @@ async fn failures_lock_a_name_and_nobody_else_whether_anybody_has_it() {
 }
 
 #[tokio::test]
+async fn whoever_guesses_at_nothing_locks_nobody() {
+    let people = People::new().await;
+    people.user("bob", "member").await;
+    let key = json!({ "id": "AAAA", "rawId": "AAAA", "type": "public-key", "clientExtensionResults": {},
+        "response": { "clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA" } });
+    for state in ["", "AAAA", "!", &"A".repeat(500)] {
+        for _ in 0..3 {
+            let body = json!({ "principal": "bob", "state": state, "credential": key });
+            assert_eq!(refused(&people.log_in(body).await), (401, "login_refused"), "{state}");
+        }
+    }
+    assert_eq!(tried(&people, "bob", PASSWORD).await.0.status, 200);
+    let name = "principal/internal/application/ci";
+    let made = people.done(Method::POST, "/principals", json!({ "name": name })).await;
+    for _ in 0..12 {
+        assert_eq!(refused(&tried(&people, name, "wrong").await.0), (401, "login_refused"));
+    }
+    assert_eq!(tried(&people, name, made["secret"].as_str().expect("a secret")).await.0.status, 200);
+}
+
+#[tokio::test]
+async fn links_that_nobody_has_keep_no_neighbour_from_logging_in() {
+    let people = People::new().await;
+    let bob = people.invited("bob", "member").await;
+    let enrol = async |link: &str| {
+        send(people.stage.at(Method::POST, &format!("/enroll/{link}")).json(&json!({ "password": PASSWORD }))).await
+    };
+    for _ in 0..33 {
+        assert_eq!(refused(&enrol("none").await), (404, "link_unknown"));
+    }
+    assert_eq!(refused(&enrol(&bob).await), (429, "too_many_failures"), "a right one is not told from a wrong one");
+    assert_eq!(tried(&people, "operator", PASSWORD).await.0.status, 200);
+    people.stage.clock.advance(1_000);
+    assert_eq!(enrol(&bob).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_operator_unlocks_a_name() {
+    let people = People::new().await;
+    people.user("bob", "member").await;
+    for _ in 0..5 {
+        tried(&people, "bob", "wrong").await;
+    }
+    assert_eq!(refused(&tried(&people, "bob", PASSWORD).await.0), (429, "login_locked"));
+    people.done(Method::POST, "/principals/bob/enable", json!({})).await;
+    assert_eq!(tried(&people, "bob", PASSWORD).await.0.status, 200);
+}
+
+#[tokio::test]
 async fn one_address_cannot_try_one_password_on_everybody() {
     let people = People::with(TestSetup::default().set("behind_proxy", "true")).await;
     people.user("bob", "member").await;

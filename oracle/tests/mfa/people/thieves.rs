@@ -88,6 +88,28 @@ async fn a_ticket_a_link_or_a_password_in_another_principals_row_serves_nobody()
 }
 
 #[tokio::test]
+async fn a_ticket_or_a_link_lasts_no_longer_because_the_database_says_so() {
+    let people = People::new().await;
+    let (ticket, link) = (people.user("mallory", "member").await, people.invited("bob", "member").await);
+    let database = database(&people.stage);
+    let begin = async || send(people.stage.at(Method::POST, &format!("/enroll/{link}/begin"))).await;
+    let lengthen = |milliseconds: i64| {
+        for table in ["tickets", "links"] {
+            let sql = format!("UPDATE {table} SET expires_at = expires_at + {milliseconds}");
+            database.execute(&sql, []).expect("written");
+        }
+    };
+    for milliseconds in [1, -2] {
+        lengthen(milliseconds);
+        assert!(!people.knows(&ticket).await, "{milliseconds}");
+        assert_eq!(refused(&begin().await), (404, "link_unknown"), "{milliseconds}");
+    }
+    lengthen(1);
+    assert!(people.knows(&ticket).await);
+    assert_eq!(begin().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_role_a_name_or_a_membership_written_into_the_database_is_noticed() {
     let people = People::new().await;
     let ticket = people.user("mallory", "member").await;

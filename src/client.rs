@@ -3,6 +3,7 @@
 //! repeated in errors.
 
 mod api_keys;
+mod audit;
 mod enrolment;
 mod error;
 mod events;
@@ -191,12 +192,16 @@ impl Client {
         Ok(Box::new(response))
     }
 
-    /// A GET, tried again while nothing was decided.
     fn read<T: DeserializeOwned>(&self, path: &str, view: Option<&str>, limit: u64) -> Result<T, ClientError> {
+        self.parse(&self.read_bytes(path, view, limit)?)
+    }
+
+    /// A GET, tried again while nothing was decided.
+    fn read_bytes(&self, path: &str, view: Option<&str>, limit: u64) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let mut attempt = 1;
         loop {
             let request = with_view(self.request(Method::GET, path), view).timeout(REQUEST_TIMEOUT);
-            match self.send(request).and_then(|response| self.json(response, limit)) {
+            match self.send(request).and_then(|response| self.bytes(response, limit)) {
                 Err(error) if error.is_passing() && attempt < ATTEMPTS => {
                     std::thread::sleep(Duration::from_millis(150) * attempt);
                     attempt += 1;
@@ -248,9 +253,12 @@ impl Client {
     }
 
     fn json<T: DeserializeOwned>(&self, response: Response, limit: u64) -> Result<T, ClientError> {
-        let body = self.bytes(response, limit)?;
+        self.parse(&self.bytes(response, limit)?)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
         // The reason would repeat parts of the body.
-        serde_json::from_slice(&body).map_err(|_| self.strange("its answer is unreadable"))
+        serde_json::from_slice(body).map_err(|_| self.strange("its answer is unreadable"))
     }
 
     fn bytes(&self, response: Response, limit: u64) -> Result<Zeroizing<Vec<u8>>, ClientError> {

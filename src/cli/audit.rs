@@ -1,16 +1,19 @@
-//! `quorate audit`: reads what an oracle exports of its audit log, and checks that it is what the oracle wrote. It trusts the key
-//! and the older checkpoints that it is given, and nothing in the export.
+//! `quorate audit`: reads an oracle's audit log, from the oracle or from a file, and checks that it is what the oracle wrote.
+//! It trusts the key and the older checkpoints that it is given, and nothing in the log.
 
+mod source;
+
+use self::source::{FromOracle, Source};
+use super::network::LoggedInAt;
 use super::{CliError, Context, files};
 use crate::ui::{shown, time};
 use clap::{Args, Subcommand};
 use quorate_protocol::audit::checkpoint::{Checkpoint, MAX_NOTE, VerifierKey};
 use quorate_protocol::audit::event::Event;
-use quorate_protocol::audit::export::{Line, MAX_LINE, Report, Row, Verifier};
+use quorate_protocol::audit::export::{Line, Report, Row, Verifier};
 use quorate_protocol::encoding::base64;
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -21,35 +24,48 @@ pub(crate) struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Print the events of an export, without checking them
+    /// Print the events of an audit log, without checking them
     Show(ShowArgs),
-    /// Check an export: every row, every checkpoint, and that no row is missing
+    /// Check an audit log: every row, every checkpoint, and that no row is missing
     ///
-    /// What was cut off at the end shows only against an older checkpoint that was kept elsewhere.
+    /// What was cut off at the end shows only against an older checkpoint that was kept elsewhere. Of an oracle's own log, the
+    /// checkpoint that it shows before the reading is one of them.
     Verify(VerifyArgs),
+    /// Print an oracle's newest checkpoint, to be kept where its administrators cannot change it
+    Checkpoint(CheckpointArgs),
 }
 
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// What `quorate-oracle audit export` wrote; - for standard input
-    #[arg(value_name = "EXPORT", default_value = "-")]
-    export: PathBuf,
     /// Only events of this kind, such as session.code, or session for all that begin so
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
+    /// Begin behind the row with this number
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    after: i64,
+    /// End after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "export")]
+    limit: Option<u64>,
+    #[command(flatten)]
+    source: Source,
 }
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// What `quorate-oracle audit export` wrote; - for standard input
-    #[arg(value_name = "EXPORT", default_value = "-")]
-    export: PathBuf,
     /// The key that signs its checkpoints, as `quorate-oracle audit key` prints it; may be given again
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<String>,
     /// A checkpoint from before, which the log must go on from; may be given again
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, Args)]
+struct CheckpointArgs {
+    #[command(flatten)]
+    at: LoggedInAt,
 }
 
 #[derive(Serialize)]
@@ -75,38 +91,43 @@ pub(crate) fn run(context: &Context, args: &AuditArgs) -> Result<(), CliError> {
     match &args.command {
         AuditCommand::Show(args) => show(context, args),
         AuditCommand::Verify(args) => verify(context, args),
+        AuditCommand::Checkpoint(args) => {
+            // As it is: its bytes are signed.
+            Ok(context.ui.raw_data(args.at.client(context)?.audit_checkpoint()?.as_bytes())?)
+        }
     }
 }
 
 fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
-    let mut number = 0;
-    each_line(&args.export, |line| {
+    let (mut number, mut left) = (0_u64, args.limit);
+    args.source.each_line(context, args.after, |line| {
         number += 1;
-        if line.trim().is_empty() {
-            return Ok(());
-        }
         match serde_json::from_str(line) {
-            Ok(Line::Row(row)) => show_row(context, &row, args.kind.as_deref()),
-            Ok(Line::Head(_)) => Ok(()),
-            Err(_) => {
-                context.ui.warn(format_args!("line {number} belongs to no export"));
-                Ok(())
+            _ if line.trim().is_empty() => {}
+            Ok(Line::Row(row)) if row.number > args.after => {
+                let shown = show_row(context, &row, args.kind.as_deref())?;
+                left = left.map(|left| left - u64::from(shown));
             }
+            Ok(_) => {}
+            Err(_) => context.ui.warn(format_args!("line {number} belongs to no export")),
         }
+        Ok(if left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })
 }
 
-fn show_row(context: &Context, row: &Row, kind: Option<&str>) -> Result<(), CliError> {
+/// Prints a row, if it is one of those that are wanted.
+fn show_row(context: &Context, row: &Row, kind: Option<&str>) -> Result<bool, CliError> {
     let event = row.event.as_deref().and_then(Event::from_leaf);
     let wanted = |event: &Event| kind.is_none_or(|kind| is_kind(&event.kind, kind));
     if event.as_ref().is_some_and(|event| !wanted(event)) {
-        return Ok(());
+        return Ok(false);
     }
     let value = Shown { number: row.number, event: event.as_ref() };
-    Ok(context.ui.print(&value, || match &event {
+    context.ui.print(&value, || match &event {
         Some(event) => line_of(row.number, event),
         None => format!("{}  cannot be read", row.number),
-    })?)
+    })?;
+    Ok(true)
 }
 
 fn is_kind(kind: &str, wanted: &str) -> bool {
@@ -136,14 +157,17 @@ fn line_of(number: i64, event: &Event) -> String {
 fn verify(context: &Context, args: &VerifyArgs) -> Result<(), CliError> {
     let keys = args.keys.iter().map(|key| key.trim().parse().map_err(CliError::AuditKey));
     let keys: Vec<VerifierKey> = keys.collect::<Result<_, _>>()?;
-    let older = args.checkpoints.iter().map(|path| older(path, &keys)).collect::<Result<_, _>>()?;
+    let mut older = args.checkpoints.iter().map(|path| older(path, &keys)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(FromOracle { client, .. }) = args.source.asked(context)? {
+        older.push(opened(Path::new(client.url()), &client.audit_checkpoint()?, &keys)?);
+    }
     let mut verifier = Verifier::new(keys, older);
     let mut last = None;
-    each_line(&args.export, |line| {
+    args.source.each_line(context, 0, |line| {
         if let Some(Line::Row(row)) = verifier.push(line) {
             last = row.event.as_deref().and_then(Event::from_leaf).map(|event| event.time);
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     let report = verifier.finish();
     print(context, &report, last)?;
@@ -151,9 +175,13 @@ fn verify(context: &Context, args: &VerifyArgs) -> Result<(), CliError> {
 }
 
 fn older(path: &Path, keys: &[VerifierKey]) -> Result<Checkpoint, CliError> {
-    let note = files::read_text(path, MAX_NOTE as u64)?;
-    let mut opened = keys.iter().map(|key| Checkpoint::open(&note, key));
-    let failed = |source| CliError::Checkpoint { path: path.to_owned(), source };
+    opened(path, &files::read_text(path, MAX_NOTE as u64)?, keys)
+}
+
+/// The checkpoint in a note, signed by one of `keys`; `place` is where it came from.
+fn opened(place: &Path, note: &str, keys: &[VerifierKey]) -> Result<Checkpoint, CliError> {
+    let mut opened = keys.iter().map(|key| Checkpoint::open(note, key));
+    let failed = |source| CliError::Checkpoint { path: place.to_owned(), source };
     let first = opened.next().expect("at least one key is required");
     match (first, opened.find_map(Result::ok)) {
         (Ok(checkpoint), _) | (Err(_), Some(checkpoint)) => Ok(checkpoint),
@@ -188,23 +216,4 @@ fn print(context: &Context, report: &Report, last: Option<i64>) -> Result<(), Cl
         lines.join("\n")
     };
     Ok(context.ui.print(&checked, lines)?)
-}
-
-/// Hands over each line of a file, or of standard input for `-`, and never one that is longer than any of an export.
-fn each_line(path: &Path, mut act: impl FnMut(&str) -> Result<(), CliError>) -> Result<(), CliError> {
-    let failed = |error| CliError::read(path, error);
-    let mut input: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(BufReader::new(File::open(path).map_err(failed)?))
-    };
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if input.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(failed)? == 0 {
-            return Ok(());
-        }
-        // What is not UTF-8 is no line of an export, and is told as such.
-        act(&String::from_utf8_lossy(&line))?;
-    }
 }

@@ -4,7 +4,7 @@
 use super::CliError;
 use crate::ui::{OnInterrupt, on_interrupt};
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +87,38 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let file = stage(folder, bytes).map_err(|error| CliError::write(path, error))?;
     file.persist(path).map_err(|error| CliError::write(path, error.error))?;
     sync_folder(folder)
+}
+
+/// A new file that is written bit by bit: it appears whole and durable under its name, or not at all.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    staged: BufWriter<NamedTempFile>,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Begins a file at `path`, where nothing must be yet.
+    pub(crate) fn begin(path: &Path) -> Result<Self, CliError> {
+        if path.symlink_metadata().is_ok() {
+            return Err(CliError::Exists(path.to_owned()));
+        }
+        let staged = stage(folder_of(path), &[]).map_err(|error| CliError::write(path, error))?;
+        Ok(Self { staged: BufWriter::new(staged), path: path.to_owned() })
+    }
+
+    /// Writes more of it.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.staged.write_all(bytes).map_err(|error| CliError::write(&self.path, error))
+    }
+
+    /// Gives it its name. What appeared there in the meantime stays.
+    pub(crate) fn finish(self) -> Result<(), CliError> {
+        let failed = |error| CliError::write(&self.path, error);
+        let file = self.staged.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist_noclobber(&self.path).map_err(|error| failed(error.error))?;
+        sync_folder(folder_of(&self.path))
+    }
 }
 
 /// A name for a file made of a name of a person: letters, digits and `-_.@+` stay, and it is never hidden or an option.
@@ -258,6 +290,26 @@ mod tests {
         assert!(!folder.exists());
         fs::write(&folder, b"").unwrap();
         assert!(matches!(Batch::new(&folder), Err(CliError::Exists(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_written_bit_by_bit_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut file = NewFile::begin(&path).unwrap();
+        file.write(b"one ").unwrap();
+        drop(file);
+        assert!(names(folder.path()).is_empty());
+        let mut file = NewFile::begin(&path).unwrap();
+        file.write(b"one ").unwrap();
+        file.write(b"two").unwrap();
+        file.finish().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"one two".to_vec(), vec!["f".to_owned()]));
+        assert!(matches!(NewFile::begin(&path), Err(CliError::Exists(_))));
+        let late = NewFile::begin(&folder.path().join("late")).unwrap();
+        fs::write(folder.path().join("late"), b"somebody's").unwrap();
+        assert!(matches!(late.finish(), Err(CliError::Exists(_))));
+        assert_eq!(names(folder.path()), ["f", "late"]);
     }
 
     #[test]

@@ -65,11 +65,16 @@ impl LoggedInAt {
             Some(url) => url.clone(),
             None => only(context)?,
         };
-        let client = Client::new(&url, &self.network.options())?;
-        match tickets::ticket(context, client.url())? {
-            Some(ticket) => Ok(client.with_ticket(ticket)),
-            None => Err(PeopleError::NotLoggedIn(client.url().to_owned()).into()),
-        }
+        logged_in(context, &url, &self.network)
+    }
+}
+
+/// A connection to the oracle at `url` that shows the ticket which `quorate login` left for it.
+pub(crate) fn logged_in(context: &Context, url: &str, network: &NetworkArgs) -> Result<Client, CliError> {
+    let client = Client::new(url, &network.options())?;
+    match tickets::ticket(context, client.url())? {
+        Some(ticket) => Ok(client.with_ticket(ticket)),
+        None => Err(PeopleError::NotLoggedIn(client.url().to_owned()).into()),
     }
 }
 

@@ -63,6 +63,48 @@ fn an_act_is_never_tried_twice() {
 }
 
 #[test]
+fn a_ticket_goes_with_every_request_but_with_what_shows_something_else() {
+    let bearer = r#"{"principal": "p", "role": "member", "expires_at": "2026-01-01T00:00:00Z"}"#;
+    let issued = r#"{"ticket": "second", "principal": "p", "role": "member", "expires_at": "2026-01-01T00:00:00Z"}"#;
+    let gone = || answer("204 No Content", "");
+    let (client, server) = serve(vec![answer("200 OK", bearer), gone(), gone(), answer("200 OK", issued)]);
+    let client = client.with_ticket(Ticket::parse("first").expect("a ticket"));
+    client.whoami().expect("an answer");
+    client.remove_provider("a/b c").expect("removed");
+    let kek = Kek::from_base64(&quorate_protocol::encoding::base64(&[7; 32])).expect("32 bytes");
+    client.cancel("ID", &kek).expect("cancelled");
+    let login = Login { principal: "bob", password: "x", passcode: None };
+    assert_eq!(client.log_in(&login).expect("logged in").ticket.expose(), "second");
+    let heads = server.join().expect("served");
+    assert!(heads[1].starts_with("delete /system/multi_factor/a%2fb%20c http"), "{heads:?}");
+    assert_eq!(heads.iter().map(|head| head.contains("bearer first")).collect::<Vec<_>>(), [true, true, false, false]);
+    assert_eq!(heads[2].matches("authorization:").count(), 1);
+}
+
+#[test]
+fn an_audit_log_that_does_not_go_on_is_not_read_for_ever() {
+    let row = |number: i64| format!("{{\"number\":{number},\"hash\":\"AA==\",\"event\":null}}\n");
+    let pages = [row(1) + &row(2), row(3), row(3)];
+    let (client, server) = serve(pages.iter().map(|page| answer("200 OK", page)).collect());
+    let mut lines = 0;
+    let read = client.audit_lines(0, |_| {
+        lines += 1;
+        Ok::<_, ClientError>(std::ops::ControlFlow::Continue(()))
+    });
+    assert!(matches!(read, Err(ClientError::Answer { .. })) && lines == 3, "{read:?}");
+    let heads = server.join().expect("served");
+    assert!(heads[1].starts_with("get /audit?after=2&limit=1000 http"), "{heads:?}");
+}
+
+#[test]
+fn a_checkpoint_cannot_steer_a_terminal() {
+    let (client, server) = serve(vec![answer("200 OK", "a\n\nb\n"), answer("200 OK", "a\n\u{1b}[2J\n")]);
+    assert_eq!(client.audit_checkpoint().expect("a note"), "a\n\nb\n");
+    assert!(client.audit_checkpoint().is_err());
+    server.join().expect("served");
+}
+
+#[test]
 fn redirects_are_not_followed() {
     let (client, server) = serve(vec![
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".into(),

@@ -1,8 +1,10 @@
 //! The audit log at the command line: exported on the oracle's machine, shown and checked anywhere.
 
-use super::support::{Ended, Key, Oracle, Person, Program, Table, built};
+use super::people::{Desk, log_in, with_password};
+use super::support::{Ended, Key, LIMIT, Oracle, Person, Program, Table, built};
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// `quorate-oracle audit`, on the oracle's machine.
 fn oracle_audit(oracle: &Oracle, action: &str) -> String {
@@ -78,4 +80,67 @@ fn an_auditor_sees_who_did_what_and_that_nothing_was_changed() {
     assert!(verify(&auditor, &export, &["--key", "nonsense"]).fails(2).contains("hint: `quorate-oracle audit key`"));
     let unsigned = verify(&auditor, &export, &["--key", key, "--checkpoint", "export"]).fails(1);
     assert!(unsigned.contains("hint: it is what"), "{unsigned}");
+}
+
+/// Waits until the oracle's own log has an event of `kind`: events are numbered within a second.
+fn numbered(person: &Person, oracle: &Oracle, kind: &str) -> String {
+    let until = Instant::now() + LIMIT;
+    loop {
+        let shown = person.quorate(&["audit", "show", "--oracle", &oracle.url, "--kind", kind]).ok();
+        if !shown.is_empty() {
+            return shown;
+        }
+        assert!(Instant::now() < until, "{kind} is never numbered");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn an_auditor_asks_the_oracle_itself() {
+    let desk = Desk::new();
+    let url = desk.oracle.url.as_str();
+    let carol = Person::new("carol", Key::Plain);
+    let link = desk.ann.quorate(&["principal", "add", "carol", "--role", "auditor"]).ok();
+    with_password(&carol, &["enroll", link.trim()]).ok();
+    log_in(&carol, &desk.oracle, &[]).ok();
+    let bob = Person::new("bob", Key::Plain);
+    let link = desk.ann.quorate(&["principal", "add", "bob"]).ok();
+    with_password(&bob, &["enroll", link.trim()]).ok();
+    log_in(&bob, &desk.oracle, &[]).ok();
+    let member = bob.quorate(&["audit", "show", "--oracle", url]).fails(1);
+    assert!(member.contains("your role may not do this") && member.contains("hint: `quorate whoami`"), "{member}");
+
+    numbered(&carol, &desk.oracle, "login.done");
+    let made = numbered(&carol, &desk.oracle, "principal.created");
+    assert!(
+        made.contains("principal principal/internal/user/ann  principal/internal/user/carol  from 127.0.0.1"),
+        "{made}"
+    );
+    let first = carol.quorate(&["audit", "show", "--oracle", url, "--limit", "1"]).ok();
+    assert!(first.starts_with("1  ") && first.lines().count() == 1, "{first}");
+    let second = carol.quorate(&["audit", "show", "--oracle", url, "--after", "1", "--limit", "1"]).ok();
+    assert!(second.starts_with("2  "), "{second}");
+
+    let key = oracle_audit(&desk.oracle, "key");
+    let verify =
+        |more: &[&str]| carol.quorate(&[&["audit", "verify", "--oracle", url, "--key", key.trim()], more].concat());
+    verify(&["--export", "log.jsonl"]).ok();
+    let again = verify(&["--export", "log.jsonl"]).fails(1);
+    assert!(again.contains("log.jsonl is there already"), "{again}");
+    let note = carol.quorate(&["audit", "checkpoint"]).ok();
+    fs::write(carol.path("kept"), &note).expect("written");
+    verify(&["--checkpoint", "kept"]).ok();
+
+    // What was kept is checked without the oracle, and one changed byte is told.
+    let kept = ["audit", "verify", "log.jsonl", "--key", key.trim()];
+    carol.quorate(&kept).ok();
+    let log = fs::read_to_string(carol.path("log.jsonl")).expect("written");
+    for secret in ["a long sentence", link.trim().rsplit('/').next().expect("a token")] {
+        assert!(!log.contains(secret));
+    }
+    fs::write(carol.path("log.jsonl"), log.replacen("user/carol", "user/carla", 1)).expect("written");
+    carol.quorate(&kept).fails(1);
+    let other = oracle_audit(&Oracle::start(), "key");
+    let wrong = carol.quorate(&["audit", "verify", "--oracle", url, "--key", other.trim()]).fails(1);
+    assert!(wrong.contains("hint: check that key and checkpoint are of the same oracle"), "{wrong}");
 }

@@ -187,6 +187,12 @@ settings! {
         "Passwords that are checked at once, each on a thread of its own and with memory of its own.";
     "passwords.waiting" password_waiting: u32 = "32",
         "Passwords that may wait to be checked; further logins are answered 503.";
+    "drills.days" drill_days: u32 = "7",
+        "Days that a drill lasts when its operator names no end.";
+    "drills.remind_hours" drill_remind_hours: Vec<u32> = "72,24",
+        "Hours before a drill's end at which those are told who want to hear of it that answers are missing. Empty: never.";
+    "drills.keep_days" drill_keep_days: u32 = "400",
+        "Days that the report of a drill is kept that is over.";
     "redeal.keep_days" redeal_keep_days: u32 = "30",
         "Days that a redeal waits for its new players to fetch their Tocs. Then it is gone; the old group stays valid.";
     "sessions.open" session_open: u32 = "200000",
@@ -342,6 +348,7 @@ impl Config {
             ("limits.request_seconds", self.request_seconds),
             ("limits.write_seconds", self.write_seconds),
             ("crypto.queue", self.crypto_queue),
+            ("drills.days", self.drill_days),
             ("duo.seconds", self.duo_seconds),
             ("invite.days", self.invite_days),
             ("mail.seconds", self.mail_seconds),

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod docs;
+pub mod drills;
 pub mod pages;
 pub mod people;
 pub mod sessions;

@@ -2,7 +2,7 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{api_keys, audit, docs, pages, people, sessions, system, totps, u2f, webauthn};
+use crate::handlers::{api_keys, audit, docs, drills, pages, people, sessions, system, totps, u2f, webauthn};
 use crate::observe;
 use crate::state::AppState;
 use crate::unread;
@@ -26,6 +26,11 @@ use utoipa::OpenApi;
         api_keys::rotate,
         audit::export,
         audit::checkpoint,
+        drills::begin,
+        drills::list,
+        drills::show,
+        drills::close,
+        drills::answer,
         people::invitation,
         people::enrol,
         people::log_in,
@@ -84,6 +89,7 @@ use utoipa::OpenApi;
     tags(
         (name = "api keys", description = "How an application becomes known"),
         (name = "audit", description = "The audit log"),
+        (name = "drills", description = "Whether the Tocs of a group still open"),
         (name = "people", description = "Principals, providers of second factors, logins, groups"),
         (name = "sessions", description = "Codes and redeals by quorum"),
         (name = "totp", description = "One-time codes of applications' users"),
@@ -115,6 +121,10 @@ pub fn router(state: AppState) -> Router {
         .route("/audit", get(audit::export))
         .route("/audit/checkpoint", get(audit::checkpoint))
         .route("/docs", get(docs::page))
+        .route("/drill/{id}", get(pages::drill))
+        .route("/drills", get(drills::list).post(drills::begin))
+        .route("/drills/{id}", get(drills::show).delete(drills::close))
+        .route("/drills/{id}/answers", post(drills::answer))
         .route("/enroll/{link}", post(people::enrol))
         .route("/enroll/{link}/begin", post(people::invitation))
         .route("/groups", get(people::groups).post(people::add_group))

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod at_rest;
 pub mod audit;
+pub mod drills;
 pub mod either_base64;
 pub mod failures;
 pub mod import;
@@ -13,6 +14,7 @@ pub mod people;
 pub mod relying_party;
 pub mod security_keys;
 pub mod sessions;
+mod signer;
 pub mod totps;
 pub mod u2f;
 pub mod webauthn;

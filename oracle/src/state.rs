@@ -1,6 +1,10 @@
 //! What every request shares: settings, time, randomness, keys, cryptography's threads, the store. It must not know any
 //! route.
 
+mod entropy;
+
+pub use self::entropy::{Entropy, SeededEntropy, StateRng, SystemEntropy};
+
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::duo::Duo;
@@ -10,6 +14,7 @@ use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
 use crate::service::audit::{self, Audit};
+use crate::service::drills::{self, DrillError, Drills};
 use crate::service::notices::{self, NoticeError, Notices};
 use crate::service::people::{self, DuoFactor, People, PeopleError};
 use crate::service::security_keys::SecurityKeys;
@@ -21,81 +26,12 @@ use crate::service::webauthn::Webauthn;
 use crate::store::{Channel, Password, Store, StoreError, StoreOptions};
 use axum::extract::FromRef;
 use quorate_protocol::audit::checkpoint::Origin;
-use rand::{TryCryptoRng, TryRng};
-use std::convert::Infallible;
 use std::fmt;
 use std::io::ErrorKind;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Where random bytes come from.
-pub trait Entropy: Send + Sync + 'static {
-    /// Fills `bytes`.
-    fn fill(&self, bytes: &mut [u8]);
-}
-
-/// The operating system's generator. It keeps nothing in this process from which bytes could be told later.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
-        rand::rngs::SysRng.try_fill_bytes(bytes).expect("the kernel's generator answers once the system has booted");
-    }
-}
-
-/// The same bytes for the same seed: for tests alone.
-#[derive(Debug)]
-pub struct SeededEntropy(Mutex<rand::rngs::StdRng>);
-
-impl SeededEntropy {
-    /// A sequence named by `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(rand::SeedableRng::seed_from_u64(seed)))
-    }
-}
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
-        let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rand::Rng::fill_bytes(&mut *rng, bytes);
-    }
-}
-
-/// [`Entropy`] as a generator for `rand`'s traits. Clones draw from the same source; it may move to another thread.
-#[derive(Clone)]
-pub struct StateRng(Arc<dyn Entropy>);
-
-impl TryRng for StateRng {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.0.fill(&mut bytes);
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(bytes);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for StateRng {}
-
-impl fmt::Debug for StateRng {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StateRng(…)")
-    }
-}
 
 /// How long what was seen of the store answers those who ask whether this oracle can serve.
 const FRESH: Duration = Duration::from_secs(1);
@@ -124,6 +60,8 @@ pub struct Shared {
     pub audit: Audit,
     /// API keys of applications.
     pub api_keys: ApiKeys,
+    /// Proofs that Tocs still open.
+    pub drills: Drills,
     /// Who is told of what happens.
     pub notices: Notices,
     /// Principals, their logins and tickets.
@@ -203,6 +141,9 @@ pub enum StateError {
 /// Why a sweep was not done, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
+    /// Drills.
+    #[error(transparent)]
+    Drills(#[from] DrillError),
     /// Logins.
     #[error(transparent)]
     People(#[from] PeopleError),
@@ -347,6 +288,18 @@ impl AppState {
             limits: people::Limits::from(&config),
         })
         .map_err(StateError::Threads)?;
+        let drills = Drills::new(drills::Parts {
+            audit: audit.clone(),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+            keys: Arc::clone(&keys),
+            url: url.clone(),
+            people: people.clone(),
+            notices: notices.clone(),
+            limits: drills::Limits::from(&config),
+        });
         let pulse = Pulse::new(store.clone(), Arc::clone(&clock));
         let (clock, entropy) = (Source(clock), Source(entropy));
         let [shutdown, end] = [(); 2].map(|()| watch::Sender::new(false));
@@ -358,6 +311,7 @@ impl AppState {
             store,
             audit,
             api_keys,
+            drills,
             notices,
             people,
             security_keys,
@@ -413,9 +367,9 @@ impl AppState {
         let now = seen.theirs.map_or(now, |theirs| theirs.min(now));
         let (sessions, challenges) = (self.sessions.sweep(now).await, self.security_keys.sweep(now).await);
         let (logins, imports) = (self.people.sweep(now).await, self.api_keys.sweep(now).await);
-        let notices = self.notices.sweep(now).await;
+        let (notices, drills) = (self.notices.sweep(now).await, self.drills.sweep(now).await);
         imports?;
-        Ok(sessions? | challenges? | logins? | notices?)
+        Ok(sessions? | drills? | challenges? | logins? | notices?)
     }
 
     /// Delivers notices until the oracle stops.
@@ -533,6 +487,12 @@ impl FromRef<AppState> for Audit {
 impl FromRef<AppState> for ApiKeys {
     fn from_ref(state: &AppState) -> Self {
         state.api_keys.clone()
+    }
+}
+
+impl FromRef<AppState> for Drills {
+    fn from_ref(state: &AppState) -> Self {
+        state.drills.clone()
     }
 }
 

@@ -13,6 +13,7 @@ mod ceremonies;
 mod claim;
 mod codes;
 mod credentials;
+mod drills;
 mod engine;
 mod error;
 mod events;
@@ -60,6 +61,10 @@ pub use self::{
     credentials::{
         AddOutcome, CredentialKind, CredentialName, CredentialRow, MAX_CREDENTIALS, NewCredential, Removed, UseOutcome,
         Which,
+    },
+    drills::{
+        AnswerOutcome, BeginOutcome, DrillAnswerRow, DrillEnd, DrillReport, DrillRow, NewDrill, NewDrillAnswer,
+        NewTocProof, TocProofRow,
     },
     error::{EngineError, StoreError},
     factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},

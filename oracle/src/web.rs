@@ -5,6 +5,7 @@
 //! prefix off. Nothing comes from elsewhere and nothing is inline.
 
 pub(crate) mod account;
+pub(crate) mod drill;
 pub(crate) mod form;
 pub(crate) mod home;
 pub(crate) mod login;

@@ -17,6 +17,7 @@ const PAGES: &[(&str, &str)] = &[
     ("POST", "/account/logout"),
     ("GET", "/assets/{name}"),
     ("GET", "/docs"),
+    ("GET", "/drill/{id}"),
     ("GET", "/login"),
     ("POST", "/login/factor"),
     ("POST", "/login/password"),

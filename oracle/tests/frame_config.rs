@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 59] = [
+const OTHER: [(&str, &str); 62] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -60,6 +60,9 @@ const OTHER: [(&str, &str); 59] = [
     ("passwords.lanes", "1"),
     ("passwords.at_once", "1"),
     ("passwords.waiting", "5"),
+    ("drills.days", "3"),
+    ("drills.remind_hours", "12,6"),
+    ("drills.keep_days", "30"),
     ("redeal.keep_days", "7"),
     ("sessions.open", "50"),
     ("sessions.open_per_source", "5"),

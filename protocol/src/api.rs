@@ -1,5 +1,9 @@
-//! Bodies of the session routes, the same for the oracle and its client. farMFA's fields keep their names; times are
-//! RFC 3339 in what farMFA reads and Unix seconds in what is signed.
+//! Bodies of the routes of sessions and drills, the same for the oracle and its client. farMFA's fields keep their names;
+//! times are RFC 3339 in what farMFA reads and Unix seconds in what is signed.
+
+mod drills;
+
+pub use self::drills::{Drill, DrillAnswer, DrillDetails, DrillPlayer, LastProof, NewDrill, Standing};
 
 use crate::encoding::Base64;
 use crate::header::GroupName;

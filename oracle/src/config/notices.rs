@@ -13,6 +13,15 @@ const MAX_TARGETS: usize = 32;
 /// What somebody can be told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoticeKind {
+    /// A drill is over.
+    #[serde(rename = "drill.ended")]
+    DrillEnded,
+    /// Answers to a drill are missing, and its end is near.
+    #[serde(rename = "drill.reminder")]
+    DrillReminder,
+    /// The players of a group are asked to prove that their Tocs open.
+    #[serde(rename = "drill.started")]
+    DrillStarted,
     /// An application or a person has got a key.
     #[serde(rename = "key.added")]
     KeyAdded,

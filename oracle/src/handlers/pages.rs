@@ -4,11 +4,13 @@
 //! the header `Authorization`, which opens no page.
 
 mod account;
+mod drill;
 mod login;
 mod site;
 mod visitor;
 
 pub use self::account::{account, log_out};
+pub use self::drill::drill;
 pub use self::login::{login, password, second_factor};
 
 use crate::error::{ApiError, ApiResult};

@@ -10,8 +10,8 @@ mod providers;
 mod refusal;
 
 pub use self::caller::{
-    Allowed, CancelSessions, ChangeGroups, ChangePrincipals, ChangeProviders, Named, OwnTicket, ReadAudit, ReadGroups,
-    ReadPrincipals, ReadProviders, Right,
+    Allowed, CancelSessions, ChangeGroups, ChangePrincipals, ChangeProviders, Named, OwnTicket, ReadAudit, ReadDrills,
+    ReadGroups, ReadPrincipals, ReadProviders, Right, RunDrills,
 };
 pub use self::enrolment::{__path_enrol, __path_invitation, enrol, invitation};
 pub use self::groups::{

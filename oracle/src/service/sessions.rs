@@ -11,14 +11,12 @@ mod quorum;
 mod record;
 pub mod redeal;
 pub mod show;
-mod signer;
 mod told;
 mod watchers;
 
 use self::error::SessionError;
 use self::known::Known;
 use self::record::Record;
-use self::signer::{InviteSigner, Signers};
 pub use self::watchers::Place;
 use self::watchers::Watchers;
 use crate::clock::Clock;
@@ -28,6 +26,7 @@ use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::notices::Notices;
+use crate::service::signer::{InviteSigner, Signers};
 use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
 use quorate_protocol::session::is_session_id;
@@ -207,7 +206,8 @@ impl Sessions {
     }
 
     fn signer(&self) -> Result<Arc<InviteSigner>, SessionError> {
-        self.inner.signers.at(&self.inner.keys, &self.inner.url, self.now_ms().div_euclid(1000))
+        let signer = self.inner.signers.at(&self.inner.keys, &self.inner.url, self.now_ms().div_euclid(1000));
+        signer.ok_or(SessionError::NoCertificate)
     }
 
     /// The peer's address as the store may see it.

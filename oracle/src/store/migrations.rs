@@ -62,6 +62,7 @@ histories! {
     7 "imports" needs 1 in "0007_imports.sql";
     8 "notices" needs 1 in "0008_notices.sql";
     9 "groups" needs 1 in "0009_groups.sql";
+    10 "drills" needs 1 in "0010_drills.sql";
 }
 
 /// The step that knows imports. It only adds; once something is imported, a program that does not know it would remove a user

@@ -33,14 +33,14 @@ const NEVER: u16 = 0;
 
 /// What a receiver was sent.
 #[derive(Debug)]
-struct Got {
-    path: String,
+pub struct Got {
+    pub path: String,
     headers: HeaderMap,
     body: String,
 }
 
 impl Got {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
@@ -50,7 +50,7 @@ impl Got {
 }
 
 /// Takes webhooks, and answers as it is told.
-struct Receiver {
+pub struct Receiver {
     address: SocketAddr,
     answers: Arc<AtomicU16>,
     got: UnboundedReceiver<Got>,
@@ -58,7 +58,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::at("127.0.0.1:0".parse().expect("an address")).await
     }
 
@@ -72,7 +72,7 @@ impl Receiver {
         Self { address, answers, got, server }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -85,7 +85,7 @@ impl Receiver {
     }
 
     /// All that has come.
-    fn all(&mut self) -> Vec<Got> {
+    pub fn all(&mut self) -> Vec<Got> {
         std::iter::from_fn(|| self.got.try_recv().ok()).collect()
     }
 }

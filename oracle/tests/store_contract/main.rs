@@ -9,6 +9,7 @@ mod api_keys;
 mod audit;
 mod codes;
 mod credentials;
+mod drills;
 mod groups;
 mod imports;
 mod logins;
@@ -174,6 +175,13 @@ on_every_engine! {
     notices::the_toc_that_makes_a_quorum_tells_of_it_alone,
     notices::what_is_kept_for_expiry_comes_with_it_alone,
     notices::what_nobody_takes_is_given_up,
+    drills::a_drill_comes_back_as_it_was_begun,
+    drills::a_group_has_one_drill_whoever_races,
+    drills::an_answer_counts_once_whoever_races,
+    drills::the_last_answer_ends_the_drill_whoever_races,
+    drills::nobody_answers_what_is_over,
+    drills::what_is_due_is_reminded_of_and_ended_once,
+    drills::proofs_outlive_drills_and_go_with_their_group,
     credentials::a_ceremony_ends_once,
     credentials::what_is_over_answers_to_nothing_that_comes_after_it,
     credentials::a_ceremony_ends_in_time,

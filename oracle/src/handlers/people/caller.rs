@@ -40,9 +40,11 @@ rights! {
     ChangeProviders, "Make, change and remove providers.";
     OwnTicket, "What concerns the caller alone.";
     ReadAudit, "Read the audit trail.";
+    ReadDrills, "See who has answered drills.";
     ReadGroups, "See groups.";
     ReadPrincipals, "See principals.";
     ReadProviders, "See providers.";
+    RunDrills, "Begin and end drills.";
 }
 
 /// A caller whose ticket is good and whose role allows `R`.

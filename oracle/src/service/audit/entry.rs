@@ -43,6 +43,10 @@ kinds! {
     CredentialAdded "credential.added" "A user of an application registered a security key.";
     CredentialLocked "credential.locked" "Wrong answers locked a security key for a time.";
     CredentialRemoved "credential.removed" "Security keys of an application's user were removed.";
+    DrillAnswered "drill.answered" "A player proved that their Toc opens.";
+    DrillEnded "drill.ended" "A drill ended.";
+    DrillRefused "drill.refused" "Wrong answers to drills, as a count.";
+    DrillStarted "drill.started" "The players of a group were asked to prove that their Tocs open.";
     FactorAssigned "factor.assigned" "A principal was given a provider of second factors.";
     FactorRemoved "factor.removed" "A principal's provider of second factors was taken away.";
     GatewayRefused "gateway.refused" "Wrong gateway keys, as a count.";

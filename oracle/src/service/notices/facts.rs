@@ -65,6 +65,9 @@ impl Text {
     /// What happened, in a few words.
     pub fn title(&self) -> &'static str {
         match self.kind {
+            NoticeKind::DrillEnded => "a drill has ended",
+            NoticeKind::DrillReminder => "answers to a drill are missing",
+            NoticeKind::DrillStarted => "a drill has begun",
             NoticeKind::KeyAdded => "a key was added",
             NoticeKind::ProviderChanged => "second factors were changed",
             NoticeKind::SessionDenied => "a player said no",

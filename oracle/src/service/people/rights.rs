@@ -17,36 +17,42 @@ pub enum Act {
     OwnTicket,
     /// Read the audit trail.
     ReadAudit,
+    /// See who has answered drills.
+    ReadDrills,
     /// See groups and who stands for their holders.
     ReadGroups,
     /// See principals and teams.
     ReadPrincipals,
     /// See providers, without their secrets.
     ReadProviders,
+    /// Begin and end drills.
+    RunDrills,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CancelSessions,
         Self::ChangeGroups,
         Self::ChangePrincipals,
         Self::ChangeProviders,
         Self::OwnTicket,
         Self::ReadAudit,
+        Self::ReadDrills,
         Self::ReadGroups,
         Self::ReadPrincipals,
         Self::ReadProviders,
+        Self::RunDrills,
     ];
 }
 
 /// Whether the role may. What is not listed, may not.
 pub fn may(role: Role, act: Act) -> bool {
     match act {
-        Act::CancelSessions | Act::ChangeGroups | Act::ChangePrincipals | Act::ChangeProviders => {
+        Act::CancelSessions | Act::ChangeGroups | Act::ChangePrincipals | Act::ChangeProviders | Act::RunDrills => {
             role == Role::Operator
         }
-        Act::ReadAudit | Act::ReadGroups | Act::ReadPrincipals | Act::ReadProviders => {
+        Act::ReadAudit | Act::ReadDrills | Act::ReadGroups | Act::ReadPrincipals | Act::ReadProviders => {
             matches!(role, Role::Operator | Role::Auditor)
         }
         Act::OwnTicket => true,
@@ -65,6 +71,6 @@ mod tests {
             assert!(may(Role::Operator, act), "{act:?}");
         }
         let acts = |role| Act::ALL.into_iter().filter(|act| may(role, *act)).count();
-        assert_eq!(Role::ALL.map(acts), [1, 5, 9]);
+        assert_eq!(Role::ALL.map(acts), [1, 6, 11]);
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Sessions;
 use super::error::SessionError;
-use super::record::{EventText, Record, TocRowName, toc_place};
+use super::record::{EventText, Record, TocRowName, group_digest, toc_place};
 use crate::service::audit::Kind;
+use crate::service::drills::record::toc_proof;
 use crate::store::{DenyOutcome, NewToc, TocOutcome};
 use quorate_protocol::api::{AddToc, Denial};
 use quorate_protocol::encoding::sha256;
@@ -46,10 +47,23 @@ impl Sessions {
         event.quorate = self.told_of_quorum(&record);
         let pool = 2 * i64::from(record.fields().size);
         match self.inner.store.put_toc(id, toc, self.now_ms(), pool, event).await? {
-            TocOutcome::Stored | TocOutcome::Replaced | TocOutcome::Repeated => Ok(()),
+            TocOutcome::Stored | TocOutcome::Replaced | TocOutcome::Repeated => {
+                self.note_proof(&record, x).await;
+                Ok(())
+            }
             TocOutcome::PoolFull => Err(SessionError::PoolFull),
             TocOutcome::Closed => Err(self.why_closed(id).await),
             TocOutcome::Unknown => Err(SessionError::Unknown),
+        }
+    }
+
+    /// Notes for reports of drills that this player's Toc opened. The session does not depend on it.
+    async fn note_proof(&self, record: &Record, x: Option<u8>) {
+        let Some((x, group)) = x.zip(record.group.as_ref().map(group_digest)) else { return };
+        let by = format!("session {}", record.id());
+        let proof = toc_proof(&self.inner.at_rest, group, x, self.now_ms(), &by, &mut self.rng());
+        if let Err(error) = self.inner.store.note_toc_proof(proof).await {
+            tracing::warn!(%error, "cannot note when a Toc was last shown to open");
         }
     }
 

@@ -3,9 +3,9 @@
 use super::error::SessionError;
 use super::known::Known;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
-use super::signer::InviteSigner;
 use super::{Inner, MAX_REASON, Sessions};
 use crate::service::audit::Kind;
+use crate::service::signer::InviteSigner;
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};

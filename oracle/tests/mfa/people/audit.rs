@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 impl People {
     /// What the log has been told so far, and not been asked for yet.
-    async fn told(&self) -> Vec<Value> {
+    pub async fn told(&self) -> Vec<Value> {
         let state = self.stage.oracle.state();
         let at_rest = AtRest::new(state.keys.root_secret().subkey("audit"));
         let (_, pending) = state.store.pending_audit(1_000).await.expect("read");

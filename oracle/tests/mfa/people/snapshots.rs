@@ -6,12 +6,16 @@ use crate::case::Case;
 use crate::token::{Format, Token};
 use insta::assert_json_snapshot;
 use quorate_oracle::testing::TestSetup;
+use quorate_protocol::drill::Call;
+use quorate_protocol::encoding::base64;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://oracle.example.com";
 /// Characters of a link's last part.
 const LINK: usize = 43;
+/// Characters of a drill's id.
+const DRILL: usize = 32;
 
 /// What was asked, and what was answered, in order.
 struct Script {
@@ -26,7 +30,11 @@ impl Script {
     }
 
     async fn case(&mut self, what: &str, request: RequestBuilder) -> Value {
-        let link = |part: &str| (part.len() == LINK).then_some("{link}");
+        let link = |part: &str| match part.len() {
+            LINK => Some("{link}"),
+            DRILL => Some("{id}"),
+            _ => None,
+        };
         self.cases.push(Case::of(what, request, link).await);
         self.cases.last().expect("just pushed").body.clone()
     }
@@ -297,4 +305,52 @@ async fn providers() {
     }
     script.usual(Method::DELETE, named, &other).await;
     script.snapshot("providers");
+}
+
+#[tokio::test]
+async fn drills() {
+    let mut script = Script::new().await;
+    let member = script.people.user("member", "member").await;
+    let deal = crate::support::dealt(1, 2, 3);
+    script.people.done(Method::POST, "/groups", serde_json::from_str(&deal.group.to_json()).expect("JSON")).await;
+    let at = "/drills";
+    let asked = json!({ "group": deal.group.name(), "reason": "once a quarter" });
+    let begun = script.by_operator("begun", Method::POST, at, asked.clone()).await;
+    script.by_operator("one at a time", Method::POST, at, asked).await;
+    script.by_operator("of no group", Method::POST, at, json!({ "group": "J7UHQPZK" })).await;
+    let past = json!({ "group": deal.group.name(), "expires_at": "2027-01-15T07:59:59Z" });
+    script.by_operator("in the past", Method::POST, at, past).await;
+    let long = json!({ "group": deal.group.name(), "expires_at": "2999-01-15T07:59:59Z" });
+    script.by_operator("beyond the certificate", Method::POST, at, long).await;
+    script.usual(Method::POST, at, &member).await;
+    script.usual(Method::GET, at, &member).await;
+
+    let call = Call::parse(begun["details"]["call"].as_str().expect("a link")).expect("a call");
+    let one = format!("/drills/{}", call.fields().drill);
+    let answers = format!("{one}/answers");
+    let signature = call.question().answer(&deal.tocs[1], crate::stage::NOW).expect("in time");
+    let answer = json!({ "x": 2, "signature": base64(&signature) });
+    script.post("answered", &answers, answer.clone()).await;
+    script.post("answered before", &answers, answer.clone()).await;
+    script.post("another's", &answers, json!({ "x": 1, "signature": base64(&signature) })).await;
+    script.post("no answer", &answers, json!({ "x": 1 })).await;
+    script.post("to no drill", "/drills/J7UHQPZK/answers", answer.clone()).await;
+    let stranger = script.people.stage.at(Method::GET, &one);
+    script.case("for strangers", stranger).await;
+    let holder = script.people.stage.at(Method::GET, &one).header("quorate-invite", call.view_token());
+    script.case("for whoever has the link", holder).await;
+    script.by_operator("for operators", Method::GET, &one, json!({})).await;
+    script.by_operator("all", Method::GET, at, json!({})).await;
+    script.usual(Method::DELETE, &one, &member).await;
+    script.by_operator("ended", Method::DELETE, &one, json!({})).await;
+    script.by_operator("over", Method::DELETE, &one, json!({})).await;
+    script.post("too late", &answers, answer).await;
+    script.by_operator("its report", Method::GET, &one, json!({})).await;
+    script.by_operator("not there", Method::GET, "/drills/J7UHQPZK", json!({})).await;
+    assert_json_snapshot!("drills", script.cases, {
+        ".**.by" => "drill [id]",
+        ".**.call" => "[call]",
+        ".*.body.id" => "[id]",
+        ".*.body[].id" => "[id]",
+    });
 }

@@ -9,6 +9,7 @@ mod completions;
 mod deal;
 mod doctor;
 mod drawer;
+mod drill;
 mod enroll;
 mod error;
 mod files;
@@ -116,6 +117,8 @@ enum Command {
     Mfa(mfa::MfaArgs),
     /// Make, activate and rotate API keys of applications
     ApiKey(api_key::ApiKeyArgs),
+    /// Find out whether the Tocs of a group still open, without making a code
+    Drill(drill::DrillArgs),
     /// Read and check what an oracle exports of its audit log
     Audit(audit::AuditArgs),
     /// Check what quorate needs, and say the cure for what is wrong
@@ -186,6 +189,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Principal(args) => principal::run(context, &args),
         Command::Mfa(args) => mfa::run(context, &args),
         Command::ApiKey(args) => api_key::run(context, &args),
+        Command::Drill(args) => drill::run(context, &args),
         Command::Audit(args) => audit::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod audit;
+mod drills;
 mod enrolment;
 mod error;
 mod events;

@@ -1,10 +1,12 @@
 //! Errors as people meet them: one sentence, a hint with something to do, an exit code. Hints live only here. It must not
 //! know how anything is done, only what can go wrong.
 
+mod drill;
 mod hints;
 mod people;
 mod session;
 
+pub(crate) use drill::AnswerError;
 pub(crate) use hints::token as token_hint;
 pub(crate) use people::PeopleError;
 pub(crate) use session::SessionError;
@@ -19,6 +21,7 @@ use crate::token::identities::IdentityError;
 use crate::ui::{Ui, UiError};
 use quorate_protocol::audit::checkpoint::CheckpointError;
 use quorate_protocol::deal::DealError;
+use quorate_protocol::drill::DrillError;
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::invite::InviteError;
 use quorate_protocol::otp::OtpError;
@@ -33,6 +36,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CliError {
+    /// An answer to a drill that is not given.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// A file that should hold an API key and its secret, and does not.
     #[error("{} holds no API key with its secret", .0.display())]
     ApiKeyFile(PathBuf),
@@ -56,6 +62,9 @@ pub(crate) enum CliError {
     /// A deal that cannot be made.
     #[error(transparent)]
     Deal(#[from] DealError),
+    /// The link of a drill that is refused.
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     /// A Toc that is not where it was looked for.
     #[error(transparent)]
     Drawer(#[from] DrawerError),
@@ -247,7 +256,9 @@ impl CliError {
     /// A cause that a person can check, or a command to run.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Self::Answer(error) => Some(error.hint()),
             Self::Client(error) => session::client_hint(error),
+            Self::Drill(error) => drill::drill_hint(error),
             Self::Invite(error) => session::invite_hint(error),
             Self::People(error) => Some(error.hint()),
             Self::Session(error) => error.hint(),

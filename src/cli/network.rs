@@ -59,6 +59,11 @@ pub(crate) struct LoggedInAt {
 }
 
 impl LoggedInAt {
+    /// How the oracle is reached.
+    pub(crate) fn network(&self) -> &NetworkArgs {
+        &self.network
+    }
+
     /// A connection that shows the ticket which `quorate login` left for that oracle.
     pub(crate) fn client(&self, context: &Context) -> Result<Client, CliError> {
         let url = match &self.oracle {

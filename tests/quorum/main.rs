@@ -7,6 +7,7 @@ mod support;
 mod api_keys;
 mod audit;
 mod codes;
+mod drills;
 mod farmfa;
 mod forgeries;
 mod people;

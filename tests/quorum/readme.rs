@@ -21,7 +21,7 @@ fn blocks() -> Vec<(String, Vec<String>, Vec<&'static str>)> {
 
 /// Each line of `shown` stands in `printed`, in the same order.
 #[track_caller]
-fn assert_shown(shown: &[&str], printed: &[String]) {
+pub fn assert_shown(shown: &[&str], printed: &[String]) {
     let mut printed_lines = printed.iter();
     for line in shown {
         assert!(
@@ -144,7 +144,7 @@ fn the_readmes_redeal_is_run_as_it_stands_there() {
 }
 
 /// Times become TIME, in either form that is printed.
-fn times(line: &str) -> String {
+pub fn times(line: &str) -> String {
     let is_time = |word: &str| {
         let word = word.trim_end_matches([',', ')', ':']);
         word.len() > 9 && word.starts_with("20") && word.as_bytes()[4] == b'-'

@@ -11,6 +11,8 @@ pub struct Table {
     pub people: Vec<Person>,
     /// G.
     pub group: String,
+    /// What `group.json` holds.
+    pub group_file: String,
 }
 
 impl Table {
@@ -42,7 +44,8 @@ impl Table {
             person.file(&out.join(format!("{}.toc.age", person.name)));
         }
         let group = dealt_json["group"].as_str().expect("G").to_owned();
-        Self { oracle, people, group }
+        let group_file = std::fs::read_to_string(out.join("group.json")).expect("dealt");
+        Self { oracle, people, group, group_file }
     }
 
     /// Somebody at the table.

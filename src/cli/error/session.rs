@@ -47,11 +47,11 @@ pub(crate) enum SessionError {
         /// What the Toc is of.
         toc: String,
     },
-    /// The invite's oracle is not the pinned one.
-    #[error("the invite is from {invite}, but your Toc is for the oracle at {pinned}")]
+    /// The oracle of an invite or a drill is not the pinned one.
+    #[error("the link is from {link}, but your Toc is for the oracle at {pinned}")]
     OtherOracle {
-        /// What the invite says.
-        invite: String,
+        /// What the link says.
+        link: String,
         /// What the Toc says.
         pinned: String,
     },
@@ -87,10 +87,10 @@ pub(crate) enum SessionError {
     /// The file with the session's key cannot be used.
     #[error("{} does not hold a session", .0.display())]
     StateFile(PathBuf),
-    /// Neither a Toc nor the trust store vouches for the invite's oracle.
+    /// Neither a Toc nor the trust store vouches for the oracle of an invite or a drill.
     #[error("nothing here vouches for the oracle at {url}")]
     Untrusted {
-        /// The oracle that the invite names, unverified.
+        /// The oracle that the link names, unverified.
         url: String,
     },
     /// Something the invite says is not what it must say.
@@ -136,7 +136,7 @@ impl SessionError {
             Self::NotQuorate { .. } => "ask again; the players need `quorate join INVITE` with the invite's whole link",
             Self::OnlyId => "give the whole invite, or name a trusted oracle with --oracle URL",
             Self::OtherGroup { .. } | Self::OtherOracle { .. } | Self::Wrong(_) => {
-                "nothing was sent; tell the one who sent you this invite, and the operator of your oracle"
+                "nothing was sent; tell the one who sent you this link, and the operator of your oracle"
             }
             Self::Over(_) => "ask the one who sent the invite for a new one, if it is still wanted",
             Self::Purpose(_) => {
@@ -187,12 +187,18 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "already_activated" => {
                 "its secret was shown once: if it is lost, make a new API key; without it nobody can take over what this one owns"
             }
+            "certificate_ends" => "a sooner end will do, too: --until; or its operator renews the certificate",
             "bad_proof" => "check that the Toc is of this group",
             "proof_time" => "set this machine's clock: `quorate doctor` compares it with the oracle's",
             "cannot_open" => "the key of this session does not fit: ask again",
+            "drill_running" => "`quorate drill list` shows it, `quorate drill end ID` ends it",
+            "drill_unknown" => "check that the whole link was copied, and that the drill is not of long ago",
             "gateway_key" => "the gateway key is another oracle's, or an old one: ask the operator",
             "group_refused" => {
                 "the group was redealt: fetch your new Toc with `quorate session fetch INVITE`, and use it"
+            }
+            "group_unknown" => {
+                "the oracle serves every group, but asks only those that an operator has made known to it"
             }
             "invalid_email" => "give one plain address, as in app@example.com",
             "key_not_valid" => "both must be activated, and neither revoked: check the two files",

@@ -22,20 +22,25 @@ pub(crate) struct Vouched {
 /// Verifies `invite` at `at` (Unix seconds) under the oracle that `pin` of a Toc names, or under the trust store when no
 /// Toc names one.
 pub(crate) fn vouch(context: &Context, invite: &Invite, pin: Option<&OraclePin>, at: i64) -> Result<Vouched, CliError> {
-    let named = &invite.fields().oracle;
-    let vouched = match pin {
-        Some(pin) if pin.url != *named => {
-            return Err(SessionError::OtherOracle { invite: named.clone(), pinned: pin.url.clone() }.into());
-        }
-        Some(pin) => Vouched { pin: pin.clone(), by_toc: true },
-        None => {
-            let store = TrustStore::load(&context.paths()?)?;
-            let trusted = store.find(named).map_err(|_| SessionError::Untrusted { url: named.clone() })?;
-            Vouched { pin: trusted.pin(), by_toc: false }
-        }
-    };
+    let vouched = oracle_of(context, &invite.fields().oracle, pin)?;
     invite.verify(&vouched.pin.key()?, at)?;
     Ok(vouched)
+}
+
+/// The oracle that a link names as `named`, if it is the one of `pin`, or without one an oracle of the trust store. What the
+/// link says is to be verified with its key.
+pub(crate) fn oracle_of(context: &Context, named: &str, pin: Option<&OraclePin>) -> Result<Vouched, CliError> {
+    match pin {
+        Some(pin) if pin.url != named => {
+            Err(SessionError::OtherOracle { link: named.to_owned(), pinned: pin.url.clone() }.into())
+        }
+        Some(pin) => Ok(Vouched { pin: pin.clone(), by_toc: true }),
+        None => {
+            let store = TrustStore::load(&context.paths()?)?;
+            let trusted = store.find(named).map_err(|_| SessionError::Untrusted { url: named.to_owned() })?;
+            Ok(Vouched { pin: trusted.pin(), by_toc: false })
+        }
+    }
 }
 
 /// Compares what an invite says of the group with what is known of one's own Toc.

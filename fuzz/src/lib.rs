@@ -7,12 +7,17 @@ use age_core::format::{FileKey, Stanza, read::age_stanza};
 use p256::SecretKey;
 use p256::ecdh::diffie_hellman;
 use quorate::import::{from_image, parse_any};
-use quorate_protocol::api::{AddToc, Denial, NewSession, Receipt, SessionKey};
+use quorate_protocol::api::{AddToc, Denial, DrillAnswer, NewDrill, NewSession, Receipt, SessionKey};
+use quorate_protocol::audit::checkpoint::{Checkpoint, VerifierKey};
+use quorate_protocol::audit::event::Event;
+use quorate_protocol::audit::export::{Line, Verifier};
+use quorate_protocol::drill::Call;
 use quorate_protocol::header::Header;
 use quorate_protocol::invite::{Certificate, Invite, follow_chain};
 use quorate_protocol::otp::OtpSecret;
 use quorate_protocol::p256_stanza::P256Stanza;
 use quorate_protocol::plan::Plan;
+use quorate_protocol::proof::sign;
 use quorate_protocol::recipient::NativeRecipient;
 use quorate_protocol::sealing::{age_open, is_armored};
 use quorate_protocol::toc::{Group, Toc};
@@ -25,11 +30,14 @@ pub use seeds::{age_identity, p256_identity, root_key, seeds};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, the same as the program's name in `fuzz_targets/`.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("armored", armored),
+    ("audit_export", audit_export),
     ("base32", base32),
     ("bodies", bodies),
+    ("call", call),
     ("certificate", certificate),
+    ("checkpoint", checkpoint),
     ("farmfa_share", farmfa_share),
     ("group", group),
     ("header", header),
@@ -53,6 +61,21 @@ pub fn armored(data: &[u8]) -> bool {
     opened
 }
 
+/// An export of an audit log, of which only the whole is sound.
+pub fn audit_export(data: &[u8]) -> bool {
+    let Some(text) = text(data) else { return false };
+    let mut verifier = Verifier::new(vec![seeds::audit_key()], Vec::new());
+    for line in text.lines() {
+        if let Some(Line::Row(row)) = verifier.push(line)
+            && let Some(event) = row.event.as_deref().and_then(Event::from_leaf)
+        {
+            assert!(Event::from_leaf(&event.to_leaf()) == Some(event), "an event changed in writing");
+        }
+    }
+    let report = verifier.finish();
+    report.is_sound() && report.rows > 0
+}
+
 /// A bare key as accounts print it.
 pub fn base32(data: &[u8]) -> bool {
     let Some(secret) = text(data).and_then(|text| OtpSecret::from_base32(text).ok()) else { return false };
@@ -67,9 +90,44 @@ pub fn bodies(data: &[u8]) -> bool {
         strict_json::from_slice::<T>(data).is_ok()
     }
     // No short circuit: every reader sees every input.
-    [reads::<NewSession>, reads::<AddToc>, reads::<Denial>, reads::<SessionKey>, reads::<Receipt>]
-        .map(|read| read(data))
-        .contains(&true)
+    [
+        reads::<NewSession>,
+        reads::<AddToc>,
+        reads::<Denial>,
+        reads::<SessionKey>,
+        reads::<Receipt>,
+        reads::<NewDrill>,
+        reads::<DrillAnswer>,
+    ]
+    .map(|read| read(data))
+    .contains(&true)
+}
+
+/// The link of a drill, and an answer to what it asks.
+pub fn call(data: &[u8]) -> bool {
+    let Some(call) = text(data).and_then(|text| Call::parse(text).ok()) else { return false };
+    let again = Call::parse(&call.to_url()).expect("a written call is read");
+    assert!(again == call, "a call changed in writing");
+    let _ = call.verify(&root_key().verifying_key(), seeds::NOW);
+    let question = call.question();
+    assert!(question.message(1) != question.message(2), "an answer is one player's");
+    let (key, now) = (root_key(), question.expires - 1);
+    let answer = sign(&key, &question.message(1));
+    assert!(question.verify(&key.verifying_key(), 1, &answer, now).is_ok(), "its own answer counts");
+    assert!(question.verify(&key.verifying_key(), 2, &answer, now).is_err(), "and for nobody else");
+    true
+}
+
+/// A signed head of an audit log, and a key that signs them.
+pub fn checkpoint(data: &[u8]) -> bool {
+    let Some(text) = text(data) else { return false };
+    let key = text.parse::<VerifierKey>();
+    if let Ok(key) = &key {
+        assert!(key.to_string() == text, "a key has one spelling");
+    }
+    let opened = Checkpoint::open(text, &seeds::audit_key());
+    assert!(opened.is_err() || Checkpoint::peek(text) == opened, "what opens can be looked at");
+    key.is_ok() || opened.is_ok()
 }
 
 /// A certificate of an invite key.

@@ -4,7 +4,12 @@ use ed25519_dalek::SigningKey;
 use image::{GrayImage, ImageFormat, Luma};
 use p256::SecretKey;
 use qrcode::{Color, QrCode};
+use quorate_protocol::audit::checkpoint::{Checkpoint, Origin, VerifierKey};
+use quorate_protocol::audit::event::Event;
+use quorate_protocol::audit::export::{Head, Line, Row};
+use quorate_protocol::audit::tree::{Frontier, leaf_hash};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
+use quorate_protocol::drill::{Call, CallPayload};
 use quorate_protocol::encoding::{base64, base64url};
 use quorate_protocol::header::OraclePin;
 use quorate_protocol::invite::{Applicant, Certificate, CertifiedKind, Invite, InvitePayload, Purpose};
@@ -44,13 +49,21 @@ pub fn p256_identity() -> SecretKey {
     SecretKey::from_slice(&[9; 32]).expect("a constant below the group's order")
 }
 
+/// The key of the audit log that seeds are of.
+pub fn audit_key() -> VerifierKey {
+    VerifierKey { origin: audit_head(0).origin, key: root_key().verifying_key() }
+}
+
 /// Good inputs of the target `name`. Deterministic but for age's own randomness.
 pub fn seeds(name: &str) -> Vec<Vec<u8>> {
     let deal = example_deal();
     match name {
         "armored" => recipients().iter().map(|to| sealed(to, &deal.tocs[0].to_json()).into_bytes()).collect(),
+        "audit_export" => vec![audit_log().into_bytes()],
         "base32" => vec![b"JBSWY3DPEHPK3PXP".to_vec(), b"jbsw y3dp-ehpk 3pxp jbswy3dp".to_vec()],
         "bodies" => bodies(&deal),
+        "checkpoint" => vec![audit_head(1).sign(&root_key()).into_bytes(), audit_key().to_string().into_bytes()],
+        "call" => vec![call(&deal).to_url().into_bytes()],
         "certificate" => vec![serde_json::to_vec(&certificate()).expect("plain data always serialises")],
         "farmfa_share" => FARMFA_SHARES.map(|share| share.as_bytes().to_vec()).to_vec(),
         "group" => vec![deal.group.to_json().into_bytes()],
@@ -184,6 +197,62 @@ fn invite(deal: &Deal, plan: Option<Plan>) -> Invite {
     Invite::issue(payload, &SigningKey::from_bytes(&[8; 32]))
 }
 
+fn call(deal: &Deal) -> Call {
+    let fields = deal.group.header.fields();
+    let payload = CallPayload {
+        version: 1,
+        drill: new_session_id(&mut rng()),
+        oracle: URL.to_owned(),
+        root_key: root_key().verifying_key().to_bytes().to_vec().into(),
+        group: deal.group.name(),
+        group_id: fields.group_id.clone(),
+        size: fields.size,
+        threshold: fields.threshold,
+        note: fields.note.clone(),
+        asker: "principal/internal/user/olga".to_owned(),
+        reason: "once a quarter".to_owned(),
+        challenge: vec![5; 32].into(),
+        created: NOW,
+        expires: NOW + 3600,
+        certificates: vec![certificate()],
+    };
+    Call::issue(&payload, &SigningKey::from_bytes(&[8; 32])).expect("a good call")
+}
+
+fn audit_leaf() -> String {
+    let details = serde_json::Map::from_iter([("reason".to_owned(), "close the \u{202e}month".into())]);
+    let event = Event {
+        v: 1,
+        id: "00112233445566778899aabbccddeeff".to_owned(),
+        time: NOW * 1000,
+        kind: "session.asked".to_owned(),
+        who: "holder ann".to_owned(),
+        source: "192.0.2.7".to_owned(),
+        subject: "session 1".to_owned(),
+        result: "done".to_owned(),
+        details,
+    };
+    event.to_leaf()
+}
+
+/// The head of a log of so many equal events.
+fn audit_head(size: u64) -> Checkpoint {
+    let mut frontier = Frontier::default();
+    (0..size).for_each(|_| frontier.push(leaf_hash(audit_leaf().as_bytes())));
+    let origin = Origin::new("oracle.example/audit").expect("a plain name");
+    Checkpoint { origin, size, root: frontier.root() }
+}
+
+fn audit_log() -> String {
+    let (leaf, head) = (audit_leaf(), audit_head(1));
+    let hash = leaf_hash(leaf.as_bytes()).to_vec();
+    let lines = [
+        Line::Row(Row { number: 1, hash: hash.clone().into(), event: Some(leaf) }),
+        Line::Head(Head { checkpoint: head.sign(&root_key()), size: 1, previous: 0, frontier: Some(hash.into()) }),
+    ];
+    lines.map(|line| serde_json::to_string(&line).expect("plain data always serialises")).join("\n")
+}
+
 fn farmfa_toc() -> String {
     format!(
         r#"{{"group_id":"7GCUCI2Y","group_size":3,"group_threshold":2,"note":"mail","toc_id":"1","share":"{}"}}"#,
@@ -203,6 +272,8 @@ fn bodies(deal: &Deal) -> Vec<Vec<u8>> {
         format!(r#"{{"toc_zero":{},"ttl":60,"reason":"r"}}"#, farmfa_toc()).into_bytes(),
         format!(r#"{{"encrypted_toc":{toc},"x":1,"proof":"{signature}"}}"#).into_bytes(),
         format!(r#"{{"kek":"{}="}}"#, "A".repeat(43)).into_bytes(),
+        format!(r#"{{"x":1,"signature":"{signature}"}}"#).into_bytes(),
+        format!(r#"{{"group":"{}","expires_at":"2027-01-15T09:00:00Z","reason":"r"}}"#, deal.group.name()).into_bytes(),
     ]
 }
 

@@ -1,10 +1,12 @@
 //! `quorate-oracle import`: taking over what another service keeps. It must not know how anything is imported.
 
-use super::{Outcome, SettingFlags, print, tell};
+use super::{Outcome, SettingFlags, beside_oracle, print, tell};
+use crate::service::audit::{Entry, Kind, Outcome as Ending, Who};
 use crate::service::import::{Import, Summary, Tally};
 use crate::state::AppState;
 use clap::{Args, Subcommand};
 use serde_json::json;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -42,21 +44,11 @@ enum Source {
 
 impl ImportCommand {
     pub(super) fn run(&self) -> Outcome {
-        crate::memory::harden();
         let Source::ServerlessMfaApi { settings, dry_run, skip_refused, json, files } = &self.source;
-        let config = settings.load()?;
-        let url = format!("http://{}", config.listen);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let state = AppState::open(config, url).await?;
-            let import = Import::new(&state, files.clone()).leaving_out(*skip_refused);
-            let outcome = match import.check_clocks().await {
-                Ok(()) if *dry_run => import.check().await,
-                Ok(()) => import.run().await,
-                Err(error) => Err(error),
-            };
-            state.store.shutdown().await;
-            let summary = outcome?;
+        beside_oracle(settings, async |state| {
+            let import = Import::new(state, files.clone()).leaving_out(*skip_refused);
+            import.check_clocks().await?;
+            let summary = if *dry_run { import.check().await? } else { recorded(state, &import).await? };
             print(&if *json { as_json(&summary) } else { as_table(&summary) })?;
             if summary.refused.records() > 0 {
                 tell(&summary.refused.to_string());
@@ -67,6 +59,24 @@ impl ImportCommand {
             Ok(())
         })
     }
+}
+
+/// Imports. The audit log tells of it before anything is written, and how it ended.
+async fn recorded(state: &AppState, import: &Import) -> Result<Summary, Box<dyn Error>> {
+    let entry = |kind| Entry::new(kind, Who::Operator).to("serverless-mfa-api");
+    state.audit.record(entry(Kind::ImportBegun)).await?;
+    let outcome = import.run().await;
+    let told = entry(Kind::ImportEnded);
+    let told = match &outcome {
+        Ok(Summary { api_keys, totp, webauthn, .. }) => {
+            [("api_keys", api_keys), ("totp", totp), ("webauthn", webauthn)]
+                .into_iter()
+                .fold(told, |told, (name, tally)| told.with(name, tally.new))
+        }
+        Err(_) => told.ended(Ending::Failed),
+    };
+    state.audit.record(told).await?;
+    Ok(outcome?)
 }
 
 fn as_json(summary: &Summary) -> String {

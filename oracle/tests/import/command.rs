@@ -21,6 +21,10 @@ fn an_operator_checks_imports_and_looks() {
     let keys = exports.gzip("keys.json.gz", &[old.api_key()]);
     let totp = exports.file("totp.json", &[old.totp(TOTP)]);
     let files = [keys.as_path(), totp.as_path()];
+    let nowhere = run(&state, &["import", "serverless-mfa-api"], &files);
+    assert_eq!((nowhere.0, state.exists()), (Some(1), false), "a mistyped folder becomes no oracle");
+    assert!(nowhere.2.contains("there is no root.secret in"), "{}", nowhere.2);
+    assert_eq!(run(&state, &["init"], &[]).0, Some(0));
     let dry = run(&state, &["import", "serverless-mfa-api", "--dry-run"], &files);
     let table = "API keys  1 new, 0 imported before\nTOTP      1 new, 0 imported before\n\
                  WebAuthn  0 new, 0 imported before\n";
@@ -46,5 +50,10 @@ fn an_operator_checks_imports_and_looks() {
     assert_eq!(skipped, (Some(0), table.to_owned(), format!("{told}\n")));
     let line = format!("{}  unused   {}  1 TOTP, 0 WebAuthn (1 and 0 as imported)\n", old.value, old.email);
     assert_eq!(run(&state, &["api-keys", "list"], &[]).1, line);
+    let told = run(&state, &["audit", "export"], &[]).1;
+    let ended: Vec<_> = told.lines().filter(|line| line.contains("import.ended")).collect();
+    assert_eq!(ended.len(), 5, "{told}");
+    assert!(ended[1].contains(r#"\"api_keys\":1"#) && ended[1].contains(r#"\"totp\":1"#), "{}", ended[1]);
+    assert!([0, 2, 3, 4].iter().all(|place| !ended[*place].contains(r#"\"totp\":1"#)), "{ended:?}");
     assert_eq!(run(&state, &["import", "serverless-mfa-api"], &[]).0, Some(2), "no file");
 }

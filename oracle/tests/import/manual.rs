@@ -68,6 +68,7 @@ fn the_check_of_the_manual_runs_as_it_stands() {
         assert!(output.status.success(), "{said}");
         said
     };
+    printed("quorate-oracle init --state state");
     assert_eq!(printed(&command), promised);
     // The next step is the same without it.
     let imported = printed(&command.replace(" --dry-run ", " "));

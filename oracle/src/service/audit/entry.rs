@@ -53,6 +53,8 @@ kinds! {
     GroupAdded "group.added" "A group was made known to the oracle.";
     GroupMembers "group.members" "It was set which principals stand for a group's holders.";
     GroupRemoved "group.removed" "A group was removed from those that the oracle knows.";
+    ImportBegun "import.begun" "An import of another service's data began.";
+    ImportEnded "import.ended" "An import ended, with how many records were new.";
     LoginDone "login.done" "A principal logged in.";
     LoginEnded "login.ended" "A principal logged out.";
     LoginRefused "login.refused" "A login failed.";

@@ -42,6 +42,16 @@ pub enum NoticeKind {
     SessionStarted,
 }
 
+impl NoticeKind {
+    /// Whether strangers can cause it where anybody may start sessions, as often as they like.
+    pub fn is_anybodys(self) -> bool {
+        match self {
+            Self::SessionExpired | Self::SessionQuorate | Self::SessionStarted => true,
+            Self::KeyAdded | Self::ProviderChanged | Self::SessionDenied => false,
+        }
+    }
+}
+
 /// What a webhook understands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -22,16 +22,16 @@ use crate::mail::Mailer;
 use crate::outbound::{Outbound, Reach};
 use crate::service::at_rest::{AtRest, Place};
 use crate::state::StateRng;
-use crate::store::{NOTICE_ID, NewNotice, Store, StoreError};
+use crate::store::{Digest, NOTICE_ID, NewNotice, Store, StoreError};
 use rand::Rng as _;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Milliseconds after which a notice is given up.
 const KEEP: i64 = 24 * 60 * 60 * 1000;
-/// Notices that wait, beyond which no new ones are written: strangers can start sessions.
+/// Notices that wait for one target, beyond which no new ones are written to it; of those that strangers can cause, half as many.
 const MAX_WAITING: i64 = 10_000;
 /// Notices that a round of sweeping gives up at most.
 const SWEEP_BATCH: i64 = 500;
@@ -55,7 +55,8 @@ struct Inner {
     webhook: Duration,
     /// Milliseconds for which whoever takes a notice has it.
     lease: i64,
-    waiting: AtomicI64,
+    /// By target, as it was counted last, and what was written since.
+    waiting: Mutex<HashMap<Digest, i64>>,
 }
 
 /// What the service is made of.
@@ -115,21 +116,14 @@ impl Notices {
             url,
             webhook: Duration::from_secs(config.webhooks_seconds.into()),
             lease: (2 * longest + 5) * 1000,
-            waiting: AtomicI64::new(0),
+            waiting: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// What is to be written with an act of that kind: nothing, when nobody wants to hear of it.
     pub fn about(&self, kind: NoticeKind, facts: &Facts) -> Vec<NewNotice> {
-        let mut wanted = self.inner.targets.iter().filter(|target| target.wants(kind)).peekable();
-        if wanted.peek().is_none() {
-            return Vec::new();
-        }
-        if self.inner.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
-            metrics::counter!("quorate_notices_total", "outcome" => "dropped").increment(1);
-            return Vec::new();
-        }
+        let wanted = self.inner.targets.iter().filter(|target| target.wants(kind) && self.has_room(target, kind));
         let (mut id, mut rng) = ([0; NOTICE_ID], self.inner.rng.clone());
         rng.fill_bytes(&mut id);
         let at = self.inner.clock.now_ms();
@@ -141,6 +135,20 @@ impl Notices {
         wanted.map(|target| NewNotice { id, target: *target.id(), at, sealed: sealed(target, &mut rng) }).collect()
     }
 
+    /// Whether one more may wait for a target, which is counted.
+    fn has_room(&self, target: &Target, kind: NoticeKind) -> bool {
+        let most = if kind.is_anybodys() { MAX_WAITING / 2 } else { MAX_WAITING };
+        let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = waiting.entry(*target.id()).or_default();
+        let room = *waiting < most;
+        if room {
+            *waiting += 1;
+        } else {
+            metrics::counter!("quorate_notices_total", "outcome" => "dropped").increment(1);
+        }
+        room
+    }
+
     /// Gives up what nobody has taken for a day, and counts what waits, at `now` (Unix milliseconds).
     pub async fn sweep(&self, now: i64) -> Result<bool, StoreError> {
         let given_up = self.inner.store.give_up_notices(now - KEEP - self.inner.lease, SWEEP_BATCH).await?;
@@ -148,8 +156,9 @@ impl Notices {
             metrics::counter!("quorate_notices_total", "outcome" => "given_up").increment(given_up);
             tracing::error!(given_up, "notices were given up that nobody takes any more");
         }
-        let waiting = self.inner.store.waiting_notices().await?;
-        self.inner.waiting.store(waiting, Ordering::Relaxed);
+        let counted = self.inner.store.waiting_notices().await?;
+        let waiting = counted.values().sum::<i64>();
+        *self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner) = counted;
         metrics::gauge!("quorate_notices_waiting").set(f64::from(i32::try_from(waiting).unwrap_or(i32::MAX)));
         Ok(i64::try_from(given_up).is_ok_and(|given_up| given_up >= SWEEP_BATCH))
     }

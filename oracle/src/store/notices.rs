@@ -5,6 +5,8 @@
 //! notice has it for a time; if it dies, the notice is due again after that. So a notice may be delivered twice, and is
 //! never lost.
 
+use std::collections::HashMap;
+
 use super::{
     Store,
     engine::{Row, Tx},
@@ -81,8 +83,8 @@ impl Store {
         self.write(b"notices", (before, limit), |tx, (before, limit)| Box::pin(give_up(tx, *before, *limit))).await
     }
 
-    /// How many notices wait to be delivered.
-    pub async fn waiting_notices(&self) -> Result<i64, StoreError> {
+    /// How many notices wait to be delivered, for each target that some wait for.
+    pub async fn waiting_notices(&self) -> Result<HashMap<Digest, i64>, StoreError> {
         self.read((), |tx, ()| Box::pin(count(tx))).await
     }
 }
@@ -181,9 +183,9 @@ pub(super) async fn give_up(tx: &mut dyn Tx, before: i64, limit: i64) -> Result<
 }
 
 /// How many notices wait.
-pub(super) async fn count(tx: &mut dyn Tx) -> Result<i64, StoreError> {
-    let count = tx.first("SELECT COUNT(*) FROM notices", &[]).await?;
-    count.ok_or(StoreError::Row { column: 0, expected: "a count" })?.int(0)
+pub(super) async fn count(tx: &mut dyn Tx) -> Result<HashMap<Digest, i64>, StoreError> {
+    let counts = tx.query("SELECT target, COUNT(*) FROM notices GROUP BY target", &[]).await?;
+    counts.into_iter().map(|row| Ok((row.digest(0)?, row.int(1)?))).collect()
 }
 
 fn taken(mut row: Row) -> Result<TakenNotice, StoreError> {

@@ -145,7 +145,7 @@ impl Court {
     }
 
     async fn waiting(&self) -> i64 {
-        self.oracle.state().store.waiting_notices().await.expect("the store answers")
+        self.oracle.state().store.waiting_notices().await.expect("the store answers").values().sum()
     }
 
     /// A session becomes quorate and is denied; another one expires.
@@ -247,6 +247,38 @@ async fn acts_of_the_audit_log_are_told_where_it_matters() {
         assert!(got.body.contains("a key was added") && got.body.contains("act: api_key.activated"), "{}", got.body);
         assert_eq!(got.body.contains("app@example.com"), got.path == "/names", "{}", got.body);
     }
+}
+
+#[tokio::test]
+async fn a_target_that_is_full_keeps_nothing_from_another_and_strangers_fill_half_of_it() {
+    let receiver = Receiver::start().await;
+    let targets =
+        json!([{ "url": receiver.url("/a"), "shape": "slack" }, { "url": receiver.url("/b"), "shape": "slack" }]);
+    let court = court(&targets).await;
+    court.ask(1).await;
+    let database = rusqlite::Connection::open(court.oracle.folder().join("quorate.db")).expect("opened");
+    let fill = async |rows: i64| {
+        let more = "WITH RECURSIVE rows(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM rows WHERE i < ?1)
+                    INSERT INTO notices (id, target, at, due_at, sealed)
+                        SELECT randomblob(16), target, at, 9e15, sealed FROM notices, rows
+                        WHERE number = (SELECT MIN(number) FROM notices)";
+        database.execute(more, [rows]).expect("written");
+        let state = court.oracle.state();
+        state.notices.sweep(quorate_oracle::clock::Clock::now_ms(&*court.clock)).await.expect("swept");
+        court.waiting().await
+    };
+    let before = fill(4_998).await;
+    let asked = court.ask(1).await;
+    assert_eq!(court.waiting().await - before, 2, "one more has room");
+    court.ask(2).await;
+    assert_eq!(court.waiting().await - before, 3, "the other target hears of it");
+    let denial = asked.denial(&court.deal.tocs[2], "no");
+    assert_eq!(court.post(&asked.path("denials"), &denial).await.status, 204);
+    assert_eq!(court.waiting().await - before, 5, "what strangers cannot cause has room");
+    let before = fill(5_000).await;
+    let denial = asked.denial(&court.deal.tocs[1], "no");
+    assert_eq!(court.post(&asked.path("denials"), &denial).await.status, 204);
+    assert_eq!(court.waiting().await - before, 1);
 }
 
 #[tokio::test]

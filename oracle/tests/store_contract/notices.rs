@@ -1,5 +1,7 @@
 //! Notices: written with their act or not at all, taken by one at a time, never lost.
 
+use std::collections::HashMap;
+
 use quorate_oracle::store::{
     ClosedAs, Digest, NewEvent, NewNotice, NewSession, Quorate, Store, TakenNotice, TocOutcome,
 };
@@ -42,7 +44,7 @@ pub async fn an_act_brings_its_notices_or_none(store: Store) {
     store.deny("a", 1, NOW, denied(3)).await.unwrap();
     store.deny("a", 1, NOW, denied(4)).await.unwrap();
     store.deny("nowhere", 1, NOW, denied(5)).await.unwrap();
-    assert_eq!(store.waiting_notices().await.unwrap(), 3);
+    assert_eq!(store.waiting_notices().await.unwrap(), HashMap::from([(TARGET, 2), (OTHER, 1)]));
     assert_eq!(take(&store, &TARGET, NOW - 1).await, [], "not before it happened");
     let taken = take(&store, &TARGET, NOW).await;
     assert_eq!(
@@ -78,7 +80,7 @@ pub async fn who_dies_leaves_the_notice_to_others(store: Store) {
     store.put_off_notice(second, NOW + 7).await.unwrap();
     let third = take(&store, &TARGET, NOW + 7).await.remove(0);
     store.remove_notice(third).await.unwrap();
-    assert_eq!(store.waiting_notices().await.unwrap(), 0);
+    assert_eq!(store.waiting_notices().await.unwrap(), HashMap::new());
 }
 
 pub async fn the_toc_that_makes_a_quorum_tells_of_it_alone(store: Store) {
@@ -105,7 +107,7 @@ pub async fn what_is_kept_for_expiry_comes_with_it_alone(store: Store) {
     for (seed, id) in [(1, "expires"), (2, "cancelled"), (3, "used")] {
         store.insert_session(NewSession { on_expiry: vec![notice(seed, TARGET)], ..session(id) }).await.unwrap();
     }
-    assert_eq!(store.waiting_notices().await.unwrap(), 0);
+    assert_eq!(store.waiting_notices().await.unwrap(), HashMap::new());
     store.close("cancelled", ClosedAs::Cancelled, NOW, event("cancelled")).await.unwrap();
     store.take_code("used", 1, NOW, event("code")).await.unwrap();
     assert_eq!(
@@ -113,7 +115,7 @@ pub async fn what_is_kept_for_expiry_comes_with_it_alone(store: Store) {
         1,
         "its codes were used up"
     );
-    assert_eq!(store.waiting_notices().await.unwrap(), 0);
+    assert_eq!(store.waiting_notices().await.unwrap(), HashMap::new());
     assert_eq!(store.sweep(NOW + HOUR, 10 * HOUR, HOUR, 100, None).await.unwrap().expired, 1);
     let taken = take(&store, &TARGET, NOW + HOUR).await;
     assert_eq!(taken.iter().map(|taken| (taken.id[0], taken.at)).collect::<Vec<_>>(), [(1, NOW + HOUR)]);

@@ -47,6 +47,7 @@ impl NoticeKind {
     pub fn is_anybodys(self) -> bool {
         match self {
             Self::SessionExpired | Self::SessionQuorate | Self::SessionStarted => true,
+            Self::DrillEnded | Self::DrillReminder | Self::DrillStarted => false,
             Self::KeyAdded | Self::ProviderChanged | Self::SessionDenied => false,
         }
     }

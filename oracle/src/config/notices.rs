@@ -47,8 +47,12 @@ impl NoticeKind {
     pub fn is_anybodys(self) -> bool {
         match self {
             Self::SessionExpired | Self::SessionQuorate | Self::SessionStarted => true,
-            Self::DrillEnded | Self::DrillReminder | Self::DrillStarted => false,
-            Self::KeyAdded | Self::ProviderChanged | Self::SessionDenied => false,
+            Self::DrillEnded
+            | Self::DrillReminder
+            | Self::DrillStarted
+            | Self::KeyAdded
+            | Self::ProviderChanged
+            | Self::SessionDenied => false,
         }
     }
 }

@@ -134,7 +134,7 @@ pub async fn what_is_due_is_reminded_of_and_ended_once(store: Store) {
     })
     .await;
     assert_eq!(outcomes.iter().filter(|moved| **moved).count(), 1);
-    assert_eq!(store.waiting_notices().await.unwrap(), 1);
+    assert_eq!(store.waiting_notices().await.unwrap().values().sum::<i64>(), 1);
     assert_eq!((due(END - HOUR).await, due(END - 60_000).await), (Vec::new(), vec!["a".to_owned()]));
     assert!(store.remind_of_drill("a", END - 60_000, None, Vec::new()).await.unwrap());
     assert_eq!((due(END - 1).await, due(END).await), (Vec::new(), vec!["a".to_owned()]));

@@ -264,6 +264,11 @@ impl Store {
         self.read(id.to_owned(), |tx, id| Box::pin(sessions::overview(tx, id))).await
     }
 
+    /// Up to `limit` sessions that are not closed and have a smaller number than `before`, newest first, each with its number.
+    pub async fn sessions_before(&self, before: i64, limit: i64) -> Result<Vec<(i64, SessionOverview)>, StoreError> {
+        self.read((before, limit), |tx, (before, limit)| Box::pin(sessions::open(tx, *before, *limit))).await
+    }
+
     /// Closes a session, removes its Tocs and empties what is sealed in it. False when it was closed or is unknown.
     pub async fn close(&self, id: &str, closed_as: ClosedAs, now: i64, event: NewEvent) -> Result<bool, StoreError> {
         self.write(id.as_bytes(), (id.to_owned(), closed_as, now, event), |tx, (id, closed_as, now, event)| {

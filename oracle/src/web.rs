@@ -5,7 +5,9 @@
 //! prefix off. Nothing comes from elsewhere and nothing is inline.
 
 pub(crate) mod account;
+pub(crate) mod admin;
 pub(crate) mod drill;
+pub(crate) mod enroll;
 pub(crate) mod form;
 pub(crate) mod home;
 pub(crate) mod login;

@@ -4,13 +4,20 @@
 //! the header `Authorization`, which opens no page.
 
 mod account;
+mod admin;
 mod drill;
+mod enroll;
 mod login;
 mod site;
 mod visitor;
 
 pub use self::account::{account, log_out};
+pub use self::admin::{
+    act_on_principal, act_on_provider, add_principal, add_provider, admin, audit, audit_export, end_session, principal,
+    principals, provider, providers, sessions,
+};
 pub use self::drill::drill;
+pub use self::enroll::{enrol, invitation, open_link};
 pub use self::login::{login, password, second_factor};
 
 use crate::error::{ApiError, ApiResult};

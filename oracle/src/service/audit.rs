@@ -9,11 +9,13 @@ mod entry;
 mod export;
 mod number;
 mod publish;
+mod recent;
 
 pub use self::budget::Limits;
 pub use self::entry::{Entry, Kind, Outcome, Who};
 pub use self::export::MAX_PAGE;
 pub use self::publish::CHECKPOINT;
+pub use self::recent::{Filter, Recent};
 
 use self::budget::Budget;
 use crate::clock::Clock;

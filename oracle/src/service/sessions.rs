@@ -7,6 +7,7 @@ pub mod code;
 pub mod create;
 pub mod error;
 mod known;
+pub mod list;
 mod quorum;
 mod record;
 pub mod redeal;

@@ -88,6 +88,23 @@ pub(super) async fn overview(tx: &mut dyn Tx, id: &str) -> Result<Option<Session
     Ok(Some(SessionOverview { row, proved, provisional, denials }))
 }
 
+/// Up to `limit` sessions that are not closed and have a smaller number than `before`, newest first, each with its number.
+pub(super) async fn open(tx: &mut dyn Tx, before: i64, limit: i64) -> Result<Vec<(i64, SessionOverview)>, StoreError> {
+    let found = tx
+        .query(
+            "SELECT number, id FROM sessions WHERE closed_at IS NULL AND number < $1 ORDER BY number DESC LIMIT $2",
+            &[before.into(), limit.into()],
+        )
+        .await?;
+    let mut sessions = Vec::with_capacity(found.len());
+    for row in found {
+        if let Some(overview) = overview(tx, row.text(1)?).await? {
+            sessions.push((row.int(0)?, overview));
+        }
+    }
+    Ok(sessions)
+}
+
 /// Writes a session's row, without a change, for an act that otherwise writes only what belongs to it: of two acts at the
 /// same time one comes after the other, or is run again.
 pub(super) async fn claim(tx: &mut dyn Tx, number: i64) -> Result<(), StoreError> {

@@ -1,7 +1,9 @@
 //! Parts of forms: fields with their labels, hints and errors, notices, buttons. It must not know what is asked.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
+use qrcode::{Color, EcLevel, QrCode};
 use quorate_protocol::display::escape_controls;
+use std::fmt::Write as _;
 
 /// A field for text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,7 +42,7 @@ impl Field<'_> {
         let or = |text: &'static str, given: &str| if given.is_empty() { text.to_owned() } else { given.to_owned() };
         html! {
             div.field {
-                label for=(id) { (self.label) @if self.optional { " " small { "(may stay empty)" } } }
+                label for=(id) { (self.label) @if self.optional && self.kind != "search" { " " small { "(may stay empty)" } } }
                 @if !self.hint.is_empty() { p.quiet id={ (id) "-hint" } { (self.hint) } }
                 input id=(id) name=(self.name) type=(or("text", self.kind)) value=[(!self.value.is_empty()).then_some(self.value)]
                     autocomplete=(or("off", self.fill)) autocapitalize="none" spellcheck="false" dir="auto"
@@ -62,6 +64,30 @@ pub(crate) fn notice(sentence: &str) -> Markup {
 /// A field that nobody sees.
 pub(crate) fn hidden(name: &str, value: &str) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
+}
+
+/// The picture of a QR code, part of the page: what it says is never in an address. `None` when the text is too long.
+pub(crate) fn qr_code(text: &str, label: &str) -> Option<Markup> {
+    /// Light modules around the code, ISO/IEC 18004 §6.3.8.
+    const QUIET: usize = 4;
+    let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M).ok()?;
+    let (width, mut path) = (code.width(), String::new());
+    for (at, _) in code.to_colors().iter().enumerate().filter(|(_, color)| **color == Color::Dark) {
+        write!(path, "M{} {}h1v1h-1z", at % width + QUIET, at / width + QUIET)
+            .expect("writing to a string cannot fail");
+    }
+    let side = width + 2 * QUIET;
+    Some(html! {
+        svg.qr role="img" aria-label=(label) viewBox=(PreEscaped(format!("0 0 {side} {side}"))) width="300" height="300" shape-rendering="crispEdges" {
+            rect width=(side) height=(side) fill="#ffffff" {}
+            path d=(PreEscaped(path)) fill="#000000" {}
+        }
+    })
+}
+
+/// A value for the query of an address.
+pub(crate) fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A time in UTC, to the minute; where the reader is, the server does not know.
@@ -97,5 +123,11 @@ mod tests {
         }
         let plain = Field { name: "n", label: "N", optional: true, ..Field::default() }.render().into_string();
         assert!(!plain.contains("aria-") && !plain.contains("required") && !plain.contains("value="), "{plain}");
+    }
+    #[test]
+    fn a_qr_code_is_a_picture_with_a_name_and_no_text() {
+        let picture = qr_code("otpauth://totp/x?secret=JBSWY3DPEHPK3PXP", "QR code").expect("short").into_string();
+        assert!(picture.contains("aria-label=\"QR code\"") && !picture.contains("JBSWY"), "{picture}");
+        assert!(qr_code(&"x".repeat(5000), "QR code").is_none());
     }
 }

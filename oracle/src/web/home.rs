@@ -25,6 +25,10 @@ pub(crate) fn content(name: &str, url: &str, fingerprint: &str, root: &str) -> M
             pre tabindex="0" aria-label="Command" { code { "quorate oracle trust " (url) } }
         }
         section.card {
+            h2 { "For people" }
+            p { "With a name here, " a href={ (root) "login" } { "log in" } ". Whoever is new is sent a link by an operator." }
+        }
+        section.card {
             h2 { "For programs" }
             ul.plain {
                 li { a href={ (root) "docs" } { "Interface" } ", every route and body on one page" }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing on these pages takes as long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Widths of the pictures: a small phone, and a desk.
 const WIDTHS: [(&str, u32); 2] = [("phone", 360), ("desk", 1280)];
 
@@ -116,6 +116,29 @@ impl Browser {
             .then(KeyAction::Down { value: key })
             .then(KeyAction::Up { value: key });
         self.client.perform_actions(stroke).await.expect("a key is pressed");
+    }
+
+    /// Types `text` into the field of that id, in place of what stands in it.
+    pub async fn fill(&self, id: &str, text: &str) {
+        let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Id(id)).await;
+        let field = field.unwrap_or_else(|_| panic!("there is no field {id}"));
+        field.clear().await.expect("the field can be emptied");
+        field.send_keys(text).await.expect("the field takes text");
+    }
+
+    /// Clicks the button (`button`) or link (`a`) with these words.
+    pub async fn click(&self, kind: &str, words: &str) {
+        let path = format!("//{kind}[normalize-space() = '{words}']");
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        let found = found.unwrap_or_else(|_| panic!("there is no {kind} {words:?}"));
+        found.click().await.unwrap_or_else(|error| panic!("{kind} {words:?}: {error}"));
+    }
+
+    /// Plugs in a security key that whoever is asked touches at once.
+    pub async fn security_key(&self) {
+        let key = json!({ "protocol": "ctap2", "transport": "usb", "hasResidentKey": false, "hasUserVerification": true,
+            "isUserConsenting": true, "isUserVerified": true });
+        self.client.issue_cmd(Vendor { path: "webauthn/authenticator", body: key }).await.expect("a virtual key");
     }
 
     /// One of Chromium's own commands.

@@ -2,6 +2,7 @@
 //! in `target/screens` for people to look at.
 
 mod driver;
+mod people;
 mod stage;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the court of the HTTP tests runs on a clock of its own; a browser's time is real")]

@@ -32,7 +32,22 @@ pub struct Stage {
 
 impl Stage {
     pub fn start() -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// With the last part of a link for its first operator, ann.
+    pub fn with_operator() -> (Self, String) {
         let folder = tempfile::tempdir().expect("a folder");
+        let mut init = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
+        init.env_clear().env("QUORATE_STATE", folder.path()).args(["init", "--operator", "ann", "--json"]);
+        let made = init.output().expect("the oracle's program runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+        let link = made["enroll"].as_str().and_then(|link| link.rsplit('/').next()).expect("a link").to_owned();
+        (Self::start_in(folder), link)
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> Self {
         let (process, address) = serve(folder.path(), "127.0.0.1:0");
         // A second installation, by another test of this process, is refused and changes nothing.
         let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -72,6 +87,14 @@ impl Stage {
     pub async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Answer {
         let request = self.http.request(method, self.url("127.0.0.1", path)).json(body);
         Answer::read(request.send().await.expect("the oracle answers")).await
+    }
+
+    /// The same with a ticket; it must go well.
+    pub async fn by(&self, ticket: &str, method: Method, path: &str, body: &impl Serialize) -> Answer {
+        let request = self.http.request(method, self.url("127.0.0.1", path)).bearer_auth(ticket).json(body);
+        let answer = Answer::read(request.send().await.expect("the oracle answers")).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+        answer
     }
 
     pub async fn post(&self, path: &str, body: &impl Serialize) {
@@ -116,7 +139,7 @@ impl Drop for Stage {
     }
 }
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_secs()).expect("before the end of time")
 }
@@ -127,6 +150,8 @@ fn serve(state: &Path, listen: &str) -> (Child, SocketAddr) {
     command.env_clear().arg("serve").stderr(Stdio::piped());
     command.env("QUORATE_STATE", state).env("QUORATE_LISTEN", listen).env("QUORATE_LOG_LEVEL", "error");
     command.env("QUORATE_BASE_PATH", BASE).env("QUORATE_NAME", "oracle of Delphi");
+    // What is tested here is not how long a password takes.
+    command.env("QUORATE_PASSWORDS_MEMORY_KIB", "32").env("QUORATE_PASSWORDS_PASSES", "1");
     let mut process = command.spawn().expect("the oracle starts");
     let mut said = BufReader::new(process.stderr.take().expect("it was piped")).lines();
     let address = loop {

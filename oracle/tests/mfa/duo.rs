@@ -2,6 +2,8 @@
 //! way that a server can be.
 
 use super::mail::certificate;
+use super::pages::login::answered;
+use super::pages::visit::Visit;
 use super::peers::python;
 use super::people::stage::{PASSWORD, People};
 use hyper::Method;
@@ -251,6 +253,14 @@ async fn a_login_asks_duo() {
     ] {
         let answer = people.log_in(json!({ "principal": name, "password": PASSWORD, "passcode": passcode })).await;
         assert_eq!(answer.status, status, "{name} {passcode}: {}", answer.text);
+    }
+    for (name, statuses) in [("ann", &[303][..]), ("bob", &[401, 429]), ("cho", &[503])] {
+        let mut visit = Visit::new(&people);
+        let asked = visit.send("/login/password", &[("principal", name), ("password", PASSWORD)]).await;
+        assert!(asked.text.contains("Send a push") && asked.text.contains("data-waiting"), "{}", asked.text);
+        let page = answered(&mut visit, &asked, "push").await;
+        assert!(statuses.contains(&page.status), "{name}: {}", page.text);
+        assert!(page.status == 303 || page.text.contains("Send a push"), "it may be tried again: {}", page.text);
     }
     let nothing = people.log_in(json!({ "principal": "ann", "password": PASSWORD })).await;
     assert!([401, 429].contains(&nothing.status.as_u16()), "nobody is rung up unasked: {}", nothing.text);

@@ -1,5 +1,7 @@
 //! Pages for people over HTTP, as browsers ask for them: logins, cookies, forms, and what strangers, neighbours and foreign
 //! pages can do about them. How they look and behave in a browser is tested in one.
 
-mod login;
+mod admin;
+mod enroll;
+pub mod login;
 pub mod visit;

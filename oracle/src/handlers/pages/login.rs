@@ -5,6 +5,7 @@ use super::visitor::{Door, OwnForm, insecure};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Form, Query, RightTime};
 use crate::handlers::webauthn::Assertion;
+use crate::service::people::rights::{Act, may};
 use crate::service::people::{Attempt, LoggedIn, PeopleError, Progress, ProviderKind};
 use crate::service::webauthn::LoginAnswer;
 use crate::web;
@@ -135,7 +136,8 @@ async fn let_in(site: &Site, headers: &HeaderMap, done: LoggedIn, next: &Next, s
     {
         return site.refused(error, None);
     }
-    let mut response = site.see_other(next.or("account"));
+    let usual = if may(done.role, Act::ReadPrincipals) { "admin/principals" } else { "account" };
+    let mut response = site.see_other(next.or(usual));
     response.headers_mut().insert(header::SET_COOKIE, door.keep(done.ticket));
     response
 }

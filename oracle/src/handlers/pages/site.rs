@@ -85,7 +85,13 @@ impl Site {
 
 /// Where a role can go.
 fn menu_of(caller: &Caller) -> Vec<(&'static str, &'static str)> {
-    let pages: [(Act, &str, &str); 1] = [(Act::OwnTicket, "account", "Account")];
+    let pages = [
+        (Act::ReadPrincipals, "admin/principals", "Principals"),
+        (Act::ReadProviders, "admin/providers", "Providers"),
+        (Act::ReadAudit, "admin/sessions", "Sessions"),
+        (Act::ReadAudit, "admin/audit", "Audit"),
+        (Act::OwnTicket, "account", "Account"),
+    ];
     pages.into_iter().filter(|(act, ..)| may(caller.role, *act)).map(|(_, path, label)| (path, label)).collect()
 }
 

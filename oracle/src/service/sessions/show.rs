@@ -176,7 +176,7 @@ impl Sessions {
 }
 
 /// An open session with its counts.
-fn summary(overview: &SessionOverview, record: &Record) -> Session {
+pub(super) fn summary(overview: &SessionOverview, record: &Record) -> Session {
     let SessionRow { created_at, ends_at, ttl, .. } = overview.row;
     let provided = u32::try_from(overview.proved + overview.provisional).unwrap_or(u32::MAX);
     let denials = u32::try_from(overview.denials).unwrap_or(u32::MAX);

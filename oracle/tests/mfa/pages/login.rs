@@ -45,7 +45,7 @@ async fn over_https_the_cookie_is_the_hosts_alone_and_over_plain_http_nobody_log
     // As a browser without the header of its own for that.
     let request = visit.request(Method::POST, "/login/password").header("origin", "https://oracle.example");
     let page = visit.answer(filled(request, &fields)).await;
-    assert_eq!(page.leads_to(), "../account");
+    assert_eq!(page.leads_to(), "../admin/principals", "where an operator has to do");
     let set = page.header("set-cookie").expect("a cookie");
     assert!(set.starts_with("__Host-quorate=") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"), "{set}");
     assert_eq!(visit.open("/account").await.status, 200);
@@ -99,7 +99,8 @@ async fn second_step(visit: &mut Visit<'_>) -> Page {
     page
 }
 
-async fn answered(visit: &mut Visit<'_>, page: &Page, passcode: &str) -> Page {
+/// Sends the second step with what its page carries.
+pub async fn answered(visit: &mut Visit<'_>, page: &Page, passcode: &str) -> Page {
     let [principal, state, next, factor] =
         ["principal", "state", "next", "factor"].map(|name| page.hidden(name).expect("a field"));
     let fields = [

@@ -5,6 +5,7 @@ use super::told::{self, Ended};
 use super::{Drills, about};
 use crate::config::NoticeKind;
 use crate::service::audit::{Kind, Who};
+use crate::service::people::PeopleError;
 use crate::store::{DrillEnd, DrillRow};
 
 /// Drills of each kind that a round takes on.
@@ -16,18 +17,21 @@ impl Drills {
     pub async fn sweep(&self, now: i64) -> Result<bool, DrillError> {
         let due = self.inner.store.due_drills(now, BATCH).await?;
         let reached = |done: u64| done >= BATCH.unsigned_abs();
-        let more = reached(due.len() as u64);
+        let mut done = 0;
         for row in due {
             let id = row.id.clone();
             match self.due(row, now).await {
-                // Its group has been removed meanwhile, and the drill with it.
-                Ok(()) | Err(DrillError::Unknown) => {}
-                Err(DrillError::Damaged) => tracing::error!(drill = id, "a stored drill cannot be read"),
+                // With `Unknown` its group has been removed meanwhile, and the drill with it.
+                Ok(()) | Err(DrillError::Unknown) => done += 1,
+                // It stays due, and keeps nothing else from being done.
+                Err(DrillError::Damaged | DrillError::People(PeopleError::Damaged)) => {
+                    tracing::error!(drill = id, "a stored drill or its group cannot be read");
+                }
                 Err(error) => return Err(error),
             }
         }
         let forgotten = self.inner.store.forget_drills(now.saturating_sub(self.inner.limits.keep), BATCH).await?;
-        Ok(more || reached(forgotten))
+        Ok(reached(done) || reached(forgotten))
     }
 
     async fn due(&self, row: DrillRow, now: i64) -> Result<(), DrillError> {

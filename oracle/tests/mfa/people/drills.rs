@@ -449,6 +449,23 @@ async fn nothing_of_a_drill_can_be_read_and_no_answer_be_written_into_it() {
     }
 }
 
+#[tokio::test]
+async fn what_cannot_be_read_keeps_no_other_drill_from_its_end() {
+    let field = Field::new().await;
+    let damaged = field.begin().await;
+    let other = dealt(2, 2, 3);
+    field.know(&other).await;
+    let shown = field.people.done(Method::POST, "/drills", json!({ "group": other.group.name() })).await;
+    let path = format!("/drills/{}", shown["id"].as_str().expect("an id"));
+    let database = database(&field.people.stage);
+    let earlier = "UPDATE drills SET expires_at = expires_at - 1 WHERE number = 1";
+    assert_eq!(database.execute(earlier, []).expect("written"), 1);
+    field.people.stage.clock.advance(8 * DAY);
+    field.sweep().await;
+    assert_eq!(field.people.done(Method::GET, &path, json!({})).await["state"], "expired");
+    assert_eq!(refused(&field.people.call(Method::GET, &damaged.path, json!({})).await), (500, "internal"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_two_nodes_each_answer_counts_once_and_the_drill_ends_once() {
     let Some(server) = postgres::shared() else { return };

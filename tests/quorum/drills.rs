@@ -2,7 +2,7 @@
 
 use super::people::{log_in, with_password};
 use super::readme::{assert_shown, times};
-use super::support::{Ended, Key, Oracle, Person, Table};
+use super::support::{Ended, Key, Oracle, PIN, Person, Program, Table};
 use super::transcript::words;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -209,4 +209,37 @@ fn whoever_is_logged_in_and_stands_for_a_holder_needs_the_id_alone() {
     let unknown = desk.answer("ben", &"A".repeat(32)).fails(1);
     assert!(unknown.contains("hint: check that the whole link was copied"), "{unknown}");
     assert!(desk.table.person("ann").quorate(&["drill", "list"]).fails(1).contains("your role may not do this"));
+}
+
+#[test]
+fn a_player_reads_first_may_decline_and_touches_once() {
+    let desk = Desk::new(Key::Soft);
+    let link = desk.begin();
+    let ben = desk.table.person("ben");
+    let answered = || desk.olga.quorate(&["--json", "drill", "report", id_of(&link)]).json()["answered"].clone();
+
+    let mut terminal = ben.on_terminal(&["--quiet", "drill", "answer", &link]);
+    // The question, --quiet or not, and before a PIN.
+    let before = terminal.reads("Open your Toc and answer? [y/N]");
+    assert!(before.contains("who asks") && before.contains("No code is made") && !before.contains("PIN"), "{before}");
+    terminal.types("");
+    terminal.reads("nothing was sent");
+    terminal.ends(1);
+
+    let refused =
+        Program::start(ben.command(&["drill", "answer", &link, "--yes"]).env("QUORATE_SOFT_TOUCH", "no")).end();
+    assert!(refused.fails(1).contains("the touch was refused"));
+    assert_eq!(answered(), 0);
+
+    let mut terminal = ben.on_terminal(&["drill", "answer", &link]);
+    terminal.reads("Open your Toc and answer? [y/N]");
+    terminal.types("y");
+    terminal.reads("PIN of soft token");
+    terminal.types(PIN);
+    terminal.reads("touch your key now");
+    terminal.types("");
+    let rest = terminal.reads("your answer has been sent: 1 of 3 have answered");
+    assert!(!rest.contains("touch your key"), "one touch: {rest}");
+    terminal.ends(0);
+    assert_eq!(answered(), 1);
 }

@@ -1,6 +1,6 @@
 //! Whole quorums: real programs, a real oracle, people with homes of their own, from the deal to the code.
 
-#[expect(dead_code, unused_imports, reason = "tests of cards, elsewhere, need more of it")]
+#[expect(dead_code, reason = "tests of cards, elsewhere, need more of it")]
 #[path = "../support/mod.rs"]
 mod support;
 

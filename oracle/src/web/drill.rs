@@ -43,7 +43,10 @@ pub(crate) fn title(drill: &Drill) -> &'static str {
 
 fn asked(details: &DrillDetails) -> Markup {
     html! {
-        p.lead { bdi { (escape_controls(&details.asker)) } " asks the players of " bdi { (escape_controls(&details.note)) } "." }
+        p.lead {
+            bdi { (escape_controls(&details.asker)) } " asks the players of "
+            @if details.note.is_empty() { "this group." } @else { "“" bdi { (escape_controls(&details.note)) } "”." }
+        }
         @if !details.reason.is_empty() {
             figure.reason {
                 figcaption { "Why, in their words" }

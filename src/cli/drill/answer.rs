@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, args: &AnswerArgs) -> Result<(), CliError> 
     still_open(&client.drill(&call.fields().drill, Some(&call.view_token()))?)?;
     let identities = context.load_identities()?;
     opening::check(&identities, &path)?;
-    confirm(context, args, &request(&call, vouched.by_toc))?;
+    confirm(context, args, &request(&call, card.is_some().then_some(vouched.by_toc)))?;
 
     let own = opening::open(&identities, &path)?;
     // Then by the Toc itself, which a card only notes down.
@@ -143,16 +143,16 @@ fn confirm(context: &Context, args: &AnswerArgs, request: &str) -> Result<(), Cl
     if agreed { Ok(()) } else { Err(SessionError::Declined.into()) }
 }
 
-/// The question in words; `by_toc` says whether the Toc itself names the oracle.
-fn request(call: &Call, by_toc: bool) -> String {
+/// The question in words; `by_toc` says whether the Toc itself names the oracle, if that is known before it is open.
+fn request(call: &Call, by_toc: Option<bool>) -> String {
     let fields = call.fields();
     let quoted = |text: &str| {
         if text.is_empty() { "(nothing said)".to_owned() } else { format!("\"{}\"", shown(text)) }
     };
-    let oracle = if by_toc {
-        "The oracle that your Toc names signed exactly this question."
-    } else {
-        "An oracle that you trust signed exactly this question; your Toc itself names none."
+    let oracle = match by_toc {
+        Some(true) => "The oracle that your Toc names signed exactly this question.",
+        Some(false) => "An oracle that you trust signed exactly this question; your Toc itself names none.",
+        None => "An oracle that you trust signed exactly this question.",
     };
     [
         format!("who asks   {} (says the oracle)", shown(&fields.asker)),
@@ -253,10 +253,12 @@ mod tests {
 
     #[test]
     fn the_question_says_that_no_code_is_made_and_cannot_rewrite_the_screen() {
-        let text = request(&call(|fields| fields.reason = "\u{1b}[2K\rwho asks   root\n\u{202e}".into()), true);
+        let text = request(&call(|fields| fields.reason = "\u{1b}[2K\rwho asks   root\n\u{202e}".into()), Some(true));
         assert!(text.contains("No code is made") && text.contains("stays here"), "{text}");
         assert!(!text.contains('\u{1b}') && !text.contains('\r') && !text.contains('\u{202e}'));
         assert_eq!(text.lines().filter(|line| line.starts_with("who asks")).count(), 1);
-        assert!(request(&call(|fields| fields.reason.clear()), false).contains("your Toc itself names none"));
+        let unpinned = request(&call(|fields| fields.reason.clear()), Some(false));
+        assert!(unpinned.contains("your Toc itself names none") && unpinned.contains("(nothing said)"), "{unpinned}");
+        assert!(!request(&call(|_| {}), None).contains("names none"), "nobody has looked into it yet");
     }
 }

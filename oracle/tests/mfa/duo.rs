@@ -226,7 +226,7 @@ async fn a_name_that_duo_may_not_know_is_no_bypass() {
 
 #[tokio::test]
 async fn a_login_asks_duo() {
-    let Some(server) = Server::start() else { return };
+    let Some(mut server) = Server::start() else { return };
     let (ca, host) = (server.ca(), server.host.clone());
     let setup = TestSetup::default().set("duo.hosts", host.clone()).set("duo.ca", ca.to_str().expect("UTF-8"));
     // Signatures go by the clock, and this Duo has the real one.
@@ -237,7 +237,9 @@ async fn a_login_asks_duo() {
     people
         .done(Method::POST, "/system/multi_factor", json!({ "Type": "duo", "Name": "Duo", "Options": options }))
         .await;
-    for (name, user) in [("ann", "DUALLOW"), ("bob", "DUDENY"), ("cho", "DUBROKEN"), ("dee", "DUENROLL")] {
+    for (name, user) in
+        [("ann", "DUALLOW"), ("bob", "DUDENY"), ("cho", "DUBROKEN"), ("dee", "DUENROLL"), ("eve", "DUBYPASS")]
+    {
         people.user(name, "member").await;
         let body = json!({ "provider": "Duo", "user": format!("{user:X<20}") });
         people.done(Method::PUT, &format!("/principals/{name}/multi_factor"), body).await;
@@ -250,9 +252,34 @@ async fn a_login_asks_duo() {
         ("bob", "push", 401),
         ("cho", "push", 503),
         ("dee", "push", 401),
+        ("eve", "push", 200),
     ] {
         let answer = people.log_in(json!({ "principal": name, "password": PASSWORD, "passcode": passcode })).await;
         assert_eq!(answer.status, status, "{name} {passcode}: {}", answer.text);
+    }
+    // Whoever is asked sees who logs in, from where and why.
+    let (preauth, auth) = (server.asked(), server.asked());
+    assert_eq!(preauth["fields"], json!({ "ipaddr": "127.0.0.1", "user_id": "DUALLOWXXXXXXXXXXXXX" }));
+    let shown = auth["fields"]["pushinfo"].as_str().expect("a query");
+    assert!(shown.contains("why=log%20in%20to%20the%20oracle") && shown.contains("oracle="), "{shown}");
+    assert_eq!(auth["fields"]["display_username"], "ann");
+    assert_eq!(auth["fields"]["ipaddr"], "127.0.0.1");
+    let told = people.told().await;
+    let ended = |name: &str| {
+        let subject = format!("principal/internal/user/{name}");
+        let logins = told.iter().filter(|event| event["subject"] == *subject);
+        let mut logins =
+            logins.filter(|event| ["login.done", "login.refused"].contains(&event["kind"].as_str().unwrap()));
+        logins.next_back().map(|event| (event["result"].clone(), event["details"].clone())).expect("told")
+    };
+    for (name, result, details) in [
+        ("ann", "refused", json!({ "reason": "wrong_passcode" })),
+        ("bob", "refused", json!({ "reason": "denied" })),
+        ("cho", "failed", json!({ "reason": "unavailable" })),
+        ("dee", "refused", json!({ "reason": "not_enrolled" })),
+        ("eve", "done", json!({ "second_factor": "bypass at duo" })),
+    ] {
+        assert_eq!(ended(name), (json!(result), details), "{name}");
     }
     for (name, statuses) in [("ann", &[303][..]), ("bob", &[401, 429]), ("cho", &[503])] {
         let mut visit = Visit::new(&people);

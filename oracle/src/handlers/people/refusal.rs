@@ -33,7 +33,9 @@ impl From<PeopleError> for ApiError {
             PeopleError::Party(cause) => cause.into(),
             PeopleError::Password(_) => Self::bad_request("weak_password", message),
             PeopleError::Pool(cause) => cause.into(),
-            PeopleError::Refused | PeopleError::State => Self::unauthorized("login_refused", message),
+            PeopleError::Refused | PeopleError::RefusedBy(_) | PeopleError::State => {
+                Self::unauthorized("login_refused", message)
+            }
             PeopleError::RepeatedMember => Self::bad_request("repeated_member", message),
             PeopleError::Remote(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "factor_unavailable", message).retry_after(5).because(error)

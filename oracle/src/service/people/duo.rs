@@ -28,17 +28,20 @@ impl DuoFactor {
     async fn decide(&self, question: Question) -> Result<Verdict, Unavailable> {
         let Question { options, user, principal, source, why, passcode } = question;
         // Nobody is rung up who did not ask for it.
-        let Some(factor) = passcode.as_ref().and_then(|text| Factor::parse(text)) else { return Ok(Verdict::Refused) };
+        let Some(factor) = passcode.as_ref().and_then(|text| Factor::parse(text)) else {
+            return Ok(Verdict::Refused("no_passcode"));
+        };
         let (host, key) = (options.host.unwrap_or_default(), options.integration_key.unwrap_or_default());
         let secret = options.secret_key.unwrap_or_else(|| Zeroizing::new(String::new()));
         let at = Integration::new(&key, secret, &host, self.duo.rules()).map_err(unavailable)?;
         let question = duo::Question::new(&user).map_err(unavailable)?.seen_at(Some(source)).name(principal.own());
         let question = question.line("oracle", &self.oracle).line("why", &why);
         match self.duo.verify(&at, &question, &factor).await {
-            Ok(_) => Ok(Verdict::Allowed),
+            Ok(duo::Verdict::Allowed) => Ok(Verdict::Allowed("duo")),
+            Ok(duo::Verdict::Bypassed) => Ok(Verdict::Allowed("bypass at duo")),
             Err(error) if error.refuses() => {
                 log(&error);
-                Ok(Verdict::Refused)
+                Ok(Verdict::Refused(error.word()))
             }
             Err(error) => Err(unavailable(error)),
         }

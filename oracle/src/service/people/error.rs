@@ -98,6 +98,9 @@ pub enum PeopleError {
     /// One principal for two holders.
     #[error("a principal stands for one holder of a group: whoever held two Tocs would be two players")]
     RepeatedMember,
+    /// Who decides about the second factor says no, for a reason that the audit log is told.
+    #[error("principal, password or second factor is wrong")]
+    RefusedBy(&'static str),
     /// Who decides about the second factor cannot be asked.
     #[error("the second factor cannot be checked now")]
     Remote(#[from] Unavailable),

@@ -129,8 +129,18 @@ impl People {
                 Err(PeopleError::Refused)
             }
             // Whoever keeps a state for too long has proved a password, and may prove it again.
-            Err(PeopleError::Late) if !by_steps => Err(self.count_failure(&name, known, &hashed, source).await?),
-            Err(PeopleError::Refused) => Err(self.count_failure(&name, known, &hashed, source).await?),
+            Err(PeopleError::Late) if !by_steps => Err(self.count_failure(&name, known, &hashed, source, None).await?),
+            Err(PeopleError::Refused) => Err(self.count_failure(&name, known, &hashed, source, None).await?),
+            Err(PeopleError::RefusedBy(reason)) => {
+                Err(self.count_failure(&name, known, &hashed, source, Some(reason)).await?)
+            }
+            // The password was right, so it is no guess; and nobody was let in.
+            Err(PeopleError::Remote(unavailable)) => {
+                let told = refused(name.to_string(), source).with("reason", "unavailable").ended(Outcome::Failed);
+                let told = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source));
+                self.inner.store.append_audit(told.into_iter().collect()).await?;
+                Err(PeopleError::Remote(unavailable))
+            }
             outcome => outcome,
         }
     }
@@ -165,7 +175,10 @@ impl People {
             return Err(PeopleError::Damaged);
         }
         let Some(factor) = &row.factor else {
-            return self.give_ticket(name, &row, SecondProof::None, attempt.source).await.map(Progress::LoggedIn);
+            return self
+                .give_ticket(name, &row, SecondProof::None, "none", attempt.source)
+                .await
+                .map(Progress::LoggedIn);
         };
         let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
         if attempt.by_steps && attempt.passcode.is_none() && provider.kind != ProviderKind::Webauthn {
@@ -203,7 +216,10 @@ impl People {
         let source = attempt.source;
         let recovery = attempt.passcode.as_ref().and_then(|typed| self.inner.hashes.recovery(&factor.id, typed));
         if let Some(code) = recovery {
-            return self.give_ticket(name, row, SecondProof::Recovery(code), source).await.map(Progress::LoggedIn);
+            return self
+                .give_ticket(name, row, SecondProof::Recovery(code), "recovery code", source)
+                .await
+                .map(Progress::LoggedIn);
         }
         if provider.kind != ProviderKind::Totp {
             // What is asked from here on tells that the password is right: of many guesses at once, those after the lock learn
@@ -230,13 +246,16 @@ impl People {
                     passcode: attempt.passcode,
                 };
                 match self.inner.remote.ask(question).await? {
-                    Verdict::Allowed => SecondProof::Elsewhere,
-                    Verdict::Refused => return Err(PeopleError::Refused),
+                    Verdict::Allowed(how) => {
+                        let proof = SecondProof::Elsewhere;
+                        return self.give_ticket(name, row, proof, how, source).await.map(Progress::LoggedIn);
+                    }
+                    Verdict::Refused(reason) => return Err(PeopleError::RefusedBy(reason)),
                 }
             }
             _ => return Err(PeopleError::Damaged),
         };
-        self.give_ticket(name, row, proof, source).await.map(Progress::LoggedIn)
+        self.give_ticket(name, row, proof, "totp", source).await.map(Progress::LoggedIn)
     }
 
     async fn challenge(
@@ -300,7 +319,7 @@ impl People {
         let (uuid, party) = (Self::uuid(&halfway.factor), self.party(&provider.options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
         finished.map_err(refusal)?;
-        self.give_ticket(name, &row, SecondProof::Elsewhere, source).await.map(Progress::LoggedIn)
+        self.give_ticket(name, &row, SecondProof::Elsewhere, "security key", source).await.map(Progress::LoggedIn)
     }
 
     /// The relying party as ceremonies take it.
@@ -316,13 +335,13 @@ impl People {
         known: bool,
         hashed: &Digest,
         source: IpAddr,
+        reason: Option<&'static str>,
     ) -> Result<PeopleError, PeopleError> {
         let now = self.now();
         self.inner.sources.record(source, now);
         // What is nobody's name may be a password that was typed into the wrong field: the log shows who is the same.
         let who = if known { name.to_string() } else { format!("name {}", HEXLOWER.encode(&hashed[..8])) };
-        let told = Entry::new(Kind::LoginRefused, Who::Unverified(who.clone())).from(source);
-        let told = told.to(who).ended(Outcome::Refused);
+        let told = reason.into_iter().fold(refused(who, source), |told, reason| told.with("reason", reason));
         // Anybody can fail to log in, as often as they like.
         let told = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source));
         if name.kind() == PrincipalKind::Application {
@@ -339,6 +358,11 @@ impl People {
         let milliseconds = until.saturating_sub(self.now());
         if milliseconds > 0 { Err(PeopleError::Locked { milliseconds }) } else { Ok(()) }
     }
+}
+
+/// What the audit log is told of a login that failed.
+fn refused(who: String, source: IpAddr) -> Entry {
+    Entry::new(Kind::LoginRefused, Who::Unverified(who.clone())).from(source).to(who).ended(Outcome::Refused)
 }
 
 /// What a ceremony's failure is to whoever logs in: a wrong thing like any other, unless the oracle is at fault.

@@ -33,10 +33,10 @@ impl fmt::Debug for Question {
 /// What the service says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is them.
-    Allowed,
-    /// It is not, or they said no.
-    Refused,
+    /// It is them; how that was found, in words for the audit log.
+    Allowed(&'static str),
+    /// It is not, or they said no; why, in a word for the audit log.
+    Refused(&'static str),
 }
 
 /// The service could not be asked, or its answer was none. That is a no, and not the user's fault.

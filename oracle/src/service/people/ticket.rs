@@ -93,12 +93,13 @@ impl People {
         Ok(())
     }
 
-    /// Decides a login whose password and second factor are right, and gives out its ticket.
+    /// Decides a login whose password and second factor are right, and gives out its ticket. `how` tells the audit log which factor.
     pub(super) async fn give_ticket(
         &self,
         name: &PrincipalName,
         row: &PrincipalRow,
         proof: SecondProof,
+        how: &'static str,
         source: IpAddr,
     ) -> Result<LoggedIn, PeopleError> {
         let ticket = Token::generate(&mut self.rng());
@@ -106,7 +107,7 @@ impl People {
         let expires_at = created_at.saturating_add(self.inner.limits.ticket);
         let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &row.id, expires_at);
         let told = Entry::new(Kind::LoginDone, Who::Principal(name.to_string())).from(source).to(name.to_string());
-        let told = told.with("second_factor", second_factor(proof));
+        let told = told.with("second_factor", how);
         let login = LogIn {
             principal: row.id,
             name: row.name,
@@ -121,15 +122,5 @@ impl People {
             LogInOutcome::Changed | LogInOutcome::Used => Err(PeopleError::Refused),
             LogInOutcome::Locked(until) => Err(PeopleError::Locked { milliseconds: until - created_at }),
         }
-    }
-}
-
-/// What the audit log is told of a second proof.
-fn second_factor(proof: SecondProof) -> &'static str {
-    match proof {
-        SecondProof::None => "none",
-        SecondProof::Recovery(_) => "recovery code",
-        SecondProof::Step(_) => "totp",
-        SecondProof::Elsewhere => "security key or service",
     }
 }

@@ -137,6 +137,23 @@ fn everybody_answers_once_and_the_drill_is_over() {
 }
 
 #[test]
+fn an_answer_that_was_acknowledged_outlives_the_oracle() {
+    let mut desk = Desk::new(Key::Plain);
+    let link = desk.begin();
+    desk.answer("ann", &link).ok();
+    desk.table.oracle.kill_and_restart();
+    desk.answer("ben", &link).ok();
+    let report = desk.olga.quorate(&["--json", "drill", "report", id_of(&link)]).json();
+    let answered: Vec<bool> = report["details"]["players"]
+        .as_array()
+        .expect("players")
+        .iter()
+        .map(|player| player["answered_at"].is_string())
+        .collect();
+    assert_eq!(answered, [true, true, false]);
+}
+
+#[test]
 fn nobody_opens_a_toc_for_a_link_that_is_not_believed() {
     let (desk, other) = (Desk::new(Key::Plain), Desk::new(Key::Plain));
     let (link, foreign) = (desk.begin(), other.begin());

@@ -22,6 +22,8 @@ pub(crate) struct Field<'a> {
     pub hint: &'a str,
     /// Why what was typed cannot be.
     pub error: &'a str,
+    /// The id of what says, elsewhere on the page, that it or another field is wrong.
+    pub told_by: &'a str,
     /// What browsers and password managers may fill in; `off` when empty.
     pub fill: &'a str,
     /// Which keyboard a phone shows.
@@ -38,7 +40,9 @@ impl Field<'_> {
         let id = if self.id.is_empty() { self.name } else { self.id };
         let said = [("hint", self.hint), ("error", self.error)];
         let said = said.iter().filter(|(_, text)| !text.is_empty()).map(|(kind, _)| format!("{id}-{kind}"));
+        let said = said.chain((!self.told_by.is_empty()).then(|| self.told_by.to_owned()));
         let said = said.collect::<Vec<_>>().join(" ");
+        let wrong = !self.error.is_empty() || !self.told_by.is_empty();
         let or = |text: &'static str, given: &str| if given.is_empty() { text.to_owned() } else { given.to_owned() };
         html! {
             div.field {
@@ -49,16 +53,19 @@ impl Field<'_> {
                     inputmode=[(!self.keyboard.is_empty()).then_some(self.keyboard)]
                     required[!self.optional] autofocus[self.first]
                     aria-describedby=[(!said.is_empty()).then_some(&said)]
-                    aria-invalid=[(!self.error.is_empty()).then_some("true")];
+                    aria-invalid=[wrong.then_some("true")];
                 @if !self.error.is_empty() { p.error id={ (id) "-error" } { (escape_controls(self.error)) } }
             }
         }
     }
 }
 
+/// The id of a notice.
+pub(crate) const NOTICE: &str = "notice";
+
 /// What a screen reader says at once, and everybody sees above the form.
 pub(crate) fn notice(sentence: &str) -> Markup {
-    html! { p.error.card role="alert" { (escape_controls(sentence)) } }
+    html! { p.error.card id=(NOTICE) role="alert" { (escape_controls(sentence)) } }
 }
 
 /// A field that nobody sees.

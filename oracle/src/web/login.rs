@@ -1,7 +1,7 @@
 //! The login: a page for the password, and one for what has to follow. Both work without JavaScript, but for security keys.
 //! It must not know what is right.
 
-use super::form::{Field, hidden, notice};
+use super::form::{Field, NOTICE, hidden, notice};
 use maud::{Markup, html};
 use quorate_protocol::display::escape_controls;
 use serde::Serialize;
@@ -55,16 +55,24 @@ impl Factor {
 
 /// The first step. `refusal`: its stable word and sentence.
 pub(crate) fn password(step: &Step<'_>, refusal: Option<(&str, &str)>) -> Markup {
+    let told_by = refusal.map_or("", |_| NOTICE);
     let name = Field {
         name: "principal",
         label: "Name",
         value: step.principal,
         fill: "username",
+        told_by,
         first: true,
         ..Field::default()
     };
-    let password =
-        Field { name: "password", label: "Password", kind: "password", fill: "current-password", ..Field::default() };
+    let password = Field {
+        name: "password",
+        label: "Password",
+        kind: "password",
+        fill: "current-password",
+        told_by,
+        ..Field::default()
+    };
     html! {
         article.narrow data-code=[refusal.map(|(code, _)| code)] {
             h1 { "Log in" }
@@ -102,7 +110,7 @@ pub(crate) fn factor(step: &Step<'_>, state: &str, factor: &Factor, refusal: Opt
                     @if *duo { (telephone(&action, &carried)) }
                     form.card method="post" action=(action) {
                         (carried)
-                        (code(*duo).render())
+                        (code(*duo, refusal.map_or("", |_| NOTICE)).render())
                         p.actions { button { "Log in" } }
                     }
                 }
@@ -148,12 +156,13 @@ fn telephone(action: &str, carried: &Markup) -> Markup {
     }
 }
 
-fn code(duo: bool) -> Field<'static> {
+fn code(duo: bool, told_by: &'static str) -> Field<'static> {
     Field {
         name: "passcode",
         label: if duo { "Code from Duo" } else { "Code from your authenticator app" },
         fill: "one-time-code",
         keyboard: "numeric",
+        told_by,
         first: true,
         ..Field::default()
     }

@@ -134,6 +134,25 @@ impl Browser {
         found.click().await.unwrap_or_else(|error| panic!("{kind} {words:?}: {error}"));
     }
 
+    /// Waits until a text stands on the page, without a script of the page's own.
+    pub async fn find(&self, text: &str) {
+        let path = format!("//main//*[contains(normalize-space(), '{text}')]");
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        assert!(found.is_ok(), "{text:?} does not appear on:\n{}", self.client.source().await.unwrap_or_default());
+    }
+
+    /// Waits until an element of this kind has the focus: browsers give it when they draw the page.
+    pub async fn focus(&self, kind: &str) {
+        let selector = format!("{kind}:focus");
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(&selector)).await;
+        assert!(found.is_ok(), "no {kind} has the focus");
+    }
+
+    /// From here on no page runs a script.
+    pub async fn without_scripts(&self) {
+        self.chromium("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
     /// Plugs in a security key that whoever is asked touches at once.
     pub async fn security_key(&self) {
         let key = json!({ "protocol": "ctap2", "transport": "usb", "hasResidentKey": false, "hasUserVerification": true,

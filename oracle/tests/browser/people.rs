@@ -2,6 +2,7 @@
 
 use crate::driver::Browser;
 use crate::stage::{Stage, now};
+use fantoccini::key::Key;
 use quorate_protocol::otp::OtpSecret;
 use reqwest::Method;
 use serde_json::json;
@@ -138,6 +139,36 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     browser.open(&stage.url(here, "/account")).await;
     browser.see("Go on").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn nobody_needs_javascript_or_a_mouse() {
+    let Some(browser) = Browser::start().await else { return };
+    let (stage, link) = Stage::with_operator();
+    browser.without_scripts().await;
+    browser.open(&stage.url("127.0.0.1", &format!("/enroll/{link}"))).await;
+    browser.find("You have been invited").await;
+    browser.focus("button").await;
+    browser.press(Key::Enter).await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("again", "another sentence of their own").await;
+    browser.press(Key::Enter).await;
+    browser.find("These are two different passwords.").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press(Key::Tab).await;
+    browser.fill("again", PASSWORD).await;
+    browser.press(Key::Enter).await;
+    browser.find("You can log in now, ann").await;
+    browser.open(&stage.url("127.0.0.1", "/login")).await;
+    browser.fill("principal", "ann").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press(Key::Enter).await;
+    browser.find("1 in all").await;
+    browser.fill("name", "bob").await;
+    browser.press(Key::Enter).await;
+    browser.find("One-time link").await;
+    browser.click("a", "Audit").await;
+    browser.find("The whole log in lines of JSON").await;
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ on_every_engine! {
     totps::wrong_codes_are_forgotten_by_half_in_a_quiet_hour,
     sessions::a_session_comes_back_as_it_was_put,
     sessions::an_unknown_session_is_none,
+    sessions::open_sessions_come_newest_first_and_in_parts,
     sessions::a_proof_of_creation_serves_once,
     sessions::a_source_has_so_many_sessions_and_no_more,
     sessions::a_full_source_does_not_use_up_the_proof,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate_oracle::store::{ClosedAs, InsertOutcome, NewSession, Once, Purpose, Store};
+use quorate_oracle::store::{ClosedAs, InsertOutcome, NewSession, Once, Purpose, SessionOverview, Store};
 
 use crate::rows::{HOUR, NOW, TTL, digest, event, kinds, proved, race, session, unproved};
 
@@ -30,6 +30,24 @@ pub async fn a_session_comes_back_as_it_was_put(store: Store) {
     assert_eq!(store.open_sessions().await.unwrap(), 2);
     assert!(store.insert_session(session("a")).await.is_err(), "the same id twice");
     assert_eq!(store.open_sessions().await.unwrap(), 2, "what failed is not counted");
+}
+
+pub async fn open_sessions_come_newest_first_and_in_parts(store: Store) {
+    for number in 0..5 {
+        store.insert_session(session(&format!("s{number}"))).await.unwrap();
+    }
+    store.close("s3", ClosedAs::Cancelled, NOW, event("cancelled")).await.unwrap();
+    let ids =
+        |part: &[(i64, SessionOverview)]| part.iter().map(|(_, overview)| overview.row.id.clone()).collect::<Vec<_>>();
+    let first = store.sessions_before(i64::MAX, 2).await.unwrap();
+    assert_eq!(ids(&first), ["s4", "s2"], "what is closed is left out");
+    let rest = store.sessions_before(first[1].0, 10).await.unwrap();
+    assert_eq!(ids(&rest), ["s1", "s0"]);
+    assert_eq!(ids(&store.sessions_before(rest[1].0, 10).await.unwrap()), [] as [&str; 0]);
+    assert_eq!(ids(&store.sessions_before(i64::MIN, 10).await.unwrap()), [] as [&str; 0]);
+    let overview = store.session_overview("s4").await.unwrap().unwrap();
+    assert_eq!(first[0].1.row, overview.row);
+    assert_eq!((first[0].1.proved, first[0].1.denials), (overview.proved, overview.denials));
 }
 
 pub async fn an_unknown_session_is_none(store: Store) {

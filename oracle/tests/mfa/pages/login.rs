@@ -75,6 +75,11 @@ async fn whatever_is_wrong_is_told_in_one_sentence_and_a_lock_with_its_time() {
         let page = visit.send("/login/password", &[("principal", name), ("password", password)]).await;
         assert_eq!(page.refusal(), (401, "login_refused"), "{name}");
         assert!(page.text.contains(WRONG) && !page.text.contains("<b>"), "{}", page.text);
+        assert!(
+            page.text.contains("id=\"notice\"") && page.text.contains("aria-describedby=\"notice\""),
+            "{}",
+            page.text
+        );
         assert!(page.header("set-cookie").is_none());
         let field = format!(" value=\"{}\"", name.replace('<', "&lt;").replace('>', "&gt;"));
         pages.push(if name.is_empty() { page.text } else { page.text.replace(&field, "") });

@@ -2,10 +2,12 @@
 //! and no name.
 
 use super::stage::{PASSWORD, link_of};
+use crate::pages::visit::filled;
 use crate::process::Oracle;
 use crate::stage::send;
 use quorate_protocol::otp::OtpSecret;
 use reqwest::Method;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -25,7 +27,7 @@ async fn a_log_holds_nothing_of_a_login() {
     let oracle = Oracle::start(Path::new(PROGRAM), state.path(), &cheap);
     // A second installation, by another test of this process, is refused and changes nothing.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client");
     let call = async |method: Method, path: &str, ticket: &str, body: Value| {
         let request = http.request(method, format!("http://{}{path}", oracle.address())).bearer_auth(ticket);
         send(request.json(&body)).await.json
@@ -49,6 +51,22 @@ async fn a_log_holds_nothing_of_a_login() {
     call(Method::GET, "/principals/findable", &second, json!({})).await;
     call(Method::POST, "/login", "", login("principal/internal/user/findable", "findable")).await;
 
+    // The same on pages.
+    let form = async |path: &str, fields: &[(&str, &str)]| {
+        let request = http.request(Method::POST, format!("http://{}{path}", oracle.address()));
+        filled(request.header("sec-fetch-site", "same-origin"), fields).send().await.expect("an answer")
+    };
+    let asked = form("/login/password", &[("principal", "findable"), ("password", PASSWORD)]).await;
+    let asked = asked.text().await.expect("a page");
+    let state = asked.split_once("name=\"state\" value=\"").expect("a state").1.split('"').next().expect("an end");
+    let typed = assigned["recovery_codes"][1].as_str().expect("a code").to_owned();
+    let done = form("/login/factor", &[("principal", "findable"), ("state", state), ("passcode", &typed)]).await;
+    assert_eq!(done.status().as_u16(), 303);
+    let cookie = done.headers()["set-cookie"].to_str().expect("ASCII").to_owned();
+    let cookie = cookie.split(['=', ';']).nth(1).expect("a value").to_owned();
+    let page = http.get(format!("http://{}/account", oracle.address())).header("cookie", format!("quorate={cookie}"));
+    assert_eq!(page.send().await.expect("an answer").status().as_u16(), 200);
+
     let log = oracle.log();
     assert!(log.matches("answered").count() >= 9, "it logs: {log}");
     let key = secret.to_base32();
@@ -62,6 +80,9 @@ async fn a_log_holds_nothing_of_a_login() {
         ("another", &second),
         ("a recovery code", &recovery),
         ("a TOTP key", &key),
+        ("a recovery code of a page", &typed),
+        ("a cookie", &cookie),
+        ("a state", state),
     ] {
         assert!(!log.contains(text), "{what}: {log}");
     }

@@ -204,7 +204,9 @@ settings! {
     "audit.in_all" audit_in_all: u32 = "36000",
         "The same for all client addresses together.";
     "audit.checkpoints" audit_checkpoints: Option<PathBuf> = "",
-        "Folder that the audit log's newest checkpoint is published to, best on another machine. Unset: it is published nowhere.";
+        "Folder that the audit log's newest checkpoint is published to, best on another machine. Unset: to none.";
+    "audit.webhook" audit_webhook: Option<String> = "",
+        "URL that the newest checkpoint is posted to as it is, a signed text; `webhooks.*` says where that may be. Unset: to none.";
 }
 
 /// Why settings are refused.
@@ -322,6 +324,9 @@ impl Config {
         }
         if self.mail_password_file.is_some() && self.mail_user.is_none() {
             return conflict("mail.password_file is the password of mail.user, which is not set".to_owned());
+        }
+        if let Some(Err(reason)) = self.audit_webhook.as_deref().map(webhook) {
+            return conflict(format!("audit.webhook: {reason}"));
         }
         if self.mail_server.is_some() && self.mail_seconds >= self.request_seconds {
             return conflict("mail.seconds must be less than limits.request_seconds".to_owned());

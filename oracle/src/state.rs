@@ -232,6 +232,7 @@ impl AppState {
             folder: config.audit_checkpoints.clone(),
             limits: audit::Limits::from(&config),
             notices: notices.clone(),
+            webhook: audit::Webhook::open(&config)?,
         });
         let api_keys = ApiKeys::new(api_keys::Parts {
             audit: audit.clone(),

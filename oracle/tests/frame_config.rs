@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 62] = [
+const OTHER: [(&str, &str); 63] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -69,6 +69,7 @@ const OTHER: [(&str, &str); 62] = [
     ("audit.per_source", "6"),
     ("audit.in_all", "7"),
     ("audit.checkpoints", "/srv/checkpoints"),
+    ("audit.webhook", "https://witness.example/quorate"),
 ];
 
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {

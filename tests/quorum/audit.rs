@@ -3,7 +3,10 @@
 use super::people::{Desk, log_in, with_password};
 use super::support::{Ended, Key, LIMIT, Oracle, Person, Program, Table, built};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// `quorate-oracle audit`, on the oracle's machine.
@@ -143,4 +146,58 @@ fn an_auditor_asks_the_oracle_itself() {
     let other = oracle_audit(&Oracle::start(), "key");
     let wrong = carol.quorate(&["audit", "verify", "--oracle", url, "--key", other.trim()]).fails(1);
     assert!(wrong.contains("hint: check that key and checkpoint are of the same oracle"), "{wrong}");
+}
+
+/// A witness at an address of this machine, who is busy at first: gives the address, and each note that comes.
+fn witness() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/witness", listener.local_addr().expect("bound"));
+    let (sender, notes) = channel();
+    std::thread::spawn(move || {
+        for status in std::iter::once("503 Service Unavailable").chain(std::iter::repeat("204 No Content")) {
+            let Ok((stream, _)) = listener.accept() else { return };
+            let mut reader = BufReader::new(stream);
+            let (mut head, mut length) = (String::new(), 0);
+            while !head.ends_with("\r\n\r\n") {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+                if let Some((name, value)) = line.split_once(':')
+                    && name.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().expect("a number");
+                }
+                head += &line;
+            }
+            let mut note = vec![0; length];
+            let read = reader.read_exact(&mut note).is_ok();
+            let _ = write!(reader.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            if read && sender.send(String::from_utf8(note).expect("UTF-8")).is_err() {
+                return;
+            }
+        }
+    });
+    (url, notes)
+}
+
+#[test]
+fn a_witness_gets_checkpoints_that_the_log_goes_on_from() {
+    let (url, notes) = witness();
+    let settings = [("QUORATE_AUDIT_WEBHOOK", url.as_str()), ("QUORATE_WEBHOOKS_ALLOW", "127.0.0.1")];
+    let (oracle, link) = Oracle::start_with("ann", &settings);
+    let ann = Person::new("ann", Key::Plain);
+    with_password(&ann, &["enroll", &link]).ok();
+    log_in(&ann, &oracle, &[]).ok();
+    let key = oracle_audit(&oracle, "key");
+    // The first was not taken, so it comes again.
+    for name in ["first", "again"] {
+        let note = notes.recv_timeout(LIMIT).expect("a note");
+        fs::write(ann.path(name), note).expect("written");
+    }
+    numbered(&ann, &oracle, "login.done");
+    let verify = ["audit", "verify", "--oracle", &oracle.url, "--key", key.trim(), "--checkpoint"];
+    for name in ["first", "again"] {
+        ann.quorate(&[&verify[..], &[name]].concat()).ok();
+    }
 }

@@ -28,11 +28,17 @@ impl Oracle {
 
     /// Starts one on plain HTTP for which `quorate-oracle init` has made a first operator; gives the link that they enrol with.
     pub fn start_with_operator(name: &str) -> (Self, String) {
+        Self::start_with(name, &[])
+    }
+
+    /// The same with `settings`, as their variables and values.
+    pub fn start_with(name: &str, settings: &[(&str, &str)]) -> (Self, String) {
         let state = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(built("quorate-oracle"));
         command.env("QUORATE_LISTEN", "127.0.0.1:0").args(["init", "--json", "--operator", name, "--state"]);
         let made = Program::start(command.arg(state.path())).end().json();
-        let oracle = Self::serve(state, &[], &ClientOptions::default());
+        let (program, url) = serve(state.path(), "127.0.0.1:0", &[], settings);
+        let oracle = Self::known(program, state, url, &ClientOptions::default());
         // The port was not known yet.
         let (_, path) = made["enroll"].as_str().and_then(|link| link.split_once("/enroll/")).expect("a link");
         let link = format!("{}/enroll/{path}", oracle.url);
@@ -59,7 +65,11 @@ impl Oracle {
     }
 
     fn serve(state: TempDir, arguments: &[&str], options: &ClientOptions) -> Self {
-        let (program, url) = serve(state.path(), "127.0.0.1:0", arguments);
+        let (program, url) = serve(state.path(), "127.0.0.1:0", arguments, &[]);
+        Self::known(program, state, url, options)
+    }
+
+    fn known(program: Program, state: TempDir, url: String, options: &ClientOptions) -> Self {
         let fingerprint = Client::describe(&url, options).expect("it describes itself").fingerprint;
         Self { program: Some(program), state, url, fingerprint }
     }
@@ -69,15 +79,16 @@ impl Oracle {
         // Dropping kills with SIGKILL and waits for the end.
         drop(self.program.take());
         let address = self.url.strip_prefix("http://").expect("plain HTTP").to_owned();
-        self.program = Some(serve(self.state.path(), &address, &[]).0);
+        self.program = Some(serve(self.state.path(), &address, &[], &[]).0);
     }
 }
 
-fn serve(state: &Path, address: &str, arguments: &[&str]) -> (Program, String) {
+fn serve(state: &Path, address: &str, arguments: &[&str], settings: &[(&str, &str)]) -> (Program, String) {
     let mut command = Command::new(built("quorate-oracle"));
     command.args(["serve", "--listen", address, "--state"]).arg(state).args(arguments);
     // Hard to guess is not what passwords have to be here.
     command.env("QUORATE_PASSWORDS_MEMORY_KIB", "64").env("QUORATE_PASSWORDS_PASSES", "1");
+    command.envs(settings.iter().copied());
     let mut program = Program::start(&mut command);
     let line = program.says("listening on http");
     let url = line.split_whitespace().find(|word| word.starts_with("http")).expect("its address").to_owned();

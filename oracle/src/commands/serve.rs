@@ -4,7 +4,7 @@ use super::{Outcome, SettingFlags, tell};
 use crate::config::Config;
 use crate::keys::Standing;
 use crate::serve::{Limits, serve};
-use crate::service::audit::{AuditError, Entry, Kind, Who};
+use crate::service::audit::{Audit, AuditError, Entry, Kind, Who};
 use crate::state::AppState;
 use crate::store::Claim;
 use crate::tls::Tls;
@@ -73,6 +73,7 @@ async fn run_until_told(config: Config) -> Outcome {
     let telling = state.clone();
     tokio::spawn(async move { telling.deliver_notices().await });
     tokio::spawn(watch_clock(state.clone()));
+    tokio::spawn(post_checkpoints(state.clone()));
     let audited = tokio::spawn(audit(state.clone()));
 
     tell(&format!("listening on {scheme}://{address}"));
@@ -188,6 +189,22 @@ async fn audit(state: AppState) {
         }
         told.hear(state.audit.number_all().await);
         told.hear(state.audit.publish().await.map(drop));
+    }
+    told.hear(state.audit.post().await.map(drop));
+}
+
+/// Posts the audit log's newest checkpoint again and again, for as long as the oracle serves. Apart from its numbering, which
+/// waits for nobody.
+async fn post_checkpoints(state: AppState) {
+    let (mut told, mut failures) = (Told::default(), 0);
+    loop {
+        let posted = state.audit.post().await;
+        failures = if posted.is_err() { failures + 1 } else { 0 };
+        let pause = Audit::pause_after(&posted, failures);
+        told.hear(posted.map(drop));
+        if tokio::time::timeout(pause, state.stopping()).await.is_ok() {
+            return;
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl From<AuditError> for ApiError {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Store(cause) => cause.into(),
-            AuditError::Altered(_) | AuditError::Behind { .. } | AuditError::Folder(_) => Self::internal(error),
+            error => Self::internal(error),
         }
     }
 }

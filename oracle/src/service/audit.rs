@@ -10,17 +10,20 @@ mod export;
 mod number;
 mod publish;
 mod recent;
+mod webhook;
 
 pub use self::budget::Limits;
 pub use self::entry::{Entry, Kind, Outcome, Who};
 pub use self::export::MAX_PAGE;
 pub use self::publish::CHECKPOINT;
 pub use self::recent::{Filter, Recent};
+pub use self::webhook::Webhook;
 
 use self::budget::Budget;
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::keys::files::FileError;
+use crate::outbound::OutboundError;
 use crate::service::at_rest::{AtRest, Place};
 use crate::service::notices::Notices;
 use crate::state::StateRng;
@@ -55,6 +58,7 @@ struct Inner {
     /// The newest checkpoint that this node has met: the log goes on from there.
     met: Mutex<Option<Checkpoint>>,
     notices: Notices,
+    webhook: Option<Webhook>,
 }
 
 /// Why the log cannot be written or read.
@@ -77,9 +81,15 @@ pub enum AuditError {
     /// The folder of published checkpoints cannot be used.
     #[error("cannot publish the audit log's checkpoint: {0}")]
     Folder(#[from] Arc<FileError>),
+    /// The webhook answered with another status than 2xx.
+    #[error("cannot post the audit log's checkpoint: the webhook answered {0}")]
+    NotTaken(u16),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The webhook gave no answer.
+    #[error("cannot post the audit log's checkpoint: the webhook: {0}")]
+    Unreachable(#[from] Arc<OutboundError>),
 }
 
 impl From<FileError> for AuditError {
@@ -112,6 +122,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Tells those who want to hear of some of it.
     pub notices: Notices,
+    /// Where checkpoints are posted, if anywhere.
+    pub webhook: Option<Webhook>,
 }
 
 impl fmt::Debug for Parts {
@@ -123,11 +135,12 @@ impl fmt::Debug for Parts {
 impl Audit {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, rng, keys, origin, folder, limits, notices } = parts;
+        let Parts { store, clock, rng, keys, origin, folder, limits, notices, webhook } = parts;
         let verifier = VerifierKey { origin, key: keys.audit_key().verifying_key() };
         let at_rest = AtRest::new(keys.root_secret().subkey("audit"));
         let (budget, published, met) = (Budget::new(limits), AtomicI64::new(0), Mutex::default());
-        let inner = Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published, met, notices };
+        let inner =
+            Inner { store, clock, rng, at_rest, budget, keys, verifier, folder, published, met, notices, webhook };
         Self { inner: Arc::new(inner) }
     }
 

@@ -10,6 +10,7 @@ use quorate_protocol::audit::event::Event;
 use quorate_protocol::audit::export::{Finding, Line, Report, Verifier};
 use quorate_protocol::invite::Purpose;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The whole log as its lines.
 async fn export(state: &AppState) -> Vec<String> {
@@ -427,4 +428,48 @@ pub async fn checkpoints_are_published_and_never_taken_back() {
     court.ask(1).await;
     state.audit.number_all().await.expect("numbered");
     assert!(matches!(state.audit.publish().await, Err(AuditError::Folder(_))));
+}
+
+pub async fn checkpoints_are_posted_where_they_may_go_until_they_are_taken() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let url = format!("http://{}/hook?of=1", listener.local_addr().expect("an address"));
+    let setup = || TestSetup::default().set("audit.webhook", url.clone()).set("webhooks.seconds", "50");
+    let numbered = async |court: &Court| {
+        court.ask(1).await;
+        court.oracle.state().audit.number_all().await.expect("numbered");
+    };
+    let shy = Court::with(setup(), 2, 3).await;
+    numbered(&shy).await;
+    let refused = shy.oracle.state().audit.post().await;
+    assert!(matches!(refused, Err(AuditError::Unreachable(_))), "{refused:?}");
+
+    let court = Court::with(setup().set("webhooks.allow", "127.0.0.1"), 2, 3).await;
+    let state = court.oracle.state();
+    assert!(!state.audit.post().await.expect("nothing to do"), "there is none yet");
+    numbered(&court).await;
+    for status in ["503 Service Unavailable", "302 Found", "204 No Content"] {
+        let (posted, asked) = tokio::join!(state.audit.post(), answer_one(&listener, status));
+        assert!(asked.starts_with("POST /hook?of=1 HTTP/1.1"), "{asked}");
+        let note = asked.split_once("\r\n\r\n").expect("a body").1;
+        assert_eq!(Checkpoint::open(note, state.audit.verifier_key()), Ok(newest(state).await));
+        if status.starts_with("204") {
+            assert!(posted.expect("taken"));
+        } else {
+            assert!(matches!(posted, Err(AuditError::NotTaken(302 | 503))), "{posted:?}");
+        }
+    }
+    assert!(!state.audit.post().await.expect("nothing to do"), "once");
+}
+
+/// Answers one request with that status, and gives the request.
+async fn answer_one(listener: &tokio::net::TcpListener, status: &str) -> String {
+    let (mut stream, _) = listener.accept().await.expect("somebody comes");
+    let (mut bytes, mut asked) = (vec![], String::new());
+    while !asked.contains("\n\n— ") || !asked.ends_with('\n') {
+        let length = stream.read_buf(&mut bytes).await.expect("readable");
+        assert!(length > 0, "it stopped in the middle: {asked}");
+        asked = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.expect("writable");
+    asked
 }

@@ -45,6 +45,7 @@ on_every_engine! {
     audit::a_log_that_was_set_back_is_not_gone_on_with,
     audit::a_row_in_the_way_of_the_next_one_is_told_and_ends,
     audit::two_nodes_number_at_once,
+    audit::checkpoints_are_posted_where_they_may_go_until_they_are_taken,
     audit::checkpoints_are_published_and_never_taken_back,
     codes::a_quorum_gets_the_code_and_nobody_less,
     codes::a_farmfa_client_works_with_our_tocs_too,

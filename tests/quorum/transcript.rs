@@ -1,5 +1,5 @@
 //! Transcripts of several people at one oracle: `ann$ quorate …`, then `? 1` where it fails, then what it prints, stdout
-//! before stderr. `…` stands for any text of a line, and alone for any lines. Everybody's stdin is their password.
+//! before stderr. What follows `  #` is a remark. `…` stands for any text of a line, and alone for any lines. Everybody's stdin is their password.
 
 use super::people::with_password;
 use super::support::{Key, Oracle, Person, oathtool};
@@ -41,6 +41,7 @@ impl Stage {
             while let Some(line) = lines.next_if(|line| !line.contains("$ quorate ")) {
                 expected.push(line);
             }
+            let command = command.split("  #").next().unwrap_or(command).trim();
             let Some(words) = words(command).into_iter().map(|word| self.meant(word)).collect::<Option<Vec<_>>>()
             else {
                 return false;

@@ -113,9 +113,17 @@ fn session(number: u64) -> NewSession {
         view_hash: digest(3),
         max_codes: None,
         sealed: vec![7; 600],
-        first_toc: Some(NewToc { digest: digest(4), x: Some(1), proved: true, at: NOW, sealed: vec![9; 1_200] }),
+        first_toc: Some(NewToc {
+            digest: digest(4),
+            x: Some(1),
+            proved: true,
+            at: NOW,
+            sealed: vec![9; 1_200],
+            approval: None,
+        }),
         event: NewEvent::new("created", vec![5; 80]),
         once: Some(Once { digest: digest(6), expires_at: NOW + 300_000 }),
+        applicant: None,
         on_expiry: Vec::new(),
         source_cap: i64::MAX,
     }

@@ -7,7 +7,7 @@
 mod kinds;
 mod notices;
 
-pub use kinds::{IpRange, LogFormat, LogLevel};
+pub use kinds::{ApproveWith, IpRange, LogFormat, LogLevel};
 pub use notices::{NoticeKind, NoticeTarget, NoticeTargets, Shape, webhook};
 
 use crate::mail::{MailServer, Mailbox};
@@ -171,6 +171,10 @@ settings! {
         "Codes (distinct time steps) of one session at most. Unset: as many as its time allows.";
     "sessions.remember_seconds" session_remember_seconds: u32 = "3600",
         "Seconds for which the id of a session that is over answers so, before it is unknown.";
+    "sessions.require_login" session_require_login: bool = "false",
+        "Whether only principals that have logged in start and join sessions, each for the player of a known group that it stands for; see docs/people.md.";
+    "sessions.approve_with" session_approve_with: ApproveWith = "login",
+        "What an approval takes besides its proof, with `sessions.require_login`: `login`, or `webauthn` for an answer of a security key at that moment.";
     "tickets.idle_seconds" ticket_idle_seconds: u32 = "1800",
         "Seconds after which a ticket that is not used ends.";
     "tickets.seconds" ticket_seconds: u32 = "43200",
@@ -315,6 +319,9 @@ impl Config {
             && quorate_protocol::header::check_url(url).is_err()
         {
             return conflict(format!("url: {url} must be http(s)://HOST[:PORT][/PATH], without a slash at the end"));
+        }
+        if self.session_approve_with == ApproveWith::Webauthn && !self.session_require_login {
+            return conflict("sessions.approve_with is for an oracle with sessions.require_login = true".to_owned());
         }
         if self.mail_server.is_some() != self.mail_from.is_some() {
             return conflict("mail.server and mail.from go together: set both or neither".to_owned());

@@ -245,17 +245,6 @@ impl AppState {
             crypto: Arc::clone(&crypto),
             keys: Arc::clone(&keys),
         });
-        let sessions = Sessions::new(sessions::Parts {
-            audit: audit.clone(),
-            store: store.clone(),
-            clock: Arc::clone(&clock),
-            rng: StateRng(Arc::clone(&entropy)),
-            crypto: Arc::clone(&crypto),
-            url: url.clone(),
-            keys: Arc::clone(&keys),
-            limits: sessions::Limits::from(&config),
-            notices: notices.clone(),
-        });
         let totps = Totps::new(totps::Parts {
             audit: audit.clone(),
             store: store.clone(),
@@ -300,6 +289,18 @@ impl AppState {
             people: people.clone(),
             notices: notices.clone(),
             limits: drills::Limits::from(&config),
+        });
+        let sessions = Sessions::new(sessions::Parts {
+            audit: audit.clone(),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+            url: url.clone(),
+            keys: Arc::clone(&keys),
+            limits: sessions::Limits::from(&config),
+            notices: notices.clone(),
+            people: people.clone(),
         });
         let pulse = Pulse::new(store.clone(), Arc::clone(&clock));
         let (clock, entropy) = (Source(clock), Source(entropy));

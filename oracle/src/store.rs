@@ -84,9 +84,9 @@ pub use self::{
         OPERATOR_ENROLLED, PrincipalKind, PrincipalRow, Role,
     },
     rows::{
-        ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, MAX_REPLACEMENTS, NewEvent, NewRedeal,
-        NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome, RedealRow, RedealTocRow, SessionOverview,
-        SessionRow, Swept, TocOutcome, TocRow,
+        Acting, ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, JoinedRow, MAX_REPLACEMENTS,
+        NewApproval, NewEvent, NewRedeal, NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome, RedealRow,
+        RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
     },
     sweep::Tell,
     tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},
@@ -311,8 +311,8 @@ impl Store {
 
     // Tocs
 
-    /// The players who have joined a session, in order of arrival and `None` without a proof; and those who said no.
-    pub async fn answers(&self, id: &str) -> Result<(Vec<Option<u8>>, Vec<u8>), StoreError> {
+    /// Who has joined a session, in order of arrival; and those who said no.
+    pub async fn answers(&self, id: &str) -> Result<(Vec<JoinedRow>, Vec<u8>), StoreError> {
         self.read(id.to_owned(), |tx, id| Box::pin(tocs::answers(tx, id))).await
     }
 
@@ -510,7 +510,8 @@ impl Store {
     /// - it writes the row if it writes anything, so whatever else has written it since that state makes it run again;
     /// - a receipt, which alone writes to a session without its row, is for one that a redeal has closed, and there such an
     ///   act finds nothing to write;
-    /// - beyond the session and its own it looks at nothing but refused groups. Only a receipt adds one, and goes by nothing
+    /// - beyond the session and its own it looks at nothing but refused groups and, of an approval with a login, at who stands
+    ///   for whom. Only a receipt adds a refused group, and only an operator changes who stands for whom; both go by nothing
     ///   that such an act writes: of the two, the act was first;
     /// - its source's count, when it closes the session, is a row that it writes, too.
     ///

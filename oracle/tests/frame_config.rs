@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 63] = [
+const OTHER: [(&str, &str); 65] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -52,6 +52,8 @@ const OTHER: [(&str, &str); 63] = [
     ("sessions.pending_seconds", "120"),
     ("sessions.max_codes", "4"),
     ("sessions.remember_seconds", "60"),
+    ("sessions.require_login", "true"),
+    ("sessions.approve_with", "webauthn"),
     ("tickets.idle_seconds", "120"),
     ("tickets.seconds", "240"),
     ("links.seconds", "3600"),

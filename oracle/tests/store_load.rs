@@ -27,6 +27,7 @@ fn new(id: &str, source: u8) -> NewSession {
         source_cap: i64::MAX,
         group_fp: None,
         once: Some(Once { digest: used, expires_at: NOW + 1 }),
+        applicant: None,
         ..session(id)
     }
 }

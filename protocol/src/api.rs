@@ -129,8 +129,14 @@ pub struct SessionDetails {
     pub note: String,
     /// Who asks, and how that is known: a name, or `unverified`.
     pub applicant: String,
+    /// Full name of the principal that asks, where the oracle asks for a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applicant_principal: Option<String>,
     /// Who has joined, in order. Holders by name, Tocs without proof as `unproved`.
     pub joined: Vec<String>,
+    /// The same with the principals that approved and when, where the oracle asks for a login.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
     /// Who said no.
     pub denied: Vec<String>,
     /// All players of the group, in the order of their shares; empty for a group dealt by farMFA.
@@ -138,6 +144,22 @@ pub struct SessionDetails {
     pub players: Vec<String>,
     /// The invite link.
     pub invite: String,
+}
+
+/// Whose approval a Toc is, at an oracle that asks for a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Approval {
+    /// The player's x.
+    pub x: u8,
+    /// The holder's name in the header.
+    pub holder: String,
+    /// Full name of the principal that approved.
+    pub principal: String,
+    /// What stood for it: `login`, or `webauthn` for a security key as well.
+    pub with: String,
+    /// When, RFC 3339.
+    pub at: String,
 }
 
 /// Answer to `POST /sessions`: the session and what only the applicant gets.
@@ -264,7 +286,7 @@ pub struct Receipt {
     pub proof: Base64,
 }
 
-/// One line of `GET /sessions/{id}/events`. Without the invite's token, `who` and `reason` are left out.
+/// One line of `GET /sessions/{id}/events`. Without the invite's token, `who`, `principal` and `reason` are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
@@ -277,6 +299,9 @@ pub struct Event {
     /// Whose act it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
+    /// Full name of the principal whose act it was, where the oracle asks for a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// In their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -186,6 +186,15 @@ pub enum Applicant {
         /// The player's x.
         x: u8,
     },
+    /// The same, and logged in as the principal that stands for this player at the oracle.
+    Named {
+        /// The holder's name in the header.
+        holder: String,
+        /// The player's x.
+        x: u8,
+        /// Full name of the principal.
+        principal: String,
+    },
     /// Nothing was proved: a farMFA client.
     Unverified,
 }

@@ -60,7 +60,7 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     let pin = card.as_ref().and_then(|card| card.oracle.as_ref());
     let vouched = vouch::vouch(context, &invite, pin, context.now())?;
     // Then whether an answer can arrive, and be made: a PIN and a touch for nothing are worse than an error.
-    still_open(&Client::new(&vouched.pin.url, &args.network.options())?, &invite)?;
+    still_open(&args.network.client(context, &vouched.pin.url)?, &invite)?;
     let identities = context.load_identities()?;
     opening::check(&identities, &path)?;
     let own_keys = OwnKeys::of(&identities);
@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
         }
         _ => {}
     }
-    let client = Client::new(&vouched.pin.url, &args.network.options())?;
+    let client = args.network.client(context, &vouched.pin.url)?;
     let id = &invite.fields().session;
     if args.deny {
         client.deny(id, &denial(&own.toc, &invite, &args.reason)?)?;

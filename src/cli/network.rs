@@ -25,6 +25,15 @@ impl NetworkArgs {
     pub(crate) fn options(&self) -> ClientOptions {
         ClientOptions { ca: self.ca.clone(), insecure_http: self.insecure_http }
     }
+
+    /// A connection to the oracle at `url`, which shows the ticket that `quorate login` left for it, if there is one.
+    pub(crate) fn client(&self, context: &Context, url: &str) -> Result<Client, CliError> {
+        let client = Client::new(url, &self.options())?;
+        Ok(match tickets::ticket(context, client.url())? {
+            Some(ticket) => client.with_ticket(ticket),
+            None => client,
+        })
+    }
 }
 
 /// Which oracle.

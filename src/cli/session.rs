@@ -159,7 +159,7 @@ fn own(context: &Context, text: &str, network: &NetworkArgs) -> Result<(Kept, Cl
         Named::Invite(invite) => invite.fields().session.clone(),
     };
     let kept = Kept::load(&context.paths()?.sessions(), &id)?;
-    let client = Client::new(&kept.oracle, &network.options())?;
+    let client = network.client(context, &kept.oracle)?;
     Ok((kept, client))
 }
 
@@ -200,7 +200,7 @@ impl Target {
                 (None, Err(error)) => return Err(error),
             },
         };
-        Ok(Self { client: Client::new(&url, &network.options())?, id, view })
+        Ok(Self { client: network.client(context, &url)?, id, view })
     }
 }
 

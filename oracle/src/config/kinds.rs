@@ -222,6 +222,32 @@ impl FromStr for IpRange {
     }
 }
 
+/// What an approval takes besides the player's proof, where the oracle asks for a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApproveWith {
+    /// The login alone.
+    Login,
+    /// An answer of the principal's security key at that very moment as well.
+    Webauthn,
+}
+
+impl Setting for ApproveWith {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "login" => Ok(Self::Login),
+            "webauthn" => Ok(Self::Webauthn),
+            _ => Err("login or webauthn".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Login => "login".to_owned(),
+            Self::Webauthn => "webauthn".to_owned(),
+        }
+    }
+}
+
 impl Setting for IpRange {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse()

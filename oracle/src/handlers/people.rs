@@ -10,14 +10,15 @@ mod providers;
 mod refusal;
 
 pub use self::caller::{
-    Allowed, CancelSessions, ChangeGroups, ChangePrincipals, ChangeProviders, Named, OwnTicket, ReadAudit, ReadDrills,
-    ReadGroups, ReadPrincipals, ReadProviders, Right, RunDrills,
+    Actor, Allowed, CancelSessions, ChangeGroups, ChangePrincipals, ChangeProviders, Named, OwnTicket, ReadAudit,
+    ReadDrills, ReadGroups, ReadPrincipals, ReadProviders, Right, RunDrills,
 };
 pub use self::enrolment::{__path_enrol, __path_invitation, enrol, invitation};
 pub use self::groups::{
     __path_add_group, __path_group, __path_groups, __path_remove_group, __path_set_group_members, add_group, group,
     groups, remove_group, set_group_members,
 };
+pub(super) use self::login::second_factor_required;
 pub use self::login::{__path_log_in, __path_log_out, __path_whoami, SecondFactorRequired, log_in, log_out, whoami};
 pub use self::principals::{
     __path_assign, __path_change_members, __path_create, __path_disable, __path_enable, __path_link, __path_list,

@@ -7,30 +7,61 @@ pub use self::events::{__path_events, events};
 
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
-use crate::handlers::people::{Allowed, CancelSessions};
+use crate::handlers::people::{Actor, Allowed, CancelSessions, second_factor_required};
+use crate::handlers::webauthn::Assertion;
 use crate::service::sessions::Sessions;
+use crate::service::sessions::approve::Progress;
+use crate::service::sessions::named::KeyAnswer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use quorate_protocol::api::{
     AddToc, Denial, ErrorBody, NewSession, Receipt, Redeal, Session, SessionCredentials, SessionKey, TotpCode,
 };
+use quorate_protocol::encoding::Base64;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// The header with which a holder of the invite shows that they have it: the token derived from its payload.
 pub const INVITE_HEADER: &str = "quorate-invite";
 
+/// What is said with the challenge of an approval.
+const KEY_NEEDED: &str = "have the security key answer, and send the same again with its answer and this state";
+
+/// A Toc for a session, and what stands for it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Joining {
+    /// The Toc, encrypted to the TEK and armored.
+    encrypted_toc: String,
+    /// The player's x, with a proof.
+    #[serde(default)]
+    x: Option<u8>,
+    /// The share key's signature over SPEC's "approve" message.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Byte)]
+    proof: Option<Base64>,
+    /// Of an answer `second_factor_required`.
+    #[serde(default)]
+    state: Option<String>,
+    /// What the security key answers to it. Together with `state`.
+    #[serde(default)]
+    credential: Option<Assertion>,
+}
+
 /// Start a session
 ///
-/// With `toc_zero` as farMFA's clients do, or with `header`, `sealed` and an applicant's proof.
+/// With `toc_zero` as farMFA's clients do, or with `header`, `sealed` and an applicant's proof. An oracle with
+/// `sessions.require_login` takes a ticket as well, and a group that it knows.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = NewSession,
     responses((status = 200, body = SessionCredentials), (status = "default", body = ErrorBody)))]
 pub async fn create(
     _: RightTime,
+    Actor(caller): Actor,
     State(sessions): State<Sessions>,
     ClientAddr(peer): ClientAddr,
     SensitiveJson(request): SensitiveJson<NewSession>,
 ) -> ApiResult<Json<SessionCredentials>> {
-    Ok(Json(sessions.create(request, peer).await?))
+    Ok(Json(sessions.create(request, caller.as_ref(), peer).await?))
 }
 
 /// Look at a session
@@ -47,17 +78,27 @@ pub async fn show(
 }
 
 /// Join a session with an encrypted Toc
-#[utoipa::path(post, path = "/sessions/{id}/tocs", tag = "sessions", params(("id" = String, Path)), request_body = AddToc,
+///
+/// An oracle with `sessions.require_login` takes it with the ticket of the principal that stands for the player. With
+/// `sessions.approve_with = "webauthn"` it answers 401 with a challenge, see `SecondFactorRequired`; the same again with `state`
+/// and `credential` joins.
+#[utoipa::path(post, path = "/sessions/{id}/tocs", tag = "sessions", params(("id" = String, Path)), request_body = Joining,
     responses((status = 200, description = "taken; empty body"), (status = "default", body = ErrorBody)))]
 pub async fn approve(
     _: RightTime,
     State(sessions): State<Sessions>,
+    Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
-    Json(request): Json<AddToc>,
-) -> ApiResult<StatusCode> {
-    sessions.approve(&id, request, peer).await?;
-    Ok(StatusCode::OK)
+    Json(Joining { encrypted_toc, x, proof, state, credential }): Json<Joining>,
+) -> ApiResult<Response> {
+    let credential = credential.map(Assertion::into_answer).transpose()?;
+    let answer = state.zip(credential).map(|(state, credential)| KeyAnswer { state, credential });
+    let request = AddToc { encrypted_toc, x, proof };
+    Ok(match sessions.approve(&id, request, answer, caller.as_ref(), peer).await? {
+        Progress::Challenge(challenge) => second_factor_required(*challenge, KEY_NEEDED),
+        Progress::Taken => StatusCode::OK.into_response(),
+    })
 }
 
 /// Say no to a session
@@ -66,11 +107,12 @@ pub async fn approve(
 pub async fn deny(
     _: RightTime,
     State(sessions): State<Sessions>,
+    Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     Json(request): Json<Denial>,
 ) -> ApiResult<StatusCode> {
-    sessions.deny(&id, request, peer).await?;
+    sessions.deny(&id, request, caller.as_ref(), peer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -80,11 +122,12 @@ pub async fn deny(
 pub async fn code(
     _: RightTime,
     State(sessions): State<Sessions>,
+    Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
 ) -> ApiResult<Json<TotpCode>> {
-    Ok(Json(sessions.code(&id, kek, peer).await?))
+    Ok(Json(sessions.code(&id, kek, caller.as_ref(), peer).await?))
 }
 
 /// Run the approved redeal, once
@@ -93,11 +136,12 @@ pub async fn code(
 pub async fn redeal(
     _: RightTime,
     State(sessions): State<Sessions>,
+    Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
     SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
 ) -> ApiResult<Json<Redeal>> {
-    Ok(Json(sessions.redeal(&id, kek, peer).await?))
+    Ok(Json(sessions.redeal(&id, kek, caller.as_ref(), peer).await?))
 }
 
 /// Fetch what a redeal made

@@ -17,6 +17,7 @@ mod principal;
 mod provider;
 mod record;
 mod remote;
+mod standing;
 mod ticket;
 
 pub use self::duo::DuoFactor;
@@ -31,6 +32,7 @@ pub use self::password::{Cost, MIN_CHARACTERS};
 pub use self::principal::{Link, NewcomerOutcome, Shown};
 pub use self::provider::{Options, Provider, ProviderKind, REDACTED};
 pub use self::remote::{Question, RemoteFactor, Unavailable, Verdict};
+pub use self::standing::{Approved, Player};
 pub use self::ticket::{Caller, LoggedIn};
 
 use self::hashes::Hashes;

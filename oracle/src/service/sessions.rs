@@ -8,6 +8,7 @@ pub mod create;
 pub mod error;
 mod known;
 pub mod list;
+pub mod named;
 mod quorum;
 mod record;
 pub mod redeal;
@@ -21,12 +22,13 @@ use self::record::Record;
 pub use self::watchers::Place;
 use self::watchers::Watchers;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{ApproveWith, Config};
 use crate::keys::{KeyedHasher, Keys};
 use crate::memory::pool::CryptoPool;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::notices::Notices;
+use crate::service::people::People;
 use crate::service::signer::{InviteSigner, Signers};
 use crate::state::StateRng;
 use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
@@ -61,6 +63,10 @@ pub struct Limits {
     pub remember: i64,
     /// Milliseconds that a redeal waits for its new players to sign receipt.
     pub keep_redeals: i64,
+    /// Whether sessions have names: only principals start and join them.
+    pub require_login: bool,
+    /// What an approval takes there.
+    pub approve_with: ApproveWith,
 }
 
 impl From<&Config> for Limits {
@@ -72,6 +78,8 @@ impl From<&Config> for Limits {
             in_all: config.session_open.into(),
             remember: i64::from(config.session_remember_seconds) * 1000,
             keep_redeals: i64::from(config.redeal_keep_days) * 24 * 60 * 60 * 1000,
+            require_login: config.session_require_login,
+            approve_with: config.session_approve_with,
         }
     }
 }
@@ -99,6 +107,7 @@ struct Inner {
     honest: Known,
     limits: Limits,
     notices: Notices,
+    people: People,
     open: AtomicI64,
     sweep_batch: AtomicI64,
     watchers: Arc<Watchers>,
@@ -131,6 +140,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Tells those who want to hear of sessions.
     pub notices: Notices,
+    /// Knows who stands for whom.
+    pub people: People,
 }
 
 impl fmt::Debug for Parts {
@@ -142,7 +153,7 @@ impl fmt::Debug for Parts {
 impl Sessions {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { audit, store, clock, rng, crypto, url, keys, limits, notices } = parts;
+        let Parts { audit, store, clock, rng, crypto, url, keys, limits, notices, people } = parts;
         let at_rest = AtRest::new(keys.root_secret().subkey("at rest"));
         let sources = keys.root_secret().hasher("sources");
         let (open, watchers) = (AtomicI64::new(0), Arc::new(Watchers::default()));
@@ -161,6 +172,7 @@ impl Sessions {
             honest: Known::default(),
             limits,
             notices,
+            people,
             open,
             sweep_batch: AtomicI64::new(SWEEP_BATCH),
             watchers,

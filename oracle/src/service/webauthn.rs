@@ -166,6 +166,17 @@ impl Webauthn {
         party: Party,
         uuid: Option<&str>,
     ) -> Result<RequestChallengeResponse, WebauthnError> {
+        self.begin_login_with(tenant, party, uuid, None).await
+    }
+
+    /// The same with a challenge of the caller's, which must hold as much that nobody can guess.
+    pub async fn begin_login_with(
+        &self,
+        tenant: &Tenant,
+        party: Party,
+        uuid: Option<&str>,
+        challenge: Option<[u8; CHALLENGE_BYTES]>,
+    ) -> Result<RequestChallengeResponse, WebauthnError> {
         let uuid = required(uuid)?.to_owned();
         let owner = self.keys.owner(&uuid);
         let rows = self.keys.credentials(tenant, &owner).await?;
@@ -195,7 +206,7 @@ impl Webauthn {
             let (mut options, mut state) = core.generate_challenge_authenticate(builder)?;
             // They are read again when the answer comes: one of them may be gone by then.
             state.set_allowed_credentials(Vec::new());
-            let challenge = random_challenge(&mut rng);
+            let challenge = challenge.unwrap_or_else(|| random_challenge(&mut rng));
             options.public_key.challenge = challenge.to_vec();
             let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnLogin, &challenge);
             let sealed = ceremony.seal(&Pending::new(&party.id, &state, &challenge), &tenant, &mut rng)?;

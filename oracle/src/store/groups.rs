@@ -8,7 +8,7 @@ use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
     principals::{PrincipalRow, principal_row, select_principals},
-    rows::Digest,
+    rows::{Acting, Digest},
 };
 
 /// Groups at most.
@@ -261,4 +261,10 @@ pub(super) async fn standing(tx: &mut dyn Tx, group: &Digest, principal: &Digest
     }
     let known = tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?;
     Ok(if known.is_some() { Standing::Stranger } else { Standing::UnknownGroup })
+}
+
+/// Whether a principal still stands for the player that it acts for.
+pub(super) async fn still_stands(tx: &mut dyn Tx, acting: &Acting) -> Result<bool, StoreError> {
+    let standing = standing(tx, &acting.group, &acting.principal).await?;
+    Ok(matches!(standing, Standing::Holder { x, .. } if x == acting.x))
 }

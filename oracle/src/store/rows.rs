@@ -133,6 +133,8 @@ pub struct NewSession {
     pub on_expiry: Vec<NewNotice>,
     /// The proof of creation, so that it serves once.
     pub once: Option<Once>,
+    /// The principal that asks, where who asks must have logged in.
+    pub applicant: Option<Acting>,
     /// How many sessions one source may have open.
     pub source_cap: i64,
 }
@@ -148,6 +150,8 @@ pub enum InsertOutcome {
     Replayed,
     /// Its group was replaced by a redeal and is refused; nothing was written.
     GroupRefused,
+    /// The principal that asks stands for the player no more; nothing was written.
+    NotHolder,
 }
 
 /// A session as stored. When it is closed, `sealed` is empty and its Tocs are gone.
@@ -211,6 +215,28 @@ pub struct SessionOverview {
     pub denials: i64,
 }
 
+/// A principal that acts for a player. That it stands for that player is looked at again where the act is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acting {
+    /// G.
+    pub group: Digest,
+    /// The player's number.
+    pub x: u8,
+    /// The principal.
+    pub principal: Digest,
+}
+
+/// A principal's approval, which comes with its Toc.
+#[derive(Clone, Debug)]
+pub struct NewApproval {
+    /// Who acts, and for whom.
+    pub acting: Acting,
+    /// Keyed hash of session and principal: it is in a session once.
+    pub approver: Digest,
+    /// Whose it is and what stands for that, sealed.
+    pub sealed: Vec<u8>,
+}
+
 /// An encrypted Toc to be put into a session.
 #[derive(Clone, Debug)]
 pub struct NewToc {
@@ -224,6 +250,8 @@ pub struct NewToc {
     pub at: i64,
     /// The encrypted Toc with its proof, sealed.
     pub sealed: Vec<u8>,
+    /// Whose approval it is, where who approves must have logged in.
+    pub approval: Option<NewApproval>,
 }
 
 /// An encrypted Toc as stored.
@@ -239,6 +267,21 @@ pub struct TocRow {
     pub at: i64,
     /// The encrypted Toc with its proof, sealed.
     pub sealed: Vec<u8>,
+    /// Whose approval it is, sealed.
+    pub approval: Option<Vec<u8>>,
+}
+
+/// A Toc that is in, without the Toc itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedRow {
+    /// SHA-256 of the encrypted Toc as it came.
+    pub digest: Digest,
+    /// The player's number; `None` without a proof.
+    pub x: Option<u8>,
+    /// When it came.
+    pub at: i64,
+    /// Whose approval it is, sealed.
+    pub approval: Option<Vec<u8>>,
 }
 
 /// What became of a Toc that was put.
@@ -253,6 +296,10 @@ pub enum TocOutcome {
     /// There are as many Tocs without proof as there may be, or the player has replaced theirs as often as they may;
     /// nothing was written.
     PoolFull,
+    /// Its principal has approved the session for another player; nothing was written.
+    Approved,
+    /// Its principal stands for the player no more; nothing was written.
+    NotHolder,
     /// The session is closed or past its time; nothing was written.
     Closed,
     /// There is no such session.

@@ -5,7 +5,7 @@
 use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
-    events, notices,
+    events, groups, notices,
     rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
     tocs,
 };
@@ -16,6 +16,11 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
         && group_refused(tx, group).await?
     {
         return Ok(InsertOutcome::GroupRefused);
+    }
+    if let Some(applicant) = &new.applicant
+        && !groups::still_stands(tx, applicant).await?
+    {
+        return Ok(InsertOutcome::NotHolder);
     }
     if let Some(once) = &new.once
         && !use_once(tx, once).await?

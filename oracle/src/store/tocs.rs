@@ -2,10 +2,12 @@
 //! which never displace a proved one.
 
 use super::{
-    engine::{Tx, Value},
+    engine::{Row, Tx, Value},
     error::StoreError,
-    events, notices,
-    rows::{DenyOutcome, Digest, MAX_REPLACEMENTS, NewEvent, NewToc, Quorate, TocOutcome, TocRow},
+    events, groups, notices,
+    rows::{
+        DenyOutcome, Digest, JoinedRow, MAX_REPLACEMENTS, NewApproval, NewEvent, NewToc, Quorate, TocOutcome, TocRow,
+    },
     sessions,
 };
 
@@ -87,6 +89,11 @@ async fn room(
     let same = tx
         .first("SELECT proved FROM tocs WHERE session = $1 AND digest = $2", &[number.into(), (&toc.digest).into()])
         .await?;
+    if let Some(approval) = &toc.approval
+        && let Some(refused) = refused_approval(tx, number, toc.x, approval).await?
+    {
+        return Ok(Err(refused));
+    }
     let copy_without_proof = match same.map(|row| row.flag(0)).transpose()? {
         None => false,
         // Someone posted a copy without proof first; that must not keep the player out.
@@ -101,27 +108,54 @@ async fn room(
     Ok(if full { Err(TocOutcome::PoolFull) } else { Ok(Room { number, copy_without_proof, earlier }) })
 }
 
+/// Why an approval is not taken: its principal stands for the player no more, or has approved for another one.
+async fn refused_approval(
+    tx: &mut dyn Tx,
+    number: i64,
+    x: Option<u8>,
+    approval: &NewApproval,
+) -> Result<Option<TocOutcome>, StoreError> {
+    if Some(approval.acting.x) != x || !groups::still_stands(tx, &approval.acting).await? {
+        return Ok(Some(TocOutcome::NotHolder));
+    }
+    let own = "SELECT x FROM tocs WHERE session = $1 AND approver = $2";
+    let before = tx.first(own, &[number.into(), (&approval.approver).into()]).await?;
+    let before = before.map(|row| row.optional_x(0)).transpose()?;
+    Ok(before.is_some_and(|before| before != x).then_some(TocOutcome::Approved))
+}
+
 /// Writes the Toc with which its session is made; nothing else of that session can be there.
 pub(super) async fn insert_first(tx: &mut dyn Tx, number: i64, toc: &NewToc) -> Result<(), StoreError> {
     tx.defer(
-        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed) VALUES ($1, $2, $3, $4, $5, 1, $6)",
+        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, approver, approval)
+         VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8)",
         &columns(number, toc),
     )
     .await
 }
 
 /// What every new row says, in the order of its columns.
-fn columns(number: i64, toc: &NewToc) -> [Value; 6] {
-    [number.into(), (&toc.digest).into(), toc.x.into(), toc.proved.into(), toc.at.into(), toc.sealed.as_slice().into()]
+fn columns(number: i64, toc: &NewToc) -> [Value; 8] {
+    let approval = toc.approval.as_ref();
+    [
+        number.into(),
+        (&toc.digest).into(),
+        toc.x.into(),
+        toc.proved.into(),
+        toc.at.into(),
+        toc.sealed.as_slice().into(),
+        approval.map(|approval| &approval.approver).into(),
+        approval.map(|approval| approval.sealed.as_slice()).into(),
+    ]
 }
 
 /// Writes a Toc as the last of its session to arrive, after so many replacements of the player's earlier ones.
 async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64) -> Result<(), StoreError> {
-    let [number, digest, x, proved, at, sealed] = columns(number, toc);
+    let [number, digest, x, proved, at, sealed, approver, approval] = columns(number, toc);
     tx.defer(
-        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, replaced)
-         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6, $7)",
-        &[number, digest, x, proved, at, sealed, replaced.into()],
+        "INSERT INTO tocs (session, digest, x, proved, at, arrival, sealed, approver, approval, replaced)
+         VALUES ($1, $2, $3, $4, $5, (SELECT COALESCE(MAX(arrival), 0) + 1 FROM tocs WHERE session = $1), $6, $7, $8, $9)",
+        &[number, digest, x, proved, at, sealed, approver, approval, replaced.into()],
     )
     .await
 }
@@ -129,7 +163,7 @@ async fn insert_after(tx: &mut dyn Tx, number: i64, toc: &NewToc, replaced: i64)
 /// The Tocs of a session in order of arrival.
 pub(super) async fn list(tx: &mut dyn Tx, id: &str) -> Result<Vec<TocRow>, StoreError> {
     tx.query(
-        "SELECT digest, x, proved, at, tocs.sealed FROM tocs JOIN sessions ON session = number
+        "SELECT digest, x, proved, at, tocs.sealed, approval FROM tocs JOIN sessions ON session = number
          WHERE id = $1 ORDER BY arrival",
         &[id.into()],
     )
@@ -142,16 +176,17 @@ pub(super) async fn list(tx: &mut dyn Tx, id: &str) -> Result<Vec<TocRow>, Store
             proved: row.flag(2)?,
             at: row.int(3)?,
             sealed: row.take_blob(4)?,
+            approval: row.take_optional_blob(5)?,
         })
     })
     .collect()
 }
 
-/// The players who have joined, in order of arrival and `None` without a proof; and those who said no, the first first.
-pub(super) async fn answers(tx: &mut dyn Tx, id: &str) -> Result<(Vec<Option<u8>>, Vec<u8>), StoreError> {
+/// Who has joined, in order of arrival; and those who said no, the first first.
+pub(super) async fn answers(tx: &mut dyn Tx, id: &str) -> Result<(Vec<JoinedRow>, Vec<u8>), StoreError> {
     let joined = tx
         .query(
-            "SELECT CASE WHEN proved = 1 THEN x END FROM tocs JOIN sessions ON session = number
+            "SELECT digest, CASE WHEN proved = 1 THEN x END, at, approval FROM tocs JOIN sessions ON session = number
              WHERE id = $1 ORDER BY arrival",
             &[id.into()],
         )
@@ -160,9 +195,18 @@ pub(super) async fn answers(tx: &mut dyn Tx, id: &str) -> Result<(Vec<Option<u8>
         .query("SELECT x FROM denials JOIN sessions ON session = number WHERE id = $1 ORDER BY at, x", &[id.into()])
         .await?;
     Ok((
-        joined.iter().map(|row| row.optional_x(0)).collect::<Result<_, _>>()?,
+        joined.into_iter().map(joined_row).collect::<Result<_, _>>()?,
         denied.iter().map(|row| row.x(0)).collect::<Result<_, _>>()?,
     ))
+}
+
+fn joined_row(mut row: Row) -> Result<JoinedRow, StoreError> {
+    Ok(JoinedRow {
+        digest: row.digest(0)?,
+        x: row.optional_x(1)?,
+        at: row.int(2)?,
+        approval: row.take_optional_blob(3)?,
+    })
 }
 
 /// Drops Tocs that turned out false; the event is written when at least one was there.

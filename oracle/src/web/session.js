@@ -39,6 +39,11 @@
     return foreign(name);
   }
 
+  /** A player, and the principal that stands for them, if that was asked for. */
+  function named(name, principal) {
+    return principal ? element("span", person(name), " (", foreign(principal), ")") : person(name);
+  }
+
   function moment(text) {
     const when = new Date(text);
     const today = when.toDateString() === new Date().toDateString();
@@ -137,12 +142,12 @@
 
   function showDetails(details, missing) {
     const what = page.dataset.purpose === "redeal" ? " asks to deal anew " : " asks for a code of ";
-    at("asks").replaceChildren(person(details.applicant), what, details.note ? foreign(details.note) : "an account");
+    at("asks").replaceChildren(named(details.applicant, details.applicant_principal), what, details.note ? foreign(details.note) : "an account");
     if (details.note) document.title += ` · ${shown(details.note)}`;
     at("reason").replaceChildren(details.reason ? shown(details.reason) : element("em", "No reason was given."));
     const waiting = missing === 0 ? [] : [row("○", "waits for", `${missing} more`, "waiting")];
     at("people").replaceChildren(
-      ...details.joined.map((name) => row("✓", "joined", person(name))),
+      ...joiners(details),
       ...details.denied.map((name) => row("✗", "said no", person(name))),
       ...waiting,
     );
@@ -152,6 +157,16 @@
       state("confirmed");
       showPicture();
     }
+  }
+
+  /** Who has joined; where the oracle asks for a login, as whom, with what and when. */
+  function joiners({ joined, approvals }) {
+    if (!approvals?.length) return joined.map((name) => row("✓", "joined", person(name)));
+    return approvals.map(({ holder, principal, with: key, at: when }) => {
+      const made = row("✓", "joined", named(holder, principal));
+      made.append(element("small", key === "webauthn" ? " with a security key, " : ", ", moment(when)));
+      return made;
+    });
   }
 
   function row(mark, word, who, kind) {
@@ -239,7 +254,7 @@
   function happened(event, announce) {
     last = Math.max(last, event.seq);
     if (event.kind === "code") firstCode ||= Date.parse(event.at);
-    const sentence = (SENTENCES[event.kind] ?? (() => [shown(event.kind)]))(person(event.who), event.reason);
+    const sentence = (SENTENCES[event.kind] ?? (() => [shown(event.kind)]))(named(event.who, event.principal), event.reason);
     const line = element("li", moment(event.at), " ", element("span", ...sentence));
     line.dataset.kind = event.kind;
     at("events").append(line);

@@ -313,6 +313,7 @@ async fn a_node_that_is_a_little_fast_ends_nothing_early() {
         first_toc: None,
         event: store::NewEvent::new("asked", Vec::new()),
         once: None,
+        applicant: None,
         on_expiry: Vec::new(),
         source_cap: i64::MAX,
     };

@@ -2,13 +2,14 @@
 //! principal one holder, all at once or not at all.
 
 use quorate_oracle::store::{
-    AddGroupOutcome, ChangeOutcome, GroupMembersOutcome, NewGroup, NewGroupMember, NewRedeal, Role, Standing, Store,
+    Acting, AddGroupOutcome, ChangeOutcome, GroupMembersOutcome, InsertOutcome, NewApproval, NewGroup, NewGroupMember,
+    NewRedeal, NewSession, NewToc, Once, Role, Standing, Store, TocOutcome,
 };
 
 use crate::{
     RACERS,
     people::{named, user},
-    rows::{NOW, digest, event, race, redeal, redeal_session},
+    rows::{HOUR, NOW, digest, event, proved, race, race_among, redeal, redeal_session, session},
 };
 
 /// A group whose G is the digest of that seed.
@@ -118,4 +119,74 @@ pub async fn what_is_changed_is_told_with_it_or_not_at_all(store: Store) {
     store.remove_group(&digest(1), told(5)).await.unwrap();
     store.remove_group(&digest(1), told(6)).await.unwrap();
     assert_eq!(crate::audit::seeds(&store).await, [1, 3, 5]);
+}
+
+fn once() -> Once {
+    Once { digest: digest(99), expires_at: NOW + HOUR }
+}
+
+/// The Toc of seed `seed` for player `x`, approved by the user of seed `principal`.
+fn approved(seed: u8, x: u8, principal: u8) -> NewToc {
+    let acting = Acting { group: digest(7), x, principal: digest(principal) };
+    let approval = NewApproval { acting, approver: named(principal), sealed: vec![seed; 30] };
+    NewToc { approval: Some(approval), ..proved(seed, x) }
+}
+
+pub async fn an_approval_is_of_who_stands_for_the_player_and_of_one_player(store: Store) {
+    store.add_group(group(7)).await.unwrap();
+    for seed in 10..13 {
+        user(&store, seed, Role::Member).await;
+    }
+    let stand = async |members: Vec<_>| store.set_group_members(&digest(7), members, None).await.unwrap();
+    stand(vec![member(1, 10), member(2, 11)]).await;
+    let applicant = |x| Some(Acting { group: digest(7), x, principal: digest(10) });
+    let wrong = NewSession { applicant: applicant(2), once: Some(once()), ..session("s") };
+    assert_eq!(store.insert_session(wrong.clone()).await.unwrap(), InsertOutcome::NotHolder);
+    let right = NewSession { applicant: applicant(1), first_toc: Some(approved(1, 1, 10)), ..wrong };
+    assert_eq!(store.insert_session(right).await.unwrap(), InsertOutcome::Inserted, "the proof was not used up");
+
+    let put = async |toc| store.put_toc("s", toc, NOW, 6, event("joined")).await.unwrap();
+    assert_eq!(put(approved(2, 2, 10)).await, TocOutcome::NotHolder);
+    assert_eq!(put(approved(3, 3, 12)).await, TocOutcome::NotHolder);
+    assert_eq!(put(approved(2, 2, 11)).await, TocOutcome::Stored);
+    assert_eq!(put(approved(4, 2, 11)).await, TocOutcome::Replaced);
+    stand(vec![member(1, 11), member(2, 10), member(3, 12)]).await;
+    assert_eq!(put(approved(5, 1, 11)).await, TocOutcome::Approved);
+    assert_eq!(put(approved(6, 2, 10)).await, TocOutcome::Approved, "nor the applicant");
+    assert_eq!(put(approved(7, 3, 12)).await, TocOutcome::Stored);
+    let (joined, _) = store.answers("s").await.unwrap();
+    let joined: Vec<_> = joined.into_iter().map(|row| (row.x, row.approval)).collect();
+    let sealed = |seed| Some(vec![seed; 30]);
+    assert_eq!(joined, [(Some(1), sealed(1)), (Some(2), sealed(4)), (Some(3), sealed(7))]);
+    let (_, tocs) = store.session_with_tocs("s").await.unwrap().unwrap();
+    assert_eq!(tocs.into_iter().map(|toc| toc.approval).collect::<Vec<_>>(), [sealed(1), sealed(4), sealed(7)]);
+    // What was dropped as false does not stand in its principal's way.
+    assert_eq!(store.drop_tocs("s", vec![digest(4)], NOW, event("dropped")).await.unwrap(), 1);
+    assert_eq!(put(approved(5, 1, 11)).await, TocOutcome::Replaced);
+}
+
+pub async fn who_changes_places_meanwhile_approves_once_whoever_races(store: Store) {
+    one_approval_of_each(&[store]).await;
+}
+
+pub async fn one_approval_of_each(nodes: &[Store]) {
+    nodes[0].add_group(group(7)).await.unwrap();
+    user(&nodes[0], 10, Role::Member).await;
+    nodes[0].insert_session(session("s")).await.unwrap();
+    let places = |number: usize| u8::try_from(number % 3 + 1).unwrap();
+    let outcomes = race_among(nodes, |store, number| async move {
+        let x = places(number);
+        // A busy store may refuse either.
+        if number % 2 == 0 {
+            drop(store.set_group_members(&digest(7), vec![member(x, 10)], None).await);
+            return None;
+        }
+        store.put_toc("s", approved(u8::try_from(number).unwrap(), x, 10), NOW, 6, event("joined")).await.ok()
+    })
+    .await;
+    let expected = [TocOutcome::Stored, TocOutcome::Replaced, TocOutcome::NotHolder, TocOutcome::Approved];
+    let outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
+    assert!(outcomes.iter().all(|it| expected.contains(it) || *it == TocOutcome::PoolFull), "{outcomes:?}");
+    let (joined, _) = nodes[0].answers("s").await.unwrap();
+    assert_eq!(joined.len(), usize::from(outcomes.contains(&TocOutcome::Stored)), "{outcomes:?}");
 }

@@ -214,6 +214,8 @@ on_every_engine! {
     groups::who_stands_for_whom_is_set_at_once_or_not_at_all,
     groups::one_of_many_changes_stands_whoever_races,
     groups::a_group_that_a_redeal_has_replaced_is_said_to_be,
+    groups::an_approval_is_of_who_stands_for_the_player_and_of_one_player,
+    groups::who_changes_places_meanwhile_approves_once_whoever_races,
     groups::what_is_changed_is_told_with_it_or_not_at_all,
     logins::a_step_logs_in_once_whoever_races,
     logins::a_login_rests_on_what_was_read,

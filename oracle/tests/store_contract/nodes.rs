@@ -4,7 +4,7 @@ use std::future::Future;
 
 use quorate_oracle::store::Store;
 
-use crate::{api_keys, audit, logins, people, postgres, totps};
+use crate::{api_keys, audit, groups, logins, people, postgres, totps};
 
 /// Runs `test` on two stores on one database, of each engine.
 async fn on_two_nodes<F: Future<Output = ()>>(test: impl Fn([Store; 2]) -> F) {
@@ -65,4 +65,9 @@ async fn a_passcode_logs_in_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_at_a_password_are_bounded() {
     on_two_nodes(async |nodes| logins::password_guesses_are_bounded(&nodes).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_changes_places_meanwhile_approves_once() {
+    on_two_nodes(async |nodes| groups::one_approval_of_each(&nodes).await).await;
 }

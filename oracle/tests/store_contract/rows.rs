@@ -38,6 +38,7 @@ pub fn session(id: &str) -> NewSession {
         first_toc: None,
         event: event("asked"),
         once: None,
+        applicant: None,
         on_expiry: Vec::new(),
         source_cap: 1_000,
     }
@@ -48,11 +49,11 @@ pub fn redeal_session(id: &str) -> NewSession {
 }
 
 pub fn proved(seed: u8, x: u8) -> NewToc {
-    NewToc { digest: digest(seed), x: Some(x), proved: true, at: NOW, sealed: vec![seed; 100] }
+    NewToc { digest: digest(seed), x: Some(x), proved: true, at: NOW, sealed: vec![seed; 100], approval: None }
 }
 
 pub fn unproved(seed: u8) -> NewToc {
-    NewToc { digest: digest(seed), x: None, proved: false, at: NOW, sealed: vec![seed; 100] }
+    NewToc { digest: digest(seed), x: None, proved: false, at: NOW, sealed: vec![seed; 100], approval: None }
 }
 
 pub fn redeal(threshold: u8) -> NewRedeal {

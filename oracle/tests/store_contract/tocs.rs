@@ -65,7 +65,10 @@ pub async fn who_has_answered_is_told_however_many_events_there_are(store: Store
     store.deny("a", 255, NOW + 1, event("denied")).await.unwrap();
     store.deny("a", 1, NOW + 2, event("denied")).await.unwrap();
     let answers = store.answers("a").await.unwrap();
-    assert_eq!(answers, (vec![Some(3), None, Some(2)], vec![255, 1]), "a number without a proof names nobody");
+    let joined: Vec<_> = answers.0.iter().map(|row| row.x).collect();
+    assert_eq!((joined, answers.1), (vec![Some(3), None, Some(2)], vec![255, 1]), "without a proof nobody is named");
+    assert!(answers.0.iter().all(|row| row.at == NOW && row.approval.is_none()));
+    assert_eq!([answers.0[0].digest, answers.0[2].digest], [digest(3), digest(2)]);
     assert_eq!(store.answers("none").await.unwrap(), (vec![], vec![]));
 }
 

@@ -257,13 +257,14 @@ def read_invite(url):
             group_name_shape(says["group"])
         for certificate in says["certificates"]:
             shape(certificate, {"payload": str, "signature": str})
-        proved = says["applicant"].get("status") == "proved"
-        shape(says["applicant"], {"status": str, **({"holder": str, "x": "byte"} if proved else {})})
+        player = {"holder": str, "x": "byte"}
+        more = {"proved": player, "named": {**player, "principal": str}}.get(says["applicant"].get("status"), {})
+        shape(says["applicant"], {"status": str, **more})
     except Refused:
         raise Refused("malformed") from None
     sound = (
         says["version"] == 1
-        and says["applicant"]["status"] in ("proved", "unverified")
+        and says["applicant"]["status"] in ("named", "proved", "unverified")
         and says["purpose"] in ("code", "redeal")
         and re.fullmatch("[A-Z2-7]{32}", says["session"])
         and url_is_plain(says["oracle"])

@@ -167,7 +167,7 @@ pub fn chains() -> [Vec<Certificate>; 2] {
 }
 
 /// An invite to a code session of the first group, one to the redeal that makes the second, and one of a farMFA group.
-pub fn three_invites() -> [Invite; 3] {
+pub fn four_invites() -> [Invite; 4] {
     let [first, _] = two_deals();
     let [plan, _] = two_plans();
     let [chain, long_chain] = chains();
@@ -208,7 +208,13 @@ pub fn three_invites() -> [Invite; 3] {
         applicant: Applicant::Unverified,
         ..code.clone()
     };
-    [code, redeal, farmfa].map(|fields| Invite::issue(fields, &fixed::invite_key()))
+    let principal = "principal/internal/user/ann".to_owned();
+    let named = InvitePayload {
+        session: new_session_id(&mut fixed::Stream::new("session with names")),
+        applicant: Applicant::Named { holder: "Ann".to_owned(), x: 1, principal },
+        ..code.clone()
+    };
+    [code, redeal, farmfa, named].map(|fields| Invite::issue(fields, &fixed::invite_key()))
 }
 
 fn invites() -> Value {
@@ -225,9 +231,9 @@ fn invites() -> Value {
             })
         })
         .collect();
-    let invites: Vec<Value> = three_invites()
+    let invites: Vec<Value> = four_invites()
         .iter()
-        .zip([vec!["root"], vec!["root", "next_root"], vec!["root"]])
+        .zip([vec!["root"], vec!["root", "next_root"], vec!["root"], vec!["root"]])
         .map(|(invite, roots)| {
             let certificates: Vec<&str> = invite
                 .fields()
@@ -250,7 +256,7 @@ fn invites() -> Value {
 }
 
 fn session() -> Value {
-    let [invite, ..] = three_invites();
+    let [invite, ..] = four_invites();
     let (id, tek) = (fixed::session_id(), fixed::tek());
     let kek = Kek::generate(&mut fixed::Stream::new("kek"));
     let kek_bytes = quorate_protocol::encoding::from_base64(&kek.to_base64()).expect("base64");
@@ -275,7 +281,7 @@ fn session() -> Value {
 fn proofs() -> Value {
     let [first, second] = two_deals();
     let [plan, _] = two_plans();
-    let [code, redeal, _] = three_invites();
+    let [code, redeal, ..] = four_invites();
     let g = first.group.name();
     let creates = [
         Terms {

@@ -2,7 +2,7 @@
 
 use super::encrypted::{recipient_tag, recipient_yubikey, tek_identity_text};
 use super::fixed::{self, NOW, ORACLE};
-use super::make::{chains, three_invites, two_deals, two_plans};
+use super::make::{chains, four_invites, two_deals, two_plans};
 use quorate_protocol::encoding::{base64, base64url};
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::invite::{Certificate, CertifiedKind, Invite, InviteError, InvitePayload};
@@ -168,7 +168,7 @@ fn plans(cases: &mut Vec<Value>) {
 }
 
 fn invites(cases: &mut Vec<Value>) {
-    let [code, redeal, _] = three_invites();
+    let [code, redeal, ..] = four_invites();
     let url = code.to_url();
     let issued = |change: &dyn Fn(&mut InvitePayload)| {
         let mut fields = code.fields().clone();

@@ -50,7 +50,7 @@ pub(super) fn start(
     plan: Option<&Plan>,
     pin: &OraclePin,
 ) -> Result<Started, CliError> {
-    let client = Client::new(&pin.url, &args.network.options())?;
+    let client = args.network.client(context, &pin.url)?;
     let now = context.now();
     let credentials = create(&client, args, own, plan, pin, now)?;
     let kek = Kek::from_base64(&credentials.kek)?;
@@ -160,9 +160,13 @@ fn verify(
     invite.verify(&pin.key()?, now)?;
     let fields = invite.fields();
     let card = Card::of(&own.toc).ok_or(SessionError::Wrong("Toc"))?;
-    let applicant = match &own.toc {
-        Toc::Whole(whole) => Applicant::Proved { holder: whole.holder().to_owned(), x: whole.share().x() },
-        _ => Applicant::Unverified,
+    let same_applicant = match (&own.toc, &fields.applicant) {
+        // Who has logged in is for the oracle to know; the player is for us.
+        (Toc::Whole(whole), Applicant::Named { holder, x, .. } | Applicant::Proved { holder, x }) => {
+            holder == whole.holder() && *x == whole.share().x()
+        }
+        (Toc::Whole(_), Applicant::Unverified) => false,
+        (_, applicant) => *applicant == Applicant::Unverified,
     };
     let checks = [
         ("session", fields.session == credentials.session.id),
@@ -174,7 +178,7 @@ fn verify(
         ("note", fields.note == card.note),
         ("purpose", fields.purpose == purpose(plan)),
         ("plan", fields.plan.as_ref().map(|plan| plan.0.as_slice()) == plan.map(Plan::bytes)),
-        ("applicant", fields.applicant == applicant),
+        ("applicant", same_applicant),
         ("reason", fields.reason == args.reason),
         ("time that codes flow", args.ttl.is_none_or(|ttl| fields.ttl == ttl)),
         ("number of codes", args.max_codes.is_none_or(|max| fields.max_codes.is_some_and(|most| most <= max))),

@@ -59,6 +59,13 @@ fn allowance(ttl: u32, max_codes: Option<u32>) -> String {
 
 fn applicant(applicant: &Applicant) -> String {
     match applicant {
+        Applicant::Named { holder, x, principal } => {
+            format!(
+                "{}, as {} (proved: logged in, and signed with the key of Toc {x})",
+                shown(principal),
+                shown(holder)
+            )
+        }
         Applicant::Proved { holder, x } => format!("{} (proved: signed with the key of Toc {x})", shown(holder)),
         Applicant::Unverified => "unverified: nothing proves who it is".to_owned(),
     }
@@ -71,6 +78,10 @@ fn proves(by_toc: bool, applicant: &Applicant) -> String {
         "An oracle that you trust signed exactly this request; your Toc itself names none."
     };
     let words = match applicant {
+        Applicant::Named { .. } => {
+            "That proves which Toc asks, that the oracle saw that login, and that the key to encrypt to is the oracle's. It does \
+             not prove that the reason is true: when in doubt, call."
+        }
         Applicant::Proved { .. } => {
             "That proves which Toc asks and that the key to encrypt to is the oracle's. It does not prove that the reason is \
              true, or who sits at that keyboard: when in doubt, call."

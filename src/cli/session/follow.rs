@@ -26,7 +26,11 @@ pub(crate) enum Wait {
 
 /// An event as people read it.
 pub(crate) fn in_words(event: &Event) -> String {
-    let who = event.who.as_deref().map_or_else(|| "somebody".to_owned(), shown);
+    let who = match (&event.who, &event.principal) {
+        (Some(who), Some(principal)) => format!("{} ({})", shown(who), shown(principal)),
+        (Some(who), None) => shown(who),
+        (None, _) => "somebody".to_owned(),
+    };
     let progress = event.session.as_ref().map(|session| format!(" (now {})", counts(session))).unwrap_or_default();
     match event.kind.as_str() {
         "created" => format!("{who} asked"),
@@ -156,6 +160,7 @@ mod tests {
             at: String::new(),
             kind: kind.to_owned(),
             who: who.map(str::to_owned),
+            principal: None,
             reason: reason.map(str::to_owned),
             session: None,
         }

@@ -3,7 +3,7 @@
 use super::{Target, follow};
 use crate::cli::{CliError, Context};
 use crate::ui::{shown, time_of};
-use quorate_protocol::api::Session;
+use quorate_protocol::api::{Approval, Session};
 
 /// Shows the session once.
 pub(super) fn once(context: &Context, target: &Target) -> Result<(), CliError> {
@@ -36,9 +36,17 @@ fn lines(session: &Session) -> String {
     if let Some(details) = &session.details {
         let names = |names: &[String]| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
         lines.push(("note", shown(&details.note)));
-        lines.push(("asked by", shown(&details.applicant)));
+        let asked_by = match &details.applicant_principal {
+            Some(principal) => format!("{} ({})", shown(&details.applicant), shown(principal)),
+            None => shown(&details.applicant),
+        };
+        lines.push(("asked by", asked_by));
         lines.push(("reason", shown(&details.reason)));
         lines.push(("joined", names(&details.joined)));
+        for Approval { holder, principal, with, at, .. } in &details.approvals {
+            let with = if with == "webauthn" { ", with a security key" } else { "" };
+            lines.push(("approved", format!("{} ({}{with}) at {}", shown(holder), shown(principal), time_of(at))));
+        }
         if !details.denied.is_empty() {
             lines.push(("denied by", names(&details.denied)));
         }

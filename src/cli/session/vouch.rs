@@ -84,7 +84,7 @@ pub(crate) fn check_toc(context: &Context, invite: &Invite, toc: &Toc, now: i64)
 
 fn applicant_plays(applicant: &Applicant, card: &Card) -> bool {
     match applicant {
-        Applicant::Proved { holder, x } => {
+        Applicant::Named { holder, x, .. } | Applicant::Proved { holder, x } => {
             usize::from(*x).checked_sub(1).and_then(|at| card.players.get(at)).is_some_and(|player| player == holder)
         }
         Applicant::Unverified => true,

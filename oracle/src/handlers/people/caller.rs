@@ -5,6 +5,7 @@ use crate::error::ApiError;
 use crate::extract::{ClientAddr, Path};
 use crate::service::people::rights::Act;
 use crate::service::people::{Caller, PeopleError, PrincipalName, Token};
+use crate::service::sessions::error::SessionError;
 use crate::state::AppState;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -64,6 +65,31 @@ impl<R: Right> FromRequestParts<AppState> for Allowed<R> {
         let caller = state.people.authenticate(ticket(&parts.headers), source).await?;
         caller.may(R::ACT)?;
         Ok(Self(caller, PhantomData))
+    }
+}
+
+/// Who acts on a session: whoever shows a good ticket; `None` for everybody else, where this oracle asks for no login. Whether
+/// they may is for the session to say.
+#[derive(Debug)]
+pub struct Actor(pub Option<Caller>);
+
+impl FromRequestParts<AppState> for Actor {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let ticket = ticket(&parts.headers);
+        let required = state.config.session_require_login;
+        if ticket.is_none() && !required {
+            return Ok(Self(None));
+        }
+        let Ok(ClientAddr(source)) = ClientAddr::from_request_parts(parts, state).await;
+        match state.people.authenticate(ticket, source).await {
+            Ok(caller) => Ok(Self(Some(caller))),
+            Err(PeopleError::Ticket) if required => Err(SessionError::LoginRequired.into()),
+            // It may be no ticket at all, and nobody has asked for one.
+            Err(PeopleError::Ticket) => Ok(Self(None)),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -15,6 +15,9 @@ use utoipa::ToSchema;
 use webauthn_rs_proto::PublicKeyCredentialRequestOptions;
 use zeroize::Zeroizing;
 
+/// What is said with the challenge of a login.
+const KEY_NEEDED: &str = "the password is right: have the security key answer, and send its answer with this state";
+
 /// Who wants to log in.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Login {
@@ -51,7 +54,7 @@ pub struct IssuedTicket {
     role: RoleName,
 }
 
-/// The password was right; a security key has to answer. The refusal's `code` is `second_factor_required`.
+/// A security key has to answer; at a login, the password was right. The refusal's `code` is `second_factor_required`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SecondFactorRequired {
     /// What every refusal has.
@@ -110,7 +113,7 @@ pub async fn log_in(
         .into_response(),
         // Only in a login by steps, which this is not.
         Progress::Asked(_) => return Err(PeopleError::Refused.into()),
-        Progress::Challenge(challenge) => second_factor_required(*challenge),
+        Progress::Challenge(challenge) => second_factor_required(*challenge, KEY_NEEDED),
     })
 }
 
@@ -135,8 +138,8 @@ pub async fn whoami(caller: Allowed<OwnTicket>) -> Json<Whoami> {
     Json(Whoami { principal: name.to_string(), role: role.into(), expires_at: time(expires_at) })
 }
 
-fn second_factor_required(Challenge { options, state }: Challenge) -> Response {
-    let message = "the password is right: have the security key answer, and send its answer with this state";
+/// Asks for the answer of a security key.
+pub(in crate::handlers) fn second_factor_required(Challenge { options, state }: Challenge, message: &str) -> Response {
     let refusal = ErrorBody {
         status: StatusCode::UNAUTHORIZED.as_u16(),
         code: "second_factor_required".to_owned(),

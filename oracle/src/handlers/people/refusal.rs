@@ -9,6 +9,7 @@ impl From<PeopleError> for ApiError {
     fn from(error: PeopleError) -> Self {
         let message = error.to_string();
         match error {
+            PeopleError::Assertion => Self::forbidden("assertion_refused", message),
             PeopleError::Assigned => Self::conflict("provider_assigned", message),
             PeopleError::Changed => Self::conflict("changed", message),
             PeopleError::Damaged => Self::internal(error),
@@ -26,6 +27,7 @@ impl From<PeopleError> for ApiError {
             PeopleError::Member | PeopleError::TeamHolds => Self::bad_request("invalid_member", message),
             PeopleError::Name(_) => Self::bad_request("invalid_name", message),
             PeopleError::NameFixed => Self::bad_request("name_fixed", message),
+            PeopleError::NoSecurityKey => Self::forbidden("no_security_key", message),
             PeopleError::NotAssigned => Self::new(StatusCode::NOT_FOUND, "no_provider", message),
             PeopleError::NotATeam => Self::bad_request("not_a_team", message),
             PeopleError::NotAUser => Self::bad_request("not_a_user", message),

@@ -9,6 +9,13 @@ impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         let message = error.to_string();
         match error {
+            SessionError::AlreadyApproved => Self::conflict("already_approved", message),
+            SessionError::GroupNotAdded => Self::conflict("group_not_added", message),
+            SessionError::LoginRequired => Self::unauthorized("login_required", message),
+            SessionError::NotApplicant => Self::forbidden("not_the_applicant", message),
+            SessionError::NotHolder => Self::forbidden("not_the_holder", message),
+            SessionError::People(cause) => cause.into(),
+            SessionError::Unnamed => Self::conflict("session_unnamed", message),
             SessionError::Request(_) => Self::bad_request("invalid_request", message),
             SessionError::ProofTime => Self::bad_request("proof_time", message),
             SessionError::BadProof => Self::forbidden("bad_proof", message),

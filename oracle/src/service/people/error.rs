@@ -15,6 +15,9 @@ use quorate_protocol::toc::TocError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeopleError {
+    /// A security key's answer that does not fit the approval.
+    #[error("the security key did not answer to this approval: ask for a new challenge")]
+    Assertion,
     /// A provider that somebody has been assigned.
     #[error("this provider is assigned: remove it from its principals first")]
     Assigned,
@@ -71,6 +74,12 @@ pub enum PeopleError {
     /// A provider's name or type that an update would change.
     #[error("name and type of a provider are fixed: make another one")]
     NameFixed,
+    /// A principal without a security key.
+    #[error(
+        "this oracle asks for a security key at each approval, and you have registered none: ask an operator for a provider of \
+         type webauthn and a link"
+    )]
+    NoSecurityKey,
     /// A principal without a provider.
     #[error("this principal has no provider")]
     NotAssigned,

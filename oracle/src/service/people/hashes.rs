@@ -126,6 +126,11 @@ impl Hashes {
         self.hash(&[b"form", ticket])
     }
 
+    /// Names a principal in a session.
+    pub(super) fn approver(&self, session: &str, principal: &Digest) -> Digest {
+        self.hash(&[b"approver", session.as_bytes(), principal])
+    }
+
     /// Names an address where it must not be read.
     pub(super) fn source(&self, source: IpAddr) -> Digest {
         self.hash(&[b"source", source.to_string().as_bytes()])

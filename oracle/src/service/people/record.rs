@@ -67,6 +67,15 @@ pub(super) struct Halfway {
     pub expires_at: i64,
 }
 
+/// An approval that waits for a security key. The client keeps it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Approving {
+    /// What the challenge was drawn from.
+    pub nonce: Digest,
+    pub version: i64,
+    pub expires_at: i64,
+}
+
 /// Seals and opens.
 pub(super) struct Sealer(AtRest);
 
@@ -137,6 +146,15 @@ impl Sealer {
     /// `None` for whatever was not sealed for that principal.
     pub fn open_halfway(&self, principal: &Digest, state: &str) -> Option<Halfway> {
         self.open(at("logins", &[principal], "state"), &from_base64url(state)?).ok()
+    }
+
+    pub fn seal_approving(&self, principal: &Digest, approving: &Approving, rng: &mut impl CryptoRng) -> String {
+        base64url(&self.0.seal(at("approvals", &[principal], "state"), &json(approving), rng))
+    }
+
+    /// `None` for whatever was not sealed for that principal.
+    pub fn open_approving(&self, principal: &Digest, state: &str) -> Option<Approving> {
+        self.open(at("approvals", &[principal], "state"), &from_base64url(state)?).ok()
     }
 
     /// Seals the public half of a deal.

@@ -44,6 +44,11 @@ pub struct LoggedIn {
 }
 
 impl Caller {
+    /// What names the principal for good.
+    pub(super) fn id(&self) -> Digest {
+        self.id
+    }
+
     /// Refuses what the role may not do.
     pub fn may(&self, act: Act) -> Result<(), PeopleError> {
         if may(self.role, act) { Ok(()) } else { Err(PeopleError::Forbidden) }

@@ -2,9 +2,11 @@
 
 use super::Sessions;
 use super::error::SessionError;
+use super::named::{Admitted, KeyAnswer, who};
 use super::record::{EventText, Record, TocRowName, group_digest, toc_place};
 use crate::service::audit::Kind;
 use crate::service::drills::record::toc_proof;
+use crate::service::people::{Caller, Challenge};
 use crate::store::{DenyOutcome, NewToc, TocOutcome};
 use quorate_protocol::api::{AddToc, Denial};
 use quorate_protocol::encoding::sha256;
@@ -12,10 +14,27 @@ use quorate_protocol::proof::{approve_message, deny_message, verify_player};
 use quorate_protocol::sealing::is_armored;
 use std::net::IpAddr;
 
+/// How far an approval has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// A security key has to answer.
+    Challenge(Box<Challenge>),
+    /// The Toc is in.
+    Taken,
+}
+
 impl Sessions {
     /// Takes an encrypted Toc. With a proof it holds the slot of its x; without one it counts provisionally, in a pool of
-    /// its own, and never displaces a proved one. The same Toc again changes nothing.
-    pub async fn approve(&self, id: &str, request: AddToc, peer: IpAddr) -> Result<(), SessionError> {
+    /// its own, and never displaces a proved one. The same Toc again changes nothing. In a session with names it comes from the
+    /// caller that stands for the player, with the answer of a security key where one is asked for.
+    pub async fn approve(
+        &self,
+        id: &str,
+        request: AddToc,
+        answer: Option<KeyAnswer>,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<Progress, SessionError> {
         if !is_armored(&request.encrypted_toc) {
             return Err(SessionError::NotEncrypted);
         }
@@ -25,6 +44,10 @@ impl Sessions {
         }
         let x = check_approval(&record, &request)?;
         let digest = sha256(&[request.encrypted_toc.as_bytes()]);
+        let (approval, player) = match self.admit(&record, caller, x, &digest, answer).await? {
+            Admitted::Challenge(challenge) => return Ok(Progress::Challenge(challenge)),
+            Admitted::Yes(named) => named.map(|named| *named).unzip(),
+        };
         let mut rng = self.rng();
         let toc = NewToc {
             digest,
@@ -36,21 +59,25 @@ impl Sessions {
                 request.encrypted_toc.as_bytes(),
                 &mut rng,
             ),
+            approval,
         };
-        let told = record.entry(Kind::SessionJoined, record.who(x)).from(peer);
+        let told = record.entry(Kind::SessionJoined, who(&record, x, player.as_ref())).from(peer);
+        let told = if player.is_some() { told.with("holder", record.holder(x)) } else { told };
         let audit = match x {
             Some(x) => Some(self.inner.audit.seal(told.with("x", x))),
             None => self.inner.audit.seal_bounded(told, &self.source(peer)),
         };
-        let mut event =
-            EventText::by(record.holder(x)).seal(id, "joined", &self.inner.at_rest, &mut rng).recorded(audit);
+        let text = EventText::by(record.holder(x)).of(player.map(|player| player.name.to_string()));
+        let mut event = text.seal(id, "joined", &self.inner.at_rest, &mut rng).recorded(audit);
         event.quorate = self.told_of_quorum(&record);
         let pool = 2 * i64::from(record.fields().size);
         match self.inner.store.put_toc(id, toc, self.now_ms(), pool, event).await? {
             TocOutcome::Stored | TocOutcome::Replaced | TocOutcome::Repeated => {
                 self.note_proof(&record, x).await;
-                Ok(())
+                Ok(Progress::Taken)
             }
+            TocOutcome::Approved => Err(SessionError::AlreadyApproved),
+            TocOutcome::NotHolder => Err(SessionError::NotHolder),
             TocOutcome::PoolFull => Err(SessionError::PoolFull),
             TocOutcome::Closed => Err(self.why_closed(id).await),
             TocOutcome::Unknown => Err(SessionError::Unknown),
@@ -68,7 +95,13 @@ impl Sessions {
     }
 
     /// Records a player's signed no, and tells everyone. The Tocs of others stay.
-    pub async fn deny(&self, id: &str, request: Denial, peer: IpAddr) -> Result<(), SessionError> {
+    pub async fn deny(
+        &self,
+        id: &str,
+        request: Denial,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<(), SessionError> {
         if request.reason.len() > super::MAX_REASON {
             return Err(SessionError::Request("the reason is longer than 1,024 bytes"));
         }
@@ -76,9 +109,16 @@ impl Sessions {
         let group = record.group.as_ref().ok_or(SessionError::Request("Tocs dealt by farMFA cannot sign a denial"))?;
         let message = deny_message(&record.invite.digest(), group.name(), request.x, &request.reason);
         verify_player(&group.header, request.x, &message, &request.proof.0).map_err(|_| SessionError::BadProof)?;
-        let told = record.entry(Kind::SessionDenied, record.who(Some(request.x))).from(peer).with("x", request.x);
+        let player = self.acting(&record, caller, Some(request.x)).await?;
+        let by = who(&record, Some(request.x), player.as_ref());
+        let told = record.entry(Kind::SessionDenied, by).from(peer).with("x", request.x);
+        let told = if player.is_some() { told.with("holder", record.holder(Some(request.x))) } else { told };
         let audit = self.inner.audit.seal(told.with("reason", request.reason.as_str()));
-        let text = EventText { who: Some(record.holder(Some(request.x))), reason: Some(request.reason) };
+        let text = EventText {
+            who: Some(record.holder(Some(request.x))),
+            principal: player.map(|player| player.name.to_string()),
+            reason: Some(request.reason),
+        };
         let notices = self.told_of_denial(&record, &text);
         let event = text.seal(id, "denied", &self.inner.at_rest, &mut self.rng()).recorded(audit).told(notices);
         match self.inner.store.deny(id, request.x, self.now_ms(), event).await? {

@@ -5,6 +5,7 @@ use super::quorum::{Candidate, Quorum, open};
 use super::record::{EventText, Record, TocRowName, toc_place};
 use super::{MAX_FAILURES, Sessions};
 use crate::service::audit::{Kind, Who};
+use crate::service::people::Caller;
 use crate::store::{CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
 use quorate_protocol::api::TotpCode;
 use quorate_protocol::invite::Purpose;
@@ -29,21 +30,31 @@ pub(super) struct Loaded {
     pub row: SessionRow,
     pub tocs: Vec<TocRow>,
     pub record: Record,
+    /// Who has approved with these Tocs, in a session with names.
+    pub approvers: Vec<String>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Sessions {
     /// Makes one code with the KEK of session `id`.
-    pub async fn code(&self, id: &str, kek: Zeroizing<String>, peer: IpAddr) -> Result<TotpCode, SessionError> {
-        let loaded = self.load(id, RowPurpose::Code, &kek).await?;
+    pub async fn code(
+        &self,
+        id: &str,
+        kek: Zeroizing<String>,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<TotpCode, SessionError> {
+        let mut loaded = self.load(id, RowPurpose::Code, &kek, caller).await?;
         let now = u64::try_from(self.now_ms().div_euclid(1000)).unwrap_or_default();
-        let (ttl, joined) = (loaded.row.ttl, loaded.joined());
+        let (ttl, joined, approvers) = (loaded.row.ttl, loaded.joined(), std::mem::take(&mut loaded.approvers));
         let (made, record) =
             self.with_secret(loaded, kek, peer, move |secret, dropped| made(&secret, now, dropped)).await?;
         let dropped = self.drop_false(id, &record, &made.dropped, peer).await?;
         let told = record.entry(Kind::SessionCode, record.asker()).from(peer).with("step", made.step);
         let told = told.with("reason", record.fields().reason.as_str()).with("tocs_of", joined);
-        let event = EventText::by(record.applicant()).seal(id, "code", &self.inner.at_rest, &mut self.rng());
+        let told = if approvers.is_empty() { told } else { told.with("approved_by", approvers) };
+        let text = EventText::by(record.applicant()).of(record.applicant_principal());
+        let event = text.seal(id, "code", &self.inner.at_rest, &mut self.rng());
         let event = event.recorded(self.inner.audit.seal(told));
         let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
             CodeOutcome::Taken { first_code_at, .. } | CodeOutcome::Again { first_code_at, .. } => first_code_at,
@@ -68,8 +79,10 @@ impl Sessions {
         id: &str,
         purpose: RowPurpose,
         kek: &Zeroizing<String>,
+        caller: Option<&Caller>,
     ) -> Result<Loaded, SessionError> {
         let (row, record) = self.open_session(id).await?;
+        self.check_applicant(&record, caller).await?;
         // What was signed decides, not a column that a database writer could change.
         let signed = match record.fields().purpose {
             Purpose::Code => RowPurpose::Code,
@@ -89,7 +102,8 @@ impl Sessions {
         let permit = Arc::clone(&self.inner.loads).acquire_owned().await.expect("the semaphore is never closed");
         let (row, tocs) = self.inner.store.session_with_tocs(id).await?.ok_or(SessionError::Unknown)?;
         let (row, record) = self.open_record(row)?;
-        Ok(Loaded { row, tocs, record, _permit: permit })
+        let (tocs, approvers) = self.counted(&record, tocs).await?;
+        Ok(Loaded { row, tocs, record, approvers, _permit: permit })
     }
 
     /// Opens the quorum in the crypto pool and hands the secret to `make` there; it never leaves.
@@ -111,7 +125,7 @@ impl Sessions {
             .inner
             .crypto
             .run(move || -> Result<_, SessionError> {
-                let Loaded { row, tocs, record, _permit } = loaded;
+                let Loaded { row, tocs, record, _permit, .. } = loaded;
                 let kek = Kek::from_base64(&kek)?;
                 let tek = Tek::open(&record.tek_sealed, &kek, &row.id, &record.fields().tek, &record.invite.digest())?;
                 drop(kek);

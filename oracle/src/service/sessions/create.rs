@@ -4,7 +4,9 @@ use super::error::SessionError;
 use super::known::Known;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
 use super::{Inner, MAX_REASON, Sessions};
+use crate::config::ApproveWith;
 use crate::service::audit::Kind;
+use crate::service::people::{Caller, Player};
 use crate::service::signer::InviteSigner;
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
@@ -18,6 +20,7 @@ use quorate_protocol::sealing::age_seal;
 use quorate_protocol::session::{Kek, Tek, cancel_hash, new_session_id};
 use quorate_protocol::toc::{FarmfaToc, Group, MAX_SEALED, Toc, WholeToc, approve_farmfa};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
@@ -46,6 +49,8 @@ struct Applying {
     applicant: Applicant,
     toc_zero: Option<TocZero>,
     once: Option<Once>,
+    /// The principal that asks, where this oracle asks for a login.
+    by: Option<Player>,
 }
 
 enum TocZero {
@@ -56,23 +61,38 @@ enum TocZero {
 
 impl Sessions {
     /// Starts a session for `request` from `peer`.
-    pub async fn create(&self, request: NewSession, peer: IpAddr) -> Result<SessionCredentials, SessionError> {
+    ///
+    /// Where this oracle asks for a login, `caller` is who asks, and must stand for the player that does.
+    pub async fn create(
+        &self,
+        request: NewSession,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<SessionCredentials, SessionError> {
         if self.inner.open.load(Ordering::Relaxed) >= self.inner.limits.in_all {
             return Err(SessionError::TooMany);
         }
         let signer = self.signer()?;
         let now_ms = self.now_ms();
-        let mut rng = self.rng();
+        let (mut rng, this, by) = (self.rng(), self.clone(), Arc::clone(&signer));
+        let read = move || {
+            let asked = Asked::read(&request, this.inner.limits.max_codes)?;
+            let applying = Applying::read(&request, &asked, now_ms, &by, &this.inner)?;
+            Ok::<_, SessionError>((asked, applying))
+        };
         let this = self.clone();
-        let (row, record, kek) = self
-            .inner
-            .crypto
-            .run(move || {
-                let asked = Asked::read(&request, this.inner.limits.max_codes)?;
-                let applying = Applying::read(&request, &asked, now_ms, &signer, &this.inner)?;
+        let (row, record, kek) = if self.inner.limits.require_login {
+            let (asked, applying) = self.inner.crypto.run(read).await??;
+            let applying = self.named(applying, caller).await?;
+            let prepare = move || this.prepare(asked, applying, &signer, peer, now_ms, &mut rng);
+            self.inner.crypto.run(prepare).await??
+        } else {
+            let prepare = move || {
+                let (asked, applying) = read()?;
                 this.prepare(asked, applying, &signer, peer, now_ms, &mut rng)
-            })
-            .await??;
+            };
+            self.inner.crypto.run(prepare).await??
+        };
         let provided = u32::from(row.first_toc.is_some());
         let (ends_at, ttl) = (row.expires_at, row.ttl);
         match self.inner.store.insert_session(row).await? {
@@ -80,6 +100,7 @@ impl Sessions {
             InsertOutcome::SourceFull => return Err(SessionError::TooMany),
             InsertOutcome::Replayed => return Err(SessionError::Replayed),
             InsertOutcome::GroupRefused => return Err(SessionError::GroupRefused),
+            InsertOutcome::NotHolder => return Err(SessionError::NotHolder),
         }
         self.inner.open.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("quorate_sessions_created_total").increment(1);
@@ -89,6 +110,23 @@ impl Sessions {
             kek,
             invite: record.invite.to_url(),
         })
+    }
+
+    /// The same application, with the name of the caller that makes it.
+    async fn named(&self, applying: Applying, caller: Option<&Caller>) -> Result<Applying, SessionError> {
+        let (holder, x) = match &applying.applicant {
+            Applicant::Proved { holder, x } => (holder.clone(), *x),
+            // Tocs dealt by farMFA are of no group that could be known.
+            Applicant::Named { .. } | Applicant::Unverified => return Err(SessionError::GroupNotAdded),
+        };
+        if applying.toc_zero.is_some() && self.inner.limits.approve_with == ApproveWith::Webauthn {
+            return Err(SessionError::Request(
+                "here each approval takes a security key: start with a proof, and send the Toc to the session",
+            ));
+        }
+        let player = self.player(caller, applying.group.as_ref().map(Group::name), Some(x)).await?;
+        let applicant = Applicant::Named { holder, x, principal: player.name.to_string() };
+        Ok(Applying { applicant, by: Some(player), ..applying })
     }
 
     fn prepare(
@@ -128,10 +166,13 @@ impl Sessions {
         );
         let digest = invite.digest();
         let at_rest = &self.inner.at_rest;
-        let first_toc = match &applying.toc_zero {
+        let mut first_toc = match &applying.toc_zero {
             Some(toc) => Some(toc.seal(&id, &digest, asked.purpose, &tek, now_ms, at_rest, rng)?),
             None => None,
         };
+        if let (Some(toc), Some(player)) = (&mut first_toc, &applying.by) {
+            toc.approval = Some(self.approval(&id, &toc.digest, player));
+        }
         // Of a farMFA group only the applicant's own Toc is known to be theirs.
         let anchor = first_toc.as_ref().filter(|_| applying.group.is_none()).map(|toc| toc.digest);
         let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite, anchor };
@@ -139,9 +180,13 @@ impl Sessions {
         let told = record.entry(Kind::SessionAsked, record.asker()).from(peer);
         let told = told.with("for", asked.purpose.as_str()).with("reason", asked.reason.as_str());
         let told = told.with("note", record.fields().note.as_str());
-        let event =
-            EventText { who: Some(record.applicant()), reason: Some(asked.reason) }.seal(&id, "created", at_rest, rng);
-        let event = event.recorded(self.inner.audit.seal_bounded(told, &source));
+        let (text, principal) = (EventText::by(record.applicant()), record.applicant_principal());
+        let text = EventText { reason: Some(asked.reason), ..text.of(principal) };
+        let audit = match principal {
+            Some(_) => Some(self.inner.audit.seal(told.with("holder", record.applicant()))),
+            None => self.inner.audit.seal_bounded(told, &source),
+        };
+        let event = text.seal(&id, "created", at_rest, rng).recorded(audit);
         let event = event.told(self.told_of_start(&record));
         let mut row = NewRow {
             purpose: match asked.purpose {
@@ -161,6 +206,7 @@ impl Sessions {
             event,
             on_expiry: self.told_of_expiry(&record),
             once: applying.once,
+            applicant: applying.by.map(|player| player.acting),
             source_cap: self.inner.limits.per_source,
             id,
         };
@@ -263,6 +309,7 @@ impl Applying {
                 applicant: Applicant::Unverified,
                 toc_zero: Some(TocZero::Farmfa(Zeroizing::new(json.to_vec()))),
                 once: None,
+                by: None,
             }),
             Toc::Short(_) => Err(SessionError::Request("toc_zero must be the whole Toc, with header and sealed part")),
         }
@@ -293,6 +340,7 @@ impl Applying {
             applicant,
             toc_zero: None,
             once,
+            by: None,
             group: Some(group),
         }
     }
@@ -339,6 +387,6 @@ impl TocZero {
         let armored = age_seal(&json, std::iter::once(&recipient as &dyn age::Recipient))?;
         let digest = sha256(&[armored.as_bytes()]);
         let sealed = at_rest.seal(toc_place(&TocRowName::new(id, &digest, x).parts()), armored.as_bytes(), rng);
-        Ok(NewToc { digest, x, proved: x.is_some(), at: now_ms, sealed })
+        Ok(NewToc { digest, x, proved: x.is_some(), at: now_ms, sealed, approval: None })
     }
 }

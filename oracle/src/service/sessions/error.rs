@@ -1,6 +1,7 @@
 //! Why a session does not do what is asked. Knows no HTTP status; never carries what was sent.
 
 use crate::memory::pool::PoolError;
+use crate::service::people::PeopleError;
 use crate::store::ClosedAs;
 use crate::store::StoreError;
 use quorate_protocol::deal::DealError;
@@ -13,6 +14,31 @@ use quorate_protocol::toc::TocError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
+    /// A principal that has approved, or asks, as another player.
+    #[error("you take part in this session as another player: one principal approves once")]
+    AlreadyApproved,
+    /// A group that no operator has added, where only known ones are served.
+    #[error(
+        "this oracle serves only groups that an operator has added (`quorate group add`), and this is none of them"
+    )]
+    GroupNotAdded,
+    /// No ticket, or one that is over, where one is asked for.
+    #[error(
+        "this oracle asks for a login: log in (`quorate login`) and send the ticket as Authorization: Bearer TICKET"
+    )]
+    LoginRequired,
+    /// Somebody else than the principal that started the session.
+    #[error("only the principal that started the session gets its codes")]
+    NotApplicant,
+    /// A principal that does not stand for the player.
+    #[error("you do not stand for this player: an operator says who does (`quorate group members`)")]
+    NotHolder,
+    /// Who takes part could not be found out, or their key was refused.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    /// A session from before logins were asked for.
+    #[error("this session was started without a login: start it anew")]
+    Unnamed,
     /// A farMFA Toc in a redeal that does not carry the approval of it, or a redeal with something missing.
     #[error("{0}")]
     Request(&'static str),

@@ -97,6 +97,7 @@ impl Record {
     /// The applicant for the audit log.
     pub fn asker(&self) -> Who {
         match &self.fields().applicant {
+            Applicant::Named { principal, .. } => Who::Principal(principal.clone()),
             Applicant::Proved { holder, .. } => Who::Holder(holder.clone()),
             Applicant::Unverified => Who::Nobody,
         }
@@ -115,8 +116,16 @@ impl Record {
     /// The applicant's name, as far as it was proved.
     pub fn applicant(&self) -> String {
         match &self.fields().applicant {
-            Applicant::Proved { holder, .. } => holder.clone(),
+            Applicant::Named { holder, .. } | Applicant::Proved { holder, .. } => holder.clone(),
             Applicant::Unverified => "unverified".to_owned(),
+        }
+    }
+
+    /// The principal that asks, in a session with names.
+    pub fn applicant_principal(&self) -> Option<&str> {
+        match &self.fields().applicant {
+            Applicant::Named { principal, .. } => Some(principal),
+            Applicant::Proved { .. } | Applicant::Unverified => None,
         }
     }
 }
@@ -170,12 +179,19 @@ pub(super) struct EventText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl EventText {
     pub fn by(who: impl Into<String>) -> Self {
-        Self { who: Some(who.into()), reason: None }
+        Self { who: Some(who.into()), principal: None, reason: None }
+    }
+
+    /// The same as the act of that principal.
+    pub fn of(self, principal: Option<impl Into<String>>) -> Self {
+        Self { principal: principal.map(Into::into), ..self }
     }
 
     pub fn seal(&self, id: &str, kind: &str, at_rest: &AtRest, rng: &mut impl CryptoRng) -> crate::store::NewEvent {
@@ -186,6 +202,25 @@ impl EventText {
     /// An event whose text does not open is shown without one.
     pub fn open(id: &str, kind: &str, sealed: &[u8], at_rest: &AtRest) -> Self {
         open_json(at_rest, event_place(&[id.as_bytes(), kind.as_bytes()]), sealed).unwrap_or_default()
+    }
+}
+
+/// Whose approval a Toc is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ApprovalText {
+    /// Full name.
+    pub principal: String,
+    /// What stood for it: `login` or `webauthn`.
+    pub with: String,
+}
+
+impl ApprovalText {
+    pub fn seal(&self, id: &str, toc: &Digest, x: u8, at_rest: &AtRest, rng: &mut impl CryptoRng) -> Vec<u8> {
+        seal_json(at_rest, approval_place(&[id.as_bytes(), toc, &[x]]), self, rng)
+    }
+
+    pub fn open(id: &str, toc: &Digest, x: u8, sealed: &[u8], at_rest: &AtRest) -> Result<Self, SessionError> {
+        open_json(at_rest, approval_place(&[id.as_bytes(), toc, &[x]]), sealed)
     }
 }
 
@@ -233,6 +268,10 @@ pub(super) fn toc_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
 
 pub(super) fn redeal_toc_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
     Place { table: "redeal_tocs", row, column: "sealed" }
+}
+
+fn approval_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place { table: "tocs", row, column: "approval" }
 }
 
 fn session_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {

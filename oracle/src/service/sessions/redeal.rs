@@ -5,6 +5,7 @@ use super::Sessions;
 use super::error::SessionError;
 use super::record::{EventText, Record, RedealRecord, group_digest, redeal_toc_place};
 use crate::service::audit::{Entry, Kind, Who};
+use crate::service::people::Caller;
 use crate::state::StateRng;
 use crate::store::{ClosedAs, NewRedeal, Purpose as RowPurpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionRow};
 use quorate_protocol::api::{JsonText, Receipt, Redeal, RedealToc};
@@ -23,8 +24,14 @@ use zeroize::Zeroizing;
 
 impl Sessions {
     /// Runs the approved plan of session `id`, once.
-    pub async fn redeal(&self, id: &str, kek: Zeroizing<String>, peer: IpAddr) -> Result<Redeal, SessionError> {
-        let loaded = self.load(id, RowPurpose::Redeal, &kek).await?;
+    pub async fn redeal(
+        &self,
+        id: &str,
+        kek: Zeroizing<String>,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<Redeal, SessionError> {
+        let mut loaded = self.load(id, RowPurpose::Redeal, &kek, caller).await?;
         let record = &loaded.record;
         let signer = self.signer()?;
         let own_pin = OraclePin { url: signer.url.clone(), root_key: signer.root.to_bytes().to_vec().into() };
@@ -55,13 +62,14 @@ impl Sessions {
                 tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
             Ok((group, sealed, dropped))
         };
-        let joined = loaded.joined();
+        let (joined, approvers) = (loaded.joined(), std::mem::take(&mut loaded.approvers));
         let (dealt, record) = self.with_secret(loaded, kek, peer, run).await?;
         let (group, sealed, dropped) = dealt?;
         self.drop_false(id, &record, &dropped, peer).await?;
         let players: Vec<&str> = plan.fields().players.iter().map(|player| player.holder.as_str()).collect();
         let told = record.entry(Kind::SessionRedealt, record.asker()).from(peer).with("tocs_of", joined);
         let told = told.with("reason", record.fields().reason.as_str()).with("players", players);
+        let told = if approvers.is_empty() { told } else { told.with("approved_by", approvers) };
         let told = told.with("threshold", plan.fields().threshold).with("new_group", group.name().to_string());
         self.finish(&record, &group, sealed, plan.fields().threshold, now_ms, told).await?;
         self.fetch_unchecked(id).await
@@ -91,7 +99,8 @@ impl Sessions {
             sealed: stored.seal(id, at_rest, &mut rng),
         };
         let tocs = (1..=u8::MAX).zip(tocs).map(|(x, toc)| (x, seal_toc(self, id, x, &toc, &mut rng))).collect();
-        let event = EventText::by(record.applicant()).seal(id, "redealt", at_rest, &mut rng);
+        let text = EventText::by(record.applicant()).of(record.applicant_principal());
+        let event = text.seal(id, "redealt", at_rest, &mut rng);
         let event = event.recorded(self.inner.audit.seal(told));
         if self.inner.store.finish_redeal(id, redeal, tocs, event).await? {
             return Ok(());

@@ -2,11 +2,11 @@
 
 use super::Sessions;
 use super::error::SessionError;
-use super::record::{EventText, Record};
+use super::record::{ApprovalText, EventText, Record};
 use super::redeal::may_view;
 use crate::service::audit::{Kind, Who};
-use crate::store::{ClosedAs, EventRow, NewAudit, SessionOverview, SessionRow};
-use quorate_protocol::api::{Event, Session, SessionDetails};
+use crate::store::{ClosedAs, EventRow, JoinedRow, NewAudit, SessionOverview, SessionRow};
+use quorate_protocol::api::{Approval, Event, Session, SessionDetails};
 use quorate_protocol::session::{cancel_hash, is_session_id};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -104,6 +104,7 @@ impl Sessions {
                     at: rfc3339(row.at),
                     kind: row.kind,
                     who: text.who,
+                    principal: text.principal,
                     reason: text.reason,
                     session: session.clone(),
                 }
@@ -142,7 +143,15 @@ impl Sessions {
             return Ok(None);
         }
         let at = rfc3339(row.closed_at.unwrap_or(row.ends_at).min(row.ends_at));
-        Ok(Some(Event { seq: before.seq + 1, at, kind: kind.to_owned(), who: None, reason: None, session: None }))
+        Ok(Some(Event {
+            seq: before.seq + 1,
+            at,
+            kind: kind.to_owned(),
+            who: None,
+            principal: None,
+            reason: None,
+            session: None,
+        }))
     }
 
     /// Ids of sessions in which something has just happened.
@@ -160,14 +169,22 @@ impl Sessions {
     async fn details(&self, id: &str, record: &Record) -> Result<SessionDetails, SessionError> {
         // From what stands, not from the events: there may be more of those than anybody reads.
         let (joined, denied) = self.inner.store.answers(id).await?;
-        let joined = joined.into_iter().map(|x| record.holder(x)).collect();
+        let mut approvals = Vec::new();
+        for JoinedRow { digest, x, at, approval } in &joined {
+            let (Some(x), Some(sealed)) = (*x, approval) else { continue };
+            let ApprovalText { principal, with } = ApprovalText::open(id, digest, x, sealed, &self.inner.at_rest)?;
+            approvals.push(Approval { x, holder: record.holder(Some(x)), principal, with, at: rfc3339(*at) });
+        }
+        let joined = joined.into_iter().map(|row| record.holder(row.x)).collect();
         let denied = denied.into_iter().map(|x| record.holder(Some(x))).collect();
         let fields = record.fields();
         Ok(SessionDetails {
             reason: fields.reason.clone(),
             note: fields.note.clone(),
             applicant: record.applicant(),
+            applicant_principal: record.applicant_principal().map(str::to_owned),
             joined,
+            approvals,
             denied,
             players: record.players(),
             invite: record.invite.to_url(),

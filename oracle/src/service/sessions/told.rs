@@ -30,6 +30,14 @@ impl Sessions {
     }
 }
 
+/// The player that asks, and as whom they have logged in.
+fn asked_by(record: &Record) -> String {
+    match record.applicant_principal() {
+        Some(principal) => format!("{} ({principal})", record.applicant()),
+        None => record.applicant(),
+    }
+}
+
 fn facts(record: &Record) -> Facts {
     let fields = record.fields();
     let until = jiff::Timestamp::from_second(fields.expires).unwrap_or_default().to_string();
@@ -46,6 +54,6 @@ fn facts(record: &Record) -> Facts {
         .with("session", record.id())
         .with("page", format!("{}/s/{}", fields.oracle, record.id()))
         .named("note", &fields.note)
-        .named("asked by", &record.applicant())
+        .named("asked by", &asked_by(record))
         .named("why", &fields.reason)
 }

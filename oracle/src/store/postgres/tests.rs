@@ -217,6 +217,7 @@ fn asked(id: &str) -> NewSession {
         first_toc: None,
         event: happened("asked"),
         once: None,
+        applicant: None,
         on_expiry: Vec::new(),
         source_cap: 10,
     }
@@ -227,7 +228,7 @@ fn happened(kind: &str) -> NewEvent {
 }
 
 fn toc(x: u8) -> NewToc {
-    NewToc { digest: [x; 32], x: Some(x), proved: true, at: 0, sealed: Vec::new() }
+    NewToc { digest: [x; 32], x: Some(x), proved: true, at: 0, sealed: Vec::new(), approval: None }
 }
 
 /// Acts on sessions that are neighbours in every index are both done; of two on one session the later is run again.

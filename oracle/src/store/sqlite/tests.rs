@@ -65,6 +65,7 @@ fn session(id: &str) -> NewSession {
         first_toc: None,
         event: event(),
         once: None,
+        applicant: None,
         on_expiry: Vec::new(),
         source_cap: i64::MAX,
     }

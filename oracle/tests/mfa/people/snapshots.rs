@@ -8,14 +8,15 @@ use insta::assert_json_snapshot;
 use quorate_oracle::testing::TestSetup;
 use quorate_protocol::drill::Call;
 use quorate_protocol::encoding::base64;
+use quorate_protocol::invite::Purpose;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://oracle.example.com";
 /// Characters of a link's last part.
 const LINK: usize = 43;
-/// Characters of a drill's id.
-const DRILL: usize = 32;
+/// Characters of a session's or a drill's id.
+const ID: usize = 32;
 
 /// What was asked, and what was answered, in order.
 struct Script {
@@ -30,12 +31,12 @@ impl Script {
     }
 
     async fn case(&mut self, what: &str, request: RequestBuilder) -> Value {
-        let link = |part: &str| match part.len() {
+        let named = |part: &str| match part.len() {
             LINK => Some("{link}"),
-            DRILL => Some("{id}"),
+            ID => Some("{id}"),
             _ => None,
         };
-        self.cases.push(Case::of(what, request, link).await);
+        self.cases.push(Case::of(what, request, named).await);
         self.cases.last().expect("just pushed").body.clone()
     }
 
@@ -255,6 +256,44 @@ async fn groups() {
     script.by_operator("no name of a group", Method::GET, "/groups/J7UHQPZK", json!({})).await;
     script.by_operator("members of none", Method::PUT, &members, stand(json!({}))).await;
     script.snapshot("groups");
+}
+
+#[tokio::test]
+async fn sessions_with_names() {
+    let (scene, _) = super::named_keys::scene().await;
+    let (asked, request, late) = (scene.ask().await, scene.request(1), scene.request(1));
+    let unknown = crate::support::dealt(2, 2, 3);
+    let now = quorate_oracle::clock::Clock::now(&*scene.people.stage.clock);
+    let unknown = crate::support::signed_request(ORIGIN, &unknown.tocs[0], Purpose::Code, None, "why", now);
+    let tocs = [1, 2, 3].map(|x| asked.approval(&scene.deal.tocs[x - 1]));
+    let (kek, members) =
+        (json!({ "kek": asked.credentials.kek.as_str() }), json!({ "player 2": "one", "player 3": "three" }));
+    let mut answered = serde_json::to_value(&tocs[1]).expect("JSON");
+    answered["state"] = json!("x");
+    let response = json!({ "authenticatorData": "", "clientDataJSON": "", "signature": "" });
+    answered["credential"] = json!({ "rawId": "", "type": "public-key", "response": response });
+    let path = format!("/groups/{}/members", scene.deal.group.name());
+    let super::scene::Scene { people, tickets, .. } = scene;
+    let mut script = Script { people, cases: Vec::new() };
+    let [request, late, unknown] = [request, late, unknown].map(|it| serde_json::to_value(it).expect("JSON"));
+    let [_, second, third] = tocs.map(|it| serde_json::to_value(it).expect("JSON"));
+    for (what, number, path, body) in [
+        ("no login", 0, "/sessions".to_owned(), request),
+        ("another's player", 2, "/sessions".to_owned(), late),
+        ("a group that nobody has added", 1, "/sessions".to_owned(), unknown),
+        ("a player without a key", 3, asked.path("tocs"), third),
+        ("a security key is asked", 2, asked.path("tocs"), second.clone()),
+        ("no answer of a key", 2, asked.path("tocs"), answered),
+        ("somebody else's code", 2, asked.path("totp"), kek),
+    ] {
+        let ticket = if number == 0 { "" } else { &tickets[number - 1] };
+        let request = script.people.request(ticket, Method::POST, &path).json(&body);
+        script.case(what, request).await;
+    }
+    script.people.done(Method::PUT, &path, json!({ "members": members })).await;
+    let again = script.people.request(&tickets[0], Method::POST, &asked.path("tocs")).json(&second);
+    script.case("the applicant as another player", again).await;
+    script.snapshot("sessions_with_names");
 }
 
 #[tokio::test]

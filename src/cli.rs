@@ -13,6 +13,7 @@ mod drill;
 mod enroll;
 mod error;
 mod files;
+mod group;
 mod join;
 mod key;
 mod login;
@@ -115,6 +116,8 @@ enum Command {
     Principal(principal::PrincipalArgs),
     /// Configure second factors, and say who has which
     Mfa(mfa::MfaArgs),
+    /// Make groups known to an oracle, and say who stands for their holders
+    Group(group::GroupArgs),
     /// Make, activate and rotate API keys of applications
     ApiKey(api_key::ApiKeyArgs),
     /// Find out whether the Tocs of a group still open, without making a code
@@ -187,6 +190,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Logout(args) => login::log_out(context, &args),
         Command::Whoami(args) => login::whoami(context, &args),
         Command::Principal(args) => principal::run(context, &args),
+        Command::Group(args) => group::run(context, &args),
         Command::Mfa(args) => mfa::run(context, &args),
         Command::ApiKey(args) => api_key::run(context, &args),
         Command::Drill(args) => drill::run(context, &args),

@@ -200,7 +200,7 @@ fn who_cannot_open_their_toc_sends_nothing_and_who_is_no_operator_asks_nobody() 
     let said = desk.table.person("ann").quorate(&["drill", "start", group]).fails(1);
     assert!(said.contains("you are not logged in"), "{said}");
     let unknown = desk.olga.quorate(&["drill", "start", &"0".repeat(64)]).fails(1);
-    assert!(unknown.contains("hint: the oracle serves every group"), "{unknown}");
+    assert!(unknown.contains("hint: `quorate group list`"), "{unknown}");
 }
 
 #[test]

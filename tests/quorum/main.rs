@@ -10,6 +10,7 @@ mod codes;
 mod drills;
 mod farmfa;
 mod forgeries;
+mod groups;
 mod manuals;
 mod people;
 mod principals;

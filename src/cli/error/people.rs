@@ -9,6 +9,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum PeopleError {
+    /// Not exactly one group of that name or id.
+    #[error("{} called {wanted}", if *.found == 0 { "the oracle knows no group" } else { "the oracle knows more than one group" })]
+    Group {
+        /// What was looked for.
+        wanted: String,
+        /// How many there are.
+        found: usize,
+    },
     /// The link registers a security key.
     #[error("this link registers a security key, which takes a browser")]
     KeyEnrolment,
@@ -58,6 +66,10 @@ impl PeopleError {
 
     pub(super) fn hint(&self) -> String {
         let hint = match self {
+            Self::Group { found: 0, .. } => {
+                "`quorate group list` shows those it knows, `quorate group add FILE` adds one"
+            }
+            Self::Group { .. } => "give more of the name: `quorate group list` shows it",
             Self::KeyEnrolment => "nothing was used up: open the link there",
             Self::KeyNeeded(url) => {
                 return format!("log in with a browser at {}/login, or with a recovery code: -m CODE", shown(url));
@@ -83,12 +95,23 @@ impl PeopleError {
 /// What to do about what an oracle refuses to people.
 pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
     let hint = match refusal.code.as_str() {
+        "already_approved" => "an operator has changed who stands for whom: ask again, in a session of its own",
+        "assertion_refused" | "second_factor_required" => {
+            "this oracle asks for a security key at each approval, which `quorate` cannot ask yet: use a browser"
+        }
         "factor_not_confirmed" => "the link still serves; every code counts once: wait for the next one",
         "factor_unavailable" => "try again in a moment; a recovery code works without it: -m CODE",
+        "group_known" => {
+            "`quorate group show GROUP` shows it, `quorate group members GROUP HOLDER=PRINCIPAL` changes it"
+        }
+        "group_not_added" => "an operator adds it: `quorate group add GROUP.json`, and says who stands for its holders",
+        "holder_unknown" => "`quorate group show GROUP` shows the holders; names are compared letter by letter",
+        "invalid_member" => "name a user or an application: a team holds nothing by itself",
         "link_unknown" => {
             "a link serves once and for a limited time, and a new one replaces it: ask an operator for another \
              (`quorate principal link NAME`)"
         }
+        "login_required" => "`quorate login -u NAME` comes first, then the same again",
         "login_locked" => {
             let seconds = refusal.retry_after.unwrap_or(30);
             return Some(format!("too many logins of this name failed: wait {seconds} s before you try again"));
@@ -101,6 +124,13 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
             "write Type and Name into the file as `quorate mfa get` shows them, or make another configuration"
         }
         "name_taken" => "choose another name, or remove what has it",
+        "no_security_key" => {
+            "an operator assigns a provider of type webauthn and makes a link: `quorate principal link NAME`"
+        }
+        "not_the_applicant" => "whoever ran `quorate ask` gets the code, logged in as then: `quorate whoami`",
+        "not_the_holder" => {
+            "`quorate whoami` shows who you are; an operator says who stands for whom: `quorate group members GROUP`"
+        }
         "no_provider" => "`quorate mfa assign-principal -p PRINCIPAL -c NAME` gives one",
         "principal_unknown" => {
             "`quorate principal list` shows all; a short name is a user's, others have theirs in full: \
@@ -111,7 +141,9 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
              `assign-principal` with another replaces it"
         }
         "provider_unknown" => "`quorate mfa get` shows them; names are compared letter by letter",
+        "repeated_member" => "give each holder a principal of their own",
         "role_forbids" => "`quorate whoami` shows your role; operators give roles when they make a principal",
+        "session_unnamed" => "ask again: `quorate ask`",
         "weak_password" => "the link still serves: choose another password, such as a sentence",
         "ticket_required" => "the ticket is over: log in again with `quorate login -u NAME`",
         _ => return None,

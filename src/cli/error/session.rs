@@ -198,7 +198,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
                 "the group was redealt: fetch your new Toc with `quorate session fetch INVITE`, and use it"
             }
             "group_unknown" => {
-                "the oracle serves every group, but asks only those that an operator has made known to it"
+                "`quorate group list` shows the groups that the oracle knows, `quorate group add FILE` adds one"
             }
             "invalid_email" => "give one plain address, as in app@example.com",
             "key_not_valid" => "both must be activated, and neither revoked: check the two files",

@@ -4,6 +4,7 @@
 mod deal;
 mod doctor;
 mod home;
+mod login;
 mod oracle;
 mod terminal;
 mod toc;

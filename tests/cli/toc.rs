@@ -127,12 +127,19 @@ fn a_plugin_on_the_path_is_asked() {
 fn pages_and_completions_name_every_command() {
     let home = Home::new();
     home.ok(&["man", "pages"], "");
-    for page in ["quorate.1", "quorate-deal.1", "quorate-toc-verify.1", "quorate-key-generate.1"] {
+    for page in [
+        "quorate.1",
+        "quorate-deal.1",
+        "quorate-toc-verify.1",
+        "quorate-key-generate.1",
+        "quorate-login.1",
+        "quorate-mfa-assign-principal.1",
+    ] {
         assert!(fs::read_to_string(home.path("pages").join(page)).expect(page).contains(".TH"));
     }
     assert!(home.ok(&["man"], "").contains("quorate\\-deal(1)"));
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = home.ok(&["completions", shell], "");
-        assert!(script.contains("with-share"), "{shell}");
+        assert!(script.contains("with-share") && script.contains("assign-principal"), "{shell}");
     }
 }

@@ -6,7 +6,7 @@ mod report;
 
 use super::error::AnswerError;
 use super::network::LoggedInAt;
-use super::{CliError, Context, files};
+use super::{CliError, Context, files, group};
 use crate::client::Client;
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
@@ -46,7 +46,7 @@ enum DrillCommand {
 
 #[derive(Debug, Args)]
 struct StartArgs {
-    /// The group: its name of 64 hexadecimal digits, or its group file
+    /// The group: its name, the first characters of it, its id, or its group file
     #[arg(value_name = "GROUP")]
     group: String,
     /// When it ends: a time such as 2027-01-15T08:00:00Z, or how long it lasts, such as 12h or 7d
@@ -104,8 +104,9 @@ pub(crate) fn run(context: &Context, args: &DrillArgs) -> Result<(), CliError> {
 
 fn start(context: &Context, args: &StartArgs) -> Result<(), CliError> {
     let expires_at = args.until.as_deref().map(|until| time_of(until, context.now())).transpose()?;
-    let new = NewDrill { group: group_of(&args.group)?, expires_at, reason: args.reason.clone() };
-    let drill = args.at.client(context)?.begin_drill(&new)?;
+    let client = args.at.client(context)?;
+    let group = group_of(&client, &args.group)?.to_string();
+    let drill = client.begin_drill(&NewDrill { group, expires_at, reason: args.reason.clone() })?;
     let details = drill.details.as_ref().ok_or_else(|| AnswerError::NoLink(drill.id.clone()))?;
     context.ui.say(report::begun(&drill));
     Ok(context.ui.print(&drill, || crate::ui::shown(&details.call))?)
@@ -146,18 +147,15 @@ fn id_of(text: &str) -> Result<&str, CliError> {
     if is_session_id(text.trim()) { Ok(text.trim()) } else { Err(AnswerError::Neither.into()) }
 }
 
-/// The name of the group that `wanted` means.
-fn group_of(wanted: &str) -> Result<String, CliError> {
-    if let Ok(name) = wanted.parse::<GroupName>() {
-        return Ok(name.to_string());
-    }
+/// The group that `wanted` means: of a file, or one that the oracle knows.
+fn group_of(client: &Client, wanted: &str) -> Result<GroupName, CliError> {
     let path = Path::new(wanted);
     if !path.is_file() {
-        return Err(CliError::Usage(format!("`{wanted}` is neither the name of a group nor a group file")));
+        return group::find(client, wanted);
     }
     let text = files::read(path, MAX_GROUP_FILE)?;
     let group = Group::parse(&text).map_err(|source| CliError::Toc { path: path.to_owned(), source })?;
-    Ok(group.name().to_string())
+    Ok(group.name())
 }
 
 /// RFC 3339, of a time or of a length from `now` (Unix seconds) on.

@@ -185,8 +185,8 @@ fn changed(group: &KnownGroup, changes: &[Stands]) -> BTreeMap<String, String> {
     members
 }
 
-/// The group that is meant: by its whole name without asking, otherwise among those that the oracle knows.
-fn find(client: &Client, wanted: &str) -> Result<GroupName, CliError> {
+/// The group that `wanted` means: by its whole name without asking, otherwise among those that the oracle knows.
+pub(crate) fn find(client: &Client, wanted: &str) -> Result<GroupName, CliError> {
     if let Ok(name) = wanted.parse() {
         return Ok(name);
     }

@@ -4,8 +4,6 @@ use super::people::{log_in, with_password};
 use super::readme::{assert_shown, times};
 use super::support::{Ended, Key, Oracle, PIN, Person, Program, Table};
 use super::transcript::words;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 const MANUAL: &str = include_str!("../../docs/drills.md");
 
@@ -22,29 +20,9 @@ impl Desk {
         with_password(&olga, &["enroll", &link]).ok();
         log_in(&olga, &oracle, &[]).ok();
         let desk = Self { table: Table::deal_at(oracle, &["ann", "ben", "cho"], 2, key), olga };
-        let answer = desk.call("POST /groups", &desk.table.group_file);
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        std::fs::write(desk.olga.path("group.json"), &desk.table.group_file).expect("written");
+        desk.olga.quorate(&["group", "add", "group.json"]).ok();
         desk
-    }
-
-    /// What the oracle answers to a request of olga's.
-    fn call(&self, request: &str, body: &str) -> String {
-        let tickets = std::fs::read_dir(self.olga.path("state/quorate/tickets")).expect("logged in");
-        let file = tickets.map(|entry| entry.expect("readable").path()).next().expect("one ticket");
-        let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("ours")).expect("JSON");
-        let (ticket, address) =
-            (kept["ticket"].as_str().expect("a ticket"), self.table.oracle.url.trim_start_matches("http://"));
-        let mut stream = TcpStream::connect(address).expect("it listens");
-        write!(
-            stream,
-            "{request} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {ticket}\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer
     }
 
     /// Olga begins a drill; gives its link.
@@ -65,10 +43,8 @@ fn id_of(link: &str) -> &str {
 #[test]
 fn the_manuals_drill_is_run_as_it_stands_there() {
     let desk = Desk::new(Key::Soft);
-    let made = desk.call("POST /principals", r#"{"name": "ann"}"#);
-    assert!(made.starts_with("HTTP/1.1 201"), "{made}");
-    let stands = desk.call(&format!("PUT /groups/{}/members", desk.table.group), r#"{"members": {"ann": "ann"}}"#);
-    assert!(stands.starts_with("HTTP/1.1 200"), "{stands}");
+    desk.olga.quorate(&["principal", "add", "ann"]).ok();
+    desk.olga.quorate(&["group", "members", &desk.table.group, "ann=ann"]).ok();
 
     let group: serde_json::Value = desk.olga.quorate(&["--json", "drill", "list"]).ok().parse().unwrap_or_default();
     assert!(group.is_null(), "there is none yet");
@@ -195,8 +171,12 @@ fn who_cannot_open_their_toc_sends_nothing_and_who_is_no_operator_asks_nobody() 
     assert!(running.contains("under way") && running.contains("hint: `quorate drill list` shows it"), "{running}");
     let said = desk.olga.quorate(&["drill", "start", group, "--until", "tomorrow"]).fails(2);
     assert!(said.contains("neither a time"), "{said}");
-    let said = desk.olga.quorate(&["drill", "start", "nowhere.json"]).fails(2);
-    assert!(said.contains("neither the name of a group nor a group file"), "{said}");
+    let said = desk.olga.quorate(&["drill", "start", "nowhere.json"]).fails(1);
+    assert!(said.contains("nowhere.json"), "{said}");
+    for meant in ["group.json", &group[..6]] {
+        let running = desk.olga.quorate(&["drill", "start", meant]).fails(1);
+        assert!(running.contains("under way"), "{meant}: {running}");
+    }
     let said = desk.table.person("ann").quorate(&["drill", "start", group]).fails(1);
     assert!(said.contains("you are not logged in"), "{said}");
     let unknown = desk.olga.quorate(&["drill", "start", &"0".repeat(64)]).fails(1);
@@ -212,8 +192,7 @@ fn whoever_is_logged_in_and_stands_for_a_holder_needs_the_id_alone() {
         with_password(person, &["enroll", made["link"].as_str().expect("a link")]).ok();
         log_in(person, &desk.table.oracle, &[]).ok();
     }
-    let stands = desk.call(&format!("PUT /groups/{}/members", desk.table.group), r#"{"members": {"ben": "ben"}}"#);
-    assert!(stands.starts_with("HTTP/1.1 200"), "{stands}");
+    desk.olga.quorate(&["group", "members", &desk.table.group, "ben=ben"]).ok();
     let link = desk.begin();
     let refused = desk.answer("ann", id_of(&link)).fails(1);
     assert!(refused.contains("does not show you the link") && refused.contains("hint: ask whoever began"), "{refused}");

@@ -61,6 +61,22 @@ async fn a_session_is_followed_to_its_end() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn where_a_login_is_asked_for_the_page_says_who_asked_and_who_approved() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::with_names().await;
+    let asked = stage.ask(REASON, None).await;
+    browser.open(&stage.link(&asked)).await;
+    browser.see("ann (principal/internal/user/ann) asks for a code of AWS root <b>").await;
+    stage.join(&asked, 1).await;
+    browser.see("1 of 2 joined").await;
+    browser.see("✓ ann (principal/internal/user/ann) joined, ").await;
+    let when = "return document.querySelector('#people time').dateTime";
+    assert!(browser.run(when).await.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()));
+    browser.picture("session-names").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
 /// Ends with the width of the invite's picture when it is there, which is later than its words.
 const PICTURE: &str = "const [done] = arguments; const image = document.getElementById('picture'); \
     const look = () => image.naturalWidth ? done(image.naturalWidth) : requestAnimationFrame(look); \

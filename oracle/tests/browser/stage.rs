@@ -10,6 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use reqwest::{Client, Method};
 use serde::Serialize;
+use serde_json::json;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,16 +28,38 @@ pub struct Stage {
     address: SocketAddr,
     folder: tempfile::TempDir,
     http: Client,
+    /// Goes with every request, where the oracle asks for a login.
+    ticket: Option<String>,
     pub deal: Deal,
 }
 
 impl Stage {
     pub fn start() -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"))
+        Self::start_in(tempfile::tempdir().expect("a folder"), &[])
+    }
+
+    /// Where the oracle asks for a login: ann, who is its operator, has logged in and stands for the first player.
+    pub async fn with_names() -> Self {
+        let (mut stage, link) = Self::invited(&[("QUORATE_SESSIONS_REQUIRE_LOGIN", "true")]);
+        let password = "a long sentence of ann";
+        stage.post(&format!("/enroll/{link}"), &json!({ "password": password })).await;
+        let login = json!({ "principal": "ann", "password": password });
+        let ticket = stage.send(Method::POST, "/login", &login).await.json["ticket"].take();
+        stage.ticket = Some(ticket.as_str().expect("a ticket").to_owned());
+        let file: serde_json::Value = serde_json::from_str(&stage.deal.group.to_json()).expect("JSON");
+        stage.post("/groups", &file).await;
+        let path = format!("/groups/{}/members", stage.deal.group.name());
+        let set = stage.send(Method::PUT, &path, &json!({ "members": { "ann": "ann" } })).await;
+        assert!(set.status.is_success(), "{}", set.text);
+        stage
     }
 
     /// With the last part of a link for its first operator, ann.
     pub fn with_operator() -> (Self, String) {
+        Self::invited(&[])
+    }
+
+    fn invited(settings: &[(&str, &str)]) -> (Self, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let mut init = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
         init.env_clear().env("QUORATE_STATE", folder.path()).args(["init", "--operator", "ann", "--json"]);
@@ -44,11 +67,11 @@ impl Stage {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
         let link = made["enroll"].as_str().and_then(|link| link.rsplit('/').next()).expect("a link").to_owned();
-        (Self::start_in(folder), link)
+        (Self::start_in(folder, settings), link)
     }
 
-    fn start_in(folder: tempfile::TempDir) -> Self {
-        let (process, address) = serve(folder.path(), "127.0.0.1:0");
+    fn start_in(folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
+        let (process, address) = serve(folder.path(), "127.0.0.1:0", settings);
         // A second installation, by another test of this process, is refused and changes nothing.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
@@ -65,13 +88,13 @@ impl Stage {
             replaces: None,
         };
         let deal = deal(&request, &mut StdRng::seed_from_u64(7)).expect("dealt");
-        Self { process, address, folder, http, deal }
+        Self { process, address, folder, http, ticket: None, deal }
     }
 
     /// SIGKILL, and the same oracle again.
     pub fn restart(&mut self) {
         self.kill();
-        (self.process, _) = serve(self.folder.path(), &self.address.to_string());
+        (self.process, _) = serve(self.folder.path(), &self.address.to_string(), &[]);
     }
 
     fn kill(&mut self) {
@@ -86,6 +109,10 @@ impl Stage {
 
     pub async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Answer {
         let request = self.http.request(method, self.url("127.0.0.1", path)).json(body);
+        let request = match &self.ticket {
+            Some(ticket) => request.bearer_auth(ticket),
+            None => request,
+        };
         Answer::read(request.send().await.expect("the oracle answers")).await
     }
 
@@ -145,13 +172,14 @@ pub fn now() -> i64 {
 }
 
 /// Starts the program; returns once it listens.
-fn serve(state: &Path, listen: &str) -> (Child, SocketAddr) {
+fn serve(state: &Path, listen: &str, settings: &[(&str, &str)]) -> (Child, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
     command.env_clear().arg("serve").stderr(Stdio::piped());
     command.env("QUORATE_STATE", state).env("QUORATE_LISTEN", listen).env("QUORATE_LOG_LEVEL", "error");
     command.env("QUORATE_BASE_PATH", BASE).env("QUORATE_NAME", "oracle of Delphi");
     // What is tested here is not how long a password takes.
     command.env("QUORATE_PASSWORDS_MEMORY_KIB", "32").env("QUORATE_PASSWORDS_PASSES", "1");
+    command.envs(settings.iter().copied());
     let mut process = command.spawn().expect("the oracle starts");
     let mut said = BufReader::new(process.stderr.take().expect("it was piped")).lines();
     let address = loop {

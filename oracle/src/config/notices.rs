@@ -43,16 +43,13 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    /// Whether strangers can cause it where anybody may start sessions, as often as they like.
+    /// Whether strangers can cause it where anybody may start sessions, as often as they like: in groups of their own they deny, too.
     pub fn is_anybodys(self) -> bool {
         match self {
-            Self::SessionExpired | Self::SessionQuorate | Self::SessionStarted => true,
-            Self::DrillEnded
-            | Self::DrillReminder
-            | Self::DrillStarted
-            | Self::KeyAdded
-            | Self::ProviderChanged
-            | Self::SessionDenied => false,
+            Self::SessionDenied | Self::SessionExpired | Self::SessionQuorate | Self::SessionStarted => true,
+            Self::DrillEnded | Self::DrillReminder | Self::DrillStarted | Self::KeyAdded | Self::ProviderChanged => {
+                false
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ struct Inner {
     webhook: Duration,
     /// Milliseconds for which whoever takes a notice has it.
     lease: i64,
-    /// By target, as it was counted last, and what was written since.
+    /// By target, as it was counted last. What is about to be written is not counted: it need not come to that.
     waiting: Mutex<HashMap<Digest, i64>>,
 }
 
@@ -135,15 +135,12 @@ impl Notices {
         wanted.map(|target| NewNotice { id, target: *target.id(), at, sealed: sealed(target, &mut rng) }).collect()
     }
 
-    /// Whether one more may wait for a target, which is counted.
+    /// Whether one more may wait for a target.
     fn has_room(&self, target: &Target, kind: NoticeKind) -> bool {
         let most = if kind.is_anybodys() { MAX_WAITING / 2 } else { MAX_WAITING };
-        let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = waiting.entry(*target.id()).or_default();
-        let room = *waiting < most;
-        if room {
-            *waiting += 1;
-        } else {
+        let waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = waiting.get(target.id()).is_none_or(|waiting| *waiting < most);
+        if !room {
             metrics::counter!("quorate_notices_total", "outcome" => "dropped").increment(1);
         }
         room

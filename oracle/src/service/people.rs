@@ -85,6 +85,8 @@ struct Inner {
     sources: Failures<IpAddr>,
     /// Links that nobody has, by address: whoever tries some keeps no neighbour from logging in.
     guessed_links: Failures<IpAddr>,
+    /// Links that were opened, each by its user: what the audit log is told of them.
+    opened_links: Failures<Digest>,
 }
 
 impl fmt::Debug for People {
@@ -184,6 +186,7 @@ impl People {
             audit,
             sources: Failures::new(PER_SOURCE),
             guessed_links: Failures::new(PER_SOURCE),
+            opened_links: Failures::new(PER_SOURCE),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -226,7 +229,14 @@ impl People {
 async fn whole<T: Send + 'static>(
     work: impl Future<Output = Result<T, PeopleError>> + Send + 'static,
 ) -> Result<T, PeopleError> {
-    tokio::spawn(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and nobody is answered any more.
+            Err(_cancelled) => Err(PeopleError::Changed),
+        },
+    }
 }
 
 fn random_id(rng: &mut impl CryptoRng) -> Digest {

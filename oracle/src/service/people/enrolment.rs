@@ -3,6 +3,7 @@
 
 use super::error::PeopleError;
 use super::hashes::{Purpose, Token, recovery_codes};
+use super::login::{DELAYS, refused};
 use super::name::PrincipalName;
 use super::password;
 use super::provider::{Provider, ProviderKind};
@@ -74,8 +75,11 @@ impl People {
         let mut invitation = Invitation { name, expires_at, provider: None, totp_uri: None, public_key: None };
         let told = Entry::new(Kind::PrincipalLinkOpened, Who::Principal(invitation.name.to_string())).from(source);
         let told = told.to(invitation.name.to_string());
-        if let Some(told) = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source)) {
-            self.inner.store.append_audit(vec![told]).await?;
+        // Whoever has the link has proved something, so no flood of others' events keeps this one out; nor is it one itself.
+        let (opened, now) = (self.inner.hashes.enrolment(&row.id), self.now());
+        if self.inner.opened_links.admit(&opened, now).is_ok() {
+            self.inner.opened_links.record(opened, now);
+            self.inner.store.append_audit(vec![self.inner.audit.seal(told)]).await?;
         }
         let Some((factor, provider, own)) = self.factor_of(&row).await? else { return Ok(invitation) };
         match own {
@@ -119,7 +123,16 @@ impl People {
         if let Some((_, _, Own::Totp(uri))) = &factor {
             let last_step = row.factor.as_ref().map_or(-1, |factor| factor.last_step);
             let passcode = passcode.ok_or(PeopleError::Factor)?;
-            step = Some(self.check_totp(uri.clone(), passcode, last_step).await?.ok_or(PeopleError::Factor)?);
+            // Whoever stole a link must not guess the code, and whoever only knows the name must not keep its user out.
+            let guessed = self.inner.hashes.enrolment(&row.id);
+            self.still_locked(self.inner.store.candidate(&guessed).await?.locked_until)?;
+            step = self.check_totp(uri.clone(), passcode, last_step).await?;
+            if step.is_none() {
+                let told = refused(name.to_string(), source).with("reason", "wrong code for a link");
+                let told = Some(self.inner.audit.seal(told));
+                self.inner.store.fail_login(&guessed, DELAYS, self.now(), told).await?;
+                return Err(PeopleError::Factor);
+            }
         }
         let hash = self.inner.passwords.hash(password, &mut self.rng()).await?;
         let registered = match &factor {

@@ -131,6 +131,11 @@ impl Hashes {
         self.hash(&[b"approver", session.as_bytes(), principal])
     }
 
+    /// Names a user as one who enrols: what is guessed with their link locks no login, and the other way round.
+    pub(super) fn enrolment(&self, principal: &Digest) -> Digest {
+        self.hash(&[b"enrolment", principal])
+    }
+
     /// Names an address where it must not be read.
     pub(super) fn source(&self, source: IpAddr) -> Digest {
         self.hash(&[b"source", source.to_string().as_bytes()])

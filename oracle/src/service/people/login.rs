@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 /// Milliseconds that failed login number 1, 2, 3… after the last good one locks the name for; the last holds for all further
 /// ones. Longer would keep its owner out, too, for as long as a stranger likes.
-const DELAYS: &[i64] = &[0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 900_000];
+pub(super) const DELAYS: &[i64] = &[0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 900_000];
 /// Bytes of a password that are looked at; a longer one is wrong.
 const MAX_PASSWORD: usize = 1024;
 /// Bytes of a passcode that are looked at.
@@ -182,6 +182,8 @@ impl People {
         };
         let provider = self.open_provider(&provider.ok_or(PeopleError::Damaged)?)?;
         if attempt.by_steps && attempt.passcode.is_none() && provider.kind != ProviderKind::Webauthn {
+            // That a password is right is told to nobody who guessed beyond the lock.
+            self.still_locked(self.inner.store.candidate(&row.name).await?.locked_until)?;
             let state = self.halfway(&row, &factor.id, Base64(Vec::new()));
             return Ok(Progress::Asked(Asked { kind: provider.kind, state }));
         }
@@ -354,14 +356,14 @@ impl People {
         })
     }
 
-    fn still_locked(&self, until: i64) -> Result<(), PeopleError> {
+    pub(super) fn still_locked(&self, until: i64) -> Result<(), PeopleError> {
         let milliseconds = until.saturating_sub(self.now());
         if milliseconds > 0 { Err(PeopleError::Locked { milliseconds }) } else { Ok(()) }
     }
 }
 
 /// What the audit log is told of a login that failed.
-fn refused(who: String, source: IpAddr) -> Entry {
+pub(super) fn refused(who: String, source: IpAddr) -> Entry {
     Entry::new(Kind::LoginRefused, Who::Unverified(who.clone())).from(source).to(who).ended(Outcome::Refused)
 }
 

@@ -151,6 +151,37 @@ async fn a_factor_is_confirmed_when_its_user_enrols() {
 }
 
 #[tokio::test]
+async fn a_code_is_not_guessed_with_a_link_and_its_user_is_not_kept_out() {
+    let people = People::new().await;
+    people.user("bob", "member").await;
+    let (_, secret) = people.assign_totp("bob", "TotpDemoConfig").await;
+    let login = json!({ "principal": "bob", "password": PASSWORD, "passcode": people.code(&secret, 0) });
+    assert_eq!(people.log_in(login.clone()).await.status, 200);
+    let renewed = people.done(Method::POST, "/principals/bob/link", json!({})).await;
+    let path = format!("/enroll/{}", link_of(renewed["link"].as_str().expect("a link")));
+    let enrol = async |passcode: &str| {
+        let body = json!({ "password": "another sentence altogether", "passcode": passcode });
+        send(people.stage.at(Method::POST, &path).json(&body)).await
+    };
+    // Others who fail to log in under the name do not keep its user from the link.
+    for _ in 0..5 {
+        let wrong = json!({ "principal": "bob", "password": "wrong" });
+        assert_eq!(refused(&people.log_in(wrong).await), (401, "login_refused"));
+    }
+    assert_eq!(refused(&people.log_in(login).await), (429, "login_locked"));
+    for _ in 0..5 {
+        assert_eq!(refused(&enrol("000000").await), (400, "factor_not_confirmed"));
+    }
+    let right = people.code(&secret, 1);
+    assert_eq!(refused(&enrol(&right).await), (429, "login_locked"), "a right code is not told from a wrong one");
+    people.stage.clock.advance(30_000);
+    assert_eq!(enrol(&right).await.status, 200);
+    let told = people.told().await;
+    let guesses = told.iter().filter(|event| event["details"]["reason"] == "wrong code for a link");
+    assert_eq!(guesses.count(), 5);
+}
+
+#[tokio::test]
 async fn the_name_of_the_first_operator_is_checked() {
     let people = People::new().await;
     let name = PrincipalName::parse("another").expect("a name");

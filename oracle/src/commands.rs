@@ -154,6 +154,16 @@ fn beside_oracle(settings: &SettingFlags, work: impl AsyncFnOnce(&AppState) -> O
     })
 }
 
+/// Links lead to the oracle's address, which these settings may not know.
+fn warn_of_address(config: &Config) {
+    if config.url.is_none() {
+        let url = config.own_url();
+        tell(&format!(
+            "the link leads to {url}: if the oracle serves elsewhere, say so with --url or --listen as to serve"
+        ));
+    }
+}
+
 fn openapi() -> Outcome {
     let document = serde_json::to_string_pretty(&crate::router::document(None))?;
     print(&format!("{document}\n"))

@@ -1,7 +1,7 @@
 //! `quorate-oracle init`: makes what `serve` would make, shows what players compare, and lets the first operator in. It must
 //! not know files.
 
-use super::{Outcome, SettingFlags, print, tell};
+use super::{Outcome, SettingFlags, print, tell, warn_of_address};
 use crate::service::people::{Link, PrincipalName};
 use crate::state::AppState;
 use clap::Args;
@@ -38,6 +38,9 @@ impl Init {
             let root_key = folder.join(crate::keys::ROOT_KEY);
             tell(&format!("above: the fingerprint of this oracle's root key; state in {}", folder.display()));
             tell(&format!("to keep the root key offline, move {} away; `certify` needs it again", root_key.display()));
+            if link.is_some() {
+                warn_of_address(&state.config);
+            }
             tell(&first_operator(&operator, link));
         }
         runtime.block_on(state.store.shutdown());
@@ -50,8 +53,8 @@ impl Init {
 fn first_operator(operator: &PrincipalName, link: Option<Link>) -> String {
     match link {
         Some(Link { url, .. }) => format!(
-            "{operator} enrols once the oracle serves, within the time that links.seconds sets, with this link, which serves \
-             once and replaces any before:\n{}",
+            "{operator} enrols once the oracle serves, within the time that links.seconds sets, with this link (`quorate enroll \
+             LINK`, or a browser), which serves once and replaces any before:\n{}",
             *url
         ),
         None => "an operator has enrolled: operators make links for others (POST /principals/NAME/link); when none can, `quorate-oracle recover NAME` does".to_owned(),

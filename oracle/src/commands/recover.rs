@@ -1,7 +1,7 @@
 //! `quorate-oracle recover`: lets a user in again from the oracle's own machine, when no operator can. It must not know how
 //! links are kept.
 
-use super::{Outcome, SettingFlags, beside_oracle, print, tell};
+use super::{Outcome, SettingFlags, beside_oracle, print, tell, warn_of_address};
 use crate::service::people::PrincipalName;
 use clap::Args;
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 pub(super) struct Recover {
     #[command(flatten)]
     settings: SettingFlags,
-    /// Take the second factor and its recovery codes away, too; assign one again afterwards
+    /// Take the second factor, its recovery codes and the password away, too; assign a factor again afterwards
     #[arg(long)]
     remove_factor: bool,
     /// Print JSON
@@ -25,11 +25,15 @@ impl Recover {
         let name = PrincipalName::parse(&self.name)?;
         beside_oracle(&self.settings, async |state| {
             let link = state.people.recover(&name, self.remove_factor).await?;
+            warn_of_address(&state.config);
             if self.json {
                 let told = json!({ "principal": name.to_string(), "enroll": link.url.as_str() });
                 return print(&format!("{told}\n"));
             }
-            tell(&format!("{name} sets a new password with this link, which serves once and replaces any before:"));
+            tell(&format!(
+                "{name} sets a new password with this link (`quorate enroll LINK`, or a browser), which serves once and replaces \
+                 any before:"
+            ));
             print(&format!("{}\n", *link.url))
         })
     }

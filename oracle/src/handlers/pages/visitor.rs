@@ -142,14 +142,9 @@ impl Door {
     /// That of an oracle of this address; `None` where a ticket could be read on its way.
     pub fn of(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok()?;
-        let loopback = match url.host()? {
-            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-        };
         match url.scheme() {
             "https" => Some(Self::Tls),
-            "http" if loopback => Some(Self::Loopback),
+            "http" if is_loopback(&url) => Some(Self::Loopback),
             _ => None,
         }
     }
@@ -189,13 +184,25 @@ impl Door {
     }
 }
 
+fn is_loopback(url: &Url) -> bool {
+    url.host().is_some_and(|host| match host {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    })
+}
+
 /// Whether a page of the oracle at `url` sent the request, as its browser says. Scripts can set neither header.
 fn is_own(headers: &HeaderMap, url: &str) -> bool {
     let (site, origin) = (headers.get("sec-fetch-site"), headers.get(header::ORIGIN));
     let Ok(url) = Url::parse(url) else { return false };
-    // On loopback and behind proxies people may use another name than the configured one; it is theirs alone.
+    // On loopback and behind proxies people may use another name than the configured one. Over plain HTTP it has to be this
+    // machine's: under any other one the request came through a network, or from somebody's page that resolves to here.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let named = format!("{}://{host}", url.scheme());
+    if url.scheme() == "http" && !Url::parse(&named).is_ok_and(|named| is_loopback(&named)) {
+        return false;
+    }
     let own = |origin: &HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
         origin == url.origin().ascii_serialization() || origin == named
@@ -271,6 +278,19 @@ mod tests {
             (&[("origin", "http://oracle.example")], false),
             (&[("origin", "https://oracle.example:444")], false),
             (&[("origin", "https://oracle.example.evil.test"), ("host", "oracle.example")], false),
+        ] {
+            assert_eq!(is_own(&headers(sent), url), own, "{sent:?}");
+        }
+        let url = "http://127.0.0.1:8080";
+        for (sent, own) in [
+            (&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")][..], true),
+            (&[("origin", "http://localhost:8080"), ("host", "localhost:8080")], true),
+            (&[("origin", "http://[::1]:8080"), ("host", "[::1]:8080"), ("sec-fetch-site", "same-origin")], true),
+            (&[("origin", "http://10.0.0.5"), ("host", "10.0.0.5")], false),
+            (&[("origin", "http://evil.test:8080"), ("host", "evil.test:8080")], false),
+            (&[("sec-fetch-site", "same-origin"), ("host", "evil.test:8080")], false),
+            (&[("origin", "http://127.0.0.1:8080"), ("host", "10.0.0.5")], false),
+            (&[("origin", "http://127.0.0.1:8080")], false),
         ] {
             assert_eq!(is_own(&headers(sent), url), own, "{sent:?}");
         }

@@ -117,15 +117,21 @@ impl People {
 
     /// Takes the provider of a principal away, and ends what the principal is logged in with.
     pub async fn unassign(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
-        self.take_factor(name, self.told(Kind::FactorRemoved, by, name, &[])).await
+        self.take_factor(name, true, self.told(Kind::FactorRemoved, by, name, &[])).await
     }
 
-    pub(super) async fn take_factor(&self, name: &PrincipalName, told: NewAudit) -> Result<(), PeopleError> {
+    /// Takes the provider away, and the password as well unless that is kept.
+    pub(super) async fn take_factor(
+        &self,
+        name: &PrincipalName,
+        keeps_password: bool,
+        told: NewAudit,
+    ) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
         if row.factor.is_none() {
             return Err(PeopleError::NotAssigned);
         }
-        let verifier = self.inner.sealer.open_verifier(&row)?;
+        let verifier = self.inner.sealer.open_verifier(&row)?.filter(|_| keeps_password);
         let sealed =
             verifier.map(|verifier| self.inner.sealer.seal_verifier(&row.id, None, &verifier, &mut self.rng()));
         if !self.inner.store.remove_factor(&row.id, row.version, sealed, Some(told)).await? {

@@ -121,6 +121,13 @@ impl People {
             let entry = Entry::new(kind, Who::Operator).to(name.to_string()).with("role", Role::Operator.word());
             Some(self.inner.audit.seal(entry))
         };
+        // One who was named before, and has not enrolled, was another name for the same person.
+        for other in self.principals().await? {
+            if other.role == Role::Operator && other.enrolled_at.is_none() && other.name != *name {
+                let told = Some(self.told_here(Kind::PrincipalRemoved, &other.name));
+                done(self.inner.store.remove_principal(&self.row(&other.name).await?.id, told).await?)?;
+            }
+        }
         match self.make(name, Role::Operator, at_this_machine(Kind::PrincipalCreated)).await {
             Ok(NewcomerOutcome::Link(link)) => Ok(Some(link)),
             Ok(_) => Err(PeopleError::NotAUser),
@@ -130,10 +137,19 @@ impl People {
         }
     }
 
-    /// A link for a user, made at the oracle's own machine, and no second factor any more, if that is wanted.
+    /// A link for a user, made at the oracle's own machine; who was disabled is enabled. If that is wanted there is no second
+    /// factor any more, nor the password that it stood beside: nobody gets in by that alone.
     pub async fn recover(&self, name: &PrincipalName, remove_factor: bool) -> Result<Link, PeopleError> {
+        if name.kind() != PrincipalKind::User {
+            return Err(PeopleError::NotAUser);
+        }
         if remove_factor {
-            self.take_factor(name, self.told_here(Kind::FactorRemoved, name)).await?;
+            self.take_factor(name, false, self.told_here(Kind::FactorRemoved, name)).await?;
+        }
+        let row = self.row(name).await?;
+        if row.disabled_at.is_some() {
+            let told = Some(self.told_here(Kind::PrincipalEnabled, name));
+            done(self.inner.store.set_disabled(&row.id, None, told).await?)?;
         }
         self.put_link(name, Some(self.told_here(Kind::PrincipalInvited, name))).await
     }

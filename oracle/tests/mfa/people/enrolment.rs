@@ -5,6 +5,7 @@ use crate::process::Oracle;
 use crate::stage::send;
 use futures_util::future::join_all;
 use quorate_oracle::service::people::PrincipalName;
+use quorate_oracle::testing::TestSetup;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -179,6 +180,34 @@ async fn a_code_is_not_guessed_with_a_link_and_its_user_is_not_kept_out() {
     let told = people.told().await;
     let guesses = told.iter().filter(|event| event["details"]["reason"] == "wrong code for a link");
     assert_eq!(guesses.count(), 5);
+}
+
+#[tokio::test]
+async fn another_name_is_the_same_first_operator() {
+    let stage = crate::stage::Stage::with(super::stage::cheap(TestSetup::default())).await;
+    let service = &stage.oracle.state().people;
+    let name = |text: &str| PrincipalName::parse(text).expect("a name");
+    let typo = service.first_operator(&name("amn")).await.expect("made").expect("a link");
+    service.first_operator(&name("ann")).await.expect("made").expect("a link");
+    let names: Vec<_> = service.principals().await.expect("read").into_iter().map(|shown| shown.name).collect();
+    assert_eq!(names, [name("ann")]);
+    let enrolled =
+        send(stage.at(Method::POST, &format!("/enroll/{}", link_of(&typo.url))).json(&json!({ "password": PASSWORD })));
+    assert_eq!(refused(&enrolled.await), (404, "link_unknown"));
+}
+
+#[tokio::test]
+async fn without_the_factor_the_old_password_lets_nobody_in() {
+    let people = People::new().await;
+    people.user("bob", "member").await;
+    people.assign_totp("bob", "TotpDemoConfig").await;
+    people.done(Method::POST, "/principals/bob/disable", json!({})).await;
+    let name = PrincipalName::parse("bob").expect("a name");
+    let link = people.stage.oracle.state().people.recover(&name, true).await.expect("a link");
+    let login = json!({ "principal": "bob", "password": PASSWORD });
+    assert_eq!(refused(&people.log_in(login.clone()).await), (401, "login_refused"));
+    people.enrol(&link_of(&link.url), json!({ "password": PASSWORD })).await;
+    assert_eq!(people.log_in(login).await.status, 200, "and is no longer disabled");
 }
 
 #[tokio::test]

@@ -8,12 +8,18 @@ use crate::client::{Client, ClientError, EnrolLink, Enrolled, Enrolment, Invitat
 use crate::ui::{shown, time_of};
 use clap::Args;
 use serde::Serialize;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use zeroize::Zeroizing;
+
+/// Bytes of a link that are read at most.
+const MAX_LINK: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
-    /// The link that an operator gave you, or that `quorate-oracle init` printed
-    #[arg(value_name = "LINK")]
+    /// The link that an operator gave you, or that `quorate-oracle init` printed; - asks for it, or reads the first line of stdin
+    ///
+    /// Others on this machine can see arguments while the command runs, and the link is worth a password.
+    #[arg(value_name = "LINK", default_value = "-")]
     link: String,
     /// Only show what the link is good for, the authenticator's secret included; nothing is used up
     #[arg(long)]
@@ -47,7 +53,8 @@ struct ShownEnrolled<'a> {
 }
 
 pub(crate) fn run(context: &Context, args: &EnrollArgs) -> Result<(), CliError> {
-    let link = EnrolLink::parse(&args.link).ok_or(PeopleError::Link)?;
+    let link = if args.link == "-" { &*read_link(context)? } else { args.link.as_str() };
+    let link = EnrolLink::parse(link).ok_or(PeopleError::Link)?;
     let options = args.network.options();
     network::check_key(context, link.oracle(), &options)?;
     let client = Client::new(link.oracle(), &options)?;
@@ -67,6 +74,17 @@ pub(crate) fn run(context: &Context, args: &EnrollArgs) -> Result<(), CliError> 
     }
     let enrolled = enrol(context, args, &client, &link, &invitation)?;
     report(context, &client, &enrolled)
+}
+
+/// The link, typed unseen, or the first line of stdin; a password may follow there.
+fn read_link(context: &Context) -> Result<Zeroizing<String>, CliError> {
+    if io::stdin().is_terminal() {
+        return Ok(context.ui.ask_hidden("link")?);
+    }
+    let mut line = Zeroizing::new(String::with_capacity(MAX_LINK));
+    let read = io::stdin().lock().take(MAX_LINK as u64).read_line(&mut line);
+    read.map_err(|error| CliError::read("stdin", error.kind().into()))?;
+    Ok(line)
 }
 
 /// What the link is good for; the secret only where it was asked for or is about to be confirmed.

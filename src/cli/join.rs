@@ -65,7 +65,8 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     opening::check(&identities, &path)?;
     let own_keys = OwnKeys::of(&identities);
     let noted = card.as_ref().map(|card| lost_place(args, &invite, card, &own_keys)).transpose()?.flatten();
-    confirm(context, args, &invite, &show::request(&invite, card.as_ref(), &own_keys, vouched.by_toc)?)?;
+    let by_toc = card.is_some().then_some(vouched.by_toc);
+    confirm(context, args, &invite, &show::request(&invite, card.as_ref(), &own_keys, by_toc)?)?;
 
     let own = opening::open(&identities, &path)?;
     // Then by the Toc itself, which a card only notes down.

@@ -51,10 +51,15 @@ fn the_first_operator_enrols_logs_in_and_out() {
     assert_eq!(shown["principal"], "principal/internal/user/ann");
     let short = Program::start_with_input(&mut ann.command(&["enroll", &link]), "short").end().fails(1);
     assert!(short.contains("hint: the link still serves"), "{short}");
-    let said = with_password(&ann, &["enroll", &link]);
+    // The link and the password may both come on stdin, where nobody else sees them.
+    let input = format!("{link}\n{}\n", password(&ann.name));
+    let said = Program::start_with_input(&mut ann.command(&["enroll"]), &input).end();
     assert!(said.stdout.is_empty() && said.stderr.contains("has enrolled: `quorate login -u ann"), "{said:?}");
     let again = with_password(&ann, &["enroll", &link]).fails(1);
     assert!(again.contains("hint: a link serves once"), "{again}");
+
+    let nothing = Program::start_with_input(&mut ann.command(&["enroll", "-"]), "").end().fails(2);
+    assert!(nothing.contains("hint: copy it whole"), "{nothing}");
 
     let nobody = ann.quorate(&["whoami", "--oracle", &oracle.url]).fails(1);
     assert!(nobody.contains("you are not logged in at") && nobody.contains("hint: `quorate login -u NAME"), "{nobody}");

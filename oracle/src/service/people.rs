@@ -50,6 +50,7 @@ use crate::service::webauthn::Webauthn;
 use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store};
 use rand::CryptoRng;
+use serde_json::Value;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
@@ -211,8 +212,19 @@ impl People {
 
     /// What the audit log is told of something that a caller did to a principal, a team or a provider.
     fn told(&self, kind: Kind, by: &Caller, subject: impl fmt::Display, more: &[(&str, &str)]) -> NewAudit {
+        self.told_more(kind, by, subject, more.iter().map(|(name, value)| (*name, Value::from(*value))))
+    }
+
+    /// The same with values of any kind: lists are not cut where texts are.
+    fn told_more<'a>(
+        &self,
+        kind: Kind,
+        by: &Caller,
+        subject: impl fmt::Display,
+        more: impl IntoIterator<Item = (&'a str, Value)>,
+    ) -> NewAudit {
         let entry = Entry::new(kind, Who::Principal(by.name.to_string())).from(by.source).to(subject.to_string());
-        let entry = more.iter().fold(entry, |entry, (name, value)| entry.with(name, *value));
+        let entry = more.into_iter().fold(entry, |entry, (name, value)| entry.with(name, value));
         self.inner.audit.seal(entry)
     }
 

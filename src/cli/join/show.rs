@@ -8,8 +8,13 @@ use crate::ui::{shown, time};
 use quorate_protocol::invite::{Applicant, Invite, Purpose};
 
 /// The request in words. `card` is what is known of one's own Toc, `own` are one's own keys; `by_toc` says whether the Toc
-/// itself names the oracle.
-pub(super) fn request(invite: &Invite, card: Option<&Card>, own: &OwnKeys, by_toc: bool) -> Result<String, CliError> {
+/// itself names the oracle, if that is known before it is open.
+pub(super) fn request(
+    invite: &Invite,
+    card: Option<&Card>,
+    own: &OwnKeys,
+    by_toc: Option<bool>,
+) -> Result<String, CliError> {
     let fields = invite.fields();
     let asked_for = match fields.purpose {
         Purpose::Code => format!("one-time codes of {}", quoted(&fields.note)),
@@ -71,11 +76,11 @@ fn applicant(applicant: &Applicant) -> String {
     }
 }
 
-fn proves(by_toc: bool, applicant: &Applicant) -> String {
-    let oracle = if by_toc {
-        "The oracle that your Toc names signed exactly this request."
-    } else {
-        "An oracle that you trust signed exactly this request; your Toc itself names none."
+fn proves(by_toc: Option<bool>, applicant: &Applicant) -> String {
+    let oracle = match by_toc {
+        Some(true) => "The oracle that your Toc names signed exactly this request.",
+        Some(false) => "An oracle that you trust signed exactly this request; your Toc itself names none.",
+        None => "An oracle that you trust signed exactly this request.",
     };
     let words = match applicant {
         Applicant::Named { .. } => {
@@ -122,14 +127,15 @@ mod tests {
     #[test]
     fn a_proved_applicant_is_named_and_the_reason_is_not_vouched_for() {
         let proved = json!({"status": "proved", "holder": "ann", "x": 1});
-        let text = request(&invite(&proved, "close the month", None), None, &OwnKeys::default(), true).expect("shown");
+        let text =
+            request(&invite(&proved, "close the month", None), None, &OwnKeys::default(), Some(true)).expect("shown");
         assert!(text.contains("ann (proved") && text.contains("\"close the month\""), "{text}");
         assert!(text.contains("your Toc names signed") && text.contains("does not prove that the reason is"), "{text}");
     }
 
     #[test]
     fn an_unverified_applicant_is_said_to_be_one() {
-        let text = request(&invite(&json!({"status": "unverified"}), "", None), None, &OwnKeys::default(), false)
+        let text = request(&invite(&json!({"status": "unverified"}), "", None), None, &OwnKeys::default(), Some(false))
             .expect("shown");
         assert!(
             text.contains("unverified")
@@ -141,7 +147,7 @@ mod tests {
     #[test]
     fn what_the_applicant_wrote_cannot_rewrite_the_screen() {
         let evil = json!({"status": "proved", "holder": "a\u{202e}nn", "x": 1});
-        let text = request(&invite(&evil, "\u{1b}[2K\rwho asks   root\n", None), None, &OwnKeys::default(), true)
+        let text = request(&invite(&evil, "\u{1b}[2K\rwho asks   root\n", None), None, &OwnKeys::default(), Some(true))
             .expect("shown");
         assert!(!text.contains('\u{1b}') && !text.contains('\r') && !text.contains('\u{202e}'));
         assert_eq!(text.lines().filter(|line| line.starts_with("who asks")).count(), 1);
@@ -150,7 +156,8 @@ mod tests {
     #[test]
     fn blanks_cannot_draw_a_line_of_their_own() {
         let reason = format!("x{}oracle     https://other.example", " ".repeat(70));
-        let text = request(&invite(&json!({"status": "unverified"}), &reason, None), None, &OwnKeys::default(), true);
+        let text =
+            request(&invite(&json!({"status": "unverified"}), &reason, None), None, &OwnKeys::default(), Some(true));
         let text = text.expect("shown");
         assert!(text.contains("x \\u{20}") && !text.contains("oracle     https://other"), "{text}");
     }
@@ -178,14 +185,14 @@ mod tests {
             replaces: None,
         };
         let invite = invite(&json!({"status": "unverified"}), "bob left", Some(&plan.to_string()));
-        let text = request(&invite, Some(&card), &OwnKeys::default(), true).expect("shown");
+        let text = request(&invite, Some(&card), &OwnKeys::default(), Some(true)).expect("shown");
         for expected in
             ["REDEAL", "2 of 2 players (now 2 of 3)", ann.as_str(), &dan, "FEWER PLAYERS", "removed  bob", "NEW"]
         {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         assert!(text.lines().any(|line| line.contains("dan") && line.contains("NEW")), "{text}");
-        let bare = request(&invite, None, &OwnKeys::default(), true).expect("shown");
+        let bare = request(&invite, None, &OwnKeys::default(), Some(true)).expect("shown");
         assert!(bare.contains("player   dan") && !bare.contains("NEW"), "{bare}");
     }
 
@@ -214,7 +221,7 @@ mod tests {
         };
         let plan = invite.plan().expect("a plan").expect("of a redeal");
         let own: OwnKeys = [mine].into_iter().collect();
-        let text = request(&invite, Some(&card), &own, true).expect("shown");
+        let text = request(&invite, Some(&card), &own, Some(true)).expect("shown");
         assert_eq!(redeal::lost_place(&plan, &card, &own), Some("ben"));
         assert!(
             text.contains(&format!("{theirs}  NOT YOUR KEY")) && text.contains("WARNING: THE PLAN KEEPS"),
@@ -224,7 +231,7 @@ mod tests {
         assert!(!text.contains("FEWER"), "{text}");
 
         let own: OwnKeys = [theirs.clone()].into_iter().collect();
-        let text = request(&invite, Some(&card), &own, true).expect("shown");
+        let text = request(&invite, Some(&card), &own, Some(true)).expect("shown");
         assert!(redeal::lost_place(&plan, &card, &own).is_none());
         assert!(text.contains(&format!("{theirs}  your key")) && !text.contains("WARNING"), "{text}");
 

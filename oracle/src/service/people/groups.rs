@@ -9,6 +9,7 @@ use crate::service::audit::Kind;
 use crate::store::{AddGroupOutcome, GroupMembersOutcome, GroupRow, NewGroup, NewGroupMember, PrincipalKind};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
+use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 
 /// Groups in a page of a list that is read from the store: a header has up to 48 KiB.
@@ -128,10 +129,10 @@ impl People {
                 return Err(PeopleError::RepeatedMember);
             }
             new.push(NewGroupMember { x, principal: id, bound: self.inner.hashes.holder(&digest, x, &id) });
-            told.push(format!("{holder}={principal}"));
+            told.push(json!({ "holder": holder, "principal": principal.to_string() }));
         }
-        let more = [("group_id", group_id(&known.group)), ("members", &told.join(" "))];
-        let told = self.told(Kind::GroupMembers, by, about(&name), &more);
+        let more = [("group_id", group_id(&known.group).into()), ("members", told.into())];
+        let told = self.told_more(Kind::GroupMembers, by, about(&name), more);
         match self.inner.store.set_group_members(&digest, new, Some(told)).await? {
             GroupMembersOutcome::Changed => self.group(name).await,
             GroupMembersOutcome::GroupGone => Err(PeopleError::GroupUnknown),

@@ -237,9 +237,9 @@ impl People {
         for name in removed {
             old.push(self.row(name).await?.id);
         }
-        let names = |names: &[PrincipalName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let told =
-            Some(self.told(Kind::TeamChanged, by, team, &[("added", &names(added)), ("removed", &names(removed))]));
+        let names = |names: &[PrincipalName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().into();
+        let more = [("added", names(added)), ("removed", names(removed))];
+        let told = Some(self.told_more(Kind::TeamChanged, by, team, more));
         match self.inner.store.change_members(&row.id, new, old, told).await? {
             MembersOutcome::Changed => self.members(team).await,
             MembersOutcome::Full => Err(PeopleError::TooMany),

@@ -92,7 +92,10 @@ async fn every_act_is_told_with_its_principal_and_its_source() {
         assert_eq!(event["source"], "127.0.0.1", "{event}");
     }
     assert_eq!(told[3]["details"], json!({ "role": "auditor" }));
-    let stand = format!("player 1={bob} player 2={operator}");
+    let stand = json!([
+        { "holder": "player 1", "principal": bob },
+        { "holder": "player 2", "principal": operator },
+    ]);
     let group_id = &group.header.fields().group_id;
     let members = told.iter().find(|event| event["kind"] == "group.members").expect("told");
     assert_eq!(members["details"], json!({ "group_id": group_id, "members": stand }));

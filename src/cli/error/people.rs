@@ -97,7 +97,8 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
     let hint = match refusal.code.as_str() {
         "already_approved" => "an operator has changed who stands for whom: ask again, in a session of its own",
         "assertion_refused" | "second_factor_required" => {
-            "this oracle asks for a security key at each approval, which `quorate` cannot ask yet: use a browser"
+            "this oracle asks for a security key at each approval, which neither `quorate` nor its pages can ask yet: an operator \
+             has to leave sessions.approve_with out, or a program of your own answers POST …/tocs"
         }
         "factor_not_confirmed" => "the link still serves; every code counts once: wait for the next one",
         "factor_unavailable" => "try again in a moment; a recovery code works without it: -m CODE",

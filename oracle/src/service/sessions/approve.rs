@@ -62,7 +62,10 @@ impl Sessions {
             approval,
         };
         let told = record.entry(Kind::SessionJoined, who(&record, x, player.as_ref())).from(peer);
-        let told = if player.is_some() { told.with("holder", record.holder(x)) } else { told };
+        let told = match &player {
+            Some(_) => told.with("holder", record.holder(x)).with("approved_with", self.approval_word()),
+            None => told,
+        };
         let audit = match x {
             Some(x) => Some(self.inner.audit.seal(told.with("x", x))),
             None => self.inner.audit.seal_bounded(told, &self.source(peer)),

@@ -30,6 +30,9 @@ pub(super) enum Admitted {
     Challenge(Box<Challenge>),
 }
 
+/// Stands with an approval for which a security key has answered.
+const WITH_KEY: &str = "webauthn";
+
 impl Sessions {
     /// The player of `group` that `caller` must be to act as number `x`.
     pub(super) async fn player(
@@ -90,13 +93,18 @@ impl Sessions {
         Ok(Admitted::Yes(Some(Box::new((approval, player)))))
     }
 
+    /// What an approval here rests on, besides the Toc.
+    pub(super) fn approval_word(&self) -> &'static str {
+        match self.inner.limits.approve_with {
+            ApproveWith::Login => "login",
+            ApproveWith::Webauthn => WITH_KEY,
+        }
+    }
+
     /// The approval of a player that has shown all that it takes.
     pub(super) fn approval(&self, id: &str, toc: &Digest, player: &Player) -> NewApproval {
-        let with = match self.inner.limits.approve_with {
-            ApproveWith::Login => "login",
-            ApproveWith::Webauthn => "webauthn",
-        };
-        let text = ApprovalText { principal: player.name.to_string(), with: with.to_owned() };
+        let with = self.approval_word().to_owned();
+        let text = ApprovalText { principal: player.name.to_string(), with };
         NewApproval {
             acting: player.acting,
             approver: self.inner.people.approver(player, id),
@@ -132,6 +140,8 @@ impl Sessions {
             let (Some(x), Some(sealed)) = (toc.x.filter(|_| toc.proved), &toc.approval) else { continue };
             let text = ApprovalText::open(record.id(), &toc.digest, x, sealed, &self.inner.at_rest)?;
             let stands = players.get(&x).is_some_and(|player| player.to_string() == text.principal);
+            // One that another node took without a key, or that is older than this rule, is none here.
+            let stands = stands && (self.inner.limits.approve_with == ApproveWith::Login || text.with == WITH_KEY);
             if stands && seen.insert(text.principal.clone()) {
                 counted.push(toc);
                 approvers.push(text.principal);

@@ -109,7 +109,7 @@ async fn who_asked_who_approved_and_who_saw_the_code_is_shown_and_logged() {
         format!("session.cancelled principal {one}"),
     ];
     assert_eq!(shown, expected);
-    assert_eq!(told[2].details["holder"], "player 3");
+    assert_eq!((&told[2].details["holder"], &told[2].details["approved_with"]), (&json!("player 3"), &json!("login")));
     assert_eq!(told[4].details["approved_by"], json!([one, three]));
     assert!(!lines.join("\n").contains(code.json["totp"].as_str().expect("a code")));
 

@@ -29,7 +29,7 @@ use crate::service::notices::Notices;
 use crate::state::StateRng;
 use crate::store::{Digest, NewAudit, Store, StoreError};
 use data_encoding::HEXLOWER;
-use quorate_protocol::audit::checkpoint::{Checkpoint, Origin, VerifierKey};
+use quorate_protocol::audit::checkpoint::{Origin, VerifierKey};
 use quorate_protocol::audit::event::{Event, ID_BYTES};
 use rand::Rng as _;
 use std::fmt;
@@ -56,7 +56,7 @@ struct Inner {
     /// Size of the last checkpoint that this node has published.
     published: AtomicI64,
     /// The newest checkpoint that this node has met: the log goes on from there.
-    met: Mutex<Option<Checkpoint>>,
+    met: Mutex<Option<number::Met>>,
     notices: Notices,
     webhook: Option<Webhook>,
 }

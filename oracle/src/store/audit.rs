@@ -138,6 +138,11 @@ impl Store {
         self.read((), |tx, ()| Box::pin(newest(tx))).await
     }
 
+    /// Numbers and hashes of up to `limit` rows after number `after`, in order.
+    pub async fn audit_hashes(&self, after: i64, limit: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        self.read((after, limit), |tx, (after, limit)| Box::pin(hashes(tx, *after, *limit))).await
+    }
+
     /// Up to `limit` rows after number `after`, and the heads of as many rows and fewer, both of the same moment and in order.
     /// With the last rows come all heads that there are.
     pub async fn audit_after(&self, after: i64, limit: i64) -> Result<(Vec<AuditRow>, Vec<AuditHead>), StoreError> {
@@ -202,6 +207,12 @@ async fn number(tx: &mut dyn Tx, numbered: &NumberedAudit) -> Result<bool, Store
         tx.defer("DELETE FROM audit_pending WHERE number = $1", &[(*place).into()]).await?;
     }
     Ok(true)
+}
+
+async fn hashes(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let rows = "SELECT number, hash FROM audit_log WHERE number > $1 ORDER BY number LIMIT $2";
+    let rows = tx.query(rows, &[after.into(), limit.into()]).await?;
+    rows.into_iter().map(|mut row| Ok((row.int(0)?, row.take_blob(1)?))).collect()
 }
 
 async fn page(tx: &mut dyn Tx, after: i64, limit: i64) -> Result<(Vec<AuditRow>, Vec<AuditHead>), StoreError> {

@@ -346,6 +346,18 @@ pub async fn a_log_that_was_set_back_is_not_gone_on_with() {
     note("another three").await;
     let refused = state.audit.number_all().await;
     assert!(matches!(refused, Err(AuditError::Behind { met: 3, kept: 2 })), "{refused:?}");
+    // A node that has met nothing goes on from what it finds. Those that know better do not follow, however long it gets.
+    let other = AppState::open(state.config.clone(), state.url.clone()).await.expect("it starts");
+    other.audit.number_all().await.expect("numbered");
+    let refused = state.audit.number_all().await;
+    assert!(matches!(refused, Err(AuditError::Behind { met: 3, kept: 3 })), "{refused:?}");
+    for word in ["four", "five"] {
+        note(word).await;
+        other.audit.number_all().await.expect("numbered");
+        let refused = state.audit.number_all().await;
+        assert!(matches!(refused, Err(AuditError::Altered(_))), "{refused:?}");
+    }
+    other.store.shutdown().await;
     tables.run("DELETE FROM audit_log; DELETE FROM audit_checkpoints").await;
     let refused = state.audit.number_all().await;
     assert!(matches!(refused, Err(AuditError::Behind { met: 3, kept: 0 })), "{refused:?}");

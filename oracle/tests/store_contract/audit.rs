@@ -63,6 +63,10 @@ pub async fn a_page_has_the_heads_of_its_rows(store: Store) {
     assert_eq!(page(2, 3).await, (vec![3, 4, 5], vec![3, 4, 5]));
     assert_eq!(page(5, 3).await, (vec![6], vec![6]));
     assert_eq!(page(6, 3).await, (vec![], vec![]));
+    let (rows, _) = store.audit_after(2, 2).await.unwrap();
+    let hashes: Vec<_> = rows.iter().map(|row| (row.number, row.hash.clone())).collect();
+    assert_eq!(store.audit_hashes(2, 2).await.unwrap(), hashes);
+    assert_eq!(store.audit_hashes(6, 2).await.unwrap(), []);
 }
 
 pub async fn from_one_head_one_goes_on(store: Store) {

@@ -3,16 +3,12 @@
 import re
 import struct
 
-from .formats import follow_chain, group_name_shape, url_is_plain
-from .primitives import Refused, b64, from_b64url, shape, strict_json, verifies
+from .formats import follow_chain, group_name_shape, link_parts, url_is_plain
+from .primitives import Refused, b64, shape, strict_json, verifies
 
 
 def read_call(url):
-    link, hash_sign, fragment = url.strip().partition("#")
-    payload, dot, signature = (fragment if hash_sign else link).partition(".")
-    if not dot or len(url.encode()) > 256 * 1024:
-        raise Refused("malformed")
-    payload, signature = from_b64url(payload), from_b64url(signature)
+    payload, signature = link_parts(url)
     try:
         says = shape(
             strict_json(payload),

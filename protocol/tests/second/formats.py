@@ -237,12 +237,18 @@ def follow_chain(root, chain, now):
     return end
 
 
-def read_invite(url):
+def link_parts(url):
+    """Payload and signature of an invite or a call."""
     link, hash_sign, fragment = url.strip().partition("#")
     payload, dot, signature = (fragment if hash_sign else link).partition(".")
     if not dot or len(url.encode()) > 256 * 1024:
         raise Refused("malformed")
     payload, signature = from_b64url(payload), from_b64url(signature)
+    return payload, signature
+
+
+def read_invite(url):
+    payload, signature = link_parts(url)
     try:
         says = shape(
             strict_json(payload),

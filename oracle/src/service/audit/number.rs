@@ -6,13 +6,22 @@ use super::{Audit, AuditError, Entry, Kind, Outcome, Who, waiting};
 use crate::service::at_rest::Place;
 use crate::store::{AuditHead, NumberedAudit, NumberedRow, PendingAudit};
 use quorate_protocol::audit::checkpoint::Checkpoint;
-use quorate_protocol::audit::tree::{Frontier, leaf_hash};
+use quorate_protocol::audit::tree::{Frontier, Hash, leaf_hash};
 use std::sync::PoisonError;
 
 /// Events that get their numbers at once.
 const BATCH: i64 = 500;
+/// Hashes of rows that are read at once.
+const HASHES: i64 = 10_000;
 /// Somebody else has signed it, or nobody.
 pub(super) const NOT_OURS: AuditError = AuditError::Altered("its newest checkpoint is not this oracle's");
+
+/// A checkpoint from which the log goes on, and the state of its tree where that is known.
+#[derive(Debug, Clone)]
+pub(super) struct Met {
+    pub(super) checkpoint: Checkpoint,
+    tree: Option<Frontier>,
+}
 
 impl Audit {
     /// Numbers events that wait; true when there may be more.
@@ -20,7 +29,7 @@ impl Audit {
         // First what is known, then what is there: that must be as much, whoever else numbers meanwhile.
         let met = self.met().await?;
         let (head, pending) = self.inner.store.pending_audit(BATCH).await?;
-        let newest = self.goes_on(met, head.as_ref())?;
+        let newest = self.goes_on(met, head.as_ref()).await?;
         if pending.is_empty() {
             return Ok(false);
         }
@@ -28,7 +37,7 @@ impl Audit {
         let numbered = self.grow(head.zip(newest), &pending)?;
         let (previous, head) = (numbered.head.previous, numbered.head.clone());
         if self.inner.store.number_audit(numbered).await? {
-            self.goes_on(None, Some(&head))?;
+            self.goes_on(None, Some(&head)).await?;
             return Ok(!all);
         }
         // Whoever was slower looks again, at what the faster one has written.
@@ -44,28 +53,66 @@ impl Audit {
         Ok(())
     }
 
-    /// The newest checkpoint that this node knows of; at first the published one, if there is any.
-    async fn met(&self) -> Result<Option<Checkpoint>, AuditError> {
+    /// What this node has met last; at first the published checkpoint, if there is any.
+    async fn met(&self) -> Result<Option<Met>, AuditError> {
         let met = self.inner.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if met.is_some() { Ok(met) } else { self.published().await }
+        if met.is_some() {
+            return Ok(met);
+        }
+        Ok(self.published().await?.map(|checkpoint| Met { checkpoint, tree: None }))
     }
 
-    /// The checkpoint of the newest head, if the log goes on from the one that was met.
-    fn goes_on(&self, met: Option<Checkpoint>, head: Option<&AuditHead>) -> Result<Option<Checkpoint>, AuditError> {
+    /// The checkpoint of the newest head, if the log goes on from the one that was met. That is met from now on.
+    async fn goes_on(&self, met: Option<Met>, head: Option<&AuditHead>) -> Result<Option<Checkpoint>, AuditError> {
         let newest = head.map(|head| self.checkpoint(head).ok_or(NOT_OURS)).transpose()?;
         if let Some(met) = met {
+            let known = &met.checkpoint;
             let (kept, root) = newest.as_ref().map_or((0, None), |newest| (newest.size, Some(newest.root)));
-            if kept < met.size || (kept == met.size && root != Some(met.root)) {
-                return Err(AuditError::Behind { met: met.size, kept });
+            if kept < known.size || (kept == known.size && root != Some(known.root)) {
+                return Err(AuditError::Behind { met: known.size, kept });
+            }
+            if let Some(newest) = newest.as_ref().filter(|newest| newest.size > known.size)
+                && !self.extends(&met, newest).await?
+            {
+                return Err(AuditError::Altered(
+                    "its newest checkpoint does not go on from one that was signed before",
+                ));
             }
         }
-        if let Some(newest) = &newest {
+        if let Some((newest, head)) = newest.as_ref().zip(head) {
+            let tree = frontier(head, newest).ok();
             let mut met = self.inner.met.lock().unwrap_or_else(PoisonError::into_inner);
-            if met.as_ref().is_none_or(|met| met.size < newest.size) {
-                *met = Some(newest.clone());
+            if met.as_ref().is_none_or(|met| met.checkpoint.size < newest.size) {
+                *met = Some(Met { checkpoint: newest.clone(), tree });
             }
         }
         Ok(newest)
+    }
+
+    /// Whether the rows that came after a checkpoint lead to a newer one: both are this oracle's, and could be of two histories.
+    async fn extends(&self, met: &Met, newest: &Checkpoint) -> Result<bool, AuditError> {
+        let mut tree = met.tree.clone().unwrap_or_default();
+        loop {
+            if tree.size() == met.checkpoint.size && tree.root() != met.checkpoint.root {
+                return Ok(false);
+            }
+            if tree.size() == newest.size {
+                return Ok(tree.root() == newest.root);
+            }
+            // To the one that was met first, whose root is compared on the way.
+            let until = if tree.size() < met.checkpoint.size { met.checkpoint.size } else { newest.size };
+            let limit = i64::try_from(until - tree.size()).map_or(HASHES, |left| left.min(HASHES));
+            let after = i64::try_from(tree.size()).unwrap_or(i64::MAX);
+            let hashes = self.inner.store.audit_hashes(after, limit).await?;
+            if hashes.is_empty() {
+                return Ok(false);
+            }
+            for (number, hash) in hashes {
+                let follows = u64::try_from(number) == Ok(tree.size() + 1);
+                let Some(hash) = Hash::try_from(hash.as_slice()).ok().filter(|_| follows) else { return Ok(false) };
+                tree.push(hash);
+            }
+        }
     }
 
     fn grow(

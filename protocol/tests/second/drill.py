@@ -8,7 +8,7 @@ from .primitives import Refused, b64, shape, strict_json, verifies
 
 
 def read_call(url):
-    payload, signature = link_parts(url)
+    payload, signature, before = link_parts(url)
     try:
         says = shape(
             strict_json(payload),
@@ -33,7 +33,7 @@ def read_call(url):
         and 2 <= says["threshold"] <= says["size"]
         and all(len(text.encode()) <= most for text, most in texts)
         and 0 <= says["created"] < says["expires"] < 1 << 40
-        and (not hash_sign or link == f"{says['oracle']}/drill/{says['drill']}")
+        and (before is None or before == f"{says['oracle']}/drill/{says['drill']}")
     )
     if not sound:
         raise Refused("malformed")

@@ -238,17 +238,17 @@ def follow_chain(root, chain, now):
 
 
 def link_parts(url):
-    """Payload and signature of an invite or a call."""
+    """Payload and signature of an invite or a call, and what stands before them in a whole link, or nothing."""
     link, hash_sign, fragment = url.strip().partition("#")
     payload, dot, signature = (fragment if hash_sign else link).partition(".")
     if not dot or len(url.encode()) > 256 * 1024:
         raise Refused("malformed")
     payload, signature = from_b64url(payload), from_b64url(signature)
-    return payload, signature
+    return payload, signature, link if hash_sign else None
 
 
 def read_invite(url):
-    payload, signature = link_parts(url)
+    payload, signature, before = link_parts(url)
     try:
         says = shape(
             strict_json(payload),
@@ -276,7 +276,7 @@ def read_invite(url):
         and url_is_plain(says["oracle"])
         and 2 <= says["threshold"] <= says["size"]
         and ("plan" in says) == (says["purpose"] == "redeal") == ("plan_digest" in says)
-        and (not hash_sign or link == f"{says['oracle']}/s/{says['session']}")
+        and (before is None or before == f"{says['oracle']}/s/{says['session']}")
     )
     if not sound:
         raise Refused("malformed")

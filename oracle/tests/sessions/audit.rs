@@ -471,6 +471,10 @@ pub async fn checkpoints_are_posted_where_they_may_go_until_they_are_taken() {
         }
     }
     assert!(!state.audit.post().await.expect("nothing to do"), "once");
+    // A node that has not looked yet whether the log goes on from what it knows posts nothing of it.
+    let fresh = AppState::open(state.config.clone(), state.url.clone()).await.expect("it starts");
+    assert!(!fresh.audit.post().await.expect("nothing to do"));
+    fresh.store.shutdown().await;
 }
 
 /// Answers one request with that status, and gives the request.

@@ -89,6 +89,12 @@ impl Audit {
         Ok(newest)
     }
 
+    /// Whether this node has seen that the log goes on to a checkpoint of that size. No other leaves the database.
+    pub(super) fn vouches(&self, size: u64) -> bool {
+        let met = self.inner.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.as_ref().is_some_and(|met| met.checkpoint.size >= size)
+    }
+
     /// Whether the rows that came after a checkpoint lead to a newer one: both are this oracle's, and could be of two histories.
     async fn extends(&self, met: &Met, newest: &Checkpoint) -> Result<bool, AuditError> {
         let mut tree = met.tree.clone().unwrap_or_default();

@@ -6,7 +6,6 @@ use super::{Audit, AuditError};
 use crate::keys::files;
 use quorate_protocol::audit::checkpoint::Checkpoint;
 use std::cmp::Ordering::{Equal, Less};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 /// Name of the newest checkpoint in the folder.
@@ -43,9 +42,7 @@ impl Audit {
             }
             _ => {}
         }
-        // Whoever numbers has looked whether it goes on from what was published.
-        let met = self.inner.met.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|met| met.checkpoint.size);
-        if met.is_none_or(|met| met < kept) {
+        if !self.vouches(kept) {
             return Ok(false);
         }
         let note = head.note;

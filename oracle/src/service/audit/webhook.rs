@@ -52,7 +52,10 @@ impl Audit {
         if head.size <= webhook.posted.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        self.checkpoint(&head).ok_or(NOT_OURS)?;
+        let newest = self.checkpoint(&head).ok_or(NOT_OURS)?;
+        if !self.vouches(newest.size) {
+            return Ok(false);
+        }
         let target = &webhook.url[Position::BeforePath..Position::AfterQuery];
         let request = Request::post(target).header(CONTENT_TYPE, "text/plain; charset=utf-8");
         let request = request.body(Full::new(Bytes::from(head.note))).map_err(|_| Arc::new(OutboundError::Url))?;

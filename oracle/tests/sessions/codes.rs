@@ -149,6 +149,30 @@ pub async fn events_are_told_in_order_and_resumed() {
     assert_eq!(resumed.matches("event: ").count(), 1, "{resumed}");
 }
 
+/// Whoever asks for a code when enough have joined must be told so with the last of them: nothing comes after it.
+pub async fn no_event_comes_with_counts_from_before_it() {
+    let court = Court::of(2, 24).await;
+    let asked = court.ask(1).await;
+    let all_join = async {
+        for x in 1..=24 {
+            court.join(&asked, x).await;
+        }
+    };
+    let all_look = async {
+        let sessions = &court.oracle.state().sessions;
+        let mut seen = 0;
+        while seen < 25 {
+            let (events, _) = sessions.events(asked.id(), seen, None).await.expect("read");
+            let Some(last) = events.last() else { continue };
+            seen = last.seq;
+            let provided = last.session.as_ref().expect("open").tocs_provided;
+            // The first event is the session's own.
+            assert!(i64::from(provided) + 1 >= seen, "event {seen} says that {provided} have joined");
+        }
+    };
+    tokio::join!(all_join, all_look);
+}
+
 pub async fn a_no_is_signed_and_seen() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;

@@ -54,6 +54,7 @@ on_every_engine! {
     codes::an_allowance_of_codes_is_kept,
     codes::sixty_four_clients_start_sessions_at_once,
     codes::events_are_told_in_order_and_resumed,
+    codes::no_event_comes_with_counts_from_before_it,
     codes::a_no_is_signed_and_seen,
     codes::who_follows_is_let_go_when_the_oracle_stops,
     codes::who_follows_hears_of_an_end_by_time,

@@ -84,13 +84,21 @@ impl Sessions {
         seq: i64,
         view_token: Option<&str>,
     ) -> Result<(Vec<Event>, bool), SessionError> {
+        check_id(id)?;
+        // What has happened is read before what stands, so that no event comes with counts from before it: whoever is told of
+        // the last Toc and of too few would wait for an event that never comes.
+        let happened = self.inner.store.events_after(id, seq, EVENT_BATCH).await?;
         let overview = self.overview(id).await?;
-        let rows = self.inner.store.events_after(id, seq, EVENT_BATCH).await?;
         let named = may_view(&overview.row, view_token);
         let session = match self.open_record(overview.row.clone()) {
             Ok((_, record)) => Some(summary(&overview, &record)),
             Err(SessionError::Over(_)) => None,
             Err(error) => return Err(error),
+        };
+        // It may have ended in between, and not without events before its end.
+        let rows = match &session {
+            Some(_) => happened,
+            None => self.inner.store.events_after(id, seq, EVENT_BATCH).await?,
         };
         let over = session.is_none() && rows.len() < usize::try_from(EVENT_BATCH).expect("a small constant");
         let end = if over { self.unwritten_end(&overview.row, seq, rows.last()).await? } else { None };
@@ -160,9 +168,7 @@ impl Sessions {
     }
 
     async fn overview(&self, id: &str) -> Result<SessionOverview, SessionError> {
-        if !is_session_id(id) {
-            return Err(SessionError::Unknown);
-        }
+        check_id(id)?;
         self.inner.store.session_overview(id).await?.ok_or(SessionError::Unknown)
     }
 
@@ -190,6 +196,11 @@ impl Sessions {
             invite: record.invite.to_url(),
         })
     }
+}
+
+/// What cannot be an id is nobody's, and the store is not asked.
+fn check_id(id: &str) -> Result<(), SessionError> {
+    if is_session_id(id) { Ok(()) } else { Err(SessionError::Unknown) }
 }
 
 /// An open session with its counts.

@@ -4,6 +4,5 @@
 
 pub mod cli;
 pub mod client;
-pub mod import;
 pub mod token;
 pub mod ui;

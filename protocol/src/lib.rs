@@ -1,8 +1,9 @@
 //! What dealers, players and oracles must agree on: formats, derivations and signatures of quorate.
 //!
 //! Nothing here reads a file, a socket or a clock, and nothing prints: time and randomness are arguments.
-//! (One exception, inherited from the `age` crate: file keys and ephemeral keys of age files come from the
-//! operating system.) `SPEC.md` beside this crate states every byte.
+//! (Two exceptions: file keys and ephemeral keys of age files come from the operating system, as the `age` crate
+//! has it; and the search for QR codes in a picture runs on a thread of its own, so that it can be given up.)
+//! `SPEC.md` beside this crate states every byte.
 
 pub mod api;
 pub mod audit;
@@ -13,6 +14,8 @@ pub mod encoding;
 pub mod farmfa;
 mod gf256;
 pub mod header;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod invite;
 pub mod otp;
 pub mod p256_stanza;

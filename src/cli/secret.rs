@@ -2,8 +2,8 @@
 //! Tocs.
 
 use super::CliError;
-use crate::import::{self, ImportError, Imported, MAX_TEXT_BYTES};
 use crate::ui::Ui;
+use quorate_protocol::import::{self, ImportError, Imported, MAX_TEXT_BYTES};
 use quorate_protocol::otp::OtpSecret;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;

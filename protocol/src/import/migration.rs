@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::otp::{Algorithm, OtpSecret, Parameters};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode_str;
 use prost::Message as _;
-use quorate_protocol::otp::{Algorithm, OtpSecret, Parameters};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{ImportError, Imported, LeftOut, shown_name};
@@ -171,8 +171,8 @@ impl fmt::Debug for Entry {
 
 #[cfg(test)]
 mod tests {
+    use crate::otp::OtpError;
     use data_encoding::BASE64URL_NOPAD;
-    use quorate_protocol::otp::OtpError;
 
     use super::*;
 

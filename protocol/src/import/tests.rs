@@ -3,19 +3,19 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::otp::Algorithm;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgba, RgbaImage};
 use proptest::prelude::*;
-use quorate_protocol::otp::Algorithm;
 
 use super::*;
 
 const KEY: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const URI: &str = "otpauth://totp/Example:alice@google.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Example";
-const EXPORT: &str = include_str!("../../tests/fixtures/import/export.txt");
-const PART_1: &str = include_str!("../../tests/fixtures/import/export-1-of-2.txt");
-const PART_2: &str = include_str!("../../tests/fixtures/import/export-2-of-2.txt");
-const URI_PNG: &[u8] = include_bytes!("../../tests/fixtures/import/uri.png");
-const EXPORT_PNG: &[u8] = include_bytes!("../../tests/fixtures/import/export.png");
+const EXPORT: &str = include_str!("../../../tests/fixtures/import/export.txt");
+const PART_1: &str = include_str!("../../../tests/fixtures/import/export-1-of-2.txt");
+const PART_2: &str = include_str!("../../../tests/fixtures/import/export-2-of-2.txt");
+const URI_PNG: &[u8] = include_bytes!("../../../tests/fixtures/import/uri.png");
+const EXPORT_PNG: &[u8] = include_bytes!("../../../tests/fixtures/import/export.png");
 
 fn secret(uri: &str) -> Imported {
     Imported::Secret(OtpSecret::from_uri(uri).unwrap())

@@ -9,8 +9,8 @@ mod picture;
 
 use std::fmt;
 
-use quorate_protocol::display::escape_controls;
-use quorate_protocol::otp::{OtpError, OtpSecret};
+use crate::display::escape_controls;
+use crate::otp::{OtpError, OtpSecret};
 use zeroize::Zeroizing;
 
 use migration::Parts;

@@ -1,8 +1,12 @@
-//! Bodies of the routes of sessions and drills, the same for the oracle and its client. farMFA's fields keep their names;
+//! Bodies of the routes of sessions, drills and apps, the same for the oracle and its client. farMFA's fields keep their names;
 //! times are RFC 3339 in what farMFA reads and Unix seconds in what is signed.
 
+mod apps;
 mod drills;
 
+pub use self::apps::{
+    App, AppCode, AppGrant, AppQuorum, AppRecord, AppRight, ExportApps, ExportedApps, NewApp, NewAppGrant, ReadCode,
+};
 pub use self::drills::{Drill, DrillAnswer, DrillDetails, DrillPlayer, LastProof, NewDrill, Standing};
 
 use crate::encoding::Base64;

@@ -1,0 +1,217 @@
+//! Bodies of the routes of apps: shared authenticator entries whose codes a team may read. The same for the oracle and its
+//! client. Times are RFC 3339, lives of codes milliseconds.
+
+use crate::header::GroupName;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What a holder of a grant may do with an app, from the least. Each includes the ones before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AppRight {
+    /// Read codes.
+    Code,
+    /// Grant and revoke, and remove the app.
+    Manage,
+    /// Take the secret out. Of whoever added the app; it can be neither granted nor revoked.
+    Owner,
+}
+
+impl AppRight {
+    /// Every right, from the least.
+    pub const ALL: [Self; 3] = [Self::Code, Self::Manage, Self::Owner];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Manage => "manage",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl fmt::Display for AppRight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// An app as somebody sees it who may read it: an entry of `GET /apps`, and `GET /apps/{uuid}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct App {
+    /// Names it.
+    pub uuid: String,
+    /// Whose account it is for; empty when that was not said.
+    pub issuer: String,
+    /// The account.
+    pub label: String,
+    /// What it is called besides, by whoever added it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The most that the caller may do.
+    pub right: AppRight,
+    /// Whose it is, as in [`AppGrant::grantee`]; absent when its owner is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// When it was added.
+    pub added_at: String,
+    /// The group whose quorum makes its codes; absent when the oracle makes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_quorum: Option<AppQuorum>,
+}
+
+/// The group behind an app that needs a quorum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppQuorum {
+    /// G.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub group: GroupName,
+    /// The group's id for people.
+    pub group_id: String,
+    /// Number of Tocs that it takes.
+    pub threshold: u32,
+    /// Number of players.
+    pub size: u32,
+}
+
+/// `POST /apps`: either `otpauth` or `group`.
+#[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewApp {
+    /// The secret as an otpauth URI, with issuer and account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub otpauth: Option<Zeroizing<String>>,
+    /// G of a group that the oracle knows, 64 hexadecimal digits: codes take its quorum, and the oracle holds no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What it is called besides. At most 255 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The UUID that it had elsewhere, to be kept; otherwise it gets a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+impl fmt::Debug for NewApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewApp").field("group", &self.group).field("uuid", &self.uuid).finish_non_exhaustive()
+    }
+}
+
+/// `POST /apps/{uuid}/code`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReadCode {
+    /// Why, for the audit log. At most 1,024 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A code of an app.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppCode {
+    /// The digits.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub otp: Zeroizing<String>,
+    /// Milliseconds until the next code holds.
+    pub expires: u64,
+    /// Seconds that a code holds in all.
+    pub period: u32,
+}
+
+impl fmt::Debug for AppCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppCode").field("expires", &self.expires).field("period", &self.period).finish_non_exhaustive()
+    }
+}
+
+/// An entry of `GET /apps/{uuid}/grants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppGrant {
+    /// Who: the full name of a principal or a team, or `api-key/VALUE`.
+    pub grantee: String,
+    /// What they may do.
+    pub right: AppRight,
+    /// Since when.
+    pub granted_at: String,
+}
+
+/// `PUT /apps/{uuid}/grants/{grantee}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewAppGrant {
+    /// `code` or `manage`.
+    pub right: AppRight,
+}
+
+/// `POST /apps/export`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExportApps {
+    /// age recipients that need no plugin, 1 to 16: all of them, and nobody else, can read the export.
+    pub recipients: Vec<String>,
+    /// Which apps; left out: all that the caller owns and that hold a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuids: Option<Vec<String>>,
+}
+
+/// Answer to `POST /apps/export`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExportedApps {
+    /// UUIDs of what is in it, in its order.
+    pub uuids: Vec<String>,
+    /// An armored age file. In it, one [`AppRecord`] as JSON on each line.
+    pub age: String,
+}
+
+/// One line of an export, and what an import reads: the body of `POST /apps` of an app with its secret.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppRecord {
+    /// Names the app.
+    pub uuid: String,
+    /// The secret as an otpauth URI.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub otpauth: Zeroizing<String>,
+    /// What it is called besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl fmt::Debug for AppRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppRecord").field("uuid", &self.uuid).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_includes_those_before_and_reads_as_its_word() {
+        assert!(AppRight::ALL.is_sorted());
+        for right in AppRight::ALL {
+            assert_eq!(serde_json::to_value(right).expect("plain data"), right.word());
+        }
+    }
+
+    #[test]
+    fn nothing_shows_a_secret_when_it_is_debugged() {
+        let otpauth = || Zeroizing::new("otpauth://totp/a?secret=JBSWY3DPEHPK3PXP".to_owned());
+        let new = NewApp { otpauth: Some(otpauth()), ..NewApp::default() };
+        let record = AppRecord { uuid: "u".to_owned(), otpauth: otpauth(), name: None };
+        let code = AppCode { otp: Zeroizing::new("123456".to_owned()), expires: 1, period: 30 };
+        let shown = format!("{new:?} {record:?} {code:?}");
+        assert!(!shown.contains("JBSW") && !shown.contains("123456"), "{shown}");
+    }
+}

@@ -39,7 +39,7 @@ impl fmt::Display for AppRight {
     }
 }
 
-/// An app as somebody sees it who may read it: an entry of `GET /apps`, and `GET /apps/{uuid}`.
+/// An app as somebody sees it who may read it: an entry of `GET /api/apps`, and `GET /api/apps/{uuid}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct App {
@@ -79,7 +79,7 @@ pub struct AppQuorum {
     pub size: u32,
 }
 
-/// `POST /apps`: either `otpauth` or `group`.
+/// `POST /api/apps`: either `otpauth` or `group`.
 #[derive(Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewApp {
@@ -104,7 +104,7 @@ impl fmt::Debug for NewApp {
     }
 }
 
-/// `POST /apps/{uuid}/code`.
+/// `POST /api/apps/{uuid}/code`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReadCode {
@@ -132,7 +132,7 @@ impl fmt::Debug for AppCode {
     }
 }
 
-/// An entry of `GET /apps/{uuid}/grants`.
+/// An entry of `GET /api/apps/{uuid}/grants`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AppGrant {
@@ -144,7 +144,7 @@ pub struct AppGrant {
     pub granted_at: String,
 }
 
-/// `PUT /apps/{uuid}/grants/{grantee}`.
+/// `PUT /api/apps/{uuid}/grants/{grantee}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewAppGrant {
@@ -152,7 +152,7 @@ pub struct NewAppGrant {
     pub right: AppRight,
 }
 
-/// `POST /apps/export`.
+/// `POST /api/apps/export`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExportApps {
@@ -163,7 +163,7 @@ pub struct ExportApps {
     pub uuids: Option<Vec<String>>,
 }
 
-/// Answer to `POST /apps/export`.
+/// Answer to `POST /api/apps/export`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExportedApps {
@@ -173,7 +173,7 @@ pub struct ExportedApps {
     pub age: String,
 }
 
-/// One line of an export, and what an import reads: the body of `POST /apps` of an app with its secret.
+/// One line of an export, and what an import reads: the body of `POST /api/apps` of an app with its secret.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AppRecord {

@@ -16,6 +16,8 @@ cargo_tool age-plugin-yubikey 0.5.1
 PATH=${tool%/*}:$PATH
 # shellcheck source=scripts/python-peers.sh
 source "$here/python-peers.sh"
+# shellcheck source=scripts/axe.sh
+source "$here/axe.sh"
 # shellcheck source=scripts/virtual-key.sh
 source "$here/virtual-key.sh"
 virtual_key build --quiet

@@ -1,5 +1,8 @@
 //! Chromium under chromedriver: starting, looking, taking pictures, ending. It must not know what the pages are about.
 
+#[path = "axe.rs"]
+mod axe;
+
 use base64::Engine as _;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -108,6 +111,14 @@ impl Browser {
         self.client.execute_async(script, vec![]).await.expect("the script ends")
     }
 
+    /// The value of an expression, or of what it promises, whatever the page's policy says of scripts.
+    pub async fn evaluate(&self, expression: &str) -> Value {
+        let asked = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let mut said = self.chromium("Runtime.evaluate", asked).await;
+        assert!(said["exceptionDetails"].is_null(), "{}", said["exceptionDetails"]);
+        said["result"]["value"].take()
+    }
+
     /// Presses the key with this WebDriver code point, as somebody without a mouse does.
     pub async fn press(&self, key: fantoccini::key::Key) {
         use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
@@ -166,7 +177,8 @@ impl Browser {
         self.client.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await.expect("Chromium obeys")
     }
 
-    /// Pictures of the whole page in `target/screens`: on a phone and a desk, light and dark. Nothing may stick out.
+    /// Pictures of the whole page in `target/screens`: on a phone and a desk, light and dark. Nothing may stick out, and
+    /// axe-core may find nothing that keeps somebody out.
     pub async fn picture(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screens");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -177,6 +189,8 @@ impl Browser {
                 self.width(width).await;
                 let wide = self.run("return document.documentElement.scrollWidth").await;
                 assert!(wide.as_u64() <= Some(width.into()), "{name} is {wide} wide on a {device}");
+                let barriers = self.barriers().await;
+                assert!(barriers.is_empty(), "{name} on a {device}, {scheme}:\n{}", barriers.join("\n"));
                 let how = json!({ "captureBeyondViewport": true, "format": "png" });
                 let taken = self.chromium("Page.captureScreenshot", how).await;
                 let png = base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().expect("a picture"));
@@ -184,6 +198,11 @@ impl Browser {
                 std::fs::write(path, png.expect("base64")).expect("a file");
             }
         }
+    }
+
+    /// What keeps somebody out of the page, as it is shown now.
+    pub async fn barriers(&self) -> Vec<String> {
+        axe::barriers(self).await
     }
 
     /// A window of this width, as high as its page.

@@ -3,6 +3,7 @@
 
 mod driver;
 mod people;
+mod screens;
 mod stage;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the court of the HTTP tests runs on a clock of its own; a browser's time is real")]
@@ -74,6 +75,27 @@ async fn where_a_login_is_asked_for_the_page_says_who_asked_and_who_approved() {
     let when = "return document.querySelector('#people time').dateTime";
     assert!(browser.run(when).await.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()));
     browser.picture("session-names").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_drill_says_how_many_have_answered() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::with_names().await;
+    let asking = json!({ "group": stage.deal.group.name(), "reason": REASON });
+    let drill = stage.send(reqwest::Method::POST, "/drills", &asking).await;
+    let id = drill.json["id"].as_str().unwrap_or_else(|| panic!("{}", drill.text));
+    browser.open(&stage.url("127.0.0.1", &format!("/drill/{id}"))).await;
+    browser.see("0 of 3 have answered").await;
+    browser.see("Names need a login").await;
+    browser.picture("drill").await;
+    browser.click("a", "log in").await;
+    browser.fill("principal", "ann").await;
+    browser.fill("password", stage::PASSWORD).await;
+    browser.click("button", "Go on").await;
+    browser.see("Close the month <img src=x onerror=alert(1)> \\u{202e}gnp").await;
+    browser.see("bob no answer").await;
+    browser.picture("drill-names").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 

@@ -1,14 +1,12 @@
 //! People at a browser: enrolling with a link, logging in with a code or a security key, and an operator's day.
 
 use crate::driver::Browser;
-use crate::stage::{Stage, now};
+use crate::stage::{PASSWORD, Stage, now};
 use fantoccini::key::Key;
 use quorate_protocol::otp::OtpSecret;
 use reqwest::Method;
 use serde_json::json;
 use std::time::{Duration, Instant};
-
-const PASSWORD: &str = "a long sentence of their own";
 
 /// Logs in as far as the password goes.
 async fn password(browser: &Browser, stage: &Stage, host: &str, name: &str) {
@@ -39,7 +37,12 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     enrol(&browser, &stage, here, &link).await;
     browser.click("button", "Enrol").await;
     browser.see("You can log in now, ann").await;
-    browser.click("a", "Log in").await;
+    browser.picture("enroll-done").await;
+    browser.open(&stage.url(here, &format!("/enroll/{link}"))).await;
+    browser.click("button", "Go on").await;
+    browser.see("This link does not serve any more").await;
+    browser.picture("enroll-spent").await;
+    browser.click("a", "log in").await;
     browser.see("Go on").await;
     browser.picture("login").await;
     password(&browser, &stage, here, "ann").await;
@@ -52,6 +55,9 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     browser.click("button", "Add").await;
     browser.see("It was made.").await;
     browser.picture("admin-providers").await;
+    browser.open(&stage.url(here, "/admin/provider?name=Authenticator")).await;
+    browser.see("Only a provider that nobody has can be removed.").await;
+    browser.picture("admin-provider").await;
     browser.click("a", "Principals").await;
     browser.see("1 in all").await;
     browser.fill("name", "no name").await;
@@ -121,6 +127,10 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     browser.see("It is disabled, and logged out everywhere.").await;
     browser.click("a", "Sessions").await;
     browser.see("No session is open.").await;
+    stage.ask("close the month", None).await;
+    browser.click("a", "Sessions").await;
+    browser.see("0 of 2").await;
+    browser.picture("admin-sessions").await;
     // Numbered within a second or so.
     let begun = Instant::now();
     loop {

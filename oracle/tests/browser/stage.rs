@@ -22,6 +22,9 @@ pub const BASE: &str = "/prod";
 /// The third player's name tries to turn the reading order.
 pub const PLAYERS: [&str; 3] = ["ann", "bob", "carol \u{202e}eve"];
 
+/// Of everybody who logs in.
+pub const PASSWORD: &str = "a long sentence of their own";
+
 /// A running oracle and a deal, 2 of 3.
 pub struct Stage {
     process: Child,
@@ -41,9 +44,8 @@ impl Stage {
     /// Where the oracle asks for a login: ann, who is its operator, has logged in and stands for the first player.
     pub async fn with_names() -> Self {
         let (mut stage, link) = Self::invited(&[("QUORATE_SESSIONS_REQUIRE_LOGIN", "true")]);
-        let password = "a long sentence of ann";
-        stage.post(&format!("/enroll/{link}"), &json!({ "password": password })).await;
-        let login = json!({ "principal": "ann", "password": password });
+        stage.post(&format!("/enroll/{link}"), &json!({ "password": PASSWORD })).await;
+        let login = json!({ "principal": "ann", "password": PASSWORD });
         let ticket = stage.send(Method::POST, "/login", &login).await.json["ticket"].take();
         stage.ticket = Some(ticket.as_str().expect("a ticket").to_owned());
         let file: serde_json::Value = serde_json::from_str(&stage.deal.group.to_json()).expect("JSON");

@@ -12,7 +12,7 @@ use quorate_protocol::audit::event::Event;
 use quorate_protocol::audit::export::{Line, Verifier};
 use quorate_protocol::drill::Call;
 use quorate_protocol::header::Header;
-use quorate_protocol::import::{from_image, parse_any};
+use quorate_protocol::import::{Format, from_image, parse_any, read};
 use quorate_protocol::invite::{Certificate, Invite, follow_chain};
 use quorate_protocol::otp::OtpSecret;
 use quorate_protocol::p256_stanza::P256Stanza;
@@ -30,7 +30,7 @@ pub use seeds::{age_identity, p256_identity, root_key, seeds};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, the same as the program's name in `fuzz_targets/`.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("armored", armored),
     ("audit_export", audit_export),
     ("base32", base32),
@@ -38,6 +38,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("call", call),
     ("certificate", certificate),
     ("checkpoint", checkpoint),
+    ("exports", exports),
     ("farmfa_share", farmfa_share),
     ("group", group),
     ("header", header),
@@ -165,6 +166,20 @@ pub fn header(data: &[u8]) -> bool {
 /// Text that a person hands in as a secret: a key, an otpauth URI, an export of Google Authenticator, Aegis or 2FAS.
 pub fn import(data: &[u8]) -> bool {
     text(data).is_some_and(|text| parse_any(text).is_ok())
+}
+
+/// Exports of authenticator apps, of any format but pictures.
+pub fn exports(data: &[u8]) -> bool {
+    // Pictures take long, and have a target of their own.
+    if matches!(Format::of(data), Ok(Format::Picture)) {
+        return false;
+    }
+    let Ok(import) = read(&[data], None, Some("x")) else { return false };
+    for found in import.rows.iter().filter_map(|row| row.found.as_ref().ok()) {
+        let again = OtpSecret::from_uri(&found.secret.to_uri()).expect("a canonical URI is read");
+        assert!(again == found.secret, "a secret changed in writing");
+    }
+    import.rows.iter().any(|row| row.found.is_ok())
 }
 
 /// An invite link.

@@ -65,6 +65,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "checkpoint" => vec![audit_head(1).sign(&root_key()).into_bytes(), audit_key().to_string().into_bytes()],
         "call" => vec![call(&deal).to_url().into_bytes()],
         "certificate" => vec![serde_json::to_vec(&certificate()).expect("plain data always serialises")],
+        "exports" => EXPORTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "farmfa_share" => FARMFA_SHARES.map(|share| share.as_bytes().to_vec()).to_vec(),
         "group" => vec![deal.group.to_json().into_bytes()],
         "header" => vec![deal.group.header.bytes().to_vec()],
@@ -125,6 +126,18 @@ fn stanzas() -> Vec<Vec<u8>> {
 fn data_base64(bytes: &[u8]) -> String {
     base64url(bytes).replace('-', "+").replace('_', "/")
 }
+
+/// An export of each app; the last is a vault of Aegis under the password `x`, which costs nothing to open.
+const EXPORTS: [&str; 8] = [
+    r#"{"version":1,"header":{"slots":null,"params":null},"db":{"version":3,"entries":[{"type":"totp","name":"ann","issuer":"Bank","info":{"secret":"JBSWY3DPEHPK3PXP","algo":"SHA256","digits":8,"period":60}}]}}"#,
+    r#"[{"secret":"JBSWY3DPEHPK3PXP","issuer":"Bank","label":"ann","digits":6,"type":"TOTP","algorithm":"SHA1","period":30}]"#,
+    r#"{"encrypted":false,"items":[{"name":"Bank","login":{"username":"ann","totp":"JBSWY3DPEHPK3PXP"}}]}"#,
+    r#"{"schemaVersion":4,"services":[{"name":"Bank","secret":"JBSWY3DPEHPK3PXP","otp":{"account":"ann","tokenType":"TOTP"}}]}"#,
+    r#"{"apps":[{"PartitionKey":"mfaseed","RowKey":"5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1","AccountName":"Bank"}],"secrets":[{"id":"https://v/secrets/5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1/1","value":"JBSWY3DPEHPK3PXP"}]}"#,
+    r#"{"uuid":"5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1","otpauth":"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP","name":"b"}"#,
+    "otpauth://totp/Bank:ann?secret=JBSWY3DPEHPK3PXP&uuid=5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1\notpauth://hotp/x",
+    r#"{"version":1,"header":{"slots":[{"type":1,"key":"9068e2d45e4bfc0b36da8cfc8186cb68f28ddedc7504d0f51f1a5e0633ca8af2","key_params":{"nonce":"060606060606060606060606","tag":"f14ca20c2479b2439802590269e137bd"},"n":2,"r":1,"p":1,"salt":"0505050505050505050505050505050505050505050505050505050505050505"}],"params":{"nonce":"080808080808080808080808","tag":"deac152cfcc48e2699e742efcc8e0217"}},"db":"LqQjQrepyhtkjWw/UOuKatIJh+xKzz34o652vfnjHEYo2niGu2uzk0EpW/xYqJEzMwtvEwPDo06LplVvihh6NIZJIIU9h90hp5qlaQ9hPiVUX/sjue8ER/ekNpOtzKFJh1S7dGapLL4dRoclxnF8jgQ25GZ6bQHKXHdWOd6ddK+ldkzCHA2i2y7IoEAycVpcWgl5GBchMh9/PMSgORjuFe/LeNE="}"#,
+];
 
 /// An export of Google Authenticator with one account.
 fn migration() -> String {

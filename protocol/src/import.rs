@@ -1,19 +1,36 @@
-//! How a secret enters: an otpauth URI, a bare base32 key, an export of Google Authenticator, or a picture of QR codes
-//! holding any of them.
+//! How secrets enter: an otpauth URI, a bare base32 key, the export of an authenticator app or a password manager, or a
+//! picture of QR codes.
+//!
+//! [`parse_any`] and [`from_images`] are for whoever wants one secret, and refuse what they do not understand. [`read`] is for
+//! moving house: it keeps what is good and says of every other row where it stands and what is wrong with it.
 //!
 //! Text and bytes are arguments: nothing here opens a file, prompts or prints. What was read is wiped after use, as far
 //! as the picture libraries' own buffers allow.
 
+mod aegis;
+mod and_otp;
+mod bitwarden;
+mod error;
+mod format;
+mod locked;
 mod migration;
+mod own;
 mod picture;
-
-use std::fmt;
+mod row;
+mod shared_mfa;
+mod two_fas;
+mod uris;
 
 use crate::display::escape_controls;
-use crate::otp::{OtpError, OtpSecret};
+use crate::otp::{MAX_NAME_BYTES, OtpSecret};
 use zeroize::Zeroizing;
 
+pub use error::{ImportError, LeftOut};
+pub use format::Format;
+pub use row::{At, Found, MAX_EXPORT_BYTES, MAX_ROWS, Place, Row};
+
 use migration::Parts;
+use uris::{Line, is_uri};
 
 /// Longest text read, in bytes. A full QR code holds under 3 KB, so this is some twenty of them.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -32,102 +49,62 @@ pub enum Imported {
     },
 }
 
-/// Why an entry of an export is left out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeftOut {
-    /// Counter-based (HOTP): a counter cannot be shared.
-    #[error("it is counter-based (HOTP), and a counter cannot be shared")]
-    Counter,
-    /// Key or names out of bounds.
-    #[error("{0}")]
-    Unusable(OtpError),
+/// What [`read`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Whose exports the inputs are, in their order.
+    pub formats: Vec<Format>,
+    /// Their rows; those of exports in several parts come last.
+    pub rows: Vec<Row>,
 }
 
-/// Why nothing could be imported. No message holds a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ImportError {
-    /// Nothing but white space.
-    #[error("nothing was given; paste an otpauth:// URI or the account's base32 key")]
-    Empty,
-    /// Over [`MAX_TEXT_BYTES`].
-    #[error("the text is longer than {MAX_TEXT_BYTES} bytes; check what was pasted")]
-    TooLong,
-    /// A URI or key that is not usable.
-    #[error(transparent)]
-    Otp(#[from] OtpError),
-    /// A line among URIs that is none.
-    #[error("line {line} is neither an otpauth:// nor an otpauth-migration:// URI; remove it")]
-    StrangeLine {
-        /// Counted from 1, empty lines included.
-        line: usize,
-    },
-    /// An `otpauth-migration` URI whose data cannot be decoded.
-    #[error("the otpauth-migration URI is damaged; export the accounts again")]
-    DamagedExport,
-    /// An export spread over several QR codes, not all of which are there.
-    #[error("the export has {of} parts and {} missing; give the QR codes of all parts together", Numbers(.missing))]
-    PartsMissing {
-        /// The absent parts, counted from 1.
-        missing: Vec<u32>,
-        /// Parts of the export.
-        of: u32,
-    },
-    /// An entry of an export asks for a hash that is not supported (MD5) or does not exist.
-    #[error("the export's entry \"{name}\" uses an algorithm that is not supported; leave it out of the export")]
-    UnknownAlgorithm {
-        /// Its name, safe to show.
-        name: String,
-    },
-    /// An entry of an export asks for a number of digits that does not exist.
-    #[error("the export's entry \"{name}\" asks for an unknown number of digits; leave it out of the export")]
-    UnknownDigits {
-        /// Its name, safe to show.
-        name: String,
-    },
-    /// An entry of an export is neither time-based nor counter-based.
-    #[error("the export's entry \"{name}\" is of an unknown kind; leave it out of the export")]
-    UnknownKind {
-        /// Its name, safe to show.
-        name: String,
-    },
-    /// Every entry was left out.
-    #[error("no entry can be used: {}", names.join(", "))]
-    NoneUsable {
-        /// The entries' names, safe to show.
-        names: Vec<String>,
-    },
-    /// One secret was wanted, and several came.
-    #[error("{} secrets were given and one is wanted: {}", names.len(), names.join(", "))]
-    Several {
-        /// Their names, safe to show.
-        names: Vec<String>,
-    },
-    /// Neither PNG nor JPEG.
-    #[error("this is not a PNG or JPEG picture")]
-    NotAPicture,
-    /// Beyond what a photograph or a screenshot needs.
-    #[error("the picture is too large; cut it down to the QR code")]
-    PictureTooLarge,
-    /// So many marks like those of QR codes that the search for codes does not end.
-    #[error("the picture shows too much that looks like QR codes; cut it down to the one that is wanted")]
-    TooIntricate,
-    /// PNG or JPEG, but broken.
-    #[error("the picture is damaged and cannot be decoded")]
-    DamagedPicture,
-    /// No QR code in the picture.
-    #[error(
-        "no QR code was found in the picture; take a sharper one, straight on, with a white margin around the code"
-    )]
-    NoCode,
-    /// QR codes were found, but none could be read.
-    #[error("a QR code was found but cannot be read; take a sharper picture, straight on")]
-    UnreadableCode,
-    /// The QR codes hold something else.
-    #[error("the picture's QR code holds no one-time-password secret; it is for something else")]
-    StrangeCode,
+/// Reads exports, each told by what is in it unless `format` says what all are. Of rows that say the same the first counts.
+///
+/// Where `password` is wanted and absent, [`ImportError::PasswordNeeded`] says so before anything costly is done.
+pub fn read<B: AsRef<[u8]>>(
+    inputs: &[B],
+    format: Option<Format>,
+    password: Option<&str>,
+) -> Result<Import, ImportError> {
+    let (mut formats, mut rows) = (Vec::new(), Vec::new());
+    let (mut parts, mut shared) = (Parts::default(), shared_mfa::Parts::default());
+    for (input, bytes) in inputs.iter().map(AsRef::as_ref).enumerate() {
+        let format = format.map_or_else(|| Format::of(bytes), Ok)?;
+        formats.push(format);
+        let text = || text_of(bytes, format);
+        match format {
+            Format::Aegis => rows.extend(aegis::rows(input, text()?, password)?),
+            Format::AndOtp => rows.extend(and_otp::rows(input, text()?)?),
+            Format::Bitwarden => rows.extend(bitwarden::rows(input, text()?)?),
+            Format::Otpauth => rows.extend(uris::rows(input, text()?, &mut parts)),
+            Format::Picture => rows.extend(codes(input, bytes, &mut parts)?),
+            Format::Quorate => rows.extend(own::rows(input, text()?)),
+            Format::SharedMfa => shared.add(input, text()?)?,
+            Format::TwoFas => rows.extend(two_fas::rows(input, text()?, password)?),
+        }
+    }
+    rows.extend(parts.finish()?);
+    rows.extend(shared.finish());
+    row::leave_out_duplicates(&mut rows)?;
+    Ok(Import { formats, rows })
 }
 
-/// Reads secrets from text: one or more lines of otpauth and `otpauth-migration` URIs, or one bare base32 key.
+fn text_of(bytes: &[u8], format: Format) -> Result<&str, ImportError> {
+    if bytes.len() > MAX_EXPORT_BYTES {
+        return Err(ImportError::FileTooLarge);
+    }
+    format::text(bytes).ok_or(ImportError::NotThisFormat(format))
+}
+
+/// The rows of a picture. A code with a part of an export has none yet.
+fn codes(input: usize, picture: &[u8], parts: &mut Parts) -> Result<Vec<Row>, ImportError> {
+    let codes = picture::codes(picture)?;
+    let places = (1..).map(|number| Place { input, at: At::Code(number) });
+    Ok(codes.iter().zip(places).filter_map(|(text, place)| uris::row(place, text, parts)).collect())
+}
+
+/// Reads secrets from text: one or more lines of otpauth and `otpauth-migration` URIs, one bare base32 key, or the JSON of
+/// an export that is not encrypted.
 ///
 /// The parts of a split export must all be there.
 pub fn parse_any(text: &str) -> Result<Vec<Imported>, ImportError> {
@@ -137,15 +114,15 @@ pub fn parse_any(text: &str) -> Result<Vec<Imported>, ImportError> {
     if text.trim().is_empty() {
         return Err(ImportError::Empty);
     }
+    if text.trim_start().starts_with(['{', '[']) {
+        return Ok(read(&[text], None, None)?.rows.into_iter().map(Imported::from).collect());
+    }
     if !text.lines().any(is_uri) {
         return Ok(vec![Imported::Secret(OtpSecret::from_base32(text)?)]);
     }
     let mut entries = Entries::default();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        if !is_uri(line) {
-            return Err(ImportError::StrangeLine { line: index + 1 });
-        }
-        entries.add(line)?;
+        entries.add(index + 1, line)?;
     }
     entries.finish()
 }
@@ -167,8 +144,8 @@ pub fn from_images<B: AsRef<[u8]>>(pictures: &[B]) -> Result<Vec<Imported>, Impo
         }
     }
     let mut entries = Entries::default();
-    for uri in texts.iter().filter(|text| is_uri(text)) {
-        entries.add(uri)?;
+    for (index, uri) in texts.iter().enumerate().filter(|(_, text)| is_uri(text)) {
+        entries.add(index + 1, uri)?;
     }
     match texts.as_slice() {
         _ if !entries.is_empty() => entries.finish(),
@@ -204,14 +181,14 @@ struct Entries {
 }
 
 impl Entries {
-    fn add(&mut self, uri: &str) -> Result<(), ImportError> {
-        if let Some(data) = strip_prefix_ignoring_case(uri.trim(), "otpauth-migration://offline?") {
-            return self.parts.add(data);
+    /// Adds the URI that stands in a line, which is counted from 1.
+    fn add(&mut self, number: usize, line: &str) -> Result<(), ImportError> {
+        match uris::line(line) {
+            Line::Uri(uri) => self.uris.push(Imported::Secret(OtpSecret::from_uri(uri)?)),
+            Line::Part(query) => self.parts.add(Place { input: 0, at: At::Line(number) }, query)?,
+            Line::Damaged => return Err(ImportError::DamagedExport),
+            Line::Strange => return Err(ImportError::StrangeLine { line: number }),
         }
-        if strip_prefix_ignoring_case(uri.trim(), "otpauth-migration:").is_some() {
-            return Err(ImportError::DamagedExport);
-        }
-        self.uris.push(Imported::Secret(OtpSecret::from_uri(uri)?));
         Ok(())
     }
 
@@ -221,40 +198,20 @@ impl Entries {
 
     fn finish(self) -> Result<Vec<Imported>, ImportError> {
         let mut entries = self.uris;
-        entries.extend(self.parts.finish()?);
+        entries.extend(self.parts.finish()?.into_iter().map(Imported::from));
         Ok(entries)
     }
 }
 
-fn is_uri(line: &str) -> bool {
-    ["otpauth:", "otpauth-migration:"].iter().any(|scheme| strip_prefix_ignoring_case(line.trim(), scheme).is_some())
-}
-
-fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, tail) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(tail)
-}
-
 /// The name under which an entry is spoken of.
 fn shown_name(issuer: &str, account: &str) -> String {
-    match (issuer.trim(), account.trim()) {
+    let name = match (issuer.trim(), account.trim()) {
         ("", "") => "unnamed".to_owned(),
-        ("", name) | (name, "") => escape_controls(name),
-        (issuer, account) => escape_controls(&format!("{issuer}: {account}")),
-    }
-}
-
-/// `part 2 is`, `parts 1, 3 are`.
-struct Numbers<'a>(&'a [u32]);
-
-impl fmt::Display for Numbers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let numbers: Vec<String> = self.0.iter().map(u32::to_string).collect();
-        match numbers.as_slice() {
-            [one] => write!(f, "part {one} is"),
-            many => write!(f, "parts {} are", many.join(", ")),
-        }
-    }
+        ("", name) | (name, "") => name.to_owned(),
+        (issuer, account) => format!("{issuer}: {account}"),
+    };
+    // A name that is out of bounds is one reason to speak of an entry.
+    escape_controls(&name.chars().take(MAX_NAME_BYTES).collect::<String>())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::otp::{Algorithm, OtpSecret, Parameters};
+use crate::otp::{Algorithm, OtpError, OtpSecret, Parameters};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -13,7 +13,8 @@ use percent_encoding::percent_decode_str;
 use prost::Message as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{ImportError, Imported, LeftOut, shown_name};
+use super::row::{Found, Place, Row};
+use super::{ImportError, LeftOut, shown_name};
 
 /// Most parts that an export may claim. The app puts ten accounts into each.
 const MAX_PARTS: u32 = 100;
@@ -30,7 +31,7 @@ pub(super) struct Parts(BTreeMap<i32, Export>);
 
 struct Export {
     size: u32,
-    parts: BTreeMap<u32, Vec<Entry>>,
+    parts: BTreeMap<u32, (Place, Vec<Entry>)>,
 }
 
 impl Parts {
@@ -39,7 +40,7 @@ impl Parts {
     }
 
     /// Adds the part in the query of an `otpauth-migration` URI. A part that is there already is ignored.
-    pub(super) fn add(&mut self, query: &str) -> Result<(), ImportError> {
+    pub(super) fn add(&mut self, place: Place, query: &str) -> Result<(), ImportError> {
         let payload = Payload::parse(query)?;
         // Old versions of the app leave the fields of the batch away: 0 parts are one.
         let size = u32::try_from(payload.batch_size).map_err(|_| ImportError::DamagedExport)?.max(1);
@@ -48,24 +49,24 @@ impl Parts {
         if size > MAX_PARTS || index >= size || export.size != size {
             return Err(ImportError::DamagedExport);
         }
-        export.parts.entry(index).or_insert(payload.entries);
+        export.parts.entry(index).or_insert((place, payload.entries));
         Ok(())
     }
 
     /// The entries of all exports, in the app's order.
-    pub(super) fn finish(self) -> Result<Vec<Imported>, ImportError> {
-        let mut imported = Vec::new();
+    pub(super) fn finish(self) -> Result<Vec<Row>, ImportError> {
+        let mut rows = Vec::new();
         for export in self.0.into_values() {
             let missing: Vec<u32> =
                 (0..export.size).filter(|index| !export.parts.contains_key(index)).map(|index| index + 1).collect();
             if !missing.is_empty() {
                 return Err(ImportError::PartsMissing { missing, of: export.size });
             }
-            for entry in export.parts.values().flatten() {
-                imported.push(entry.import()?);
+            for (place, entries) in export.parts.values() {
+                rows.extend(entries.iter().map(|entry| entry.row(*place)));
             }
         }
-        Ok(imported)
+        Ok(rows)
     }
 }
 
@@ -121,33 +122,33 @@ impl Payload {
 }
 
 impl Entry {
-    fn import(&self) -> Result<Imported, ImportError> {
+    fn row(&self, place: Place) -> Row {
         let account = self.name.strip_prefix(&self.issuer).and_then(|rest| rest.strip_prefix(':'));
         let account = account.filter(|_| !self.issuer.is_empty()).unwrap_or(&self.name);
-        let name = shown_name(&self.issuer, account);
-        // 0 is "unspecified" in all three: the app means its defaults by it.
+        let found = self.secret(account).map(Found::from);
+        Row::new(place, &shown_name(&self.issuer, account), found)
+    }
+
+    /// 0 is "unspecified" in all enumerations: the app means its defaults by it.
+    fn secret(&self, account: &str) -> Result<OtpSecret, LeftOut> {
         match self.kind {
-            1 => return Ok(Imported::LeftOut { name, reason: LeftOut::Counter }),
+            1 => return Err(LeftOut::Counter),
             0 | 2 => {}
-            _ => return Err(ImportError::UnknownKind { name }),
+            _ => return Err(LeftOut::Kind { name: None }),
         }
         let algorithm = match self.algorithm {
             0 | 1 => Algorithm::Sha1,
             2 => Algorithm::Sha256,
             3 => Algorithm::Sha512,
-            _ => return Err(ImportError::UnknownAlgorithm { name }),
+            _ => return Err(OtpError::UnknownAlgorithm { name: None }.into()),
         };
         let digits = match self.digits {
             0 | 1 => 6,
             2 => 8,
-            _ => return Err(ImportError::UnknownDigits { name }),
+            _ => return Err(LeftOut::Digits),
         };
-        let secret = OtpSecret::new(&self.secret, Parameters { algorithm, digits, period: 30 })
-            .and_then(|secret| secret.with_names(Some(&self.issuer), account));
-        Ok(match secret {
-            Ok(secret) => Imported::Secret(secret),
-            Err(error) => Imported::LeftOut { name, reason: LeftOut::Unusable(error) },
-        })
+        let secret = OtpSecret::new(&self.secret, Parameters { algorithm, digits, period: 30 })?;
+        Ok(secret.with_names(Some(&self.issuer), account)?)
     }
 }
 
@@ -171,9 +172,9 @@ impl fmt::Debug for Entry {
 
 #[cfg(test)]
 mod tests {
-    use crate::otp::OtpError;
     use data_encoding::BASE64URL_NOPAD;
 
+    use super::super::row::At;
     use super::*;
 
     fn entry() -> Entry {
@@ -183,27 +184,28 @@ mod tests {
         entry
     }
 
-    fn import(payloads: &[Payload]) -> Result<Vec<Imported>, ImportError> {
+    fn import(payloads: &[Payload]) -> Result<Vec<Row>, ImportError> {
         let mut parts = Parts::default();
-        for payload in payloads {
-            parts.add(&format!("data={}", BASE64URL_NOPAD.encode(&payload.encode_to_vec())))?;
+        for (input, payload) in payloads.iter().enumerate() {
+            let place = Place { input, at: At::Code(1) };
+            parts.add(place, &format!("data={}", BASE64URL_NOPAD.encode(&payload.encode_to_vec())))?;
         }
         parts.finish()
     }
 
-    fn import_one(change: impl FnOnce(&mut Entry)) -> Result<Imported, ImportError> {
+    fn import_one(change: impl FnOnce(&mut Entry)) -> Row {
         let mut entry = entry();
         change(&mut entry);
-        import(&[part(entry, 1, 0)]).map(|mut imported| imported.remove(0))
+        import(&[part(entry, 1, 0)]).unwrap().remove(0)
     }
 
     fn part(entry: Entry, batch_size: i32, batch_index: i32) -> Payload {
         Payload { entries: vec![entry], batch_size, batch_index, batch_id: 5 }
     }
 
-    fn parameters(imported: &Imported) -> (Algorithm, u8) {
-        let Imported::Secret(secret) = imported else { panic!("{imported:?}") };
-        (secret.parameters().algorithm, secret.parameters().digits)
+    fn parameters(row: &Row) -> (Algorithm, u8) {
+        let parameters = row.found.as_ref().unwrap().secret.parameters();
+        (parameters.algorithm, parameters.digits)
     }
 
     #[test]
@@ -211,31 +213,35 @@ mod tests {
         for (number, algorithm) in
             [(0, Algorithm::Sha1), (1, Algorithm::Sha1), (2, Algorithm::Sha256), (3, Algorithm::Sha512)]
         {
-            assert_eq!(parameters(&import_one(|entry| entry.algorithm = number).unwrap()), (algorithm, 6));
+            assert_eq!(parameters(&import_one(|entry| entry.algorithm = number)), (algorithm, 6));
         }
         for (number, digits) in [(0, 6), (1, 6), (2, 8)] {
-            assert_eq!(parameters(&import_one(|entry| entry.digits = number).unwrap()), (Algorithm::Sha1, digits));
+            assert_eq!(parameters(&import_one(|entry| entry.digits = number)), (Algorithm::Sha1, digits));
         }
     }
 
     #[test]
-    fn unknown_numbers_are_errors_that_name_the_entry() {
-        let name = || "b\\u{202e}ob".to_owned();
-        for number in [4, 5, -1] {
-            let error = import_one(|entry| (entry.algorithm, entry.name) = (number, "b\u{202e}ob".into())).unwrap_err();
-            assert_eq!(error, ImportError::UnknownAlgorithm { name: name() });
-        }
-        let error = import_one(|entry| (entry.digits, entry.name) = (3, "b\u{202e}ob".into())).unwrap_err();
-        assert_eq!(error, ImportError::UnknownDigits { name: name() });
-        let error = import_one(|entry| (entry.kind, entry.name) = (3, "b\u{202e}ob".into())).unwrap_err();
-        assert_eq!(error, ImportError::UnknownKind { name: name() });
+    fn entries_with_unknown_numbers_are_left_out_and_named() {
+        let left_out = |change: fn(&mut Entry)| {
+            let row = import_one(|entry| {
+                change(entry);
+                entry.name = "b\u{202e}ob".into();
+            });
+            assert_eq!(row.name, "b\\u{202e}ob");
+            row.found.unwrap_err()
+        };
+        let algorithm = LeftOut::Unusable(OtpError::UnknownAlgorithm { name: None });
+        assert_eq!(left_out(|entry| entry.algorithm = 4), algorithm);
+        assert_eq!(left_out(|entry| entry.algorithm = -1), algorithm);
+        assert_eq!(left_out(|entry| entry.digits = 3), LeftOut::Digits);
+        assert_eq!(left_out(|entry| entry.kind = 3), LeftOut::Kind { name: None });
     }
 
     #[test]
     fn an_unusable_entry_is_left_out_and_named() {
-        let short = import_one(|entry| entry.secret.truncate(5)).unwrap();
+        let short = import_one(|entry| entry.secret.truncate(5));
         let reason = LeftOut::Unusable(OtpError::TooShort { bits: 40 });
-        assert_eq!(short, Imported::LeftOut { name: "bob".into(), reason });
+        assert_eq!((short.name.as_str(), short.found.unwrap_err()), ("bob", reason));
     }
 
     #[test]
@@ -247,8 +253,8 @@ mod tests {
             ("", ":bob", (None, ":bob")),
             ("", "x:bob", (None, "x:bob")),
         ] {
-            let imported = import_one(|entry| (entry.issuer, entry.name) = (issuer.into(), name.into())).unwrap();
-            let Imported::Secret(secret) = imported else { panic!("{imported:?}") };
+            let row = import_one(|entry| (entry.issuer, entry.name) = (issuer.into(), name.into()));
+            let secret = row.found.unwrap().secret;
             assert_eq!((secret.issuer(), secret.account()), expected);
         }
     }

@@ -1,9 +1,12 @@
 //! Secrets from text and pictures, good and bad. Fixtures: `tests/fixtures/import`.
 
+mod exports;
+mod rows;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::otp::Algorithm;
+use crate::otp::{Algorithm, OtpError};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgba, RgbaImage};
 use proptest::prelude::*;
 

@@ -1,0 +1,180 @@
+//! What holds for the rows of every export: places, duplicates, lines, pictures, bounds.
+
+use super::*;
+
+fn reasons(import: &Import) -> Vec<String> {
+    let reason = |row: &Row| row.found.as_ref().err().map(|reason| format!("{} {reason}", row.place));
+    import.rows.iter().filter_map(reason).collect()
+}
+
+fn usable(import: &Import) -> Vec<&str> {
+    import.rows.iter().filter(|row| row.found.is_ok()).map(|row| row.name.as_str()).collect()
+}
+
+#[test]
+fn good_lines_are_kept_and_the_others_named_by_their_number() {
+    let text = [
+        URI,
+        "",
+        "# a note",
+        &URI.replace("totp", "hotp"),
+        "otpauth://steam/Shop:ann?secret=JBSWY3DPEHPK3PXP",
+        "otpauth://totp/Shop:ann?secret=JBSWY3DPEHPK3PXP&encoder=steam",
+        "otpauth://totp/nobody",
+        "otpauth://totp/Shop%E2%80%AE:ann?secret=JBSWY3DPEHPK3PXP&digits=5",
+        "otpauth-migration://offline?data=A",
+        "otpauth://totp/:ben?secret=JBSWY3DPEHPK3PXP",
+        "otpauth://motp/x?secret=JBSWY3DPEHPK3PXP",
+    ];
+    let import = read(&[text.join("\r\n")], None, None).unwrap();
+    assert_eq!(import.formats, [Format::Otpauth]);
+    assert_eq!(usable(&import), ["Example: alice@google.com", "ben"]);
+    let names: Vec<&str> = import.rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names[2], "Example:alice@google.com");
+    assert_eq!(names[6], "Shop\\u{202e}:ann");
+    assert_eq!(
+        reasons(&import),
+        [
+            "line 3 it is neither an otpauth:// nor an otpauth-migration:// URI",
+            "line 4 it is counter-based (HOTP), and a counter cannot be shared",
+            "line 5 it is Steam's, whose letter codes are not supported",
+            "line 6 it is Steam's, whose letter codes are not supported",
+            "line 7 the otpauth URI has no secret; add secret=KEY with the account's base32 key",
+            "line 8 codes of 5 digits are not supported; digits must be 6, 7 or 8",
+            "line 9 the otpauth-migration URI is damaged",
+            "line 11 unknown kind of one-time password \"motp\"; only otpauth://totp/… works",
+        ]
+    );
+}
+
+#[test]
+fn keys_and_parameters_out_of_bounds_are_left_out() {
+    let uri = |key: &str, rest: &str| format!("otpauth://totp/x?secret={key}{rest}");
+    let key = "JBSWY3DPEHPK3PXP";
+    let text = [
+        uri(key, ""),
+        uri(&"A".repeat(820), "&period=60"),
+        uri("JBSWY3DPEHPK3PX", ""),
+        uri(&"A".repeat(1640), ""),
+        uri(key, "&period=0"),
+        uri(key, "&period=1000000000"),
+        uri(key, "&digits=8"),
+        uri(key, "&digits=10"),
+        uri("", ""),
+    ];
+    let import = read(&[text.join("\n")], None, None).unwrap();
+    // 80 bits and 4096 bits are the ends of what accounts hand out.
+    assert_eq!(usable(&import), ["x"; 3]);
+    assert_eq!(reasons(&import).len(), 6);
+}
+
+#[test]
+fn a_key_alone_is_a_line() {
+    let import = read(&["\n\njbsw y3dp ehpk 3pxp\n"], None, None).unwrap();
+    assert_eq!((usable(&import), import.rows[0].place.to_string()), (vec!["unnamed"], "line 3".to_owned()));
+    let import = read(&["JBSWY3DP"], None, None).unwrap();
+    assert_eq!(reasons(&import).len(), 1);
+}
+
+#[test]
+fn of_rows_that_make_the_same_codes_the_first_counts() {
+    let renamed = URI.replace("alice", "bob");
+    let other = URI.replace("JBSW", "KBSW");
+    let longer = format!("{URI}&digits=8");
+    let files = [[URI, &renamed].join("\n"), [&other, &longer, URI].join("\n")];
+    let import = read(&files, None, None).unwrap();
+    assert_eq!(usable(&import).len(), 3);
+    let duplicates: Vec<(usize, &LeftOut)> =
+        import.rows.iter().filter_map(|row| Some((row.place.input, row.found.as_ref().err()?))).collect();
+    let of = Place { input: 0, at: At::Line(1) };
+    assert_eq!(duplicates, [(0, &LeftOut::Duplicate { of }), (1, &LeftOut::Duplicate { of })]);
+}
+
+#[test]
+fn rows_with_uuids_of_their_own_are_kept_side_by_side() {
+    let one = format!("{URI}&uuid=5F0C8D10-1f0e-4a35-8d21-0c2e4ad3c1a1");
+    let two = format!("{URI}&uuid=5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a2");
+    let taken = one.replace("JBSW", "KBSW").to_lowercase();
+    let text = [&one, &two, &taken, URI, &format!("{URI}&uuid=5f0c"), &one].join("\n");
+    let import = read(&[text], None, None).unwrap();
+    let uuids: Vec<&str> = import.rows.iter().filter_map(|row| row.found.as_ref().ok()?.uuid.as_deref()).collect();
+    assert_eq!(uuids, ["5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1", "5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a2"]);
+    assert_eq!(
+        reasons(&import),
+        [
+            "line 3 its UUID is that of line 1",
+            "line 4 it makes the same codes as line 1",
+            "line 5 what should be its UUID is none",
+            "line 6 its UUID is that of line 1",
+        ]
+    );
+}
+
+#[test]
+fn the_parts_of_an_export_may_come_in_files_of_any_kind() {
+    let picture = file(code(PART_2.trim(), 4), ImageFormat::Png);
+    let inputs = [PART_1.as_bytes().to_vec(), picture.clone(), file(code(URI, 4), ImageFormat::Jpeg)];
+    let import = read(&inputs, None, None).unwrap();
+    assert_eq!(import.formats, [Format::Otpauth, Format::Picture, Format::Picture]);
+    assert_eq!(usable(&import), ["Example: alice@google.com", "first", "second"]);
+    let places: Vec<(usize, String)> = import.rows.iter().map(|row| (row.place.input, row.place.to_string())).collect();
+    let place = |input, text: &str| (input, text.to_owned());
+    assert_eq!(places, [place(2, "QR code 1"), place(0, "line 1"), place(1, "QR code 1")]);
+    let missing = ImportError::PartsMissing { missing: vec![1], of: 2 };
+    assert_eq!(read(&[picture], None, None), Err(missing));
+}
+
+#[test]
+fn a_code_for_something_else_is_named_by_its_number() {
+    let picture = file(code("https://example.com", 4), ImageFormat::Png);
+    let import = read(&[picture], None, None).unwrap();
+    assert_eq!(reasons(&import), ["QR code 1 it is neither an otpauth:// nor an otpauth-migration:// URI"]);
+    let bomb = read(&[header_only(8193, 1)], None, None);
+    assert_eq!(bomb, Err(ImportError::PictureTooLarge));
+}
+
+#[test]
+fn a_format_can_be_forced_and_is_then_wanted() {
+    assert_eq!(read(&[URI], Some(Format::Aegis), None), Err(ImportError::NotThisFormat(Format::Aegis)));
+    assert_eq!(read(&[URI], Some(Format::Picture), None), Err(ImportError::NotAPicture));
+    assert_eq!(read(&[&[0xff][..]], Some(Format::Otpauth), None), Err(ImportError::NotThisFormat(Format::Otpauth)));
+    let strange = read(&["hello, world"], None, None);
+    assert_eq!(
+        strange.unwrap_err().to_string(),
+        "this is no export that is known: Aegis, andOTP, Bitwarden, otpauth URIs, QR codes, quorate, sharedmfa, 2FAS"
+    );
+}
+
+#[test]
+fn what_is_too_much_is_refused() {
+    let large = vec![b' '; MAX_EXPORT_BYTES + 1];
+    assert_eq!(read(&[large], Some(Format::Otpauth), None), Err(ImportError::FileTooLarge));
+    let lines = format!("{URI}\n").repeat(MAX_ROWS + 1);
+    assert_eq!(read(&[lines], None, None), Err(ImportError::TooManyRows));
+}
+
+#[test]
+fn no_reason_and_no_name_holds_a_key() {
+    let text = [
+        format!("{URI}&secret={KEY}"),
+        format!("otpauth://totp/{KEY}"),
+        format!("otpauth://{KEY}/x"),
+        format!("{URI}&algorithm={KEY}"),
+        format!("{URI}&uuid={KEY}"),
+        KEY.to_owned(),
+    ];
+    let import = read(&[text.join("\n")], None, None).unwrap();
+    assert_eq!(reasons(&import).len(), 6);
+    assert!(!format!("{import:?} {:?}", reasons(&import)).contains(KEY), "{import:?}");
+}
+
+#[test]
+fn names_that_cannot_be_used_are_cut() {
+    let import =
+        read(&[format!("otpauth://totp/{}?secret=JBSWY3DPEHPK3PXP", "long name ".repeat(100))], None, None).unwrap();
+    assert_eq!(import.rows[0].name, "unnamed");
+    let entry = format!(r#"[{{"secret":"JBSWY3DPEHPK3PXP","type":"TOTP","label":"{}"}}]"#, "n".repeat(1000));
+    let import = read(&[entry], None, None).unwrap();
+    assert_eq!(import.rows[0].name, "n".repeat(255));
+    assert_eq!(reasons(&import), ["entry 1 the issuer or account is longer than 255 bytes; shorten it"]);
+}

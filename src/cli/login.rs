@@ -6,7 +6,7 @@ use super::network::{self, LoggedInAt, OracleAt};
 use super::password::PasswordArgs;
 use super::tickets::Held;
 use super::{CliError, Context};
-use crate::client::{Bearer, LoggedIn, Login};
+use crate::client::{Bearer, Client, LoggedIn, Login};
 use crate::ui::{shown, time_of};
 use clap::Args;
 use serde::Serialize;
@@ -63,13 +63,29 @@ pub(crate) fn log_in(context: &Context, args: &LoginArgs) -> Result<(), CliError
     }
     let LoggedIn { ticket, bearer } = client.log_in(&login).map_err(|error| match error.code() {
         Some("second_factor_required") => PeopleError::KeyNeeded(client.url().to_owned()).into(),
+        Some("login_refused") if passcode.is_none() => PeopleError::NoFactor.into(),
         _ => CliError::from(error),
     })?;
     let held = Held { oracle: client.url().to_owned(), ticket, bearer };
-    held.save(&context.paths()?.tickets(), context.now())?;
+    let folder = context.paths()?.tickets();
+    let former = Held::load(&folder, &held.oracle, context.now()).ok().flatten();
+    held.save(&folder, context.now())?;
+    if let Some(former) = former {
+        end(context, &client, former);
+    }
     print(context, &held.oracle, &held.bearer)?;
     context.ui.say("logged in until then, or until `quorate logout`; a ticket that is not used ends sooner");
     Ok(())
+}
+
+/// Ends the ticket that a new one has replaced: nobody could reach it any more.
+fn end(context: &Context, client: &Client, former: Held) {
+    let whose = shown(&former.bearer.principal);
+    match client.clone().with_ticket(former.ticket).log_out(false) {
+        Ok(()) => context.ui.say(format_args!("the earlier login, of {whose}, has ended")),
+        Err(error) if error.code() == Some("ticket_required") => {}
+        Err(error) => context.ui.warn(format_args!("the earlier login, of {whose}, ends by itself: {error}")),
+    }
 }
 
 /// `quorate logout`.

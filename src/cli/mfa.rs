@@ -122,11 +122,15 @@ pub(crate) fn run(context: &Context, args: &MfaArgs) -> Result<(), CliError> {
         MfaCommand::Get(args) => print(context, &args.at.client(context)?.providers()?),
         MfaCommand::Create(args) => {
             let provider = read_provider(&args.file.file)?;
-            print(context, &args.at.client(context)?.create_provider(&provider)?)
+            let made = args.at.client(context)?.create_provider(&provider)?;
+            say_left_out(context, &provider, &made);
+            print(context, &made)
         }
         MfaCommand::Update(args) => {
             let provider = read_provider(&args.file.file)?;
-            print(context, &args.at.client(context)?.update_provider(&args.name.name, &provider)?)
+            let changed = args.at.client(context)?.update_provider(&args.name.name, &provider)?;
+            say_left_out(context, &provider, &changed);
+            print(context, &changed)
         }
         MfaCommand::Delete(args) => {
             args.at.client(context)?.remove_provider(&args.name.name)?;
@@ -139,6 +143,16 @@ pub(crate) fn run(context: &Context, args: &MfaArgs) -> Result<(), CliError> {
             context.ui.say(format_args!("{} needs no second factor any more", shown(&args.principal.principal)));
             Ok(())
         }
+    }
+}
+
+/// Names what was asked for and is not there, such as a misspelt option: oracles pass over what they do not know.
+fn say_left_out(context: &Context, asked: &Provider, made: &Provider) {
+    let there = |option: &str| made.options.keys().any(|name| name.eq_ignore_ascii_case(option));
+    let empty = |value: &serde_json::Value| value.is_null() || value.as_str() == Some("");
+    for (option, _) in asked.options.iter().filter(|(option, value)| !there(option) && !empty(value)) {
+        let kind = shown(&made.r#type);
+        context.ui.warn(format_args!("{} is no option of type {kind}: it was left out", shown(option)));
     }
 }
 

@@ -87,6 +87,20 @@ fn the_first_operator_enrols_logs_in_and_out() {
 }
 
 #[test]
+fn a_new_login_ends_the_one_that_it_replaces() {
+    let desk = Desk::new();
+    log_in(&desk.ann, &desk.oracle, &[]).ok();
+    let [file] = tickets(&desk.ann).try_into().expect("one ticket");
+    let former = fs::read(&file).expect("ours");
+    let said = log_in(&desk.ann, &desk.oracle, &[]);
+    assert!(said.stderr.contains("the earlier login, of principal/internal/user/ann, has ended"), "{said:?}");
+    desk.ann.quorate(&["whoami"]).ok();
+    fs::write(&file, former).expect("written");
+    let over = desk.ann.quorate(&["whoami"]).fails(1);
+    assert!(over.contains("hint: the ticket is over"), "{over}");
+}
+
+#[test]
 fn logging_out_everywhere_ends_what_other_machines_have() {
     let desk = Desk::new();
     let elsewhere = Person::new("ann", Key::Plain);
@@ -117,8 +131,10 @@ fn what_is_wrong_with_a_login_is_told_and_leaves_no_ticket() {
     let login = ["login", "--oracle", &oracle.url];
     for name in ["ann", "nobody", "../ann", "principal/internal/group/ops"] {
         let said = ann.quorate(&[&login[..], &["-u", name, "--password-file", &file]].concat()).fails(1);
-        assert!(said.contains("hint: name, password or second factor is wrong"), "{said}");
+        assert!(said.contains("or a second factor is needed, of which none was given"), "{said}");
     }
+    let said = ann.quorate(&[&login[..], &["-u", "ann", "-m", "123456", "--password-file", &file]].concat()).fails(1);
+    assert!(said.contains("hint: name, password or second factor is wrong"), "{said}");
     let said = ann.quorate(&[&login[..], &["-u", "ann", "--password-file", "/nowhere"]].concat()).fails(1);
     assert!(said.contains("cannot read /nowhere"), "{said}");
     let said = ann.quorate(&[&login[..], &["-u", "ann"]].concat()).fails(2);

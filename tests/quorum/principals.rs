@@ -167,6 +167,15 @@ fn a_key_of_ones_own_is_confirmed_on_a_terminal_and_a_recovery_code_stands_in() 
 }
 
 #[test]
+fn an_option_that_the_type_does_not_have_is_named() {
+    let desk = Desk::new();
+    let misspelt = r#"{"Type": "totp", "Name": "codes", "Options": {"Isuer": "Example", "issuer": "Example"}}"#;
+    let made = Program::start_with_input(&mut desk.ann.command(&["mfa", "create", "-f", "-"]), misspelt).end();
+    assert!(made.stderr.contains("Isuer is no option of type totp: it was left out"), "{}", made.stderr);
+    assert!(!made.stderr.contains("issuer is") && made.ok().contains("Example"));
+}
+
+#[test]
 fn a_security_key_takes_a_browser() {
     let desk = Desk::new();
     let bob = desk.bob();

@@ -8,7 +8,7 @@ use crate::ui::shown_path;
 use clap::Args;
 use quorate_protocol::audit::export::MAX_LINE;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -51,10 +51,13 @@ impl Source {
         after: i64,
         act: impl FnMut(&str) -> Result<ControlFlow<()>, CliError>,
     ) -> Result<(), CliError> {
-        match self.asked(context)? {
-            Some(oracle) => oracle.each_line(context, after, act),
-            None => each_line_of(&self.file, act),
+        if let Some(oracle) = self.asked(context)? {
+            return oracle.each_line(context, after, act);
         }
+        if self.file == Path::new("-") && io::stdin().is_terminal() {
+            context.ui.say("reading from standard input; give a file, or --oracle URL for an oracle's own log");
+        }
+        each_line_of(&self.file, act)
     }
 }
 

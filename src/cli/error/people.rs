@@ -29,6 +29,11 @@ pub(crate) enum PeopleError {
     /// Nobody gave the code that confirms an authenticator.
     #[error("the code that the authenticator shows is needed to confirm it")]
     NoCode,
+    /// A login without a second factor is refused, whatever was wrong.
+    #[error(
+        "the oracle refuses: principal or password is wrong, or a second factor is needed, of which none was given"
+    )]
+    NoFactor,
     /// Nobody gave a password.
     #[error("no password was given")]
     NoPassword,
@@ -76,6 +81,7 @@ impl PeopleError {
             }
             Self::Link => "copy it whole: https://ORACLE/enroll/ and some forty letters and digits behind it",
             Self::NoCode => "`quorate enroll LINK --show` shows the authenticator's secret, -m CODE brings the code",
+            Self::NoFactor => "-m CODE brings a code or a recovery code; too many failures lock the name for a while",
             Self::NoPassword => "it is typed on a terminal, or comes from --password-file FILE or stdin",
             Self::NoProvider(_) => "`quorate mfa get` shows them; names are compared letter by letter",
             Self::NotLoggedIn(url) => {

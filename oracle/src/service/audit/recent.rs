@@ -47,7 +47,9 @@ impl Audit {
         let mut events = Vec::new();
         while next > lowest && events.len() < PAGE {
             let after = next.saturating_sub(BATCH + 1).max(lowest - 1);
-            let mut rows: Vec<_> = self.export(after, next - after - 1).await?.into_iter().filter_map(row).collect();
+            let rows = self.export(after, next - after - 1).await?.into_iter().filter_map(row);
+            // Where rows are missing, as many come, and the last of them have been looked at before.
+            let mut rows: Vec<_> = rows.filter(|(number, _)| *number < next).collect();
             rows.reverse();
             for (number, event) in rows {
                 next = number;

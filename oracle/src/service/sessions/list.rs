@@ -8,11 +8,20 @@ use quorate_protocol::api::Session;
 /// Sessions that one look returns at most.
 const PAGE: i64 = 50;
 
+/// A session in the list.
+#[derive(Debug)]
+pub enum Listed {
+    /// What is stored of the session of that id does not open: an operator can still end it.
+    Damaged(String),
+    /// As it stands.
+    Open(Box<Session>),
+}
+
 /// Open sessions, newest first.
 #[derive(Debug)]
 pub struct OpenSessions {
     /// The sessions.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<Listed>,
     /// Before what to look for older ones, if there may be some.
     pub older: Option<i64>,
 }
@@ -26,9 +35,11 @@ impl Sessions {
         let mut sessions = Vec::with_capacity(rows.len());
         for (_, overview) in rows {
             match self.open_record(overview.row.clone()) {
-                Ok((_, record)) => sessions.push(summary(&overview, &record)),
+                Ok((_, record)) => sessions.push(Listed::Open(Box::new(summary(&overview, &record)))),
                 // Its time is up, and nobody has swept it yet.
                 Err(SessionError::Over(_)) => {}
+                // One that was altered hides none of the others.
+                Err(SessionError::Damaged) => sessions.push(Listed::Damaged(overview.row.id)),
                 Err(error) => return Err(error),
             }
         }

@@ -1,6 +1,7 @@
 //! Open quorum sessions: counts and no names, which only the invite shows.
 
 use super::{act, confirm, done};
+use crate::service::sessions::list::Listed;
 use crate::web::form::notice;
 use maud::{Markup, html};
 use quorate_protocol::api::Session;
@@ -14,7 +15,7 @@ pub(crate) struct List<'a> {
     /// What forms carry; `None` for whoever only looks.
     pub token: Option<&'a str>,
     /// Newest first.
-    pub sessions: &'a [Session],
+    pub sessions: &'a [Listed],
     /// Before what to look for older ones.
     pub older: Option<i64>,
     /// What was done just now.
@@ -33,14 +34,18 @@ pub(crate) fn list(list: &List<'_>) -> Markup {
             (done(list.done))
             p.quiet { "Who asks, why, and who has joined stands in the audit log, and for players behind the invite." }
             @if list.sessions.is_empty() { p.card { "No session is open." } }
-            @for session in list.sessions { (card(list, session)) }
+            @for session in list.sessions {
+                @match session {
+                    Listed::Damaged(id) => { (damaged(list, id)) }
+                    Listed::Open(session) => { (card(list, session)) }
+                }
+            }
             @if let Some(before) = list.older { p { a rel="next" href={ (root) "admin/sessions?before=" (before) } { "Older" } } }
         }
     }
 }
 
 fn card(list: &List<'_>, session: &Session) -> Markup {
-    let confirm_id = format!("confirm-{}", session.id);
     html! {
         section.card {
             h2 {
@@ -51,14 +56,32 @@ fn card(list: &List<'_>, session: &Session) -> Markup {
                 "Begun " time datetime=(session.created_at) { (minute(&session.created_at)) } ", ends " time datetime=(session.expires_at) { (minute(&session.expires_at)) } ". "
                 a href={ (list.root) "s/" (session.id) } { "Its page" }
             }
-            @if let Some(token) = list.token {
-                details {
-                    summary { "End it" }
-                    (act(&format!("{}admin/sessions", list.root), token, &session.id, &html! {
-                        (confirm(&confirm_id, &html! { "Yes: nobody can join it any more, and it gives no code" }))
-                        p.actions { button.danger { "End the session" } }
-                    }))
-                }
+            (end(list, &session.id))
+        }
+    }
+}
+
+fn damaged(list: &List<'_>, id: &str) -> Markup {
+    html! {
+        section.card {
+            h2 { "A session that cannot be read" }
+            p { "What is stored of it does not open: it was altered, or another root secret is in use. It gives nobody a code." }
+            p.quiet { "Its id is " code { (escape_controls(id)) } "." }
+            (end(list, id))
+        }
+    }
+}
+
+/// What ends a session, for whoever may.
+fn end(list: &List<'_>, id: &str) -> Markup {
+    html! {
+        @if let Some(token) = list.token {
+            details {
+                summary { "End it" }
+                (act(&format!("{}admin/sessions", list.root), token, id, &html! {
+                    (confirm(&format!("confirm-{id}"), &html! { "Yes: nobody can join it any more, and it gives no code" }))
+                    p.actions { button.danger { "End the session" } }
+                }))
             }
         }
     }

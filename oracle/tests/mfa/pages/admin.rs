@@ -336,3 +336,57 @@ async fn a_long_log_is_read_page_by_page_and_exported_whole() {
     let rows = visit.open("/admin/audit/export").await.text.lines().filter(|line| line.contains("event ")).count();
     assert_eq!(rows, 1200, "more than one page of the export");
 }
+
+#[tokio::test]
+async fn one_damaged_session_hides_no_other_and_can_be_ended() {
+    let people = People::new().await;
+    let begun = async |group: &str| {
+        let toc = json!({ "group_id": group, "group_size": 5, "group_threshold": 2, "note": "", "toc_id": "toc",
+            "share": "C2iCgb3pRfxPJw2a7od8p4ShkhrDWAm/Dt6ioQNAVFPZ" });
+        let made = send(people.stage.at(Method::POST, "/sessions").json(&json!({ "toc_zero": toc }))).await;
+        made.json["id"].as_str().expect("an id").to_owned()
+    };
+    let (id, _) = (begun("AAAA2222").await, begun("BBBB2222").await);
+    let database = crate::at_rest::database(&people.stage);
+    let damage = "UPDATE sessions SET sealed = zeroblob(LENGTH(sealed)) WHERE id = ?1";
+    assert_eq!(database.execute(damage, [&id]).expect("written"), 1);
+    let mut visit = operator(&people).await;
+    let page = shown(&mut visit, "/admin/sessions").await;
+    assert!(page.text.contains("A session that cannot be read") && page.text.contains(&id), "{}", page.text);
+    assert!(page.text.contains("BBBB2222") && !page.text.contains("AAAA2222"), "{}", page.text);
+    let end = [("name", id.as_str()), ("confirm", "yes")];
+    let ended = visit.send_from("/admin/sessions", "/admin/sessions", &end).await;
+    assert_eq!(ended.leads_to(), "../admin/sessions?done=ended");
+    let page = shown(&mut visit, "/admin/sessions").await;
+    assert!(page.text.contains("BBBB2222") && !page.text.contains("cannot be read"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_audit_page_goes_on_behind_a_gap() {
+    let people = People::new().await;
+    let audit = &people.stage.oracle.state().audit;
+    for number in 0..300 {
+        let entry = Entry::new(Kind::OracleStarted, Who::Oracle);
+        audit.record(entry.to(format!("event {number}"))).await.expect("recorded");
+    }
+    audit.number_all().await.expect("numbered");
+    let database = crate::at_rest::database(&people.stage);
+    let removed = database.execute("DELETE FROM audit_log WHERE number BETWEEN 150 AND 250", []).expect("written");
+    assert_eq!(removed, 101, "more than a page");
+    let mut visit = operator(&people).await;
+    let (mut before, mut seen) = (i64::MAX, 0);
+    for _ in 0..20 {
+        let page = shown(&mut visit, &format!("/admin/audit?kind=oracle.started&before={before}")).await;
+        seen += page.text.matches("oracle.started</code>").count();
+        let Some((_, older)) = page.text.split_once("before=") else { break };
+        let older: String = older.chars().take_while(char::is_ascii_digit).collect();
+        let older = older.parse().expect("a number");
+        assert!(older < before, "it goes back");
+        before = older;
+    }
+    let left: usize = database
+        .query_row("SELECT COUNT(*) FROM audit_log", [], |row| row.get::<_, i64>(0))
+        .map(|rows| usize::try_from(rows).expect("few"))
+        .expect("read");
+    assert!(seen >= 199 && seen <= left, "each once: {seen} of {left}");
+}

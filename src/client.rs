@@ -18,7 +18,7 @@ pub use api_keys::{ApiKey, Rotated};
 pub use enrolment::{EnrolLink, Enrolled, Enrolment, Invitation};
 pub use error::{ClientError, Refusal};
 pub use events::Events;
-pub use groups::{GroupHolder, KnownGroup};
+pub use groups::{ApplicantChanges, GroupHolder, GroupMemberChanges, KnownGroup};
 pub use people::{Bearer, LoggedIn, Login, Ticket};
 pub use principals::{Assigned, Assignment, MemberChanges, Members, Newcomer, Principal};
 pub use providers::Provider;

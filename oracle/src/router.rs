@@ -56,6 +56,9 @@ use utoipa::OpenApi;
         people::group,
         people::remove_group,
         people::set_group_members,
+        people::change_group_members,
+        people::change_group_applicants,
+        people::own_groups,
         sessions::create,
         sessions::show,
         sessions::cancel,
@@ -139,7 +142,9 @@ pub fn router(state: AppState) -> Router {
         .route("/enroll/{link}/form", post(pages::invitation))
         .route("/groups", get(people::groups).post(people::add_group))
         .route("/groups/{id}", get(people::group).delete(people::remove_group))
-        .route("/groups/{id}/members", put(people::set_group_members))
+        .route("/groups/{id}/applicants", post(people::change_group_applicants))
+        .route("/groups/{id}/members", put(people::set_group_members).post(people::change_group_members))
+        .route("/groups/mine", get(people::own_groups))
         .route("/healthz", get(system::health))
         .route("/login", get(pages::login).post(people::log_in))
         .route("/login/factor", post(pages::second_factor))

@@ -8,6 +8,7 @@
 //! nothing: the write is done.
 
 mod api_keys;
+mod applicants;
 mod audit;
 mod ceremonies;
 mod claim;
@@ -55,6 +56,7 @@ pub use self::{
         ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, OwningApiKey, RecordCounts, RecordKind, Rewrapped,
         RotateOutcome,
     },
+    applicants::{ApplicantsOutcome, Ground, MAX_APPLICANTS},
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},
     claim::Claim,
@@ -84,9 +86,9 @@ pub use self::{
         OPERATOR_ENROLLED, PrincipalKind, PrincipalRow, Role,
     },
     rows::{
-        Acting, ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, JoinedRow, MAX_REPLACEMENTS,
-        NewApproval, NewEvent, NewRedeal, NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome, RedealRow,
-        RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
+        Acting, Applying, Asking, ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, JoinedRow,
+        MAX_REPLACEMENTS, NewApproval, NewEvent, NewRedeal, NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome,
+        RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
     },
     sweep::Tell,
     tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},

@@ -35,7 +35,8 @@ pub struct ErrorBody {
     pub tocs_threshold: Option<u32>,
 }
 
-/// `POST /sessions`: either farMFA's `toc_zero`, or header, sealed part and an applicant's proof.
+/// `POST /sessions`: farMFA's `toc_zero`; or header, sealed part and an applicant's proof; or, with a ticket, a group that the
+/// oracle knows.
 #[derive(Deserialize, Serialize, Default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewSession {
@@ -51,6 +52,10 @@ pub struct NewSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Byte))]
     pub sealed: Option<Base64>,
+    /// G of a group that the oracle knows, instead of all that: its ticket says who asks. For codes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub group: Option<GroupName>,
     /// Proof that the applicant holds a Toc of this group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applicant: Option<ApplicantProof>,
@@ -131,9 +136,12 @@ pub struct SessionDetails {
     pub reason: String,
     /// What the secret opens.
     pub note: String,
-    /// Who asks, and how that is known: a name, or `unverified`.
+    /// Who asks: a holder's name, of a login alone the principal's, or `unverified`.
     pub applicant: String,
-    /// Full name of the principal that asks, where the oracle asks for a login.
+    /// How that is known: the invite's word, `proved`, `named`, `login` or `unverified`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applicant_status: Option<String>,
+    /// Full name of the principal that asks, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applicant_principal: Option<String>,
     /// Who has joined, in order. Holders by name, Tocs without proof as `unproved`.

@@ -195,8 +195,30 @@ pub enum Applicant {
         /// Full name of the principal.
         principal: String,
     },
+    /// Logged in at the oracle as a principal that may ask for this group's codes, and showed no Toc.
+    Login {
+        /// Full name of the principal.
+        principal: String,
+    },
     /// Nothing was proved: a farMFA client.
     Unverified,
+}
+
+impl Applicant {
+    /// The word for how it is known, as in the invite.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Proved { .. } => "proved",
+            Self::Named { .. } => "named",
+            Self::Login { .. } => "login",
+            Self::Unverified => "unverified",
+        }
+    }
+
+    /// A login alone asks for codes of a group that the oracle knows, and never for a redeal.
+    fn may_ask(&self, purpose: Purpose, group: Option<GroupName>) -> bool {
+        !matches!(self, Self::Login { .. }) || (purpose == Purpose::Code && group.is_some())
+    }
 }
 
 /// What an invite says. Unknown fields are refused: these bytes are signed.
@@ -283,7 +305,8 @@ impl Invite {
             && (2..=fields.size).contains(&fields.threshold)
             && times_can_be(fields.created, fields.expires)
             && fields.plan.is_some() == (fields.purpose == Purpose::Redeal)
-            && fields.plan.is_some() == fields.plan_digest.is_some();
+            && fields.plan.is_some() == fields.plan_digest.is_some()
+            && fields.applicant.may_ask(fields.purpose, fields.group);
         if !sound {
             return Err(InviteError::Malformed("what it says cannot be"));
         }
@@ -401,6 +424,25 @@ mod tests {
         assert!(matches!(read.verify(&key(3).verifying_key(), NOW), Err(InviteError::Signature)));
         assert!(matches!(read.verify(&key(1).verifying_key(), NOW + 10), Err(InviteError::CertificateExpired { .. })));
         assert!(matches!(read.verify(&key(1).verifying_key(), NOW - 11), Err(InviteError::CertificateExpired { .. })));
+    }
+
+    #[test]
+    fn a_login_asks_for_codes_of_a_known_group_alone() {
+        let sent = invite(vec![certificate(1, CertifiedKind::InviteKey, 2)]);
+        let login = Applicant::Login { principal: "principal/internal/user/bob".into() };
+        let read = |fields| Invite::parse(&Invite::issue(fields, &key(2)).to_url());
+        let asked = InvitePayload { applicant: login, ..sent.fields().clone() };
+        assert_eq!(read(asked.clone()).expect("reads").fields().applicant.status(), "login");
+        let farmfa = InvitePayload { group: None, ..asked.clone() };
+        assert!(matches!(read(farmfa), Err(InviteError::Malformed("what it says cannot be"))));
+        let plan = br#"{"version":1,"replaces":{"farmfa":"A"},"threshold":2,"note":"","players":[]}"#;
+        let redeal = InvitePayload {
+            purpose: Purpose::Redeal,
+            plan: Some(plan.to_vec().into()),
+            plan_digest: Some(vec![0; 32].into()),
+            ..asked
+        };
+        assert!(matches!(read(redeal), Err(InviteError::Malformed("what it says cannot be"))));
     }
 
     #[test]

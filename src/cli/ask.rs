@@ -1,5 +1,6 @@
 //! `quorate ask`: the applicant's part of a session, from the request to the code. It must not know how codes are made.
 
+mod by_login;
 pub(crate) mod start;
 
 use self::start::Started;
@@ -18,8 +19,10 @@ use std::time::Duration;
 const MAX_REASON: usize = 1024;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command, as clap takes them")]
 pub(crate) struct AskArgs {
-    /// Your Toc: a file, or a group whose Toc is filed: its name, the first characters of it, or its id
+    /// Your Toc: a file, or a group whose Toc is filed: its name, the first characters of it, or its id. With --login a group that the
+    /// oracle knows
     #[arg(value_name = "TOC")]
     toc: String,
     /// Why, for the people who are asked
@@ -31,6 +34,9 @@ pub(crate) struct AskArgs {
     /// Number of different codes that will be shown at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_codes: Option<u32>,
+    /// Ask with your login alone, without a Toc: for groups whose codes you may ask for. The Tocs come from others
+    #[arg(long, conflicts_with = "redeal")]
+    login: bool,
     /// Ask for a redeal after the plan in -P instead of a code
     #[arg(long, requires = "plan")]
     redeal: bool,
@@ -52,7 +58,7 @@ pub(crate) struct AskArgs {
     /// Write the invite as a QR code to a new PNG file too, to send or to print
     #[arg(long, value_name = "FILE")]
     invite_qr: Option<PathBuf>,
-    /// The oracle to ask, for a Toc that names none; it must be trusted
+    /// The oracle to ask, for a Toc that names none or with --login; it must be trusted
     #[arg(long, value_name = "URL")]
     oracle: Option<String>,
     #[command(flatten)]
@@ -75,6 +81,10 @@ pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
     if let Some(path) = args.invite_qr.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(CliError::Exists(path.clone()));
     }
+    if args.login {
+        let started = by_login::start(context, args)?;
+        return go_through(context, args, &started, false);
+    }
     let plan_file = args.plan.as_deref().map(redeal::read).transpose()?;
     // What the card knows is checked before anybody touches a key.
     let (_, card) = Drawer::new(&context.paths()?).path_of(&args.toc)?;
@@ -88,22 +98,27 @@ pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
     if let Some(plan) = &plan {
         context.ui.say(redeal::in_words(plan, Some(&card), None));
     }
-    let Started { client, kept, expires_at } = start::start(context, args, &own, plan.as_ref(), &pin)?;
+    let started = start::start(context, args, &own, plan.as_ref(), &pin)?;
     // Nothing further needs the share.
     drop(own);
+    go_through(context, args, &started, plan.is_some())
+}
 
-    let _on_interrupt = say_how_to_go_on(context, kept.id(), plan.is_some());
-    announce(context, args, &kept.invite, &expires_at)?;
+/// From the invite to what was asked for.
+fn go_through(context: &Context, args: &AskArgs, started: &Started, redeal: bool) -> Result<(), CliError> {
+    let Started { client, kept, expires_at } = started;
+    let _on_interrupt = say_how_to_go_on(context, kept.id(), redeal);
+    announce(context, args, &kept.invite, expires_at)?;
     if args.no_wait {
-        context.ui.say(format_args!("goes on with: {}", go_on(kept.id(), plan.is_some())));
+        context.ui.say(format_args!("goes on with: {}", go_on(kept.id(), redeal)));
         return Ok(());
     }
     let wait = args.timeout.map_or(Wait::Forever, |seconds| Wait::AtMost(Duration::from_secs(seconds)));
-    if plan.is_some() {
-        return redeal::run(context, &client, &kept, wait, args.output.as_deref());
+    if redeal {
+        return redeal::run(context, client, kept, wait, args.output.as_deref());
     }
-    let shown_code = code::fetch(context, &client, &kept, wait)?;
-    code::show(context, &kept, &shown_code)
+    let shown_code = code::fetch(context, client, kept, wait)?;
+    code::show(context, kept, &shown_code)
 }
 
 fn announce(context: &Context, args: &AskArgs, invite: &Invite, expires_at: &str) -> Result<(), CliError> {

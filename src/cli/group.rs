@@ -4,14 +4,13 @@
 use super::error::PeopleError;
 use super::network::LoggedInAt;
 use super::{CliError, Context, files};
-use crate::client::{Client, GroupHolder, KnownGroup};
+use crate::client::{ApplicantChanges, Client, GroupHolder, GroupMemberChanges, KnownGroup};
 use crate::ui::{shown, time_of};
 use clap::{Args, Subcommand};
 use quorate_protocol::api::JsonText;
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Bytes of a group file that are read at most: an oracle takes no larger one.
@@ -29,6 +28,11 @@ pub(crate) struct GroupArgs {
 enum GroupCommand {
     /// Make a group known to the oracle, by the public file that `quorate deal` wrote
     Add(AddArgs),
+    /// Say who may ask for a group's codes by login, without a Toc of it
+    ///
+    /// Whoever stands for a holder may in any case. The Tocs come from the holders alone.
+    #[command(subcommand)]
+    Applicants(ApplicantsCommand),
     /// List the groups that the oracle knows
     List(AtArgs),
     /// Show a group, its holders and who stands for them
@@ -80,6 +84,28 @@ struct MembersArgs {
     at: LoggedInAt,
 }
 
+#[derive(Debug, Subcommand)]
+enum ApplicantsCommand {
+    /// Let users, applications or the members of teams ask
+    Add(ApplicantsArgs),
+    /// List who may ask
+    List(OneArgs),
+    /// Let them ask no more
+    Remove(ApplicantsArgs),
+}
+
+#[derive(Debug, Args)]
+struct ApplicantsArgs {
+    /// The group: its name, the first characters of it, or its id
+    #[arg(value_name = "GROUP")]
+    group: String,
+    /// Names; a team is principal/internal/group/NAME
+    #[arg(value_name = "PRINCIPAL", required = true)]
+    principals: Vec<String>,
+    #[command(flatten)]
+    at: LoggedInAt,
+}
+
 #[derive(Debug, Args)]
 struct RemoveArgs {
     /// The group: its name, the first characters of it, or its id
@@ -112,6 +138,7 @@ fn stands(text: &str) -> Result<Stands, &'static str> {
 pub(crate) fn run(context: &Context, args: &GroupArgs) -> Result<(), CliError> {
     match &args.command {
         GroupCommand::Add(args) => add(context, args),
+        GroupCommand::Applicants(command) => applicants(context, command),
         GroupCommand::List(args) => {
             for group in args.at.client(context)?.groups()? {
                 context.ui.print(&group, || line_of(&group))?;
@@ -136,7 +163,7 @@ fn add(context: &Context, args: &AddArgs) -> Result<(), CliError> {
     let file = JsonText(RawValue::from_string(text.trim().to_owned()).expect("it was parsed as JSON"));
     let mut added = client.add_group(&file)?;
     if !args.members.is_empty() {
-        added = client.set_group_members(group.name(), &changed(&added, &args.members))?;
+        added = client.change_group_members(group.name(), &changes(&args.members))?;
     }
     show(context, &added)?;
     if added.holders.iter().any(|holder| holder.principal.is_none()) {
@@ -150,10 +177,11 @@ fn add(context: &Context, args: &AddArgs) -> Result<(), CliError> {
 
 fn members(context: &Context, args: &MembersArgs) -> Result<(), CliError> {
     let client = args.at.client(context)?;
-    let mut group = client.group(find(&client, &args.group)?)?;
-    if !args.members.is_empty() {
-        group = client.set_group_members(group.group, &changed(&group, &args.members))?;
-    }
+    let name = find(&client, &args.group)?;
+    let group = match args.members.as_slice() {
+        [] => client.group(name)?,
+        members => client.change_group_members(name, &changes(members))?,
+    };
     if context.ui.json() {
         return Ok(context.ui.json_data(&group)?);
     }
@@ -172,17 +200,37 @@ fn remove(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Who stands for whom after the changes.
-fn changed(group: &KnownGroup, changes: &[Stands]) -> BTreeMap<String, String> {
-    let now = group.holders.iter().filter_map(|it| Some((it.holder.clone(), it.principal.clone()?)));
-    let mut members: BTreeMap<String, String> = now.collect();
-    for Stands { holder, principal } in changes {
-        match principal {
-            Some(principal) => members.insert(holder.clone(), principal.clone()),
-            None => members.remove(holder),
-        };
+fn applicants(context: &Context, command: &ApplicantsCommand) -> Result<(), CliError> {
+    let (group, at) = match command {
+        ApplicantsCommand::Add(args) | ApplicantsCommand::Remove(args) => (&args.group, &args.at),
+        ApplicantsCommand::List(args) => (&args.group, &args.at),
+    };
+    let client = at.client(context)?;
+    let name = find(&client, group)?;
+    let change = |changes| client.change_applicants(name, &changes);
+    let group = match command {
+        ApplicantsCommand::Add(args) => change(ApplicantChanges { add: args.principals.clone(), remove: vec![] })?,
+        ApplicantsCommand::Remove(args) => change(ApplicantChanges { add: vec![], remove: args.principals.clone() })?,
+        ApplicantsCommand::List(_) => client.group(name)?,
+    };
+    if context.ui.json() {
+        return Ok(context.ui.json_data(&group.applicants)?);
     }
-    members
+    group.applicants.iter().try_for_each(|principal| Ok(context.ui.data(shown(principal))?))
+}
+
+/// What the oracle is to change; what was named last counts.
+fn changes(members: &[Stands]) -> GroupMemberChanges {
+    let mut changes = GroupMemberChanges::default();
+    for Stands { holder, principal } in members {
+        changes.add.remove(holder);
+        changes.remove.retain(|other| other != holder);
+        match principal {
+            Some(principal) => drop(changes.add.insert(holder.clone(), principal.clone())),
+            None => changes.remove.push(holder.clone()),
+        }
+    }
+    changes
 }
 
 /// The group that `wanted` means: by its whole name without asking, otherwise among those that the oracle knows.
@@ -191,6 +239,17 @@ pub(crate) fn find(client: &Client, wanted: &str) -> Result<GroupName, CliError>
         return Ok(name);
     }
     one_of(&client.groups()?, wanted)
+}
+
+/// The same among those for whose codes one may ask.
+pub(crate) fn find_own(client: &Client, wanted: &str) -> Result<GroupName, CliError> {
+    if let Ok(name) = wanted.parse() {
+        return Ok(name);
+    }
+    one_of(&client.own_groups()?, wanted).map_err(|error| match error {
+        CliError::People(PeopleError::Group { wanted, found: 0 }) => PeopleError::NotOwnGroup(wanted).into(),
+        error => error,
+    })
 }
 
 fn one_of(groups: &[KnownGroup], wanted: &str) -> Result<GroupName, CliError> {
@@ -215,7 +274,7 @@ fn line_of(group: &KnownGroup) -> String {
 }
 
 fn lines_of(group: &KnownGroup) -> String {
-    let KnownGroup { group: name, group_id, note, size, threshold, dealt_at, added_at, replaced, holders } = group;
+    let KnownGroup { group: name, group_id, note, size, threshold, dealt_at, added_at, replaced, .. } = group;
     let mut lines = vec![
         ("group", name.to_string()),
         ("group id", shown(group_id)),
@@ -227,7 +286,8 @@ fn lines_of(group: &KnownGroup) -> String {
     if *replaced {
         lines.push(("replaced", "by a redeal: the oracle serves it no more".to_owned()));
     }
-    lines.extend(holders.iter().map(|holder| ("holder", holder_line(holder))));
+    lines.extend(group.holders.iter().map(|holder| ("holder", holder_line(holder))));
+    lines.extend(group.applicants.iter().map(|principal| ("may ask", shown(principal))));
     lines.iter().map(|(name, value)| format!("{name:<8}  {value}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -259,6 +319,7 @@ mod tests {
                 holder(2, Some("\u{9b}31m")),
                 holder(3, None),
             ],
+            applicants: vec!["\u{9b}2J".to_owned()],
         }
     }
 
@@ -272,12 +333,13 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_named_stays() {
-        let changes = ["holder 2=", "holder 3=carol", "holder 4=dan"].map(|text| stands(text).expect("readable"));
-        let after = changed(&group(1, "ID"), &changes);
-        let after: Vec<_> = after.iter().map(|(holder, principal)| (holder.as_str(), principal.as_str())).collect();
-        let ann = ("holder 1", "principal/internal/user/ann");
-        assert_eq!(after, [ann, ("holder 3", "carol"), ("holder 4", "dan")], "the oracle says who is no holder");
+    fn what_is_named_last_counts_and_who_is_not_named_stays() {
+        let named = ["holder 2=", "holder 3=carol", "holder 1=", "holder 1=dan", "holder 4=eve", "holder 4="];
+        let changes = changes(&named.map(|text| stands(text).expect("readable")));
+        let added: Vec<_> =
+            changes.add.iter().map(|(holder, principal)| (holder.as_str(), principal.as_str())).collect();
+        assert_eq!(added, [("holder 1", "dan"), ("holder 3", "carol")]);
+        assert_eq!(changes.remove, ["holder 2", "holder 4"]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(crate) fn logged_in(context: &Context, url: &str, network: &NetworkArgs) -> 
 }
 
 /// The only oracle where this person is logged in.
-fn only(context: &Context) -> Result<String, CliError> {
+pub(crate) fn only(context: &Context) -> Result<String, CliError> {
     let held = Held::list(&context.paths()?.tickets(), context.now());
     match held.as_slice() {
         [only] => Ok(only.oracle.clone()),

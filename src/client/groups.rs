@@ -29,6 +29,9 @@ pub struct KnownGroup {
     /// In the order of their shares; empty in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<GroupHolder>,
+    /// Full names of those who may ask for its codes without a Toc; empty in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applicants: Vec<String>,
 }
 
 /// A holder of a group.
@@ -42,9 +45,22 @@ pub struct GroupHolder {
     pub principal: Option<String>,
 }
 
-#[derive(Serialize)]
-struct GroupMembers<'a> {
-    members: &'a BTreeMap<String, String>,
+/// Changes of who stands for the holders of a group.
+#[derive(Debug, Default, Serialize)]
+pub struct GroupMemberChanges {
+    /// Principals, by the names of the holders that they stand for from now on.
+    pub add: BTreeMap<String, String>,
+    /// Names of holders for whom nobody stands any more.
+    pub remove: Vec<String>,
+}
+
+/// Changes of who may ask for a group's codes.
+#[derive(Debug, Default, Serialize)]
+pub struct ApplicantChanges {
+    /// Principals, teams among them.
+    pub add: Vec<String>,
+    /// The same.
+    pub remove: Vec<String>,
 }
 
 impl Client {
@@ -68,13 +84,22 @@ impl Client {
         self.act(Method::DELETE, &format!("/groups/{name}"), None::<&()>).map(drop)
     }
 
-    /// `PUT /groups/{id}/members`: the principals, by the names of the holders that they stand for.
-    pub fn set_group_members(
+    /// `GET /groups/mine`: those for whose codes the bearer of the ticket may ask.
+    pub fn own_groups(&self) -> Result<Vec<KnownGroup>, ClientError> {
+        self.read("/groups/mine", None, MAX_ANSWER * 16)
+    }
+
+    /// `POST /groups/{id}/members`.
+    pub fn change_group_members(
         &self,
         name: GroupName,
-        members: &BTreeMap<String, String>,
+        changes: &GroupMemberChanges,
     ) -> Result<KnownGroup, ClientError> {
-        let answer = self.act(Method::PUT, &format!("/groups/{name}/members"), Some(&GroupMembers { members }))?;
-        self.json(answer, MAX_ANSWER)
+        self.json(self.post(&format!("/groups/{name}/members"), changes)?, MAX_ANSWER)
+    }
+
+    /// `POST /groups/{id}/applicants`.
+    pub fn change_applicants(&self, name: GroupName, changes: &ApplicantChanges) -> Result<KnownGroup, ClientError> {
+        self.json(self.post(&format!("/groups/{name}/applicants"), changes)?, MAX_ANSWER)
     }
 }

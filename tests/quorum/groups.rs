@@ -2,7 +2,8 @@
 //! what an auditor reads.
 
 use super::people::{log_in, with_password};
-use super::support::{Key, Oracle, Person, Program, Table, built};
+use super::session_of;
+use super::support::{Key, Oracle, Person, Program, SECRET, Table, built, oathtool};
 use std::fs;
 use std::process::Command;
 
@@ -130,4 +131,66 @@ fn everything_in_a_session_with_names_has_one() {
     let changed = audit("export").replace("user/carol", "user/nobody");
     fs::write(olga.path("export"), changed).expect("written");
     olga.quorate(&verify).fails(1);
+}
+
+#[test]
+fn who_may_asks_with_a_login_alone_and_two_players_make_the_code_that_oathtool_has() {
+    let (table, olga) = table();
+    let [ann, bob, carol] = PLAYERS.map(|name| table.person(name));
+    let members = ["-m", "ann=ann", "-m", "bob=bob", "-m", "carol=carol"];
+    olga.quorate(&[&["group", "add", "group.json"][..], &members].concat()).ok();
+    let dora = Person::new("dora", Key::Plain);
+    let ask = ["ask", &table.group, "--login", "--reason", "the pager is on fire", "--ttl", "3600"];
+    let refused = dora.quorate(&ask).fails(1);
+    assert!(refused.contains("you are not logged in\nhint: `quorate login -u NAME` comes first"), "{refused}");
+    let link = olga.quorate(&["principal", "add", "dora"]).ok();
+    with_password(&dora, &["enroll", link.trim()]).ok();
+    log_in(&dora, &table.oracle, &[]).ok();
+    let refused = dora.quorate(&ask).fails(1);
+    assert!(refused.contains("is not among the oracles that you trust\nhint: "), "no Toc names one: {refused}");
+    dora.trust(&table.oracle);
+    let refused = dora.quorate(&ask).fails(1);
+    assert!(refused.contains("you may not ask for this group's codes"), "{refused}");
+    assert!(refused.contains("hint: `quorate whoami` shows who you are"), "{refused}");
+    let group_id = olga.quorate(&["--json", "group", "show", &table.group]).json();
+    let group_id = group_id["group_id"].as_str().expect("an id").to_owned();
+    let by_id = ["ask", &group_id, "--login", "--reason", "the pager is on fire", "--ttl", "3600"];
+    let refused = dora.quorate(&by_id).fails(1);
+    assert!(refused.contains(&format!("you may ask for the codes of no group called {group_id}\nhint: ")), "{refused}");
+
+    let listed = olga.quorate(&["group", "applicants", "add", &table.group, "dora", "ann"]).ok();
+    assert_eq!(listed, "principal/internal/user/ann\nprincipal/internal/user/dora\n");
+    olga.quorate(&["group", "applicants", "remove", &table.group, "ann"]).ok();
+    assert_eq!(olga.quorate(&["group", "applicants", "list", &group_id]).ok(), "principal/internal/user/dora\n");
+    let shown = olga.quorate(&["group", "show", &table.group]).ok();
+    assert!(shown.contains("\nmay ask   principal/internal/user/dora\n"), "{shown}");
+    let redeal = dora.quorate(&[&ask[..], &["--redeal", "-P", "plan.toml"]].concat()).fails(2);
+    assert!(redeal.contains("--login"), "{redeal}");
+
+    for player in [ann, bob, carol] {
+        log_in(player, &table.oracle, &[]).ok();
+    }
+    let mut asking = dora.start(&by_id);
+    let invite = asking.line();
+    asking.says("dora asked");
+    let said = bob.quorate(&["join", &invite, "--yes"]);
+    let asks = "who asks   principal/internal/user/dora, by login at this oracle; showed no Toc\n";
+    assert!(said.stderr.contains(asks) && said.stderr.contains("No Toc vouches for who asks"), "{}", said.stderr);
+    said.ok();
+    let shown = bob.quorate(&["session", "show", &invite]).ok();
+    assert!(shown.contains("asked by   principal/internal/user/dora, by login, without a Toc\n"), "{shown}");
+    assert!(shown.contains("1 of 2 needed"), "asking is no Toc: {shown}");
+    carol.quorate(&["join", &invite, "--yes"]).ok();
+    let code = asking.end().ok();
+    let code = code.lines().last().expect("a code");
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+    let again = dora.quorate(&["--json", "session", "code", session_of(&invite)]).json();
+    let expires_at = again["code_expires_at"].as_str().expect("a time");
+    if let Some(theirs) = oathtool(SECRET, expires_at) {
+        assert_eq!(again["code"], *theirs);
+    }
+    // The key of the session alone gives nothing.
+    dora.quorate(&["logout"]).ok();
+    let refused = dora.quorate(&["session", "code", session_of(&invite)]).fails(1);
+    assert!(refused.contains("hint: `quorate login -u NAME` comes first"), "{refused}");
 }

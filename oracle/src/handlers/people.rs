@@ -15,8 +15,9 @@ pub use self::caller::{
 };
 pub use self::enrolment::{__path_enrol, __path_invitation, enrol, invitation};
 pub use self::groups::{
-    __path_add_group, __path_group, __path_groups, __path_remove_group, __path_set_group_members, add_group, group,
-    groups, remove_group, set_group_members,
+    __path_add_group, __path_change_group_applicants, __path_change_group_members, __path_group, __path_groups,
+    __path_own_groups, __path_remove_group, __path_set_group_members, add_group, change_group_applicants,
+    change_group_members, group, groups, own_groups, remove_group, set_group_members,
 };
 pub(super) use self::login::second_factor_required;
 pub use self::login::{__path_log_in, __path_log_out, __path_whoami, SecondFactorRequired, log_in, log_out, whoami};

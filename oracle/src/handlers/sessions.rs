@@ -51,7 +51,8 @@ pub struct Joining {
 /// Start a session
 ///
 /// With `toc_zero` as farMFA's clients do, or with `header`, `sealed` and an applicant's proof. An oracle with
-/// `sessions.require_login` takes a ticket as well, and a group that it knows.
+/// `sessions.require_login` takes a ticket as well, and a group that it knows. With `group` alone and a ticket, codes are asked for
+/// without a Toc, by whoever may (`GET /groups/mine`); all Tocs then come from others.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = NewSession,
     responses((status = 200, body = SessionCredentials), (status = "default", body = ErrorBody)))]
 pub async fn create(

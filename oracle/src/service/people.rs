@@ -4,6 +4,7 @@
 
 pub mod rights;
 
+mod applicants;
 mod duo;
 mod enrolment;
 mod error;
@@ -20,6 +21,7 @@ mod remote;
 mod standing;
 mod ticket;
 
+pub use self::applicants::Asker;
 pub use self::duo::DuoFactor;
 pub use self::enrolment::{Enrolling, Invitation, Made};
 pub use self::error::PeopleError;

@@ -3,6 +3,7 @@
 //! What is secret is sealed in the store and only open in the crypto pool, for the time of one request.
 
 pub mod approve;
+mod by_login;
 pub mod code;
 pub mod create;
 pub mod error;

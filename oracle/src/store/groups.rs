@@ -3,13 +3,14 @@
 //! Knows no header and no name: what a group is comes sealed, and each membership comes with a keyed hash that binds it.
 
 use super::{
-    Store,
+    Store, applicants,
     audit::{self, NewAudit},
     engine::{Row, Tx, Value},
     error::StoreError,
     principals::{PrincipalRow, principal_row, select_principals},
     rows::{Acting, Digest},
 };
+use std::collections::{HashMap, HashSet};
 
 /// Groups at most.
 pub const MAX_GROUPS: i64 = 1_000;
@@ -100,6 +101,8 @@ pub enum GroupMembersOutcome {
     GroupGone,
     /// One of the principals is gone; nothing was written.
     PrincipalGone,
+    /// One of the principals would stand for two holders; nothing was written.
+    Repeated,
 }
 
 /// A query of groups: the columns that [`groups`] reads.
@@ -113,6 +116,7 @@ macro_rules! select_groups {
         )
     };
 }
+pub(super) use select_groups;
 
 impl Store {
     /// Adds a group.
@@ -176,6 +180,24 @@ impl Store {
         .await
     }
 
+    /// Has these stand for holders of a group, and nobody for others; for those who are not named it stays as it is.
+    pub async fn change_group_members(
+        &self,
+        group: &Digest,
+        added: Vec<NewGroupMember>,
+        removed: Vec<u8>,
+        told: Option<NewAudit>,
+    ) -> Result<GroupMembersOutcome, StoreError> {
+        self.write(group, (*group, added, removed, told), |tx, (group, added, removed, told)| {
+            Box::pin(async move {
+                let outcome = change_members(tx, group, added, removed).await?;
+                audit::tell(tx, told.as_ref().filter(|_| outcome == GroupMembersOutcome::Changed)).await?;
+                Ok(outcome)
+            })
+        })
+        .await
+    }
+
     /// For which holder of a group a principal stands.
     pub async fn standing(&self, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
         self.read((*group, *principal), |tx, (group, principal)| Box::pin(standing(tx, group, principal))).await
@@ -201,7 +223,11 @@ async fn add(tx: &mut dyn Tx, new: &NewGroup) -> Result<AddGroupOutcome, StoreEr
     Ok(AddGroupOutcome::Added)
 }
 
-async fn groups(tx: &mut dyn Tx, query: &'static str, values: &[Value]) -> Result<Vec<GroupRow>, StoreError> {
+pub(super) async fn groups(
+    tx: &mut dyn Tx,
+    query: &'static str,
+    values: &[Value],
+) -> Result<Vec<GroupRow>, StoreError> {
     tx.query(query, values)
         .await?
         .into_iter()
@@ -234,15 +260,58 @@ async fn set_members(
     group: &Digest,
     members: &[NewGroupMember],
 ) -> Result<GroupMembersOutcome, StoreError> {
+    if let Some(gone) = what_is_gone(tx, group, members).await? {
+        return Ok(gone);
+    }
+    tx.execute("DELETE FROM group_members WHERE group_fp = $1", &[group.into()]).await?;
+    put_members(tx, group, members).await?;
+    Ok(GroupMembersOutcome::Changed)
+}
+
+async fn change_members(
+    tx: &mut dyn Tx,
+    group: &Digest,
+    added: &[NewGroupMember],
+    removed: &[u8],
+) -> Result<GroupMembersOutcome, StoreError> {
+    if let Some(gone) = what_is_gone(tx, group, added).await? {
+        return Ok(gone);
+    }
+    let rows = tx.query("SELECT x, principal FROM group_members WHERE group_fp = $1", &[group.into()]).await?;
+    let mut after =
+        rows.iter().map(|row| Ok((row.x(0)?, row.digest(1)?))).collect::<Result<HashMap<_, _>, StoreError>>()?;
+    after.retain(|x, _| !removed.contains(x));
+    after.extend(added.iter().map(|member| (member.x, member.principal)));
+    if after.values().collect::<HashSet<_>>().len() < after.len() {
+        return Ok(GroupMembersOutcome::Repeated);
+    }
+    // Those first who leave a place, since a principal has one at a time.
+    for x in removed.iter().copied().chain(added.iter().map(|member| member.x)) {
+        let leave = "DELETE FROM group_members WHERE group_fp = $1 AND x = $2";
+        tx.execute(leave, &[group.into(), x.into()]).await?;
+    }
+    put_members(tx, group, added).await?;
+    Ok(GroupMembersOutcome::Changed)
+}
+
+/// Why nobody can be put into a group: it is gone, or one of them is.
+async fn what_is_gone(
+    tx: &mut dyn Tx,
+    group: &Digest,
+    members: &[NewGroupMember],
+) -> Result<Option<GroupMembersOutcome>, StoreError> {
     if tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?.is_none() {
-        return Ok(GroupMembersOutcome::GroupGone);
+        return Ok(Some(GroupMembersOutcome::GroupGone));
     }
     for member in members {
         if tx.first("SELECT 1 FROM principals WHERE id = $1", &[(&member.principal).into()]).await?.is_none() {
-            return Ok(GroupMembersOutcome::PrincipalGone);
+            return Ok(Some(GroupMembersOutcome::PrincipalGone));
         }
     }
-    tx.execute("DELETE FROM group_members WHERE group_fp = $1", &[group.into()]).await?;
+    Ok(None)
+}
+
+async fn put_members(tx: &mut dyn Tx, group: &Digest, members: &[NewGroupMember]) -> Result<(), StoreError> {
     for NewGroupMember { x, principal, bound } in members {
         tx.defer(
             "INSERT INTO group_members (group_fp, x, principal, bound) VALUES ($1, $2, $3, $4)",
@@ -250,7 +319,7 @@ async fn set_members(
         )
         .await?;
     }
-    Ok(GroupMembersOutcome::Changed)
+    Ok(())
 }
 
 /// For which holder of a group a principal stands.
@@ -263,8 +332,11 @@ pub(super) async fn standing(tx: &mut dyn Tx, group: &Digest, principal: &Digest
     Ok(if known.is_some() { Standing::Stranger } else { Standing::UnknownGroup })
 }
 
-/// Whether a principal still stands for the player that it acts for.
+/// Whether a principal still stands for the player that it acts for, and is who it was when it logged in.
 pub(super) async fn still_stands(tx: &mut dyn Tx, acting: &Acting) -> Result<bool, StoreError> {
+    if !applicants::is_as_it_was(tx, &acting.principal, acting.version).await? {
+        return Ok(false);
+    }
     let standing = standing(tx, &acting.group, &acting.principal).await?;
     Ok(matches!(standing, Standing::Holder { x, .. } if x == acting.x))
 }

@@ -133,8 +133,8 @@ pub struct NewSession {
     pub on_expiry: Vec<NewNotice>,
     /// The proof of creation, so that it serves once.
     pub once: Option<Once>,
-    /// The principal that asks, where who asks must have logged in.
-    pub applicant: Option<Acting>,
+    /// The principal that asks, where who asks has logged in.
+    pub applicant: Option<Asking>,
     /// How many sessions one source may have open.
     pub source_cap: i64,
 }
@@ -150,6 +150,8 @@ pub enum InsertOutcome {
     Replayed,
     /// Its group was replaced by a redeal and is refused; nothing was written.
     GroupRefused,
+    /// The principal that asks may not, or no more; nothing was written.
+    NotApplicant,
     /// The principal that asks stands for the player no more; nothing was written.
     NotHolder,
 }
@@ -224,6 +226,28 @@ pub struct Acting {
     pub x: u8,
     /// The principal.
     pub principal: Digest,
+    /// Its version when it logged in.
+    pub version: i64,
+}
+
+/// A principal that asks for codes with its login alone. That it may is looked at again where the session is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applying {
+    /// G.
+    pub group: Digest,
+    /// The principal.
+    pub principal: Digest,
+    /// Its version when it logged in.
+    pub version: i64,
+}
+
+/// The principal that starts a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// Without a Toc.
+    ByLogin(Applying),
+    /// For a player, whose Toc proves it as well.
+    Player(Acting),
 }
 
 /// A principal's approval, which comes with its Toc.

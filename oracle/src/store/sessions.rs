@@ -3,10 +3,11 @@
 //! Knows nothing about Tocs beyond that they are removed when their session closes.
 
 use super::{
+    applicants,
     engine::{Row, Tx, Value},
     error::StoreError,
     events, groups, notices,
-    rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
+    rows::{Asking, ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
     tocs,
 };
 
@@ -17,10 +18,14 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
     {
         return Ok(InsertOutcome::GroupRefused);
     }
-    if let Some(applicant) = &new.applicant
-        && !groups::still_stands(tx, applicant).await?
-    {
-        return Ok(InsertOutcome::NotHolder);
+    match &new.applicant {
+        Some(Asking::Player(acting)) if !groups::still_stands(tx, acting).await? => {
+            return Ok(InsertOutcome::NotHolder);
+        }
+        Some(Asking::ByLogin(applying)) if !applicants::still_may_ask(tx, applying).await? => {
+            return Ok(InsertOutcome::NotApplicant);
+        }
+        _ => {}
     }
     if let Some(once) = &new.once
         && !use_once(tx, once).await?

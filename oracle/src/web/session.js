@@ -41,7 +41,8 @@
 
   /** A player, and the principal that stands for them, if that was asked for. */
   function named(name, principal) {
-    return principal ? element("span", person(name), " (", foreign(principal), ")") : person(name);
+    // Of a login without a Toc the principal is all there is.
+    return principal && principal !== name ? element("span", person(name), " (", foreign(principal), ")") : person(name);
   }
 
   function moment(text) {
@@ -142,7 +143,8 @@
 
   function showDetails(details, missing) {
     const what = page.dataset.purpose === "redeal" ? " asks to deal anew " : " asks for a code of ";
-    at("asks").replaceChildren(named(details.applicant, details.applicant_principal), what, details.note ? foreign(details.note) : "an account");
+    const login = details.applicant_status === "login" ? ", by login at this oracle and without a Toc," : "";
+    at("asks").replaceChildren(named(details.applicant, details.applicant_principal), login, what, details.note ? foreign(details.note) : "an account");
     if (details.note) document.title += ` · ${shown(details.note)}`;
     at("reason").replaceChildren(details.reason ? shown(details.reason) : element("em", "No reason was given."));
     const waiting = missing === 0 ? [] : [row("○", "waits for", `${missing} more`, "waiting")];

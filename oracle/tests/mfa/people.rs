@@ -2,6 +2,7 @@
 //! and thieves of the database can do about it.
 
 mod audit;
+mod by_login;
 mod drills;
 mod enrolment;
 mod factors;

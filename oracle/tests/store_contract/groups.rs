@@ -2,8 +2,8 @@
 //! principal one holder, all at once or not at all.
 
 use quorate_oracle::store::{
-    Acting, AddGroupOutcome, ChangeOutcome, GroupMembersOutcome, InsertOutcome, NewApproval, NewGroup, NewGroupMember,
-    NewRedeal, NewSession, NewToc, Once, Role, Standing, Store, TocOutcome,
+    Acting, AddGroupOutcome, Asking, ChangeOutcome, GroupMembersOutcome, InsertOutcome, NewApproval, NewGroup,
+    NewGroupMember, NewRedeal, NewSession, NewToc, Once, Role, Standing, Store, TocOutcome,
 };
 
 use crate::{
@@ -127,7 +127,7 @@ fn once() -> Once {
 
 /// The Toc of seed `seed` for player `x`, approved by the user of seed `principal`.
 fn approved(seed: u8, x: u8, principal: u8) -> NewToc {
-    let acting = Acting { group: digest(7), x, principal: digest(principal) };
+    let acting = Acting { group: digest(7), x, principal: digest(principal), version: 1 };
     let approval = NewApproval { acting, approver: named(principal), sealed: vec![seed; 30] };
     NewToc { approval: Some(approval), ..proved(seed, x) }
 }
@@ -139,7 +139,7 @@ pub async fn an_approval_is_of_who_stands_for_the_player_and_of_one_player(store
     }
     let stand = async |members: Vec<_>| store.set_group_members(&digest(7), members, None).await.unwrap();
     stand(vec![member(1, 10), member(2, 11)]).await;
-    let applicant = |x| Some(Acting { group: digest(7), x, principal: digest(10) });
+    let applicant = |x| Some(Asking::Player(Acting { group: digest(7), x, principal: digest(10), version: 1 }));
     let wrong = NewSession { applicant: applicant(2), once: Some(once()), ..session("s") };
     assert_eq!(store.insert_session(wrong.clone()).await.unwrap(), InsertOutcome::NotHolder);
     let right = NewSession { applicant: applicant(1), first_toc: Some(approved(1, 1, 10)), ..wrong };

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
 mod api_keys;
+mod applicants;
 mod audit;
 mod codes;
 mod credentials;
@@ -209,6 +210,10 @@ on_every_engine! {
     people::a_principal_has_one_factor_and_a_team_none,
     people::one_of_many_assignments_wins_whoever_races,
     people::what_is_done_is_told_with_it_or_not_at_all,
+    applicants::applicants_are_changed_as_a_whole_or_not_at_all,
+    applicants::every_ground_is_found_and_ends,
+    applicants::who_asks_by_login_still_may_and_is_who_logged_in,
+    applicants::members_are_changed_one_by_one_whoever_races,
     groups::a_group_comes_back_as_it_was_added,
     groups::a_group_is_added_once_whoever_races,
     groups::who_stands_for_whom_is_set_at_once_or_not_at_all,

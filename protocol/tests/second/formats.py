@@ -264,13 +264,15 @@ def read_invite(url):
         for certificate in says["certificates"]:
             shape(certificate, {"payload": str, "signature": str})
         player = {"holder": str, "x": "byte"}
-        more = {"proved": player, "named": {**player, "principal": str}}.get(says["applicant"].get("status"), {})
+        kinds = {"proved": player, "named": {**player, "principal": str}, "login": {"principal": str}}
+        more = kinds.get(says["applicant"].get("status"), {})
         shape(says["applicant"], {"status": str, **more})
     except Refused:
         raise Refused("malformed") from None
     sound = (
         says["version"] == 1
-        and says["applicant"]["status"] in ("named", "proved", "unverified")
+        and says["applicant"]["status"] in ("login", "named", "proved", "unverified")
+        and (says["applicant"]["status"] != "login" or (says["purpose"] == "code" and "group" in says))
         and says["purpose"] in ("code", "redeal")
         and re.fullmatch("[A-Z2-7]{32}", says["session"])
         and url_is_plain(says["oracle"])

@@ -167,7 +167,7 @@ pub fn chains() -> [Vec<Certificate>; 2] {
 }
 
 /// An invite to a code session of the first group, one to the redeal that makes the second, and one of a farMFA group.
-pub fn four_invites() -> [Invite; 4] {
+pub fn five_invites() -> [Invite; 5] {
     let [first, _] = two_deals();
     let [plan, _] = two_plans();
     let [chain, long_chain] = chains();
@@ -214,7 +214,12 @@ pub fn four_invites() -> [Invite; 4] {
         applicant: Applicant::Named { holder: "Ann".to_owned(), x: 1, principal },
         ..code.clone()
     };
-    [code, redeal, farmfa, named].map(|fields| Invite::issue(fields, &fixed::invite_key()))
+    let login = InvitePayload {
+        session: new_session_id(&mut fixed::Stream::new("session by login")),
+        applicant: Applicant::Login { principal: "principal/internal/user/bob".to_owned() },
+        ..code.clone()
+    };
+    [code, redeal, farmfa, named, login].map(|fields| Invite::issue(fields, &fixed::invite_key()))
 }
 
 fn invites() -> Value {
@@ -231,9 +236,9 @@ fn invites() -> Value {
             })
         })
         .collect();
-    let invites: Vec<Value> = four_invites()
+    let invites: Vec<Value> = five_invites()
         .iter()
-        .zip([vec!["root"], vec!["root", "next_root"], vec!["root"], vec!["root"]])
+        .zip([vec!["root"], vec!["root", "next_root"], vec!["root"], vec!["root"], vec!["root"]])
         .map(|(invite, roots)| {
             let certificates: Vec<&str> = invite
                 .fields()
@@ -256,7 +261,7 @@ fn invites() -> Value {
 }
 
 fn session() -> Value {
-    let [invite, ..] = four_invites();
+    let [invite, ..] = five_invites();
     let (id, tek) = (fixed::session_id(), fixed::tek());
     let kek = Kek::generate(&mut fixed::Stream::new("kek"));
     let kek_bytes = quorate_protocol::encoding::from_base64(&kek.to_base64()).expect("base64");
@@ -281,7 +286,7 @@ fn session() -> Value {
 fn proofs() -> Value {
     let [first, second] = two_deals();
     let [plan, _] = two_plans();
-    let [code, redeal, ..] = four_invites();
+    let [code, redeal, ..] = five_invites();
     let g = first.group.name();
     let creates = [
         Terms {

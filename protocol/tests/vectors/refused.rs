@@ -2,7 +2,7 @@
 
 use super::encrypted::{recipient_tag, recipient_yubikey, tek_identity_text};
 use super::fixed::{self, NOW, ORACLE};
-use super::make::{chains, four_invites, two_deals, two_plans};
+use super::make::{chains, five_invites, two_deals, two_plans};
 use quorate_protocol::encoding::{base64, base64url};
 use quorate_protocol::header::HeaderError;
 use quorate_protocol::invite::{Certificate, CertifiedKind, Invite, InviteError, InvitePayload};
@@ -168,12 +168,16 @@ fn plans(cases: &mut Vec<Value>) {
 }
 
 fn invites(cases: &mut Vec<Value>) {
-    let [code, redeal, ..] = four_invites();
+    let [code, redeal, farmfa, _, login] = five_invites();
     let url = code.to_url();
     let issued = |change: &dyn Fn(&mut InvitePayload)| {
         let mut fields = code.fields().clone();
         change(&mut fields);
         Invite::issue(fields, &fixed::invite_key()).to_url()
+    };
+    let by_login = |invite: &Invite| {
+        let applicant = login.fields().applicant.clone();
+        Invite::issue(InvitePayload { applicant, ..invite.fields().clone() }, &fixed::invite_key()).to_url()
     };
     // The payload changed under the old signature.
     let forged = |invite: &Invite, from: &str, to: &str| {
@@ -195,6 +199,10 @@ fn invites(cases: &mut Vec<Value>) {
         case("invite", forged(&code, &tek, &other), "signature", "another TEK"),
         case("invite", forged(&code, "month", "mouth"), "signature", "another reason"),
         case("invite", forged(&code, "\"proved\"", "\"trusted\""), "malformed", "an unknown kind of applicant"),
+        case("invite", forged(&code, "\"proved\"", "\"login\""), "malformed", "a login with the x of a Toc"),
+        case("invite", forged(&login, "\"login\"", "\"named\""), "malformed", "a player without an x"),
+        case("invite", by_login(&redeal), "malformed", "a redeal that a login alone asks for"),
+        case("invite", by_login(&farmfa), "malformed", "a login alone for a group dealt by farMFA"),
         case(
             "invite",
             forged(&code, "\"purpose\":\"code\"", "\"purpose\":\"redeal\""),

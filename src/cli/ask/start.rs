@@ -11,7 +11,7 @@ use crate::cli::{CliError, Context};
 use crate::client::Client;
 use quorate_protocol::api::{AddToc, ApplicantProof, NewSession, SessionCredentials};
 use quorate_protocol::header::OraclePin;
-use quorate_protocol::invite::{Applicant, Invite, Purpose};
+use quorate_protocol::invite::{Applicant, Invite, InvitePayload, Purpose};
 use quorate_protocol::plan::Plan;
 use quorate_protocol::proof::{Terms, approve_message, create_message, sign};
 use quorate_protocol::sealing::age_seal;
@@ -42,6 +42,19 @@ pub(super) fn choose_oracle(context: &Context, args: &AskArgs, pin: Option<&Orac
     }
 }
 
+/// What is asked for, and of whom.
+pub(super) struct Asking<'a> {
+    pub(super) context: &'a Context,
+    pub(super) args: &'a AskArgs,
+    pub(super) pin: &'a OraclePin,
+    pub(super) plan: Option<&'a Plan>,
+    /// When, Unix seconds.
+    pub(super) now: i64,
+}
+
+/// Things that an invite says, each with whether it is what was asked for.
+type Compared = Vec<(&'static str, bool)>;
+
 /// Starts the session at the oracle of `pin`.
 pub(super) fn start(
     context: &Context,
@@ -53,8 +66,24 @@ pub(super) fn start(
     let client = args.network.client(context, &pin.url)?;
     let now = context.now();
     let credentials = create(&client, args, own, plan, pin, now)?;
+    let card = Card::of(&own.toc).ok_or(SessionError::Wrong("Toc"))?;
+    let same = |invite: &InvitePayload| same_group(own, &card, invite);
+    let asking = Asking { context, args, pin, plan, now };
+    settle(&asking, client, &credentials, same, |client, kept| join(client, own, kept))
+}
+
+/// Keeps a session that the oracle has started, when its invite says what was asked for and nothing else, and does what is left to
+/// do; ends it otherwise.
+pub(super) fn settle(
+    asking: &Asking<'_>,
+    client: Client,
+    credentials: &SessionCredentials,
+    same: impl FnOnce(&InvitePayload) -> Compared,
+    then: impl FnOnce(&Client, &Kept) -> Result<(), CliError>,
+) -> Result<Started, CliError> {
+    let Asking { context, args, pin, now, .. } = asking;
     let kek = Kek::from_base64(&credentials.kek)?;
-    let invite = match verify(args, own, plan, pin, &credentials, now) {
+    let invite = match verify(asking, credentials, same) {
         Ok(invite) => invite,
         Err(error) => {
             // An oracle that signs other words than ours gets nothing more; that it forgets the session is a courtesy.
@@ -65,13 +94,13 @@ pub(super) fn start(
     let over_at = invite.fields().expires.saturating_add(credentials.session.ttl);
     let kept = Kept { oracle: pin.url.clone(), invite, kek, over_at, counted: args.max_codes.is_some() };
     let folder = context.paths()?.sessions();
-    if let Err(error) = kept.save(&folder, now).and_then(|()| join(&client, own, &kept)) {
+    if let Err(error) = kept.save(&folder, *now).and_then(|()| then(&client, &kept)) {
         // Nobody has seen the invite yet: a session without its applicant serves no one.
         let _ = client.cancel(kept.id(), &kept.kek);
         Kept::forget(&folder, kept.id());
         return Err(error);
     }
-    Ok(Started { client, kept, expires_at: credentials.session.expires_at })
+    Ok(Started { client, kept, expires_at: credentials.session.expires_at.clone() })
 }
 
 /// The applicant's own Toc, like everybody else's. farMFA's has come with the request.
@@ -149,44 +178,48 @@ fn purpose(plan: Option<&Plan>) -> Purpose {
 
 /// Checks that the oracle signed what was asked and nothing else: others will only see the invite.
 fn verify(
-    args: &AskArgs,
-    own: &OpenedToc,
-    plan: Option<&Plan>,
-    pin: &OraclePin,
+    asking: &Asking<'_>,
     credentials: &SessionCredentials,
-    now: i64,
+    same: impl FnOnce(&InvitePayload) -> Compared,
 ) -> Result<Invite, CliError> {
+    let Asking { args, pin, plan, now, .. } = *asking;
     let invite = Invite::parse(&credentials.invite)?;
     invite.verify(&pin.key()?, now)?;
     let fields = invite.fields();
-    let card = Card::of(&own.toc).ok_or(SessionError::Wrong("Toc"))?;
+    let mut checks = vec![
+        ("session", fields.session == credentials.session.id),
+        ("oracle", fields.oracle == pin.url),
+        ("TEK", fields.tek == credentials.tek),
+        ("purpose", fields.purpose == purpose(plan)),
+        ("plan", fields.plan.as_ref().map(|plan| plan.0.as_slice()) == plan.map(Plan::bytes)),
+        ("reason", fields.reason == args.reason),
+        ("time that codes flow", args.ttl.is_none_or(|ttl| fields.ttl == ttl)),
+        ("number of codes", args.max_codes.is_none_or(|max| fields.max_codes.is_some_and(|most| most <= max))),
+    ];
+    checks.extend(same(fields));
+    match checks.iter().find(|(_, same)| !same) {
+        Some((what, _)) => Err(SessionError::Wrong(what).into()),
+        None => Ok(invite),
+    }
+}
+
+/// Whether an invite is for the group of one's own Toc, and says that its player asks.
+fn same_group(own: &OpenedToc, card: &Card, fields: &InvitePayload) -> Compared {
     let same_applicant = match (&own.toc, &fields.applicant) {
         // Who has logged in is for the oracle to know; the player is for us.
         (Toc::Whole(whole), Applicant::Named { holder, x, .. } | Applicant::Proved { holder, x }) => {
             holder == whole.holder() && *x == whole.share().x()
         }
-        (Toc::Whole(_), Applicant::Unverified) => false,
+        (Toc::Whole(_), _) => false,
         (_, applicant) => *applicant == Applicant::Unverified,
     };
-    let checks = [
-        ("session", fields.session == credentials.session.id),
-        ("oracle", fields.oracle == pin.url),
-        ("TEK", fields.tek == credentials.tek),
+    vec![
         ("group", fields.group == card.group && fields.group_id == card.group_id),
         ("number of players", fields.size == card.size),
         ("threshold", fields.threshold == card.threshold),
         ("note", fields.note == card.note),
-        ("purpose", fields.purpose == purpose(plan)),
-        ("plan", fields.plan.as_ref().map(|plan| plan.0.as_slice()) == plan.map(Plan::bytes)),
         ("applicant", same_applicant),
-        ("reason", fields.reason == args.reason),
-        ("time that codes flow", args.ttl.is_none_or(|ttl| fields.ttl == ttl)),
-        ("number of codes", args.max_codes.is_none_or(|max| fields.max_codes.is_some_and(|most| most <= max))),
-    ];
-    match checks.iter().find(|(_, same)| !same) {
-        Some((what, _)) => Err(SessionError::Wrong(what).into()),
-        None => Ok(invite),
-    }
+    ]
 }
 
 /// A player's Toc for a session: encrypted to its TEK, with the proof that binds it to this invite.

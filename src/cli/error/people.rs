@@ -46,6 +46,9 @@ pub(crate) enum PeopleError {
     /// No oracle was named, and there is none that can be meant, or are several.
     #[error("{}", if *.0 == 0 { "you are not logged in" } else { "you are logged in at several oracles, so one must be named" })]
     NotNamed(usize),
+    /// No group of that name or id for whose codes one may ask.
+    #[error("you may ask for the codes of no group called {0}")]
+    NotOwnGroup(String),
     /// A file that does not describe a configuration of second factors. What is wrong with it may be a secret.
     #[error("{} describes no configuration: see line {line}, column {column}", path.display())]
     ProviderFile {
@@ -73,6 +76,9 @@ impl PeopleError {
         let hint = match self {
             Self::Group { found: 0, .. } => {
                 "`quorate group list` shows those it knows, `quorate group add FILE` adds one"
+            }
+            Self::NotOwnGroup(_) => {
+                "an operator says who may: `quorate group applicants add GROUP PRINCIPAL`; with a Toc of it, leave --login out"
             }
             Self::Group { .. } => "give more of the name: `quorate group list` shows it",
             Self::KeyEnrolment => "nothing was used up: open the link there",
@@ -133,6 +139,9 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         "name_taken" => "choose another name, or remove what has it",
         "no_security_key" => {
             "an operator assigns a provider of type webauthn and makes a link: `quorate principal link NAME`"
+        }
+        "may_not_ask" => {
+            "`quorate whoami` shows who you are; an operator says who may: `quorate group applicants add GROUP PRINCIPAL`"
         }
         "not_the_applicant" => "whoever ran `quorate ask` gets the code, logged in as then: `quorate whoami`",
         "not_the_holder" => {

@@ -71,6 +71,7 @@ fn applicant(applicant: &Applicant) -> String {
                 shown(holder)
             )
         }
+        Applicant::Login { principal } => format!("{}, by login at this oracle; showed no Toc", shown(principal)),
         Applicant::Proved { holder, x } => format!("{} (proved: signed with the key of Toc {x})", shown(holder)),
         Applicant::Unverified => "unverified: nothing proves who it is".to_owned(),
     }
@@ -86,6 +87,10 @@ fn proves(by_toc: Option<bool>, applicant: &Applicant) -> String {
         Applicant::Named { .. } => {
             "That proves which Toc asks, that the oracle saw that login, and that the key to encrypt to is the oracle's. It does \
              not prove that the reason is true: when in doubt, call."
+        }
+        Applicant::Login { .. } => {
+            "That proves that the oracle saw that login, and that the key to encrypt to is the oracle's. No Toc vouches for who \
+             asks, and nothing for the reason: when in doubt, call."
         }
         Applicant::Proved { .. } => {
             "That proves which Toc asks and that the key to encrypt to is the oracle's. It does not prove that the reason is \
@@ -131,6 +136,23 @@ mod tests {
             request(&invite(&proved, "close the month", None), None, &OwnKeys::default(), Some(true)).expect("shown");
         assert!(text.contains("ann (proved") && text.contains("\"close the month\""), "{text}");
         assert!(text.contains("your Toc names signed") && text.contains("does not prove that the reason is"), "{text}");
+    }
+
+    #[test]
+    fn a_login_is_said_to_be_one_and_no_more() {
+        let says = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut payload: serde_json::Value =
+                serde_json::from_slice(invite(&json!({"status": "unverified"}), "r", None).payload()).expect("JSON");
+            payload["group"] = json!("11".repeat(32));
+            payload["applicant"] = json!({"status": "login", "principal": "principal/internal/user/bob\u{202e}"});
+            change(&mut payload);
+            Invite::from_parts(payload.to_string().into_bytes(), vec![0; 64])
+        };
+        let invite = says(&|_| ()).expect("an invite");
+        let text = request(&invite, None, &OwnKeys::default(), Some(true)).expect("shown");
+        assert!(text.contains("user/bob\\u{202e}, by login at this oracle; showed no Toc"), "{text}");
+        assert!(text.contains("No Toc vouches for who asks") && !text.contains("proves which Toc"), "{text}");
+        assert!(says(&|payload| payload["applicant"]["x"] = json!(1)).is_err(), "with the x of a Toc");
     }
 
     #[test]

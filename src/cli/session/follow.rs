@@ -27,8 +27,9 @@ pub(crate) enum Wait {
 /// An event as people read it.
 pub(crate) fn in_words(event: &Event) -> String {
     let who = match (&event.who, &event.principal) {
-        (Some(who), Some(principal)) => format!("{} ({})", shown(who), shown(principal)),
-        (Some(who), None) => shown(who),
+        // Of a login without a Toc the principal is all there is.
+        (Some(who), Some(principal)) if who != principal => format!("{} ({})", shown(who), shown(principal)),
+        (Some(who), _) => shown(who),
         (None, _) => "somebody".to_owned(),
     };
     let progress = event.session.as_ref().map(|session| format!(" (now {})", counts(session))).unwrap_or_default();

@@ -37,6 +37,9 @@ fn lines(session: &Session) -> String {
         let names = |names: &[String]| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
         lines.push(("note", shown(&details.note)));
         let asked_by = match &details.applicant_principal {
+            Some(principal) if details.applicant_status.as_deref() == Some("login") => {
+                format!("{}, by login, without a Toc", shown(principal))
+            }
             Some(principal) => format!("{} ({})", shown(&details.applicant), shown(principal)),
             None => shown(&details.applicant),
         };

@@ -87,6 +87,8 @@ fn applicant_plays(applicant: &Applicant, card: &Card) -> bool {
         Applicant::Named { holder, x, .. } | Applicant::Proved { holder, x } => {
             usize::from(*x).checked_sub(1).and_then(|at| card.players.get(at)).is_some_and(|player| player == holder)
         }
+        // Who has logged in is for the oracle to know; only a group of ours can be asked for so.
+        Applicant::Login { .. } => card.group.is_some(),
         Applicant::Unverified => true,
     }
 }

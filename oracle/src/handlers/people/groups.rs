@@ -1,6 +1,7 @@
 //! Groups that the oracle knows, and who stands for their holders. HTTP only.
 
-use super::caller::{Allowed, ChangeGroups, ReadGroups};
+use super::caller::{Allowed, ChangeGroups, OwnTicket, ReadGroups};
+use super::principals::read as principals;
 use super::time;
 use crate::error::ApiResult;
 use crate::extract::{Json, Path};
@@ -42,6 +43,8 @@ pub struct GroupBody {
     entry: GroupEntry,
     /// In the order of their shares.
     holders: Vec<HolderBody>,
+    /// Full names of the users, applications and teams that may ask for its codes without a Toc.
+    applicants: Vec<String>,
 }
 
 /// A holder of a group.
@@ -63,11 +66,44 @@ pub struct GroupMembersBody {
     members: BTreeMap<String, String>,
 }
 
+/// Changes of who stands for the holders of a group.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct GroupMemberChanges {
+    /// Full or short names of users and applications, by the names of the holders that they stand for from now on.
+    #[schema(example = json!({ "ann": "ann" }))]
+    add: BTreeMap<String, String>,
+    /// Names of holders for whom nobody stands any more.
+    #[schema(example = json!(["bob"]))]
+    remove: Vec<String>,
+}
+
+/// Changes of who may ask for a group's codes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ApplicantChanges {
+    /// Full or short names of users, applications and teams.
+    #[schema(example = json!(["bob", "principal/internal/group/ops"]))]
+    add: Vec<String>,
+    /// The same.
+    remove: Vec<String>,
+}
+
 /// List the groups that the oracle knows
 #[utoipa::path(get, path = "/groups", tag = "people", params(("authorization" = String, Header)),
     responses((status = 200, body = Vec<GroupEntry>), (status = "default", body = ErrorBody)))]
 pub async fn groups(_: Allowed<ReadGroups>, State(people): State<People>) -> ApiResult<Json<Vec<GroupEntry>>> {
     Ok(Json(people.groups().await?.into_iter().map(GroupEntry::from).collect()))
+}
+
+/// List the groups for whose codes one may ask
+///
+/// As one who stands for a holder, as an applicant, or as a member of a team that is one. `POST /sessions` with the name of a group
+/// asks for its codes.
+#[utoipa::path(get, path = "/groups/mine", tag = "people", params(("authorization" = String, Header)),
+    responses((status = 200, body = Vec<GroupEntry>), (status = "default", body = ErrorBody)))]
+pub async fn own_groups(by: Allowed<OwnTicket>, State(people): State<People>) -> ApiResult<Json<Vec<GroupEntry>>> {
+    Ok(Json(people.own_groups(&by.0).await?.into_iter().map(GroupEntry::from).collect()))
 }
 
 /// Add a group
@@ -122,12 +158,44 @@ pub async fn set_group_members(
     Path(id): Path<String>,
     Json(GroupMembersBody { members }): Json<GroupMembersBody>,
 ) -> ApiResult<Json<GroupBody>> {
-    let name = named(&id)?;
-    let mut read = BTreeMap::new();
-    for (holder, principal) in members {
-        read.insert(holder, PrincipalName::parse(&principal).map_err(PeopleError::from)?);
-    }
-    Ok(Json(people.set_group_members(name, &read, &by.0).await?.into()))
+    let (name, members) = (named(&id)?, by_holder(members)?);
+    Ok(Json(people.set_group_members(name, &members, &by.0).await?.into()))
+}
+
+/// Change who stands for the holders of a group
+///
+/// For holders who are not named it stays as it is. All of it is done, or nothing.
+#[utoipa::path(post, path = "/groups/{id}/members", tag = "people",
+    params(("id" = String, Path), ("authorization" = String, Header)), request_body = GroupMemberChanges,
+    responses((status = 200, body = GroupBody), (status = "default", body = ErrorBody)))]
+pub async fn change_group_members(
+    by: Allowed<ChangeGroups>,
+    State(people): State<People>,
+    Path(id): Path<String>,
+    Json(GroupMemberChanges { add, remove }): Json<GroupMemberChanges>,
+) -> ApiResult<Json<GroupBody>> {
+    let (name, add) = (named(&id)?, by_holder(add)?);
+    Ok(Json(people.change_group_members(name, &add, &remove, &by.0).await?.into()))
+}
+
+/// Change who may ask for a group's codes without a Toc
+///
+/// Who may already stays, and who may not is gone. Whoever stands for a holder may ask in any case; Tocs come from holders alone.
+#[utoipa::path(post, path = "/groups/{id}/applicants", tag = "people",
+    params(("id" = String, Path), ("authorization" = String, Header)), request_body = ApplicantChanges,
+    responses((status = 200, body = GroupBody), (status = "default", body = ErrorBody)))]
+pub async fn change_group_applicants(
+    by: Allowed<ChangeGroups>,
+    State(people): State<People>,
+    Path(id): Path<String>,
+    Json(ApplicantChanges { add, remove }): Json<ApplicantChanges>,
+) -> ApiResult<Json<GroupBody>> {
+    let (name, add, remove) = (named(&id)?, principals(&add)?, principals(&remove)?);
+    Ok(Json(people.change_group_applicants(name, &add, &remove, &by.0).await?.into()))
+}
+
+fn by_holder(members: BTreeMap<String, String>) -> Result<BTreeMap<String, PrincipalName>, PeopleError> {
+    members.into_iter().map(|(holder, principal)| Ok((holder, PrincipalName::parse(&principal)?))).collect()
 }
 
 /// What is no name names no group.
@@ -158,12 +226,16 @@ impl From<GroupSummary> for GroupEntry {
 }
 
 impl From<KnownGroup> for GroupBody {
-    fn from(KnownGroup { group, added_at, replaced, holders }: KnownGroup) -> Self {
+    fn from(KnownGroup { group, added_at, replaced, holders, applicants }: KnownGroup) -> Self {
         let holder = |GroupHolder { x, holder, principal }| HolderBody {
             x,
             holder,
             principal: principal.map(|name| name.to_string()),
         };
-        Self { entry: GroupEntry::of(&group, added_at, replaced), holders: holders.into_iter().map(holder).collect() }
+        Self {
+            entry: GroupEntry::of(&group, added_at, replaced),
+            holders: holders.into_iter().map(holder).collect(),
+            applicants: applicants.iter().map(ToString::to_string).collect(),
+        }
     }
 }

@@ -246,11 +246,7 @@ pub async fn change_members(
     Named(name): Named,
     Json(MemberChanges { add, remove }): Json<MemberChanges>,
 ) -> ApiResult<Json<Members>> {
-    let read = |names: Vec<String>| {
-        let names = names.iter().map(|name| PrincipalName::parse(name)).collect::<Result<Vec<_>, NameError>>();
-        names.map_err(PeopleError::from)
-    };
-    Ok(Json(people.change_members(&name, &read(add)?, &read(remove)?, &by.0).await?.into()))
+    Ok(Json(people.change_members(&name, &read(&add)?, &read(&remove)?, &by.0).await?.into()))
 }
 
 /// Assign a provider of second factors
@@ -310,6 +306,11 @@ impl From<Shown> for PrincipalBody {
             provider: shown.provider.map(|(name, _)| name),
         }
     }
+}
+
+/// Names as people write them.
+pub(super) fn read(names: &[String]) -> Result<Vec<PrincipalName>, PeopleError> {
+    Ok(names.iter().map(|name| PrincipalName::parse(name)).collect::<Result<_, NameError>>()?)
 }
 
 impl From<Vec<PrincipalName>> for Members {

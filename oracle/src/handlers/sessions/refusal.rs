@@ -12,6 +12,7 @@ impl From<SessionError> for ApiError {
             SessionError::AlreadyApproved => Self::conflict("already_approved", message),
             SessionError::GroupNotAdded => Self::conflict("group_not_added", message),
             SessionError::LoginRequired => Self::unauthorized("login_required", message),
+            SessionError::MayNotAsk => Self::forbidden("may_not_ask", message),
             SessionError::NotApplicant => Self::forbidden("not_the_applicant", message),
             SessionError::NotHolder => Self::forbidden("not_the_holder", message),
             SessionError::People(cause) => cause.into(),

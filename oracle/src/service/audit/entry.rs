@@ -51,6 +51,7 @@ kinds! {
     FactorRemoved "factor.removed" "A principal's provider of second factors was taken away.";
     GatewayRefused "gateway.refused" "Wrong gateway keys, as a count.";
     GroupAdded "group.added" "A group was made known to the oracle.";
+    GroupApplicants "group.applicants" "It was changed who may ask for a group's codes without a Toc.";
     GroupMembers "group.members" "It was set which principals stand for a group's holders.";
     GroupRemoved "group.removed" "A group was removed from those that the oracle knows.";
     ImportBegun "import.begun" "An import of another service's data began.";

@@ -9,7 +9,7 @@ use crate::service::audit::Kind;
 use crate::store::{AddGroupOutcome, GroupMembersOutcome, GroupRow, NewGroup, NewGroupMember, PrincipalKind};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 
 /// Groups in a page of a list that is read from the store: a header has up to 48 KiB.
@@ -26,6 +26,8 @@ pub struct KnownGroup {
     pub replaced: bool,
     /// All its holders, in the order of their numbers.
     pub holders: Vec<GroupHolder>,
+    /// Who may ask for its codes without a Toc: users, applications and teams, in order of their making.
+    pub applicants: Vec<PrincipalName>,
 }
 
 /// A holder of a known group. The share key stands in the group's header under the same number.
@@ -95,7 +97,8 @@ impl People {
         let holders = players
             .map(|(x, player)| GroupHolder { x, holder: player.holder.clone(), principal: principals.remove(&x) })
             .collect();
-        Ok(KnownGroup { group, added_at: row.added_at, replaced: row.replaced, holders })
+        let applicants = self.applicants(&digest).await?;
+        Ok(KnownGroup { group, added_at: row.added_at, replaced: row.replaced, holders, applicants })
     }
 
     /// Removes a group from those that the oracle knows; nobody stands for its holders any more.
@@ -117,10 +120,42 @@ impl People {
         members: &BTreeMap<String, PrincipalName>,
         by: &Caller,
     ) -> Result<KnownGroup, PeopleError> {
-        let (known, GroupName(digest)) = (self.group(name).await?, name);
+        let known = self.group(name).await?;
+        let (new, told) = self.standing_for(&known, members).await?;
+        let more = [("group_id", group_id(&known.group).into()), ("members", told)];
+        let told = Some(self.told_more(Kind::GroupMembers, by, about(&name), more));
+        let outcome = self.inner.store.set_group_members(&name.0, new, told).await?;
+        self.members_changed(name, outcome).await
+    }
+
+    /// Has these principals, by the names of the holders, stand for them, and nobody for others; for holders who are not named it
+    /// stays as it is.
+    pub async fn change_group_members(
+        &self,
+        name: GroupName,
+        added: &BTreeMap<String, PrincipalName>,
+        removed: &[String],
+        by: &Caller,
+    ) -> Result<KnownGroup, PeopleError> {
+        let known = self.group(name).await?;
+        let (new, told) = self.standing_for(&known, added).await?;
+        let gone = removed.iter().map(|holder| number(&known, holder)).collect::<Result<Vec<u8>, _>>()?;
+        let more = [("group_id", group_id(&known.group).into()), ("added", told), ("removed", removed.into())];
+        let told = Some(self.told_more(Kind::GroupMembers, by, about(&name), more));
+        let outcome = self.inner.store.change_group_members(&name.0, new, gone, told).await?;
+        self.members_changed(name, outcome).await
+    }
+
+    /// Principals for holders, for the store and for the audit log.
+    async fn standing_for(
+        &self,
+        known: &KnownGroup,
+        members: &BTreeMap<String, PrincipalName>,
+    ) -> Result<(Vec<NewGroupMember>, Value), PeopleError> {
+        let GroupName(group) = known.group.name();
         let (mut new, mut told, mut taken) = (Vec::with_capacity(members.len()), Vec::new(), HashSet::new());
         for (holder, principal) in members {
-            let x = known.holders.iter().find(|known| known.holder == *holder).ok_or(PeopleError::HolderUnknown)?.x;
+            let x = number(known, holder)?;
             if principal.kind() == PrincipalKind::Team {
                 return Err(PeopleError::TeamHolds);
             }
@@ -128,23 +163,32 @@ impl People {
             if !taken.insert(id) {
                 return Err(PeopleError::RepeatedMember);
             }
-            new.push(NewGroupMember { x, principal: id, bound: self.inner.hashes.holder(&digest, x, &id) });
+            new.push(NewGroupMember { x, principal: id, bound: self.inner.hashes.holder(&group, x, &id) });
             told.push(json!({ "holder": holder, "principal": principal.to_string() }));
         }
-        let more = [("group_id", group_id(&known.group).into()), ("members", told.into())];
-        let told = self.told_more(Kind::GroupMembers, by, about(&name), more);
-        match self.inner.store.set_group_members(&digest, new, Some(told)).await? {
+        Ok((new, told.into()))
+    }
+
+    async fn members_changed(&self, name: GroupName, outcome: GroupMembersOutcome) -> Result<KnownGroup, PeopleError> {
+        match outcome {
             GroupMembersOutcome::Changed => self.group(name).await,
             GroupMembersOutcome::GroupGone => Err(PeopleError::GroupUnknown),
             GroupMembersOutcome::PrincipalGone => Err(PeopleError::Changed),
+            GroupMembersOutcome::Repeated => Err(PeopleError::RepeatedMember),
         }
     }
 }
 
-fn about(group: &GroupName) -> String {
+/// The number of a holder.
+fn number(known: &KnownGroup, holder: &str) -> Result<u8, PeopleError> {
+    let known = known.holders.iter().find(|known| known.holder == holder);
+    known.map(|known| known.x).ok_or(PeopleError::HolderUnknown)
+}
+
+pub(super) fn about(group: &GroupName) -> String {
     format!("group {group}")
 }
 
-fn group_id(group: &Group) -> &str {
+pub(super) fn group_id(group: &Group) -> &str {
     &group.header.fields().group_id
 }

@@ -121,6 +121,11 @@ impl Hashes {
         self.hash(&[b"holder", group, &[x], principal])
     }
 
+    /// Binds a principal or a team to the group whose codes it may ask for.
+    pub(super) fn applicant(&self, group: &Digest, principal: &Digest) -> Digest {
+        self.hash(&[b"applicant", group, principal])
+    }
+
     /// What the forms show that are made for whoever has the ticket of that hash.
     pub(super) fn form(&self, ticket: &Digest) -> Digest {
         self.hash(&[b"form", ticket])

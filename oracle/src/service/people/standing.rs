@@ -41,7 +41,7 @@ impl People {
         let GroupName(digest) = group;
         match self.inner.store.standing(&digest, &caller.id()).await? {
             Standing::Holder { x, bound } if self.inner.hashes.holder(&digest, x, &caller.id()) == bound => {
-                let acting = Acting { group: digest, x, principal: caller.id() };
+                let acting = Acting { group: digest, x, principal: caller.id(), version: caller.version() };
                 Ok(Some(Player { name: caller.name.clone(), acting }))
             }
             Standing::Holder { .. } => Err(PeopleError::Damaged),
@@ -51,7 +51,7 @@ impl People {
     }
 
     /// Who stands for the players of a group now, by their numbers. Whoever is disabled stands for nobody here.
-    pub async fn players(&self, group: GroupName) -> Result<HashMap<u8, PrincipalName>, PeopleError> {
+    pub async fn players(&self, group: GroupName) -> Result<HashMap<u8, Player>, PeopleError> {
         let GroupName(digest) = group;
         let mut players = HashMap::new();
         for member in self.inner.store.group_members(&digest).await? {
@@ -59,7 +59,9 @@ impl People {
                 return Err(PeopleError::Damaged);
             }
             if member.principal.disabled_at.is_none() {
-                players.insert(member.x, self.inner.sealer.open_name(&member.principal)?);
+                let (x, principal, version) = (member.x, member.principal.id, member.principal.version);
+                let name = self.inner.sealer.open_name(&member.principal)?;
+                players.insert(x, Player { name, acting: Acting { group: digest, x, principal, version } });
             }
         }
         Ok(players)

@@ -27,6 +27,7 @@ pub struct Caller {
     /// From where the request came.
     pub source: IpAddr,
     id: Digest,
+    version: i64,
     ticket: Digest,
 }
 
@@ -44,9 +45,14 @@ pub struct LoggedIn {
 }
 
 impl Caller {
-    /// What names the principal for good.
-    pub(super) fn id(&self) -> Digest {
+    /// What names the principal for good, whoever has its name later.
+    pub(crate) fn id(&self) -> Digest {
         self.id
+    }
+
+    /// The principal's version, which its ticket does not outlive.
+    pub(super) fn version(&self) -> i64 {
+        self.version
     }
 
     /// Refuses what the role may not do.
@@ -71,8 +77,8 @@ impl People {
         if now.saturating_sub(row.used_at) >= NOTED.min(self.inner.limits.ticket_idle / 8) {
             self.inner.store.touch_ticket(&hash, now).await?;
         }
-        let PrincipalRow { id, role, .. } = row.principal;
-        Ok(Caller { name, role, expires_at: row.expires_at, source, id, ticket: hash })
+        let PrincipalRow { id, role, version, .. } = row.principal;
+        Ok(Caller { name, role, expires_at: row.expires_at, source, id, version, ticket: hash })
     }
 
     /// What every form carries that is made for this caller's ticket, and that no other page can know.

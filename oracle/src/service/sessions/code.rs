@@ -56,6 +56,8 @@ impl Sessions {
         let text = EventText::by(record.applicant()).of(record.applicant_principal());
         let event = text.seal(id, "code", &self.inner.at_rest, &mut self.rng());
         let event = event.recorded(self.inner.audit.seal(told));
+        // Opening the quorum takes its time: who was dismissed meanwhile is shown nothing.
+        self.check_applicant(&record, caller).await?;
         let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
             CodeOutcome::Taken { first_code_at, .. } | CodeOutcome::Again { first_code_at, .. } => first_code_at,
             CodeOutcome::Stale => return Err(SessionError::Stale),

@@ -2,11 +2,12 @@
 
 use super::error::SessionError;
 use super::known::Known;
+use super::named::By;
 use super::record::{Bound, EventText, Record, TocRowName, toc_place};
 use super::{Inner, MAX_REASON, Sessions};
 use crate::config::ApproveWith;
 use crate::service::audit::Kind;
-use crate::service::people::{Caller, Player};
+use crate::service::people::Caller;
 use crate::service::signer::InviteSigner;
 use crate::state::StateRng;
 use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 const TTL: std::ops::RangeInclusive<i64> = 60..=86_400;
 
 /// A request whose numbers and words are in range.
-struct Asked {
+pub(super) struct Asked {
     purpose: Purpose,
     plan: Option<Plan>,
     reason: String,
@@ -40,7 +41,7 @@ struct Asked {
 }
 
 /// Who asks, and the Toc that came along, if one did.
-struct Applying {
+pub(super) struct Applying {
     group: Option<Group>,
     group_id: String,
     size: u8,
@@ -49,8 +50,8 @@ struct Applying {
     applicant: Applicant,
     toc_zero: Option<TocZero>,
     once: Option<Once>,
-    /// The principal that asks, where this oracle asks for a login.
-    by: Option<Player>,
+    /// The principal that asks, where it has logged in.
+    by: Option<By>,
 }
 
 enum TocZero {
@@ -62,7 +63,8 @@ enum TocZero {
 impl Sessions {
     /// Starts a session for `request` from `peer`.
     ///
-    /// Where this oracle asks for a login, `caller` is who asks, and must stand for the player that does.
+    /// Where this oracle asks for a login, `caller` is who asks, and must stand for the player that does. Of a group alone it must
+    /// be one who may ask for its codes.
     pub async fn create(
         &self,
         request: NewSession,
@@ -74,21 +76,25 @@ impl Sessions {
         }
         let signer = self.signer()?;
         let now_ms = self.now_ms();
-        let (mut rng, this, by) = (self.rng(), self.clone(), Arc::clone(&signer));
-        let read = move || {
-            let asked = Asked::read(&request, this.inner.limits.max_codes)?;
-            let applying = Applying::read(&request, &asked, now_ms, &by, &this.inner)?;
+        let (mut rng, this, by, group) = (self.rng(), self.clone(), Arc::clone(&signer), request.group);
+        let read = move |request: &NewSession| {
+            let asked = Asked::read(request, this.inner.limits.max_codes)?;
+            let applying = Applying::read(request, &asked, now_ms, &by, &this.inner)?;
             Ok::<_, SessionError>((asked, applying))
         };
         let this = self.clone();
-        let (row, record, kek) = if self.inner.limits.require_login {
-            let (asked, applying) = self.inner.crypto.run(read).await??;
-            let applying = self.named(applying, caller).await?;
+        let (row, record, kek) = if group.is_some() || self.inner.limits.require_login {
+            let (asked, applying) = if let Some(group) = group {
+                self.by_login(&request, group, caller, &signer).await?
+            } else {
+                let (asked, applying) = self.inner.crypto.run(move || read(&request)).await??;
+                (asked, self.named(applying, caller).await?)
+            };
             let prepare = move || this.prepare(asked, applying, &signer, peer, now_ms, &mut rng);
             self.inner.crypto.run(prepare).await??
         } else {
             let prepare = move || {
-                let (asked, applying) = read()?;
+                let (asked, applying) = read(&request)?;
                 this.prepare(asked, applying, &signer, peer, now_ms, &mut rng)
             };
             self.inner.crypto.run(prepare).await??
@@ -100,6 +106,7 @@ impl Sessions {
             InsertOutcome::SourceFull => return Err(SessionError::TooMany),
             InsertOutcome::Replayed => return Err(SessionError::Replayed),
             InsertOutcome::GroupRefused => return Err(SessionError::GroupRefused),
+            InsertOutcome::NotApplicant => return Err(SessionError::MayNotAsk),
             InsertOutcome::NotHolder => return Err(SessionError::NotHolder),
         }
         self.inner.open.fetch_add(1, Ordering::Relaxed);
@@ -117,7 +124,9 @@ impl Sessions {
         let (holder, x) = match &applying.applicant {
             Applicant::Proved { holder, x } => (holder.clone(), *x),
             // Tocs dealt by farMFA are of no group that could be known.
-            Applicant::Named { .. } | Applicant::Unverified => return Err(SessionError::GroupNotAdded),
+            Applicant::Named { .. } | Applicant::Login { .. } | Applicant::Unverified => {
+                return Err(SessionError::GroupNotAdded);
+            }
         };
         if applying.toc_zero.is_some() && self.inner.limits.approve_with == ApproveWith::Webauthn {
             return Err(SessionError::Request(
@@ -126,7 +135,7 @@ impl Sessions {
         }
         let player = self.player(caller, applying.group.as_ref().map(Group::name), Some(x)).await?;
         let applicant = Applicant::Named { holder, x, principal: player.name.to_string() };
-        Ok(Applying { applicant, by: Some(player), ..applying })
+        Ok(Applying { applicant, ..applying }.by(By::Player(player)))
     }
 
     fn prepare(
@@ -170,20 +179,28 @@ impl Sessions {
             Some(toc) => Some(toc.seal(&id, &digest, asked.purpose, &tek, now_ms, at_rest, rng)?),
             None => None,
         };
-        if let (Some(toc), Some(player)) = (&mut first_toc, &applying.by) {
+        if let (Some(toc), Some(By::Player(player))) = (&mut first_toc, &applying.by) {
             toc.approval = Some(self.approval(&id, &toc.digest, player));
         }
         // Of a farMFA group only the applicant's own Toc is known to be theirs.
         let anchor = first_toc.as_ref().filter(|_| applying.group.is_none()).map(|toc| toc.digest);
-        let record = Record { group: applying.group, tek_sealed: tek.seal(&kek, &id, &digest, rng), invite, anchor };
+        let record = Record {
+            group: applying.group,
+            tek_sealed: tek.seal(&kek, &id, &digest, rng),
+            invite,
+            anchor,
+            asker: applying.by.as_ref().map(By::id),
+            names: self.inner.limits.require_login,
+        };
         let source = self.source(peer);
         let told = record.entry(Kind::SessionAsked, record.asker()).from(peer);
         let told = told.with("for", asked.purpose.as_str()).with("reason", asked.reason.as_str());
         let told = told.with("note", record.fields().note.as_str());
         let (text, principal) = (EventText::by(record.applicant()), record.applicant_principal());
         let text = EventText { reason: Some(asked.reason), ..text.of(principal) };
-        let audit = match principal {
-            Some(_) => Some(self.inner.audit.seal(told.with("holder", record.applicant()))),
+        let audit = match applying.by {
+            Some(By::Player(_)) => Some(self.inner.audit.seal(told.with("holder", record.applicant()))),
+            Some(By::Login(_)) => Some(self.inner.audit.seal(told.with("asked_with", "login"))),
             None => self.inner.audit.seal_bounded(told, &source),
         };
         let event = text.seal(&id, "created", at_rest, rng).recorded(audit);
@@ -206,7 +223,7 @@ impl Sessions {
             event,
             on_expiry: self.told_of_expiry(&record),
             once: applying.once,
-            applicant: applying.by.map(|player| player.acting),
+            applicant: applying.by.map(By::asking),
             source_cap: self.inner.limits.per_source,
             id,
         };
@@ -216,7 +233,7 @@ impl Sessions {
 }
 
 impl Asked {
-    fn read(request: &NewSession, operator_max: Option<i64>) -> Result<Self, SessionError> {
+    pub fn read(request: &NewSession, operator_max: Option<i64>) -> Result<Self, SessionError> {
         let purpose = request.purpose.unwrap_or(Purpose::Code);
         let plan = match (purpose, &request.plan) {
             (Purpose::Code, None) => None,
@@ -276,7 +293,7 @@ impl Applying {
                 Self::with_proof(group, proof, &asked.terms(&inner.url), now_ms)?
             }
             _ => {
-                return Err(SessionError::Request("send either toc_zero, or header, sealed and applicant"));
+                return Err(SessionError::Request("send toc_zero, or header, sealed and applicant, or group"));
             }
         };
         if let Some(plan) = &asked.plan {
@@ -330,7 +347,7 @@ impl Applying {
         Ok(Self::of_group(group, applicant, Some(once)))
     }
 
-    fn of_group(group: Group, applicant: Applicant, once: Option<Once>) -> Self {
+    pub fn of_group(group: Group, applicant: Applicant, once: Option<Once>) -> Self {
         let fields = group.header.fields();
         Self {
             group_id: fields.group_id.clone(),
@@ -345,8 +362,13 @@ impl Applying {
         }
     }
 
+    /// The same, asked for by somebody who has logged in.
+    pub fn by(self, by: By) -> Self {
+        Self { by: Some(by), ..self }
+    }
+
     /// No player could verify our invite under the pin of another oracle.
-    fn check_oracle(&self, signer: &InviteSigner, now: i64) -> Result<(), SessionError> {
+    pub fn check_oracle(&self, signer: &InviteSigner, now: i64) -> Result<(), SessionError> {
         let Some(pin) = self.group.as_ref().and_then(|group| group.header.fields().oracle.as_ref()) else {
             return Ok(());
         };

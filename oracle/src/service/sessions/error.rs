@@ -27,6 +27,9 @@ pub enum SessionError {
         "this oracle asks for a login: log in (`quorate login`) and send the ticket as Authorization: Bearer TICKET"
     )]
     LoginRequired,
+    /// A principal that may not ask for this group's codes.
+    #[error("you may not ask for this group's codes: an operator says who may (`quorate group applicants`)")]
+    MayNotAsk,
     /// Somebody else than the principal that started the session.
     #[error("only the principal that started the session gets its codes")]
     NotApplicant,

@@ -6,9 +6,9 @@ use super::error::SessionError;
 use super::record::{ApprovalText, Record};
 use crate::config::ApproveWith;
 use crate::service::audit::Who;
-use crate::service::people::{Approved, Caller, Challenge, PeopleError, Player};
+use crate::service::people::{Approved, Asker, Caller, Challenge, PeopleError, Player};
 use crate::service::webauthn::LoginAnswer;
-use crate::store::{Digest, NewApproval, TocRow};
+use crate::store::{Acting, Asking, Digest, NewApproval, TocRow};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::invite::Applicant;
 use std::collections::HashSet;
@@ -28,6 +28,31 @@ pub(super) enum Admitted {
     Yes(Option<Box<(NewApproval, Player)>>),
     /// A security key has to answer first.
     Challenge(Box<Challenge>),
+}
+
+/// The principal that starts a session.
+pub(super) enum By {
+    /// With its login alone.
+    Login(Asker),
+    /// For the player whose Toc proves it as well.
+    Player(Player),
+}
+
+impl By {
+    pub fn id(&self) -> Digest {
+        match self {
+            Self::Login(asker) => asker.applying.principal,
+            Self::Player(player) => player.acting.principal,
+        }
+    }
+
+    /// The same for the store.
+    pub fn asking(self) -> Asking {
+        match self {
+            Self::Login(asker) => Asking::ByLogin(asker.applying),
+            Self::Player(player) => Asking::Player(player.acting),
+        }
+    }
 }
 
 /// Stands with an approval for which a security key has answered.
@@ -58,11 +83,17 @@ impl Sessions {
         caller: Option<&Caller>,
         x: Option<u8>,
     ) -> Result<Option<Player>, SessionError> {
-        match record.applicant_principal() {
-            Some(_) => self.player(caller, record.fields().group, x).await.map(Some),
-            None if self.inner.limits.require_login => Err(SessionError::Unnamed),
-            None => Ok(None),
+        self.check_rule(record)?;
+        if !record.has_names() {
+            return Ok(None);
         }
+        self.player(caller, record.fields().group, x).await.map(Some)
+    }
+
+    /// Refuses a session without names where this oracle asks for a login.
+    fn check_rule(&self, record: &Record) -> Result<(), SessionError> {
+        let served = record.has_names() || !self.inner.limits.require_login;
+        if served { Ok(()) } else { Err(SessionError::Unnamed) }
     }
 
     /// Lets player `x` approve with the Toc of that digest, or asks for what is still missing.
@@ -75,8 +106,8 @@ impl Sessions {
         answer: Option<KeyAnswer>,
     ) -> Result<Admitted, SessionError> {
         let Some(player) = self.acting(record, caller, x).await? else { return Ok(Admitted::Yes(None)) };
-        if let Applicant::Named { x, principal, .. } = &record.fields().applicant
-            && *principal == player.name.to_string()
+        if let Applicant::Named { x, .. } = &record.fields().applicant
+            && record.asker == Some(player.acting.principal)
             && *x != player.acting.x
         {
             return Err(SessionError::AlreadyApproved);
@@ -104,7 +135,9 @@ impl Sessions {
     /// The approval of a player that has shown all that it takes.
     pub(super) fn approval(&self, id: &str, toc: &Digest, player: &Player) -> NewApproval {
         let with = self.approval_word().to_owned();
-        let text = ApprovalText { principal: player.name.to_string(), with };
+        let Acting { principal, version, .. } = player.acting;
+        let text =
+            ApprovalText { principal: player.name.to_string(), id: Some(principal.to_vec().into()), version, with };
         NewApproval {
             acting: player.acting,
             approver: self.inner.people.approver(player, id),
@@ -112,16 +145,24 @@ impl Sessions {
         }
     }
 
-    /// Refuses whoever asks for the code of a session with names and is not its applicant.
+    /// Refuses whoever asks for the code and is not the principal that asked for the session, where one did; and that one, too, when it
+    /// may not any more.
     pub(super) async fn check_applicant(&self, record: &Record, caller: Option<&Caller>) -> Result<(), SessionError> {
-        let Applicant::Named { x, principal, .. } = &record.fields().applicant else {
-            return if self.inner.limits.require_login { Err(SessionError::Unnamed) } else { Ok(()) };
+        self.check_rule(record)?;
+        let player = match &record.fields().applicant {
+            Applicant::Named { x, .. } => Some(*x),
+            Applicant::Login { .. } => None,
+            Applicant::Proved { .. } | Applicant::Unverified => return Ok(()),
         };
         let caller = caller.ok_or(SessionError::LoginRequired)?;
-        if caller.name.to_string() != *principal {
+        // By what names it for good: whoever has its name later is somebody else.
+        if record.asker != Some(caller.id()) {
             return Err(SessionError::NotApplicant);
         }
-        self.player(Some(caller), record.fields().group, Some(*x)).await.map(drop)
+        match (player, record.fields().group) {
+            (None, Some(group)) => self.asker(Some(caller), group).await.map(drop),
+            (x, group) => self.player(Some(caller), group, x).await.map(drop),
+        }
     }
 
     /// Of the Tocs of a session those that count, with the principals that approved. In one with names, an approval counts for
@@ -131,7 +172,7 @@ impl Sessions {
         record: &Record,
         tocs: Vec<TocRow>,
     ) -> Result<(Vec<TocRow>, Vec<String>), SessionError> {
-        let Some(group) = record.fields().group.filter(|_| record.applicant_principal().is_some()) else {
+        let Some(group) = record.fields().group.filter(|_| record.has_names()) else {
             return Ok((tocs, Vec::new()));
         };
         let players = self.inner.people.players(group).await?;
@@ -139,7 +180,7 @@ impl Sessions {
         for toc in tocs {
             let (Some(x), Some(sealed)) = (toc.x.filter(|_| toc.proved), &toc.approval) else { continue };
             let text = ApprovalText::open(record.id(), &toc.digest, x, sealed, &self.inner.at_rest)?;
-            let stands = players.get(&x).is_some_and(|player| player.to_string() == text.principal);
+            let stands = players.get(&x).is_some_and(|player| text.is_of(&player.acting));
             // One that another node took without a key, or that is older than this rule, is none here.
             let stands = stands && (self.inner.limits.approve_with == ApproveWith::Login || text.with == WITH_KEY);
             if stands && seen.insert(text.principal.clone()) {

@@ -4,7 +4,7 @@
 use super::error::SessionError;
 use crate::service::at_rest::{AtRest, Place};
 use crate::service::audit::{Entry, Kind, Who};
-use crate::store::{Digest, NewSession, Purpose, SessionRow};
+use crate::store::{Acting, Digest, NewSession, Purpose, SessionRow};
 use quorate_protocol::encoding::{Base64, length_prefixed};
 use quorate_protocol::header::{GroupName, Header};
 use quorate_protocol::invite::{Applicant, Invite, InvitePayload};
@@ -24,6 +24,10 @@ pub(super) struct Record {
     pub invite: Invite,
     /// Digest of the Toc that the applicant of a farMFA group sent along.
     pub anchor: Option<Digest>,
+    /// The principal that asks, by what names it for good; `None` where nobody has logged in.
+    pub asker: Option<Digest>,
+    /// Whether whoever approves must have logged in. What a named invite says goes before.
+    pub names: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,6 +41,10 @@ struct RecordJson {
     signature: Base64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anchor: Option<Base64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asker: Option<Base64>,
+    #[serde(default)]
+    names: bool,
 }
 
 impl Record {
@@ -48,6 +56,8 @@ impl Record {
             payload: self.invite.payload().to_vec().into(),
             signature: self.invite.signature().to_vec().into(),
             anchor: self.anchor.map(|digest| digest.to_vec().into()),
+            asker: self.asker.map(|id| id.to_vec().into()),
+            names: self.names,
         };
         seal_json(at_rest, session_place(&[self.id().as_bytes(), &bound.0]), &json, rng)
     }
@@ -62,11 +72,12 @@ impl Record {
             _ => None,
         };
         let invite = Invite::from_parts(json.payload.0, json.signature.0).map_err(|_| SessionError::Damaged)?;
-        let anchor = match json.anchor {
-            Some(digest) => Some(digest.0.as_slice().try_into().map_err(|_| SessionError::Damaged)?),
-            None => None,
+        let digest = |bytes: Option<Base64>| {
+            let digest = bytes.map(|bytes| Digest::try_from(bytes.0.as_slice())).transpose();
+            digest.map_err(|_| SessionError::Damaged)
         };
-        Ok(Self { group, tek_sealed: json.tek_sealed.0, invite, anchor })
+        let (anchor, asker) = (digest(json.anchor)?, digest(json.asker)?);
+        Ok(Self { group, tek_sealed: json.tek_sealed.0, invite, anchor, asker, names: json.names })
     }
 
     pub fn fields(&self) -> &InvitePayload {
@@ -97,7 +108,7 @@ impl Record {
     /// The applicant for the audit log.
     pub fn asker(&self) -> Who {
         match &self.fields().applicant {
-            Applicant::Named { principal, .. } => Who::Principal(principal.clone()),
+            Applicant::Named { principal, .. } | Applicant::Login { principal } => Who::Principal(principal.clone()),
             Applicant::Proved { holder, .. } => Who::Holder(holder.clone()),
             Applicant::Unverified => Who::Nobody,
         }
@@ -117,15 +128,26 @@ impl Record {
     pub fn applicant(&self) -> String {
         match &self.fields().applicant {
             Applicant::Named { holder, .. } | Applicant::Proved { holder, .. } => holder.clone(),
+            Applicant::Login { principal } => principal.clone(),
             Applicant::Unverified => "unverified".to_owned(),
         }
     }
 
-    /// The principal that asks, in a session with names.
+    /// The principal that asks, where it has logged in.
     pub fn applicant_principal(&self) -> Option<&str> {
         match &self.fields().applicant {
-            Applicant::Named { principal, .. } => Some(principal),
+            Applicant::Named { principal, .. } | Applicant::Login { principal } => Some(principal),
             Applicant::Proved { .. } | Applicant::Unverified => None,
+        }
+    }
+
+    /// Whether whoever approves or says no must have logged in, and stand for the player. What was sealed when the session was
+    /// made decides, so that it keeps its rule.
+    pub fn has_names(&self) -> bool {
+        match &self.fields().applicant {
+            Applicant::Named { .. } => true,
+            Applicant::Login { .. } => self.names,
+            Applicant::Proved { .. } | Applicant::Unverified => false,
         }
     }
 }
@@ -210,6 +232,12 @@ impl EventText {
 pub(super) struct ApprovalText {
     /// Full name.
     pub principal: String,
+    /// What names the principal for good: another one may have its name later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Base64>,
+    /// Its version then: an approval does not outlive what the login rested on.
+    #[serde(default)]
+    pub version: i64,
     /// What stood for it: `login` or `webauthn`.
     pub with: String,
 }
@@ -221,6 +249,11 @@ impl ApprovalText {
 
     pub fn open(id: &str, toc: &Digest, x: u8, sealed: &[u8], at_rest: &AtRest) -> Result<Self, SessionError> {
         open_json(at_rest, approval_place(&[id.as_bytes(), toc, &[x]]), sealed)
+    }
+
+    /// Whether that principal gave it, and nothing that its login rests on has changed since.
+    pub fn is_of(&self, acting: &Acting) -> bool {
+        self.id.as_ref().is_some_and(|id| id.0 == acting.principal) && self.version == acting.version
     }
 }
 

@@ -61,9 +61,14 @@ impl Sessions {
 
     /// Ends session `id` for the operator of that full name.
     pub async fn cancel_by_operator(&self, id: &str, operator: String, peer: IpAddr) -> Result<(), SessionError> {
-        let (_, record) = self.open_session(id).await?;
-        let told = record.entry(Kind::SessionCancelled, Who::Principal(operator)).from(peer);
-        self.close_cancelled(id, Some(self.inner.audit.seal(told))).await
+        let who = Who::Principal(operator);
+        let told = match self.open_session(id).await {
+            Ok((_, record)) => record.entry(Kind::SessionCancelled, who),
+            // What cannot be read can still be ended.
+            Err(SessionError::Damaged) => super::about(id, Kind::SessionCancelled, who),
+            Err(error) => return Err(error),
+        };
+        self.close_cancelled(id, Some(self.inner.audit.seal(told.from(peer)))).await
     }
 
     async fn close_cancelled(&self, id: &str, told: Option<NewAudit>) -> Result<(), SessionError> {
@@ -178,7 +183,7 @@ impl Sessions {
         let mut approvals = Vec::new();
         for JoinedRow { digest, x, at, approval } in &joined {
             let (Some(x), Some(sealed)) = (*x, approval) else { continue };
-            let ApprovalText { principal, with } = ApprovalText::open(id, digest, x, sealed, &self.inner.at_rest)?;
+            let ApprovalText { principal, with, .. } = ApprovalText::open(id, digest, x, sealed, &self.inner.at_rest)?;
             approvals.push(Approval { x, holder: record.holder(Some(x)), principal, with, at: rfc3339(*at) });
         }
         let joined = joined.into_iter().map(|row| record.holder(row.x)).collect();
@@ -188,6 +193,7 @@ impl Sessions {
             reason: fields.reason.clone(),
             note: fields.note.clone(),
             applicant: record.applicant(),
+            applicant_status: Some(fields.applicant.status().to_owned()),
             applicant_principal: record.applicant_principal().map(str::to_owned),
             joined,
             approvals,

@@ -5,6 +5,7 @@ use super::record::{EventText, Record};
 use crate::config::NoticeKind;
 use crate::service::notices::Facts;
 use crate::store::{NewNotice, Quorate};
+use quorate_protocol::invite::Applicant;
 
 impl Sessions {
     pub(super) fn told_of_start(&self, record: &Record) -> Vec<NewNotice> {
@@ -30,11 +31,12 @@ impl Sessions {
     }
 }
 
-/// The player that asks, and as whom they have logged in.
+/// Who asks: a player, as whom they have logged in, or who did without a Toc.
 fn asked_by(record: &Record) -> String {
-    match record.applicant_principal() {
-        Some(principal) => format!("{} ({principal})", record.applicant()),
-        None => record.applicant(),
+    match &record.fields().applicant {
+        Applicant::Named { holder, principal, .. } => format!("{holder} ({principal})"),
+        Applicant::Login { principal } => format!("{principal}, by login, without a Toc"),
+        Applicant::Proved { .. } | Applicant::Unverified => record.applicant(),
     }
 }
 

@@ -310,7 +310,7 @@ async fn what_cannot_be_asked_is_refused() {
 }
 
 /// A deal whose Tocs name an oracle.
-fn pinned(url: &str, root_key: &[u8]) -> Deal {
+pub fn pinned(url: &str, root_key: &[u8]) -> Deal {
     let secret = OtpSecret::from_uri(crate::support::URI).expect("a URI");
     let request = DealRequest {
         secret: &secret,

@@ -244,6 +244,20 @@ async fn groups() {
     let twice = stand(json!({ "player 1": "member", "player 2": "member" }));
     script.by_operator("one for two holders", Method::PUT, &members, twice).await;
     script.usual(Method::PUT, &members, &member).await;
+    let change = json!({ "add": { "player 2": "member" }, "remove": ["player 1"] });
+    script.by_operator("changed", Method::POST, &members, change).await;
+    let twice = json!({ "add": { "player 1": "member" } });
+    script.by_operator("a change to one for two holders", Method::POST, &members, twice).await;
+    let unknown = json!({ "remove": ["player 4"] });
+    script.by_operator("nobody for no holder", Method::POST, &members, unknown).await;
+    script.usual(Method::POST, &members, &member).await;
+    let applicants = format!("{one}/applicants");
+    let add = json!({ "add": ["member", "principal/internal/group/ops"] });
+    script.by_operator("who may ask", Method::POST, &applicants, add).await;
+    let nobody = json!({ "remove": ["nobody"] });
+    script.by_operator("nobody asks no more", Method::POST, &applicants, nobody).await;
+    script.usual(Method::POST, &applicants, &member).await;
+    script.usual(Method::GET, "/groups/mine", &member).await;
     script.people.done(Method::DELETE, "/principals/member", json!({})).await;
     let member = script.people.user("other", "member").await;
     script.by_operator("without who was removed", Method::GET, &one, json!({})).await;
@@ -255,6 +269,7 @@ async fn groups() {
     script.by_operator("not there", Method::GET, &one, json!({})).await;
     script.by_operator("no name of a group", Method::GET, "/groups/J7UHQPZK", json!({})).await;
     script.by_operator("members of none", Method::PUT, &members, stand(json!({}))).await;
+    script.by_operator("applicants of none", Method::POST, &applicants, json!({})).await;
     script.snapshot("groups");
 }
 
@@ -263,6 +278,7 @@ async fn sessions_with_names() {
     let (scene, _) = super::named_keys::scene().await;
     let (asked, request, late) = (scene.ask().await, scene.request(1), scene.request(1));
     let unknown = crate::support::dealt(2, 2, 3);
+    let unknown_group = unknown.group.name().to_string();
     let now = quorate_oracle::clock::Clock::now(&*scene.people.stage.clock);
     let unknown = crate::support::signed_request(ORIGIN, &unknown.tocs[0], Purpose::Code, None, "why", now);
     let tocs = [1, 2, 3].map(|x| asked.approval(&scene.deal.tocs[x - 1]));
@@ -275,12 +291,17 @@ async fn sessions_with_names() {
     let path = format!("/groups/{}/members", scene.deal.group.name());
     let super::scene::Scene { people, tickets, .. } = scene;
     let mut script = Script { people, cases: Vec::new() };
+    let group = json!({ "group": unknown_group, "reason": "why" });
+    let own = json!({ "group": path.split('/').nth(2), "reason": "why" });
     let [request, late, unknown] = [request, late, unknown].map(|it| serde_json::to_value(it).expect("JSON"));
     let [_, second, third] = tocs.map(|it| serde_json::to_value(it).expect("JSON"));
     for (what, number, path, body) in [
         ("no login", 0, "/sessions".to_owned(), request),
         ("another's player", 2, "/sessions".to_owned(), late),
         ("a group that nobody has added", 1, "/sessions".to_owned(), unknown),
+        ("the same by login alone", 4, "/sessions".to_owned(), group),
+        ("by login alone, without a login", 0, "/sessions".to_owned(), own.clone()),
+        ("whoever may not ask", 4, "/sessions".to_owned(), own),
         ("a player without a key", 3, asked.path("tocs"), third),
         ("a security key is asked", 2, asked.path("tocs"), second.clone()),
         ("no answer of a key", 2, asked.path("tocs"), answered),

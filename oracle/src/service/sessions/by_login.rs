@@ -1,0 +1,67 @@
+//! Sessions that a login starts: of a group that the oracle knows, for a principal that may ask for its codes and shows no Toc. All
+//! Tocs come from others; whose they are is asked for as in every other session here.
+
+use super::Sessions;
+use super::create::{Applying, Asked};
+use super::error::SessionError;
+use super::named::By;
+use crate::service::people::{Asker, Caller, PeopleError};
+use crate::service::signer::InviteSigner;
+use quorate_protocol::api::{NewSession, SessionCredentials};
+use quorate_protocol::header::GroupName;
+use quorate_protocol::invite::{Applicant, Purpose};
+use quorate_protocol::toc::Group;
+use std::net::IpAddr;
+
+impl Sessions {
+    /// Starts a session for codes of a known group, for whoever has logged in and may ask for them: the same as [`Sessions::create`]
+    /// with a group and a reason alone. The credentials hold the KEK, with which the same principal gets the codes.
+    pub async fn create_by_login(
+        &self,
+        group: GroupName,
+        reason: String,
+        caller: &Caller,
+        peer: IpAddr,
+    ) -> Result<SessionCredentials, SessionError> {
+        let request = NewSession { group: Some(group), reason: Some(reason), ..NewSession::default() };
+        self.create(request, Some(caller), peer).await
+    }
+
+    /// What a caller asks for who shows no Toc of `group`, and the group.
+    pub(super) async fn by_login(
+        &self,
+        request: &NewSession,
+        group: GroupName,
+        caller: Option<&Caller>,
+        signer: &InviteSigner,
+    ) -> Result<(Asked, Applying), SessionError> {
+        if request.purpose == Some(Purpose::Redeal) {
+            return Err(SessionError::Request("a login alone asks for codes: a redeal takes a Toc of the group"));
+        }
+        let toc = [request.toc_zero.is_some(), request.header.is_some(), request.sealed.is_some()];
+        if toc.contains(&true) || request.applicant.is_some() {
+            return Err(SessionError::Request("send group alone, or what proves a Toc, and not both"));
+        }
+        let asked = Asked::read(request, self.inner.limits.max_codes)?;
+        let (group, principal) = self.asker(caller, group).await?;
+        let applicant = Applicant::Login { principal: principal.name.to_string() };
+        let applying = Applying::of_group(group, applicant, None).by(By::Login(principal));
+        applying.check_oracle(signer, self.now_ms().div_euclid(1000))?;
+        Ok((asked, applying))
+    }
+
+    /// A known group, and `caller` as one who may ask for its codes.
+    pub(super) async fn asker(
+        &self,
+        caller: Option<&Caller>,
+        group: GroupName,
+    ) -> Result<(Group, Asker), SessionError> {
+        let caller = caller.ok_or(SessionError::LoginRequired)?;
+        match self.inner.people.asker(caller, group).await {
+            Ok((group, Some(asker))) => Ok((group, asker)),
+            Ok((_, None)) => Err(SessionError::MayNotAsk),
+            Err(PeopleError::GroupUnknown) => Err(SessionError::GroupNotAdded),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

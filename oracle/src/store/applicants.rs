@@ -1,0 +1,193 @@
+//! Who may ask for the codes of a group: whoever stands for one of its holders, and the users, applications and members of teams
+//! that operators have named as its applicants.
+//!
+//! Knows no name: each row comes with a keyed hash that binds it, which the service looks at.
+
+use super::{
+    Store,
+    audit::{self, NewAudit},
+    engine::{Row, Tx},
+    error::StoreError,
+    groups::{GroupRow, groups, select_groups},
+    principals::{PrincipalRow, principal_row, select_principals},
+    rows::{Applying, Digest},
+};
+use std::collections::HashSet;
+
+/// Applicants of a group at most; a team counts once.
+pub const MAX_APPLICANTS: usize = 1_000;
+
+/// One of the reasons for which a principal may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// It stands for the holder of that number.
+    Holder {
+        /// The holder's number.
+        x: u8,
+        /// Keyed hash of group, number and principal.
+        bound: Digest,
+    },
+    /// It is an applicant.
+    Applicant {
+        /// Keyed hash of group and principal.
+        bound: Digest,
+    },
+    /// It is in a team that is an applicant.
+    Team {
+        /// The team.
+        team: Digest,
+        /// Keyed hash of group and team.
+        bound: Digest,
+        /// Keyed hash of team and principal.
+        member: Digest,
+    },
+}
+
+/// What became of a change of a group's applicants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplicantsOutcome {
+    /// It is done.
+    Changed,
+    /// The group would have too many; nothing was written.
+    Full,
+    /// The group is gone; nothing was written.
+    GroupGone,
+    /// Somebody who was to be added is gone; nothing was written.
+    PrincipalGone,
+}
+
+impl Store {
+    /// The applicants of a group, each with the keyed hash that binds it, in order of their making.
+    pub async fn group_applicants(&self, group: &Digest) -> Result<Vec<(PrincipalRow, Digest)>, StoreError> {
+        self.read(*group, |tx, group| {
+            Box::pin(async move {
+                let named = select_principals!(
+                    ", named.bound",
+                    "JOIN group_applicants AS named ON named.principal = principals.id
+                     WHERE named.group_fp = $1 ORDER BY principals.number"
+                );
+                let rows = tx.query(named, &[group.into()]).await?;
+                let applicant = |mut row: Row| Ok((principal_row(&mut row)?, row.digest(16)?));
+                rows.into_iter().map(applicant).collect()
+            })
+        })
+        .await
+    }
+
+    /// Adds applicants to a group, each with the keyed hash that binds it, and removes others. Who is there already stays, and
+    /// who is not there is gone.
+    pub async fn change_group_applicants(
+        &self,
+        group: &Digest,
+        added: Vec<(Digest, Digest)>,
+        removed: Vec<Digest>,
+        told: Option<NewAudit>,
+    ) -> Result<ApplicantsOutcome, StoreError> {
+        self.write(group, (*group, added, removed, told), |tx, (group, added, removed, told)| {
+            Box::pin(async move {
+                let outcome = change(tx, group, added, removed).await?;
+                audit::tell(tx, told.as_ref().filter(|_| outcome == ApplicantsOutcome::Changed)).await?;
+                Ok(outcome)
+            })
+        })
+        .await
+    }
+
+    /// A group, and why a principal may ask for its codes; no ground when it may not, `None` when the group was never added.
+    pub async fn grounds(
+        &self,
+        group: &Digest,
+        principal: &Digest,
+    ) -> Result<Option<(GroupRow, Vec<Ground>)>, StoreError> {
+        self.read((*group, *principal), |tx, (group, principal)| {
+            Box::pin(async move {
+                let named = select_groups!("WHERE group_fp = $1");
+                let Some(row) = groups(tx, named, &[group.into()]).await?.pop() else { return Ok(None) };
+                Ok(Some((row, grounds(tx, group, principal).await?)))
+            })
+        })
+        .await
+    }
+
+    /// The groups for whose codes a principal may ask, those first that were added first.
+    pub async fn groups_of(&self, principal: &Digest) -> Result<Vec<GroupRow>, StoreError> {
+        self.read(*principal, |tx, principal| {
+            Box::pin(async move {
+                let own = select_groups!(
+                    "WHERE group_fp IN (
+                         SELECT group_fp FROM group_members WHERE principal = $1
+                         UNION SELECT group_fp FROM group_applicants WHERE principal = $1
+                         UNION SELECT named.group_fp FROM group_applicants AS named
+                               JOIN members ON members.team = named.principal WHERE members.member = $1
+                     ) ORDER BY number"
+                );
+                groups(tx, own, &[principal.into()]).await
+            })
+        })
+        .await
+    }
+}
+
+async fn change(
+    tx: &mut dyn Tx,
+    group: &Digest,
+    added: &[(Digest, Digest)],
+    removed: &[Digest],
+) -> Result<ApplicantsOutcome, StoreError> {
+    if tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?.is_none() {
+        return Ok(ApplicantsOutcome::GroupGone);
+    }
+    let rows = tx.query("SELECT principal FROM group_applicants WHERE group_fp = $1", &[group.into()]).await?;
+    let mut after = rows.iter().map(|row| row.digest(0)).collect::<Result<HashSet<Digest>, _>>()?;
+    after.extend(added.iter().map(|(principal, _)| *principal));
+    after.retain(|principal| !removed.contains(principal));
+    if after.len() > MAX_APPLICANTS {
+        return Ok(ApplicantsOutcome::Full);
+    }
+    for (principal, _) in added {
+        if tx.first("SELECT 1 FROM principals WHERE id = $1", &[principal.into()]).await?.is_none() {
+            return Ok(ApplicantsOutcome::PrincipalGone);
+        }
+    }
+    for (principal, bound) in added {
+        let add = "INSERT INTO group_applicants (group_fp, principal, bound) VALUES ($1, $2, $3)
+                   ON CONFLICT (group_fp, principal) DO UPDATE SET bound = $3";
+        tx.defer(add, &[group.into(), principal.into(), bound.into()]).await?;
+    }
+    for principal in removed {
+        let remove = "DELETE FROM group_applicants WHERE group_fp = $1 AND principal = $2";
+        tx.defer(remove, &[group.into(), principal.into()]).await?;
+    }
+    Ok(ApplicantsOutcome::Changed)
+}
+
+async fn grounds(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Vec<Ground>, StoreError> {
+    let values = [group.into(), principal.into()];
+    let mut grounds = Vec::new();
+    let held = "SELECT x, bound FROM group_members WHERE group_fp = $1 AND principal = $2";
+    if let Some(row) = tx.first(held, &values).await? {
+        grounds.push(Ground::Holder { x: row.x(0)?, bound: row.digest(1)? });
+    }
+    let named = "SELECT bound FROM group_applicants WHERE group_fp = $1 AND principal = $2";
+    if let Some(row) = tx.first(named, &values).await? {
+        grounds.push(Ground::Applicant { bound: row.digest(0)? });
+    }
+    let teams = "SELECT named.principal, named.bound, members.bound FROM group_applicants AS named
+                 JOIN members ON members.team = named.principal WHERE named.group_fp = $1 AND members.member = $2";
+    for row in tx.query(teams, &values).await? {
+        grounds.push(Ground::Team { team: row.digest(0)?, bound: row.digest(1)?, member: row.digest(2)? });
+    }
+    Ok(grounds)
+}
+
+/// Whether a principal that asks still may, and is who it was when it logged in.
+pub(super) async fn still_may_ask(tx: &mut dyn Tx, applying: &Applying) -> Result<bool, StoreError> {
+    let Applying { group, principal, version } = applying;
+    Ok(is_as_it_was(tx, principal, *version).await? && !grounds(tx, group, principal).await?.is_empty())
+}
+
+/// Whether a principal is enabled, and what its login rests on has not changed since.
+pub(super) async fn is_as_it_was(tx: &mut dyn Tx, principal: &Digest, version: i64) -> Result<bool, StoreError> {
+    let same = "SELECT 1 FROM principals WHERE id = $1 AND version = $2 AND disabled_at IS NULL";
+    Ok(tx.first(same, &[principal.into(), version.into()]).await?.is_some())
+}

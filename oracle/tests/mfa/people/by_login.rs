@@ -1,0 +1,332 @@
+//! Sessions that a login starts: who may ask without a Toc, that nothing but Tocs of others makes them quorate, and that whoever is
+//! dismissed on the way gets nothing.
+
+use super::drills::pinned;
+use super::scene::{Scene, asked, named};
+use super::stage::{PASSWORD, People, cheap, link_of, refused};
+use crate::at_rest::database;
+use crate::postgres;
+use crate::stage::{Answer, Stage, send};
+use crate::support::{Asked, dealt};
+use quorate_oracle::testing::TestSetup;
+use quorate_protocol::invite::Applicant;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+fn principal(name: &str) -> String {
+    format!("principal/internal/user/{name}")
+}
+
+impl Scene {
+    fn group(&self) -> String {
+        self.deal.group.name().to_string()
+    }
+
+    /// The operator changes who may ask without a Toc.
+    async fn applicants(&self, changes: Value) -> Value {
+        self.people.done(Method::POST, &format!("/groups/{}/applicants", self.group()), changes).await
+    }
+
+    /// User number `number` asks with its login alone.
+    async fn ask_by_login(&self, number: usize) -> Answer {
+        self.post(number, "/sessions", &json!({ "group": self.group(), "reason": "the pager is on fire" })).await
+    }
+}
+
+/// A scene whose user four may ask.
+async fn scene(setup: TestSetup) -> Scene {
+    let scene = Scene::of(People::with(setup).await).await;
+    scene.applicants(json!({ "add": ["four"] })).await;
+    scene
+}
+
+#[tokio::test]
+async fn whoever_may_asks_without_a_toc_and_the_tocs_come_from_others() {
+    for setup in [named(), TestSetup::default()] {
+        let scene = scene(setup).await;
+        let session = asked(&scene.ask_by_login(4).await);
+        let login = Applicant::Login { principal: principal("four") };
+        assert_eq!(session.invite.fields().applicant, login, "the invite, which is signed, says who asks and how");
+        let shown = scene.look(&session).await;
+        assert_eq!(shown["tocs_provided"], 0);
+        let details = &shown["details"];
+        let says = (&details["applicant"], &details["applicant_status"], &details["applicant_principal"]);
+        assert_eq!(says, (&json!(principal("four")), &json!("login"), &json!(principal("four"))));
+        assert_eq!(details["players"], json!(["player 1", "player 2", "player 3"]));
+        assert_eq!(refused(&scene.code_as(4, &session).await), (409, "not_quorate"));
+        scene.join(&session, 1).await;
+        assert_eq!(refused(&scene.code_as(4, &session).await), (409, "not_quorate"), "asking is no Toc");
+        scene.join(&session, 3).await;
+        for number in [0, 1] {
+            let refusal = (if number == 0 { (401, "login_required") } else { (403, "not_the_applicant") }, number);
+            assert_eq!((refused(&scene.code_as(number, &session).await), number), refusal, "with the KEK alone");
+        }
+        let code = scene.code_as(4, &session).await;
+        assert_eq!(code.status, 200, "{}", code.text);
+        assert_eq!(code.json["totp"].as_str().map(str::len), Some(6));
+        let kek = json!({ "kek": session.credentials.kek.as_str() });
+        assert_eq!(refused(&scene.post(4, &session.path("redeal"), &kek).await), (409, "purpose_mismatch"));
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_starts_one() {
+    let scene = Scene::new().await;
+    let body = json!({ "group": scene.group(), "reason": "why" });
+    for number in [1, 2] {
+        let session = asked(&scene.post(number, "/sessions", &body).await);
+        assert_eq!(scene.look(&session).await["tocs_provided"], 0, "who holds a Toc may, and has not sent it");
+    }
+    assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
+    assert_eq!(refused(&scene.ask_by_login(0).await), (401, "login_required"));
+    let operator = scene.people.call(Method::POST, "/sessions", body.clone()).await;
+    assert_eq!(refused(&operator), (403, "may_not_ask"), "not even an operator");
+    let unknown = json!({ "group": dealt(2, 2, 3).group.name().to_string() });
+    assert_eq!(refused(&scene.post(1, "/sessions", &unknown).await), (409, "group_not_added"));
+
+    let whole: Value = serde_json::from_slice(&scene.deal.tocs[0].to_json()).expect("JSON");
+    let plan = crate::support::plan(scene.deal.group.name(), 2, &["a", "b"]);
+    let request = serde_json::to_value(scene.request(1)).expect("JSON");
+    let with = |field: &str, value: &Value| {
+        let mut body = body.clone();
+        body[field] = value.clone();
+        body
+    };
+    for (what, body, word) in [
+        ("a Toc", with("toc_zero", &whole), "invalid_request"),
+        ("a header", with("header", &request["header"]), "invalid_request"),
+        ("a proof", with("applicant", &request["applicant"]), "invalid_request"),
+        ("a redeal", with("purpose", &json!("redeal")), "invalid_request"),
+        ("a plan", with("plan", &json!(quorate_protocol::encoding::base64(plan.bytes()))), "invalid_request"),
+        ("a ttl of nothing", with("ttl", &json!(0)), "invalid_request"),
+        ("a reason that is too long", with("reason", &json!("r".repeat(1_025))), "invalid_request"),
+        ("a group id", with("group", &json!("J7UHQPZK")), "invalid_body"),
+        ("a number", with("group", &json!(7)), "invalid_body"),
+    ] {
+        assert_eq!(refused(&scene.post(1, "/sessions", &body).await), (400, word), "{what}");
+    }
+    let nothing = scene.post(1, "/sessions", &json!({ "reason": "why" })).await;
+    assert_eq!(refused(&nothing), (400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn a_group_for_another_oracle_is_refused_as_ever() {
+    let scene = Scene::new().await;
+    let root_key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
+    let pinned = pinned(&scene.people.stage.oracle.state().url, root_key.as_bytes());
+    let file: Value = serde_json::from_str(&pinned.group.to_json()).expect("JSON");
+    scene.people.done(Method::POST, "/groups", file).await;
+    let group = pinned.group.name().to_string();
+    scene.people.done(Method::POST, &format!("/groups/{group}/applicants"), json!({ "add": ["four"] })).await;
+    let answer = scene.post(4, "/sessions", &json!({ "group": group })).await;
+    assert_eq!(refused(&answer), (409, "wrong_oracle"));
+}
+
+#[tokio::test]
+async fn a_team_lets_its_members_ask_for_as_long_as_they_are() {
+    let scene = Scene::new().await;
+    let team = "principal/internal/group/ops";
+    scene.people.done(Method::POST, "/principals", json!({ "name": team })).await;
+    let shown = scene.applicants(json!({ "add": [team, "one", "one"] })).await;
+    assert_eq!(shown["applicants"], json!([principal("one"), team]));
+    assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
+    let members = format!("/principals/{team}/members");
+    scene.people.done(Method::POST, &members, json!({ "add": ["four"] })).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    scene.join(&session, 1).await;
+    scene.join(&session, 2).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+    scene.people.done(Method::POST, &members, json!({ "remove": ["four"] })).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (403, "may_not_ask"), "and the session gives nothing more");
+    assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
+    scene.people.done(Method::POST, &members, json!({ "add": ["four"] })).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+    scene.people.done(Method::DELETE, &format!("/principals/{team}"), json!({})).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (403, "may_not_ask"));
+}
+
+#[tokio::test]
+async fn who_is_dismissed_on_the_way_gets_nothing() {
+    let mut scene = scene(named()).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    scene.join(&session, 1).await;
+    scene.join(&session, 2).await;
+    scene.applicants(json!({ "remove": ["four", "three"] })).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (403, "may_not_ask"));
+    scene.applicants(json!({ "add": ["four"] })).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+    scene.people.done(Method::POST, "/principals/four/disable", json!({})).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (401, "login_required"));
+    assert_eq!(refused(&scene.ask_by_login(4).await), (401, "login_required"));
+    scene.people.done(Method::POST, "/principals/four/enable", json!({})).await;
+    scene.log_in_again(4).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200, "the same principal, logged in again");
+
+    // Somebody else of the same name is somebody else.
+    scene.people.done(Method::DELETE, "/principals/four", json!({})).await;
+    scene.tickets[3] = scene.people.user("four", "member").await;
+    scene.applicants(json!({ "add": ["four"] })).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (403, "not_the_applicant"));
+    asked(&scene.ask_by_login(4).await);
+
+    // Without the group nobody asks.
+    let late = asked(&scene.ask_by_login(4).await);
+    scene.people.done(Method::DELETE, &format!("/groups/{}", scene.group()), json!({})).await;
+    assert_eq!(refused(&scene.code_as(4, &late).await), (409, "group_not_added"));
+    assert_eq!(refused(&scene.ask_by_login(4).await), (409, "group_not_added"));
+}
+
+#[tokio::test]
+async fn an_approval_is_of_who_gave_it_and_does_not_outlive_their_login() {
+    let mut scene = scene(named()).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    scene.join(&session, 1).await;
+    scene.join(&session, 2).await;
+    // Disabled and enabled again: the approval rested on a login that was ended.
+    scene.people.done(Method::POST, "/principals/two/disable", json!({})).await;
+    scene.people.done(Method::POST, "/principals/two/enable", json!({})).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (409, "not_quorate"));
+    scene.log_in_again(2).await;
+    scene.join(&session, 2).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+
+    // A new person with the name and the place of an old one has approved nothing.
+    scene.people.done(Method::DELETE, "/principals/two", json!({})).await;
+    scene.tickets[1] = scene.people.user("two", "member").await;
+    scene.stand(json!({ "player 1": "one", "player 2": "two", "player 3": "three" })).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (409, "not_quorate"));
+    scene.join(&session, 2).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+
+    // A new password ends what was approved with the old one.
+    let link = scene.people.done(Method::POST, "/principals/one/link", json!({})).await;
+    let link = link_of(link["link"].as_str().expect("a link"));
+    scene.people.enrol(&link, json!({ "password": PASSWORD })).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (409, "not_quorate"));
+}
+
+#[tokio::test]
+async fn who_may_ask_without_a_toc_may_also_hold_one_and_approves_once() {
+    let scene = scene(named()).await;
+    scene.stand(json!({ "player 1": "one", "player 2": "four", "player 3": "three" })).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    let own = session.approval(&scene.deal.tocs[1]);
+    assert_eq!(scene.post(4, &session.path("tocs"), &own).await.status, 200);
+    scene.stand(json!({ "player 1": "four", "player 3": "three" })).await;
+    assert_eq!(refused(&scene.join_as(4, &session, 1).await), (409, "already_approved"));
+    scene.stand(json!({ "player 1": "one", "player 2": "four", "player 3": "three" })).await;
+    scene.join(&session, 1).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_sees_the_groups_that_one_may_ask_for_and_no_others() {
+    let scene = scene(named()).await;
+    let other = dealt(2, 2, 3);
+    let file: Value = serde_json::from_str(&other.group.to_json()).expect("JSON");
+    scene.people.done(Method::POST, "/groups", file).await;
+    let own = async |number| {
+        let answer = send(scene.people.request(scene.ticket(number), Method::GET, "/groups/mine")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let groups = answer.json.as_array().expect("a list").clone();
+        groups.iter().map(|group| group["group"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((own(1).await, own(4).await), (vec![scene.group()], vec![scene.group()]));
+    let path = format!("/groups/{}/applicants", other.group.name());
+    scene.people.done(Method::POST, &path, json!({ "add": ["four"] })).await;
+    assert_eq!(own(4).await, [scene.group(), other.group.name().to_string()]);
+    scene.applicants(json!({ "remove": ["four"] })).await;
+    assert_eq!(own(4).await, [other.group.name().to_string()]);
+    let answer = send(scene.people.request("", Method::GET, "/groups/mine")).await;
+    assert_eq!(refused(&answer), (401, "ticket_required"));
+}
+
+#[tokio::test]
+async fn the_log_says_who_asked_by_login_and_who_let_them() {
+    let scene = scene(named()).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    scene.join(&session, 1).await;
+    scene.join(&session, 2).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+    let told = scene.people.told().await;
+    let of = |kind: &str| told.iter().find(|event| event["kind"] == kind).unwrap_or_else(|| panic!("{kind}"));
+    let four = format!("principal {}", principal("four"));
+    assert_eq!(of("group.applicants")["details"]["added"], json!([principal("four")]));
+    let start = of("session.asked");
+    let said = (&start["who"], &start["details"]["asked_with"], &start["details"]["reason"]);
+    assert_eq!(said, (&json!(four), &json!("login"), &json!("the pager is on fire")));
+    assert_eq!(start["details"]["holder"], Value::Null);
+    let code = of("session.code");
+    assert_eq!(
+        (&code["who"], &code["details"]["approved_by"]),
+        (&json!(four), &json!([principal("one"), principal("two")]))
+    );
+}
+
+#[tokio::test]
+async fn who_writes_to_the_database_makes_nobody_an_applicant() {
+    let scene = scene(named()).await;
+    let database = database(&scene.people.stage);
+    let team = "principal/internal/group/ops";
+    scene.people.done(Method::POST, "/principals", json!({ "name": team })).await;
+    let id = |name: &str| format!("(SELECT principal FROM group_members WHERE x = {name})");
+    let written = |sql: &str| assert!(database.execute(sql, []).expect("written") > 0, "{sql}");
+    written("DELETE FROM group_members WHERE x = 2");
+    assert_eq!(refused(&scene.ask_by_login(2).await), (403, "may_not_ask"));
+    // The applicant's row, as that of somebody else; a row of a team that has nothing but a member.
+    written(
+        "UPDATE group_applicants SET principal = (SELECT id FROM principals WHERE number = (SELECT MIN(number) + 2 FROM principals))",
+    );
+    for number in [2, 4] {
+        assert_eq!(refused(&scene.ask_by_login(number).await), (403, "may_not_ask"), "{number}");
+    }
+    let shown = scene.people.call(Method::GET, &format!("/groups/{}", scene.group()), json!({})).await;
+    assert_eq!(refused(&shown), (500, "internal"), "and it is noticed");
+    written("DELETE FROM group_applicants");
+    written(&format!(
+        "INSERT INTO group_members (group_fp, x, principal, bound)
+             SELECT group_fp, 2, (SELECT id FROM principals WHERE number = (SELECT MIN(number) + 2 FROM principals)), bound
+             FROM group_members WHERE principal = {}",
+        id("1")
+    ));
+    assert_eq!(refused(&scene.ask_by_login(2).await), (403, "may_not_ask"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_knows_the_applicants_and_the_rule_of_a_session() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.url(&server.database().await);
+    let setup = |on: &str| cheap(TestSetup::default()).set("sessions.require_login", on).set("database", &database);
+    let setup = |on: &str| setup(on).set("url", "https://o.test");
+    let stage = Stage::with(setup("true")).await;
+    let lax = setup("false").credentials(stage.oracle.folder()).clock(stage.clock.clone()).start().await;
+    let scene = Scene::of(People::on(stage).await).await;
+    let at_lax = |number: usize, path: &str, body: Value| {
+        let request = scene.people.stage.http.post(format!("http://{}{path}", lax.address())).json(&body);
+        let ticket = scene.ticket(number);
+        send(if ticket.is_empty() { request } else { request.bearer_auth(ticket) })
+    };
+    let body = json!({ "group": scene.group() });
+    assert_eq!(refused(&at_lax(4, "/sessions", body.clone()).await), (403, "may_not_ask"));
+    scene.applicants(json!({ "add": ["four"] })).await;
+
+    // One that was started where a login is asked for keeps that rule where none is.
+    let session = asked(&scene.ask_by_login(4).await);
+    let toc =
+        |session: &Asked, x: usize| serde_json::to_value(session.approval(&scene.deal.tocs[x - 1])).expect("JSON");
+    assert_eq!(refused(&at_lax(0, &session.path("tocs"), toc(&session, 1)).await), (401, "login_required"));
+    assert_eq!(refused(&at_lax(3, &session.path("tocs"), toc(&session, 1)).await), (403, "not_the_holder"));
+    assert_eq!(at_lax(1, &session.path("tocs"), toc(&session, 1)).await.status, 200);
+    scene.join(&session, 2).await;
+    let kek = json!({ "kek": session.credentials.kek.as_str() });
+    assert_eq!(at_lax(4, &session.path("totp"), kek.clone()).await.status, 200);
+    scene.applicants(json!({ "remove": ["four"] })).await;
+    assert_eq!(refused(&at_lax(4, &session.path("totp"), kek).await), (403, "may_not_ask"));
+
+    // And one in which nobody else has a name is not served where everybody must.
+    scene.applicants(json!({ "add": ["four"] })).await;
+    let unnamed = asked(&at_lax(4, "/sessions", body).await);
+    assert_eq!(at_lax(0, &unnamed.path("tocs"), toc(&unnamed, 1)).await.status, 200, "a Toc is enough there");
+    assert_eq!(refused(&scene.join_as(2, &unnamed, 2).await), (409, "session_unnamed"));
+    assert_eq!(refused(&scene.code_as(4, &unnamed).await), (409, "session_unnamed"));
+}

@@ -131,6 +131,8 @@ settings! {
         "Address and port to serve on. Port 0 picks a free one.";
     "url" url: Option<String> = "",
         "The oracle's address as people and Tocs know it. Unset: the address it listens on.";
+    "apps.key_in_query" apps_key_in_query: bool = "true",
+        "Whether sharedmfa's clients may send their function key as `?code=` in the address, where proxies on the way may log it.";
     "base_path" base_path: String = "",
         "A path such as /prod under which all routes answer as well, for clients that call them there.";
     "behind_proxy" behind_proxy: bool = "false",
@@ -345,6 +347,9 @@ impl Config {
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/') || !path.chars().all(plain)) {
             return conflict(format!("base_path: {path} must begin with a slash and end without one, as in /prod"));
+        }
+        if path == "/api" {
+            return conflict("base_path: /api is where the routes of apps are".to_owned());
         }
         let cost =
             Cost { memory_kib: self.password_memory_kib, passes: self.password_passes, lanes: self.password_lanes };

@@ -2,7 +2,7 @@
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
-use crate::handlers::{api_keys, audit, docs, drills, pages, people, sessions, system, totps, u2f, webauthn};
+use crate::handlers::{api_keys, apps, audit, docs, drills, pages, people, sessions, system, totps, u2f, webauthn};
 use crate::observe;
 use crate::state::AppState;
 use crate::unread;
@@ -24,6 +24,19 @@ use utoipa::OpenApi;
         api_keys::create,
         api_keys::activate,
         api_keys::rotate,
+        apps::list,
+        apps::add,
+        apps::show,
+        apps::remove,
+        apps::code,
+        apps::grants,
+        apps::grant,
+        apps::revoke,
+        apps::export,
+        apps::add_secret,
+        apps::list_available,
+        apps::mfa_code,
+        apps::post_mfa_code,
         audit::export,
         audit::checkpoint,
         drills::begin,
@@ -91,6 +104,7 @@ use utoipa::OpenApi;
     components(schemas(quorate_protocol::api::ErrorBody, people::SecondFactorRequired)),
     tags(
         (name = "api keys", description = "How an application becomes known"),
+        (name = "apps", description = "Authenticator entries whose codes several share"),
         (name = "audit", description = "The audit log"),
         (name = "drills", description = "Whether the Tocs of a group still open"),
         (name = "people", description = "Principals, providers of second factors, logins, groups"),
@@ -125,6 +139,17 @@ pub fn router(state: AppState) -> Router {
         .route("/admin/provider", get(pages::provider).post(pages::act_on_provider))
         .route("/admin/providers", get(pages::providers).post(pages::add_provider))
         .route("/admin/sessions", get(pages::sessions).post(pages::end_session))
+        .route("/api/add-totp-secret", post(apps::add_secret))
+        .route("/api/apps", get(apps::list).post(apps::add))
+        .route("/api/apps/export", post(apps::export))
+        .route("/api/apps/{uuid}", get(apps::show).delete(apps::remove))
+        .route("/api/apps/{uuid}/code", post(apps::code))
+        .route("/api/apps/{uuid}/grants", get(apps::grants))
+        .route("/api/apps/{uuid}/grants/api-key/{value}", put(apps::grant).delete(apps::revoke))
+        .route("/api/apps/{uuid}/grants/principal/internal/{kind}/{name}", put(apps::grant).delete(apps::revoke))
+        .route("/api/apps/{uuid}/grants/{name}", put(apps::grant).delete(apps::revoke))
+        .route("/api/get-mfa-code", get(apps::mfa_code).post(apps::post_mfa_code))
+        .route("/api/list-available-apps", get(apps::list_available))
         .route("/api-key", post(api_keys::create))
         .route("/api-key/activate", post(api_keys::activate))
         .route("/api-key/rotate", post(api_keys::rotate))

@@ -1,6 +1,7 @@
 //! The rules of the oracle. Services know the protocol, the store and the clock; they know neither HTTP nor SQL.
 
 pub mod api_keys;
+pub mod apps;
 pub mod at_rest;
 pub mod audit;
 pub mod drills;

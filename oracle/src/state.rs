@@ -13,6 +13,7 @@ use crate::mail::{MailError, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
+use crate::service::apps::{self, Apps};
 use crate::service::audit::{self, Audit};
 use crate::service::drills::{self, DrillError, Drills};
 use crate::service::notices::{self, NoticeError, Notices};
@@ -60,6 +61,8 @@ pub struct Shared {
     pub audit: Audit,
     /// API keys of applications.
     pub api_keys: ApiKeys,
+    /// Apps whose codes are shared.
+    pub apps: Apps,
     /// Proofs that Tocs still open.
     pub drills: Drills,
     /// Who is told of what happens.
@@ -302,6 +305,16 @@ impl AppState {
             notices: notices.clone(),
             people: people.clone(),
         });
+        let apps = Apps::new(apps::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            rng: StateRng(Arc::clone(&entropy)),
+            crypto: Arc::clone(&crypto),
+            root: keys.root_secret(),
+            audit: audit.clone(),
+            people: people.clone(),
+            api_keys: api_keys.clone(),
+        });
         let pulse = Pulse::new(store.clone(), Arc::clone(&clock));
         let (clock, entropy) = (Source(clock), Source(entropy));
         let [shutdown, end] = [(); 2].map(|()| watch::Sender::new(false));
@@ -313,6 +326,7 @@ impl AppState {
             store,
             audit,
             api_keys,
+            apps,
             drills,
             notices,
             people,
@@ -489,6 +503,12 @@ impl FromRef<AppState> for Audit {
 impl FromRef<AppState> for ApiKeys {
     fn from_ref(state: &AppState) -> Self {
         state.api_keys.clone()
+    }
+}
+
+impl FromRef<AppState> for Apps {
+    fn from_ref(state: &AppState) -> Self {
+        state.apps.clone()
     }
 }
 

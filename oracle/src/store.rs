@@ -9,6 +9,7 @@
 
 mod api_keys;
 mod applicants;
+mod apps;
 mod audit;
 mod ceremonies;
 mod claim;
@@ -57,6 +58,10 @@ pub use self::{
         RotateOutcome,
     },
     applicants::{ApplicantsOutcome, Ground, MAX_APPLICANTS},
+    apps::{
+        AppChange, AppReader, AppRow, ChangeAppOutcome, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant,
+        HolderRow, InsertAppOutcome, MAX_APPS, NewAppRow, NewHolder, WrittenGrant,
+    },
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},
     claim::Claim,

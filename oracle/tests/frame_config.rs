@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 65] = [
+const OTHER: [(&str, &str); 66] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -32,6 +32,7 @@ const OTHER: [(&str, &str); 65] = [
     ("name", "oracle of Delphi"),
     ("listen", "127.0.0.1:9999"),
     ("url", "https://oracle.example/prod"),
+    ("apps.key_in_query", "false"),
     ("base_path", "/prod"),
     ("behind_proxy", "true"),
     ("trusted_proxies", "10.0.0.0/8,192.0.2.1/32"),
@@ -219,7 +220,7 @@ fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
     for url in ["ftp://x", "https://x/", "https://x?y", "oracle.example"] {
         assert!(load(&[("url", url)]).is_err(), "{url}");
     }
-    for path in ["prod", "/prod/", "/p rod", "/{id}"] {
+    for path in ["prod", "/prod/", "/p rod", "/{id}", "/api"] {
         assert!(load(&[("base_path", path)]).is_err(), "{path}");
     }
     assert!(load(&[("limits.connections", "0")]).is_err());

@@ -6,6 +6,7 @@
 //! `SPEC.md` beside this crate states every byte.
 
 pub mod api;
+pub mod app_key;
 pub mod audit;
 pub mod deal;
 pub mod display;

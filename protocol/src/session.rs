@@ -1,6 +1,6 @@
 //! The keys of a session: its id, the Toc encryption key (TEK), and the key encryption key (KEK) that only the applicant has.
 
-mod x25519;
+pub(crate) mod x25519;
 
 use self::x25519::KeyPair;
 use crate::encoding::{base64, base64url, from_base64, hkdf, length_prefixed, sha256};

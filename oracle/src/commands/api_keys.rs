@@ -74,9 +74,9 @@ impl ApiKeysCommand {
                 print(&if *json { as_json(&listed) } else { as_table(&listed) })
             }
             Action::Revoke { value, yes, .. } => {
-                let owned = state.api_keys.owned(value).await.map_err(|error| named(value, error))?;
-                if owned != RecordCounts::default() && !yes {
-                    agree(value, owned)?;
+                let (owned, apps) = state.api_keys.owned(value).await.map_err(|error| named(value, error))?;
+                if (owned != RecordCounts::default() || apps > 0) && !yes {
+                    agree(value, owned, apps)?;
                 }
                 state.api_keys.revoke(value).await.map_err(|error| named(value, error))?;
                 tell(&format!("{value} is revoked: requests with it are refused from now on"));
@@ -98,9 +98,10 @@ impl ApiKeysCommand {
 }
 
 /// Has the operator agree that an API key is revoked with all that it owns.
-fn agree(value: &str, owned: RecordCounts) -> Outcome {
+fn agree(value: &str, owned: RecordCounts, apps: i64) -> Outcome {
+    let apps = if apps > 0 { format!(", {apps} apps") } else { String::new() };
     let loss = format!(
-        "{value} owns {}: once it is revoked nobody can use them, and no other key can take them over; have one take over \
+        "{value} owns {}{apps}: once it is revoked nobody can use them, and no other key can take them over; have one take over \
          before (quorate api-key rotate)",
         owns(owned)
     );

@@ -10,6 +10,7 @@ pub use self::tenant::{API_KEY_HEADER, API_SECRET_HEADER, GATEWAY_HEADER, Gatewa
 use crate::error::ApiResult;
 use crate::extract::{ClientAddr, Json, LenientJson, Text};
 use crate::service::api_keys::{ApiKeyError, ApiKeys, ApiSecret, Rotation};
+use crate::service::apps::Apps;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::ErrorBody;
@@ -112,13 +113,15 @@ pub async fn create(
 pub async fn activate(
     _: Gateway,
     State(api_keys): State<ApiKeys>,
+    State(apps): State<Apps>,
     ClientAddr(source): ClientAddr,
     LenientJson(Activation { email, api_key, api_key_value }): LenientJson<Activation>,
 ) -> ApiResult<Json<Activated>> {
     let email = required(email, "email")?;
     let value = api_key.given().or(api_key_value.given()).ok_or(ApiKeyError::Missing("apiKey"))?;
-    let api_secret = api_keys.activate(&value, &email, source).await?.into_text();
-    Ok(Json(Activated { api_secret }))
+    let secret = api_keys.activate(&value, &email, source).await?;
+    apps.welcome(&value, secret.clone(), source).await;
+    Ok(Json(Activated { api_secret: secret.into_text() }))
 }
 
 /// Have a new API key take over everything of an old one

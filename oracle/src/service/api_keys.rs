@@ -6,6 +6,7 @@ mod delivery;
 mod error;
 mod first_use;
 mod import;
+mod known;
 mod own;
 mod record;
 mod rotate;
@@ -273,10 +274,11 @@ impl ApiKeys {
         }
     }
 
-    /// How much an API key owns.
-    pub async fn owned(&self, value: &str) -> Result<RecordCounts, ApiKeyError> {
+    /// How much an API key owns: records, and apps.
+    pub async fn owned(&self, value: &str) -> Result<(RecordCounts, i64), ApiKeyError> {
         let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
-        Ok(self.inner.store.count_records(row.number).await?)
+        let store = &self.inner.store;
+        Ok((store.count_records(row.number).await?, store.count_apps(row.number).await?))
     }
 
     /// Takes an API key out of use. What it owns stays in the store, where nobody can use it any more: another key takes it

@@ -11,6 +11,7 @@ mod error;
 mod factor;
 mod groups;
 mod hashes;
+mod known;
 mod login;
 mod name;
 mod password;

@@ -4,7 +4,7 @@
 //! Knows no plain secret: values and API secrets come as keyed hashes, data keys come wrapped.
 
 use super::{
-    Store,
+    Store, apps,
     engine::{Row, Tx},
     error::StoreError,
     legacy,
@@ -330,6 +330,9 @@ async fn revoke(tx: &mut dyn Tx, id: &Digest, now: i64) -> Result<bool, StoreErr
     let revoked = tx
         .execute("UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL", &[now.into(), id.into()])
         .await?;
+    if revoked > 0 {
+        apps::owe_for_api_key(tx, id).await?;
+    }
     Ok(revoked > 0)
 }
 
@@ -368,7 +371,7 @@ async fn rotate(
     for data_key in data_keys.iter().filter(|data_key| owned.contains(&data_key.number)) {
         let counts = count_under(tx, data_key.number).await?;
         // An empty one has nothing to move; and a record may just be on its way under it, which then stays with the old key.
-        if counts != RecordCounts::default() {
+        if counts != RecordCounts::default() || apps::holds_any(tx, data_key.number).await? {
             moving.push(data_key);
             moved.totp += counts.totp;
             moved.webauthn += counts.webauthn;
@@ -461,9 +464,11 @@ async fn count_under(tx: &mut dyn Tx, data_key: i64) -> Result<RecordCounts, Sto
 
 /// How many of an API key's data keys seal anything.
 async fn count_sealing(tx: &mut dyn Tx, api_key: i64) -> Result<usize, StoreError> {
-    let sealing = "SELECT DISTINCT data_key FROM record_counts
+    let sealing = "SELECT data_key FROM record_counts
                    WHERE data_key IN (SELECT number FROM data_keys WHERE api_key = $1)
-                   GROUP BY data_key, kind HAVING SUM(records) > 0";
+                   GROUP BY data_key, kind HAVING SUM(records) > 0
+                   UNION SELECT data_key FROM app_holders JOIN app_grants ON holder = app_holders.number
+                   WHERE data_key IN (SELECT number FROM data_keys WHERE api_key = $1)";
     Ok(tx.query(sealing, &[api_key.into()]).await?.len())
 }
 

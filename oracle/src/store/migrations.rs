@@ -63,6 +63,7 @@ histories! {
     8 "notices" needs 1 in "0008_notices.sql";
     9 "groups" needs 1 in "0009_groups.sql";
     10 "drills" needs 1 in "0010_drills.sql";
+    11 "apps" needs 1 in "0011_apps.sql";
     12 "applicants" needs 1 in "0012_applicants.sql";
 }
 

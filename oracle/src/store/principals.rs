@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::{
-    Store,
+    Store, apps,
     audit::{self, NewAudit},
     engine::{Row, Tx, Value},
     error::StoreError,
@@ -41,6 +41,11 @@ impl PrincipalKind {
             Self::Team => 2,
         }
     }
+
+    /// The kind of that number.
+    pub(super) fn numbered(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| i64::from(kind.number()) == number)
+    }
 }
 
 /// What a principal may do, from the least.
@@ -74,6 +79,11 @@ impl Role {
             Self::Auditor => 1,
             Self::Operator => 2,
         }
+    }
+
+    /// The role of that number.
+    pub(super) fn numbered(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| i64::from(role.number()) == number)
     }
 }
 
@@ -367,6 +377,7 @@ async fn remove(tx: &mut dyn Tx, id: &Digest, told: Option<&NewAudit>) -> Result
     if is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
+    apps::owe_for_principal(tx, id).await?;
     let removed = tx.execute("DELETE FROM principals WHERE id = $1", &[id.into()]).await?;
     audit::tell(tx, told.filter(|_| removed > 0)).await?;
     Ok(if removed > 0 { ChangeOutcome::Changed } else { ChangeOutcome::Unknown })
@@ -488,10 +499,7 @@ async fn change_members(
 
 /// The first sixteen columns of [`select_principals!`].
 pub(super) fn principal_row(row: &mut Row) -> Result<PrincipalRow, StoreError> {
-    let (kind, role) = (row.int(3)?, row.int(4)?);
-    let is = |number: u8, value: i64| i64::from(number) == value;
-    let kind = PrincipalKind::ALL.into_iter().find(|known| is(known.number(), kind));
-    let role = Role::ALL.into_iter().find(|known| is(known.number(), role));
+    let (kind, role) = (PrincipalKind::numbered(row.int(3)?), Role::numbered(row.int(4)?));
     Ok(PrincipalRow {
         number: row.int(0)?,
         id: row.digest(1)?,

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 
 /// The whole log, as an operator reads it in pages, checked.
-async fn log(people: &People) -> (Vec<Event>, String) {
+pub async fn log(people: &People) -> (Vec<Event>, String) {
     let audit = &people.stage.oracle.state().audit;
     audit.record_counts().await.expect("the store answers");
     audit.number_all().await.expect("numbered");

@@ -148,3 +148,32 @@ async fn a_log_holds_nothing_of_a_ceremony() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_holds_nothing_of_a_shared_code() {
+    let state = tempfile::tempdir().expect("a folder");
+    let Ground { oracle, tenant, http } = Ground::new(state.path()).await;
+    let key = format!("{}:{}", tenant.value, tenant.secret);
+    let encoded = url::form_urlencoded::byte_serialize(key.as_bytes()).collect::<String>();
+    let at = |method, path: &str| http.request(method, format!("http://{}{path}", oracle.address()));
+    let uri = "otpauth://totp/Findable:person?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Findable";
+    let add = format!("/api/add-totp-secret?appname=customname&code={encoded}");
+    let added = send(at(Method::POST, &add).json(&json!({ "data": uri }))).await;
+    assert_eq!(added.status, 200, "{}", added.text);
+    let uuid = added.json["uuid"].as_str().expect("a UUID");
+    let read = format!("/api/get-mfa-code?uuid={uuid}");
+    let code = send(at(Method::GET, &format!("{read}&code={encoded}"))).await;
+    assert_eq!(code.status, 200, "{}", code.text);
+    for wrong in [format!("{key}x"), format!("x{key}"), key.replace(':', "-")] {
+        let refused = send(at(Method::GET, &read).header("x-functions-key", &wrong)).await;
+        assert_eq!(refused.status, 401);
+        assert!(!refused.text.contains(&tenant.secret) && !refused.text.contains(&tenant.value));
+    }
+    let nonsense = send(at(Method::POST, &add).json(&json!({ "data": uri.replace("totp", "hotp") }))).await;
+    assert_eq!(nonsense.status, 400);
+    let log = oracle.log();
+    assert!(log.matches("answered").count() >= 6, "it logs: {log}");
+    for text in [&tenant.value, &tenant.secret, &encoded, "JBSWY3DPEHPK3PXP", "Findable", "customname", uuid] {
+        assert!(!log.contains(text), "{text}: {log}");
+    }
+}

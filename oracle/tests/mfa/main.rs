@@ -2,6 +2,7 @@
 //! the seeds, and what a stranger, another tenant or a careless client can send.
 
 mod api_keys;
+mod apps;
 mod at_rest;
 mod audit;
 mod clients;

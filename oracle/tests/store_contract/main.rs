@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod applicants;
+mod apps;
 mod audit;
 mod codes;
 mod credentials;
@@ -114,6 +115,12 @@ on_every_engine! {
     api_keys::a_key_owns_so_many_data_keys_and_no_more,
     api_keys::one_rotation_takes_the_records_whoever_races,
     api_keys::what_is_enrolled_during_a_rotation_is_where_its_maker_looks,
+    apps::an_app_comes_back_as_it_was_put_to_who_may_read_it,
+    apps::a_change_is_of_what_was_read_and_by_who_may,
+    apps::of_many_changes_of_one_revision_one_is_made,
+    apps::a_key_pair_is_made_once_whoever_races,
+    apps::a_right_ends_with_whatever_it_rests_on,
+    apps::what_an_api_key_may_read_moves_with_a_rotation,
     imports::an_api_key_is_imported_once,
     imports::a_batch_goes_in_as_a_whole_or_not_at_all,
     imports::a_first_use_is_one_whoever_races,

@@ -1,7 +1,16 @@
 //! The oracle's routes, for tests that must leave none out.
 
-/// Where a principal's routes begin by its full name; they are the same as by its short one.
-pub const FULL_NAME: &str = "/principals/principal/internal/{kind}/{name}";
+/// Where the routes of somebody who is named otherwise are the same as those of a short name.
+const OTHER_NAMES: [(&str, &str); 3] = [
+    ("/principals/principal/internal/{kind}/{name}", "/principals/{name}"),
+    ("/grants/principal/internal/{kind}/{name}", "/grants/{name}"),
+    ("/grants/api-key/{value}", "/grants/{name}"),
+];
+
+/// The same route by a short name.
+pub fn by_short_name(path: &str) -> String {
+    OTHER_NAMES.iter().fold(path.to_owned(), |path, (other, short)| path.replace(other, short))
+}
 
 /// Paths and methods in the table of routes, read from its source: a router does not tell.
 pub fn routes() -> Vec<(String, Vec<String>)> {

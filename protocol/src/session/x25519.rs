@@ -4,7 +4,7 @@
 use crate::encoding::hkdf;
 use age::DecryptError;
 use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
-use age_core::primitives::aead_decrypt;
+use age_core::primitives::{aead_decrypt, aead_encrypt};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -15,7 +15,7 @@ const LABEL: &[u8] = b"age-encryption.org/v1/X25519";
 const TAG: usize = 16;
 
 /// A key pair.
-pub(super) struct KeyPair {
+pub(crate) struct KeyPair {
     secret: StaticSecret,
     public: PublicKey,
 }
@@ -37,16 +37,38 @@ impl KeyPair {
         let Some(share) = share.filter(|_| stanza.body.len() == FILE_KEY_BYTES + TAG) else {
             return Some(Err(DecryptError::InvalidHeader));
         };
+        self.open(share, &stanza.body)
+    }
+
+    /// The file key that a stanza of this share and body holds, if it is for this key.
+    pub fn open(&self, share: [u8; 32], body: &[u8]) -> Option<Result<FileKey, DecryptError>> {
         let shared = self.secret.diffie_hellman(&PublicKey::from(share));
         if !shared.was_contributory() {
             return Some(Err(DecryptError::InvalidHeader));
         }
-        let salt = [share, self.public.to_bytes()].concat();
-        let key = hkdf(Some(&salt), shared.as_bytes(), LABEL);
+        let key = wrapping_key(&share, self.public.as_bytes(), shared.as_bytes());
         // Of another key: others may fit.
-        let file_key = Zeroizing::new(aead_decrypt(&key, FILE_KEY_BYTES, &stanza.body).ok()?);
+        let file_key = Zeroizing::new(aead_decrypt(&key, FILE_KEY_BYTES, body).ok()?);
         Some(Ok(FileKey::init_with_mut(|bytes| bytes.copy_from_slice(&file_key))))
     }
+}
+
+/// Share and body of a stanza that holds `file_key` for the key `public`; `None` for a key that makes every secret the same.
+/// `ephemeral` is used once, for this.
+pub(crate) fn seal(
+    file_key: &[u8; FILE_KEY_BYTES],
+    public: [u8; 32],
+    ephemeral: &Zeroizing<[u8; 32]>,
+) -> Option<([u8; 32], Vec<u8>)> {
+    let ephemeral = StaticSecret::from(**ephemeral);
+    let share = PublicKey::from(&ephemeral).to_bytes();
+    let shared = ephemeral.diffie_hellman(&PublicKey::from(public));
+    let key = wrapping_key(&share, &public, shared.as_bytes());
+    shared.was_contributory().then(|| (share, aead_encrypt(&key, file_key)))
+}
+
+fn wrapping_key(share: &[u8; 32], public: &[u8; 32], shared: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    hkdf(Some(&[*share, *public].concat()), shared, LABEL)
 }
 
 #[cfg(test)]

@@ -28,7 +28,11 @@ impl Record {
     }
 
     pub fn open(row: &ApiKeyRow, at_rest: &AtRest) -> Result<Self, ApiKeyError> {
-        let json = at_rest.open(place(&[&row.id]), &row.sealed).map_err(|_| ApiKeyError::Damaged)?;
+        Self::open_sealed(&row.id, &row.sealed, at_rest)
+    }
+
+    pub fn open_sealed(id: &Digest, sealed: &[u8], at_rest: &AtRest) -> Result<Self, ApiKeyError> {
+        let json = at_rest.open(place(&[id]), sealed).map_err(|_| ApiKeyError::Damaged)?;
         serde_json::from_slice(&json).map_err(|_| ApiKeyError::Damaged)
     }
 }

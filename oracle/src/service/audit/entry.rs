@@ -38,6 +38,13 @@ kinds! {
     ApiKeyRevoked "api_key.revoked" "An API key was taken out of use.";
     ApiKeyRotated "api_key.rotated" "An API key took over what another one owned.";
     ApiKeyWithdrawn "api_key.withdrawn" "An API key was removed because its mail was not taken.";
+    AppAdded "app.added" "An app was added, whose codes its holders share.";
+    AppCode "app.code" "Somebody read a code of an app, or was told whose quorum makes it.";
+    AppExported "app.exported" "The owner of an app took its secret out, encrypted to recipients.";
+    AppGranted "app.granted" "Somebody was given a right to an app.";
+    AppRekeyed "app.rekeyed" "An app was sealed under another key, after somebody had lost their right.";
+    AppRemoved "app.removed" "An app was removed.";
+    AppRevoked "app.revoked" "Somebody's right to an app was taken away.";
     AuditCounted "audit.counted" "How often things happened that were not recorded one by one.";
     AuditDamaged "audit.damaged" "An event had been changed before it got its number, and is lost.";
     CredentialAdded "credential.added" "A user of an application registered a security key.";

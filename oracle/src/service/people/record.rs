@@ -91,11 +91,21 @@ impl Sealer {
     }
 
     pub fn open_name(&self, row: &PrincipalRow) -> Result<PrincipalName, PeopleError> {
-        let bound = bound(row.kind, row.role);
-        let name = self.0.open(at("principals", &[&row.id, &bound], "sealed"), &row.sealed);
+        self.open_name_of(&row.id, row.kind, row.role, &row.sealed)
+    }
+
+    pub fn open_name_of(
+        &self,
+        id: &Digest,
+        kind: PrincipalKind,
+        role: Role,
+        sealed: &[u8],
+    ) -> Result<PrincipalName, PeopleError> {
+        let bound = bound(kind, role);
+        let name = self.0.open(at("principals", &[id, &bound], "sealed"), sealed);
         let name = name.map_err(|_| PeopleError::Damaged)?;
         let name = std::str::from_utf8(&name).ok().and_then(|name| PrincipalName::parse(name).ok());
-        name.filter(|name| name.kind() == row.kind).ok_or(PeopleError::Damaged)
+        name.filter(|name| name.kind() == kind).ok_or(PeopleError::Damaged)
     }
 
     /// Seals a verifier. It opens only while the principal has that very factor, or none when it had none.

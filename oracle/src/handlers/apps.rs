@@ -1,0 +1,167 @@
+//! Routes of apps. HTTP only; the rules are in `service::apps`.
+
+mod caller;
+mod refusal;
+mod sharedmfa;
+
+pub use self::caller::{FUNCTION_KEY_HEADER, FunctionKey};
+pub use self::sharedmfa::{
+    __path_add_secret, __path_list_available, __path_mfa_code, __path_post_mfa_code, add_secret, list_available,
+    mfa_code, post_mfa_code,
+};
+
+use crate::error::ApiResult;
+use crate::extract::{Json, Path, RightTime, SensitiveJson};
+use crate::service::apps::{AppCaller, Apps, Grantee, New};
+use axum::extract::State;
+use axum::http::StatusCode;
+use quorate_protocol::api::{
+    App, AppCode, AppGrant, ErrorBody, ExportApps, ExportedApps, NewApp, NewAppGrant, ReadCode,
+};
+use serde::Deserialize;
+
+/// List the apps that one may read
+#[utoipa::path(get, path = "/api/apps", tag = "apps",
+    params(("authorization" = Option<String>, Header), ("x-functions-key" = Option<String>, Header)),
+    responses((status = 200, body = Vec<App>), (status = "default", body = ErrorBody)))]
+pub async fn list(caller: AppCaller, State(apps): State<Apps>) -> ApiResult<Json<Vec<App>>> {
+    Ok(Json(apps.list(&caller).await?))
+}
+
+/// Add an app
+///
+/// With its secret, or by quorum: then the oracle holds no secret of it. It is the caller's.
+#[utoipa::path(post, path = "/api/apps", tag = "apps",
+    params(("authorization" = Option<String>, Header), ("x-functions-key" = Option<String>, Header)),
+    request_body = NewApp, responses((status = 201, body = App), (status = "default", body = ErrorBody)))]
+pub async fn add(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    SensitiveJson(NewApp { otpauth, group, name, uuid }): SensitiveJson<NewApp>,
+) -> ApiResult<(StatusCode, Json<App>)> {
+    let uuid = apps.add(&caller, New { otpauth, group, name, uuid }).await?;
+    Ok((StatusCode::CREATED, Json(apps.show(&caller, &uuid.to_string()).await?)))
+}
+
+/// Look at an app
+#[utoipa::path(get, path = "/api/apps/{uuid}", tag = "apps",
+    params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    responses((status = 200, body = App), (status = "default", body = ErrorBody)))]
+pub async fn show(caller: AppCaller, State(apps): State<Apps>, Path(uuid): Path<String>) -> ApiResult<Json<App>> {
+    Ok(Json(apps.show(&caller, &uuid).await?))
+}
+
+/// Remove an app
+///
+/// For whoever may manage it. Nobody reads codes of it any more.
+#[utoipa::path(delete, path = "/api/apps/{uuid}", tag = "apps",
+    params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    responses((status = 204, description = "removed"), (status = "default", body = ErrorBody)))]
+pub async fn remove(caller: AppCaller, State(apps): State<Apps>, Path(uuid): Path<String>) -> ApiResult<StatusCode> {
+    apps.remove(&caller, &uuid).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Read a code
+///
+/// The audit log is told who reads it, and why. An app by quorum answers 409 `by_quorum`.
+#[utoipa::path(post, path = "/api/apps/{uuid}/code", tag = "apps",
+    params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    request_body = ReadCode, responses((status = 200, body = AppCode), (status = "default", body = ErrorBody)))]
+pub async fn code(
+    caller: AppCaller,
+    _: RightTime,
+    State(apps): State<Apps>,
+    Path(uuid): Path<String>,
+    Json(ReadCode { why }): Json<ReadCode>,
+) -> ApiResult<Json<AppCode>> {
+    Ok(Json(apps.code(&caller, &uuid, why.as_deref()).await?))
+}
+
+/// See who may read an app
+#[utoipa::path(get, path = "/api/apps/{uuid}/grants", tag = "apps",
+    params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    responses((status = 200, body = Vec<AppGrant>), (status = "default", body = ErrorBody)))]
+pub async fn grants(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Path(uuid): Path<String>,
+) -> ApiResult<Json<Vec<AppGrant>>> {
+    Ok(Json(apps.grants(&caller, &uuid).await?))
+}
+
+/// Let somebody read an app, or manage it
+///
+/// In place of what they might before. The name of a principal or a team, short, percent-encoded or as it stands, or
+/// `api-key/` and the value of an API key.
+#[utoipa::path(put, path = "/api/apps/{uuid}/grants/{name}", tag = "apps",
+    params(("uuid" = String, Path), ("name" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    request_body = NewAppGrant,
+    responses((status = 204, description = "granted"), (status = "default", body = ErrorBody)))]
+pub async fn grant(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Path(granted): Path<Granted>,
+    Json(NewAppGrant { right }): Json<NewAppGrant>,
+) -> ApiResult<StatusCode> {
+    apps.grant(&caller, &granted.uuid, &granted.grantee()?, right).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take somebody's right away
+///
+/// At once; and what was sealed for them is sealed under another key.
+#[utoipa::path(delete, path = "/api/apps/{uuid}/grants/{name}", tag = "apps",
+    params(("uuid" = String, Path), ("name" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    responses((status = 204, description = "revoked"), (status = "default", body = ErrorBody)))]
+pub async fn revoke(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Path(granted): Path<Granted>,
+) -> ApiResult<StatusCode> {
+    apps.revoke(&caller, &granted.uuid, &granted.grantee()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take secrets out
+///
+/// For their owner, encrypted with age to the recipients that the request names.
+#[utoipa::path(post, path = "/api/apps/export", tag = "apps",
+    params(("authorization" = Option<String>, Header), ("x-functions-key" = Option<String>, Header)),
+    request_body = ExportApps, responses((status = 200, body = ExportedApps), (status = "default", body = ErrorBody)))]
+pub async fn export(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Json(wanted): Json<ExportApps>,
+) -> ApiResult<Json<ExportedApps>> {
+    Ok(Json(apps.export(&caller, &wanted).await?))
+}
+
+/// An app, and whom a grant of it is for.
+#[derive(Debug, Deserialize)]
+pub struct Granted {
+    uuid: String,
+    /// Of a full name that stands as it is.
+    kind: Option<String>,
+    /// Of an API key.
+    value: Option<String>,
+    name: Option<String>,
+}
+
+impl Granted {
+    fn grantee(&self) -> ApiResult<Grantee> {
+        let Self { kind, value, name, .. } = self;
+        let text = match (kind, value, name) {
+            (_, Some(value), _) => format!("api-key/{value}"),
+            (Some(kind), None, Some(name)) => format!("principal/internal/{kind}/{name}"),
+            (_, None, name) => name.clone().unwrap_or_default(),
+        };
+        Ok(text.parse()?)
+    }
+}

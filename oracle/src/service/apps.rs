@@ -1,0 +1,152 @@
+//! Apps: authenticator entries that several share. Who may, reads codes; nobody but the owner takes the secret out (see
+//! `docs/apps.md`).
+//!
+//! An app is sealed under a data key of its own, and that is sealed to the key pair of each who holds a grant. So granting
+//! takes no secret of whoever is granted something, and what an application may read opens with its API secret alone.
+
+mod adding;
+mod error;
+mod exporting;
+mod grantee;
+mod granting;
+mod holders;
+mod reading;
+mod sealed;
+
+pub use self::adding::New;
+pub use self::error::AppError;
+pub use self::grantee::Grantee;
+
+use self::sealed::Sealer;
+use crate::clock::Clock;
+use crate::keys::RootSecret;
+use crate::memory::pool::CryptoPool;
+use crate::service::api_keys::{ApiKeys, Tenant};
+use crate::service::audit::{Audit, Entry, Kind, Who};
+use crate::service::people::{Caller, People};
+use crate::state::StateRng;
+use crate::store::{AppReader, Digest, NewAudit, Store};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct Apps {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    rng: StateRng,
+    crypto: Arc<CryptoPool>,
+    sealer: Arc<Sealer>,
+    audit: Audit,
+    people: People,
+    api_keys: ApiKeys,
+}
+
+impl fmt::Debug for Apps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Apps(…)")
+    }
+}
+
+/// What the service is made of.
+pub struct Parts<'a> {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub rng: StateRng,
+    /// The threads that handle secrets.
+    pub crypto: Arc<CryptoPool>,
+    /// What principals' key pairs are sealed under, and what binds grants.
+    pub root: &'a RootSecret,
+    /// The audit log.
+    pub audit: Audit,
+    /// Who has a ticket, and who is in which team.
+    pub people: People,
+    /// Who has an API key.
+    pub api_keys: ApiKeys,
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub enum AppCaller {
+    /// An application that has shown its API secret, from an address.
+    ApiKey(Tenant, IpAddr),
+    /// A principal that has shown a ticket.
+    Principal(Caller),
+}
+
+impl AppCaller {
+    fn reader(&self) -> AppReader {
+        match self {
+            Self::ApiKey(tenant, _) => AppReader::ApiKey(tenant.number()),
+            Self::Principal(caller) => AppReader::Principal(caller.id()),
+        }
+    }
+
+    fn tenant(&self) -> Option<&Tenant> {
+        match self {
+            Self::ApiKey(tenant, _) => Some(tenant),
+            Self::Principal(_) => None,
+        }
+    }
+
+    /// What this caller did to an app, for the audit log.
+    fn entry(&self, kind: Kind, uuid: Uuid) -> Entry {
+        let subject = format!("app {uuid}");
+        match self {
+            Self::ApiKey(tenant, source) => tenant.entry(kind, subject).from(*source),
+            Self::Principal(caller) => {
+                Entry::new(kind, Who::Principal(caller.name.to_string())).from(caller.source).to(subject)
+            }
+        }
+    }
+}
+
+impl Apps {
+    /// Puts the service together.
+    pub fn new(parts: Parts<'_>) -> Self {
+        let Parts { store, clock, rng, crypto, root, audit, people, api_keys } = parts;
+        let sealer = Arc::new(Sealer::new(root));
+        Self { inner: Arc::new(Inner { store, clock, rng, crypto, sealer, audit, people, api_keys }) }
+    }
+
+    /// The UUID that a text names, in the spelling that was given out, in either case: other spellings name nothing.
+    fn named(&self, uuid: &str) -> Result<(Uuid, Digest), AppError> {
+        let uuid = hyphenated(uuid).ok_or(AppError::Unknown)?;
+        Ok((uuid, self.inner.sealer.id(uuid)))
+    }
+
+    fn seal(&self, told: Entry) -> NewAudit {
+        self.inner.audit.seal(told)
+    }
+
+    fn now(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    fn rng(&self) -> StateRng {
+        self.inner.rng.clone()
+    }
+}
+
+fn hyphenated(uuid: &str) -> Option<Uuid> {
+    (uuid.len() == uuid::fmt::Hyphenated::LENGTH).then(|| Uuid::try_parse(uuid).ok()).flatten()
+}
+
+fn rfc3339(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+}

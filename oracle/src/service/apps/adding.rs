@@ -1,0 +1,119 @@
+//! Adding and removing apps.
+
+use super::error::AppError;
+use super::sealed::{Bound, CodeSource, Record, level};
+use super::{AppCaller, Apps, hyphenated};
+use crate::service::audit::Kind;
+use crate::store::{InsertAppOutcome, NewAppRow, WrittenGrant};
+use quorate_protocol::api::{AppQuorum, AppRight};
+use quorate_protocol::app_key::AppKey;
+use quorate_protocol::header::GroupName;
+use quorate_protocol::otp::{MAX_NAME_BYTES, OtpSecret};
+use rand::Rng as _;
+use std::fmt;
+use std::sync::Arc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// An app to be added: with a secret or by quorum.
+#[derive(Default)]
+pub struct New {
+    /// The secret as an otpauth URI.
+    pub otpauth: Option<Zeroizing<String>>,
+    /// G of a known group.
+    pub group: Option<String>,
+    /// What it is called besides.
+    pub name: Option<String>,
+    /// The UUID to be kept.
+    pub uuid: Option<String>,
+}
+
+impl fmt::Debug for New {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("New").field("group", &self.group).field("uuid", &self.uuid).finish_non_exhaustive()
+    }
+}
+
+impl Apps {
+    /// Adds an app, which is the caller's; gives its UUID.
+    pub async fn add(&self, caller: &AppCaller, new: New) -> Result<Uuid, AppError> {
+        let New { otpauth, group, name, uuid } = new;
+        let uuid = match uuid {
+            Some(uuid) => hyphenated(&uuid).ok_or(AppError::Request("uuid is not a UUID in its usual spelling"))?,
+            None => self.new_uuid(),
+        };
+        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_NAME_BYTES) {
+            return Err(AppError::Request("name is empty or longer than 255 bytes"));
+        }
+        let code = match (otpauth, group) {
+            // Kept in the canonical form, whatever else the URI said.
+            (Some(uri), None) => CodeSource::Otpauth(OtpSecret::from_uri(&uri)?.to_uri()),
+            (None, Some(group)) => self.quorum(&group).await?,
+            _ => return Err(AppError::Request("an app takes either otpauth or group")),
+        };
+        let by_quorum = matches!(code, CodeSource::Quorum { .. });
+        let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
+        let (sealer, mut rng) = (Arc::clone(&self.inner.sealer), self.rng());
+        let job = move || {
+            let key = AppKey::generate(&mut rng);
+            let sealed_key = key.seal_to(&holder.public, &mut rng).ok_or(AppError::Damaged)?;
+            let content = Record { uuid: uuid.to_string(), name, code }.seal(&id, &key, &mut rng);
+            let level = level(AppRight::Owner);
+            let mac = sealer.grant_mac(&Bound {
+                app: &id,
+                version: 1,
+                holder: &holder.id,
+                public: &holder.public,
+                level,
+                granted_at: added_at,
+                sealed_key: &sealed_key,
+            });
+            let grant = WrittenGrant { holder: holder.number, level, granted_at: added_at, sealed_key, mac };
+            Ok::<_, AppError>((content, grant))
+        };
+        let (content, grant) = self.inner.crypto.run(job).await??;
+        let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", by_quorum);
+        let new =
+            NewAppRow { id, added_at, sealed: content, owner: caller.reader(), grant, told: Some(self.seal(told)) };
+        match self.inner.store.insert_app(new).await? {
+            InsertAppOutcome::Added => Ok(uuid),
+            InsertAppOutcome::Full => Err(AppError::Full),
+            InsertAppOutcome::Moved => Err(AppError::Changed),
+            InsertAppOutcome::Taken => Err(AppError::Taken),
+        }
+    }
+
+    /// Removes an app with all its grants.
+    pub async fn remove(&self, caller: &AppCaller, uuid: &str) -> Result<(), AppError> {
+        let (uuid, id) = self.named(uuid)?;
+        let held = self.inner.store.app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
+        let readable = self.readable(caller, held)?;
+        if readable.right < AppRight::Manage {
+            return Err(AppError::Forbidden);
+        }
+        let told = Some(self.seal(caller.entry(Kind::AppRemoved, uuid)));
+        let by = readable.held.holder.number;
+        let removed = self.inner.store.remove_app(caller.reader(), by, &id, told).await?;
+        if removed { Ok(()) } else { Err(AppError::Unknown) }
+    }
+
+    async fn quorum(&self, group: &str) -> Result<CodeSource, AppError> {
+        let name: GroupName =
+            group.parse().map_err(|_| AppError::Request("group is not G of 64 hexadecimal digits"))?;
+        let known = self.inner.people.group(name).await?;
+        let header = known.group.header.fields();
+        let group = AppQuorum {
+            group: name,
+            group_id: header.group_id.clone(),
+            threshold: header.threshold.into(),
+            size: header.size.into(),
+        };
+        Ok(CodeSource::Quorum { group, note: header.note.clone() })
+    }
+
+    fn new_uuid(&self) -> Uuid {
+        let mut random = [0; 16];
+        self.rng().fill_bytes(&mut random);
+        uuid::Builder::from_random_bytes(random).into_uuid()
+    }
+}

@@ -1,0 +1,259 @@
+//! Grants: given, changed, revoked; and sealing an app anew, so that whoever could read it once has nothing of what it is now.
+//!
+//! Every change is one conditional write on the app as it was read: of two managers at once the second looks again. Whoever
+//! loses a right loses it with the write; and since the app gets another version and another data key with it, no row that
+//! stood in the database before lets them read again.
+
+use super::error::AppError;
+use super::grantee::Grantee;
+use super::reading::Readable;
+use super::sealed::{Bound, Sealer, level, right};
+use super::{AppCaller, Apps, rfc3339};
+use crate::service::api_keys::Tenant;
+use crate::service::audit::{Entry, Kind};
+use crate::state::StateRng;
+use crate::store::{AppChange, AppRow, ChangeAppOutcome, Digest, GrantedRow, GranteeRow, HolderRow, WrittenGrant};
+use quorate_protocol::api::{AppGrant, AppRight};
+use quorate_protocol::app_key::AppKey;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How often a change looks again when others were faster.
+const TRIES: usize = 32;
+
+/// A change of who may read.
+#[derive(Clone)]
+enum Edit {
+    /// That key pair gets a right.
+    Grant(Box<HolderRow>, AppRight),
+    /// Nobody gets anything; a data key that somebody has who may not read any more is replaced.
+    Rekey,
+    /// Those key pairs have none any more.
+    Revoke(Vec<i64>),
+}
+
+impl Apps {
+    /// Who may read an app, those first who could first.
+    pub async fn grants(&self, caller: &AppCaller, uuid: &str) -> Result<Vec<AppGrant>, AppError> {
+        let (uuid, id) = self.named(uuid)?;
+        let (readable, grants) = self.managed(caller, &id).await?;
+        let named = grants.iter().filter(|granted| self.is_genuine(&readable.app, granted));
+        let shown = named.map(|granted| {
+            let GrantedRow { grant, grantee, .. } = granted;
+            let right = right(grant.level).ok_or(AppError::Damaged)?;
+            let grantee = self.name(grantee)?.to_string();
+            Ok(AppGrant { grantee, right, granted_at: rfc3339(grant.granted_at) })
+        });
+        let shown = shown.collect();
+        if readable.app.owed {
+            self.pay(caller, uuid).await;
+        }
+        shown
+    }
+
+    /// Gives somebody a right in place of the one that they had.
+    pub async fn grant(
+        &self,
+        caller: &AppCaller,
+        uuid: &str,
+        grantee: &Grantee,
+        right: AppRight,
+    ) -> Result<(), AppError> {
+        if right == AppRight::Owner {
+            return Err(AppError::Request("right is code or manage: an app has one owner"));
+        }
+        let (uuid, id) = self.named(uuid)?;
+        // Who may not, learns nothing of whom there is.
+        self.managed(caller, &id).await?;
+        let holder = self.holder_of(self.grantee(grantee).await?).await?;
+        let told = caller.entry(Kind::AppGranted, uuid).with("right", right.word()).with("grantee", self.told(grantee));
+        self.change(caller, &id, &Edit::Grant(Box::new(holder), right), &told).await
+    }
+
+    /// Takes somebody's right away, at once.
+    pub async fn revoke(&self, caller: &AppCaller, uuid: &str, grantee: &Grantee) -> Result<(), AppError> {
+        let (uuid, id) = self.named(uuid)?;
+        let (_, grants) = self.managed(caller, &id).await?;
+        // By name among those who have one, so that whoever is disabled or revoked can be taken off as well.
+        let theirs = grants.iter().filter(|granted| self.name(&granted.grantee).ok().as_ref() == Some(grantee));
+        let theirs: Vec<_> = theirs.map(|granted| granted.holder.number).collect();
+        if theirs.is_empty() {
+            return Err(AppError::Ungranted);
+        }
+        let told = caller.entry(Kind::AppRevoked, uuid).with("grantee", self.told(grantee));
+        self.change(caller, &id, &Edit::Revoke(theirs), &told).await
+    }
+
+    /// Seals an app under another data key, if that is owed.
+    pub(super) async fn rekey(&self, caller: &AppCaller, uuid: Uuid) -> Result<(), AppError> {
+        let told = caller.entry(Kind::AppRekeyed, uuid);
+        self.change(caller, &self.inner.sealer.id(uuid), &Edit::Rekey, &told).await
+    }
+
+    /// What the audit log calls a grantee: an API key by a part of its keyed hash, as everywhere in the log.
+    fn told(&self, grantee: &Grantee) -> String {
+        match grantee {
+            Grantee::ApiKey(value) => self.inner.api_keys.told(value),
+            Grantee::Principal(name) => name.to_string(),
+        }
+    }
+
+    /// An app that the caller may change, with everybody's grants.
+    async fn managed(&self, caller: &AppCaller, id: &Digest) -> Result<(Readable, Vec<GrantedRow>), AppError> {
+        let found = self.inner.store.app_with_grants(caller.reader(), id).await?;
+        let (held, grants) = found.ok_or(AppError::Unknown)?;
+        let readable = self.readable(caller, held)?;
+        if readable.right < AppRight::Manage { Err(AppError::Forbidden) } else { Ok((readable, grants)) }
+    }
+
+    fn is_genuine(&self, app: &AppRow, granted: &GrantedRow) -> bool {
+        let sealer = &self.inner.sealer;
+        sealer.is_genuine(&granted.holder) && sealer.is_granted(&app.id, app.version, &granted.grant, &granted.holder)
+    }
+
+    async fn change(&self, caller: &AppCaller, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
+        for _ in 0..TRIES {
+            let (readable, grants) = self.managed(caller, id).await?;
+            if matches!(edit, Edit::Rekey) && !readable.app.owed {
+                return Ok(());
+            }
+            let (genuine, forged): (Vec<_>, Vec<_>) =
+                grants.into_iter().partition(|granted| self.is_genuine(&readable.app, granted));
+            let rewrite = Rewrite {
+                readable,
+                genuine,
+                forged: forged.into_iter().map(|granted| granted.holder.number).collect(),
+                now: self.now(),
+            };
+            let (sealer, tenant, mut rng) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned(), self.rng());
+            let (reader, told, edit) = (caller.reader(), Some(self.seal(told.clone())), edit.clone());
+            let job = move || rewrite.done(&edit, &sealer, tenant.as_ref(), &mut rng);
+            let written = self.inner.crypto.run(job).await??;
+            let Written { app, by, version, content, grants, ended } = written;
+            let revision = app.revision;
+            // What was owed is paid with whatever changes the app.
+            let change = AppChange {
+                app: *id,
+                revision,
+                reader,
+                by,
+                version,
+                owed: false,
+                sealed: content,
+                grants,
+                ended,
+                told,
+            };
+            match self.inner.store.change_app(change).await? {
+                ChangeAppOutcome::Changed => return Ok(()),
+                ChangeAppOutcome::Full => return Err(AppError::Full),
+                ChangeAppOutcome::HolderGone => return Err(AppError::Changed),
+                ChangeAppOutcome::Stale => {}
+                ChangeAppOutcome::Unknown => return Err(AppError::Unknown),
+            }
+        }
+        Err(AppError::Changed)
+    }
+}
+
+/// An app that is about to be changed, by whom, and all its grants.
+struct Rewrite {
+    readable: Readable,
+    genuine: Vec<GrantedRow>,
+    /// Key pairs whose grants somebody wrote into the database, or brought back.
+    forged: Vec<i64>,
+    now: i64,
+}
+
+/// What is to be written.
+struct Written {
+    app: AppRow,
+    by: i64,
+    version: i64,
+    content: Option<Vec<u8>>,
+    grants: Vec<WrittenGrant>,
+    ended: Vec<i64>,
+}
+
+/// Who holds what from now on.
+struct Holding {
+    holder: HolderRow,
+    right: AppRight,
+    granted_at: i64,
+}
+
+impl Rewrite {
+    fn done(
+        self,
+        edit: &Edit,
+        sealer: &Sealer,
+        tenant: Option<&Tenant>,
+        rng: &mut StateRng,
+    ) -> Result<Written, AppError> {
+        let Self { readable, genuine, forged: mut ended, now } = self;
+        let by = readable.held.holder.number;
+        let (record, key) = readable.open(sealer, tenant)?;
+        let (mut lost, mut holdings) = (readable.app.owed, Vec::with_capacity(genuine.len() + 1));
+        for GrantedRow { grant, holder, grantee, .. } in genuine {
+            let right = right(grant.level).ok_or(AppError::Damaged)?;
+            let revoked = matches!(edit, Edit::Revoke(theirs) if theirs.contains(&holder.number));
+            if revoked && right == AppRight::Owner {
+                return Err(AppError::OwnerStays);
+            }
+            // An API key that is out of use gets nothing that is sealed anew.
+            let out_of_use = matches!(grantee, GranteeRow::ApiKey { revoked: true, .. });
+            if revoked || out_of_use {
+                lost = true;
+                ended.push(holder.number);
+            } else {
+                holdings.push(Holding { holder, right, granted_at: grant.granted_at });
+            }
+        }
+        let mut new = None;
+        if let Edit::Grant(holder, right) = edit {
+            match holdings.iter_mut().find(|holding| holding.holder.number == holder.number) {
+                Some(holding) if holding.right == AppRight::Owner => return Err(AppError::OwnerStays),
+                Some(holding) => {
+                    lost |= holding.right > *right;
+                    (holding.right, holding.granted_at) = (*right, now);
+                }
+                None => {
+                    let holder = HolderRow::clone(holder);
+                    ended.retain(|ended| *ended != holder.number);
+                    holdings.push(Holding { holder, right: *right, granted_at: now });
+                }
+            }
+            new = Some(holder.number);
+        }
+        let app = readable.app;
+        let (version, key, content) = if lost {
+            let key = AppKey::generate(rng);
+            let content = record.seal(&app.id, &key, rng);
+            (app.version + 1, key, Some(content))
+        } else {
+            (app.version, key, None)
+        };
+        // With the same data key the other grants stay as they are.
+        let rewritten = holdings.iter().filter(|holding| lost || new == Some(holding.holder.number));
+        let grants = rewritten.map(|holding| written(&app.id, version, holding, &key, sealer, rng));
+        let grants = grants.collect::<Result<_, _>>()?;
+        Ok(Written { app, by, version, content, grants, ended })
+    }
+}
+
+fn written(
+    app: &Digest,
+    version: i64,
+    holding: &Holding,
+    key: &AppKey,
+    sealer: &Sealer,
+    rng: &mut StateRng,
+) -> Result<WrittenGrant, AppError> {
+    let Holding { holder, right, granted_at } = holding;
+    let (level, granted_at) = (level(*right), *granted_at);
+    let sealed_key = key.seal_to(&holder.public, rng).ok_or(AppError::Damaged)?;
+    let bound =
+        Bound { app, version, holder: &holder.id, public: &holder.public, level, granted_at, sealed_key: &sealed_key };
+    let mac = sealer.grant_mac(&bound);
+    Ok(WrittenGrant { holder: holder.number, level, granted_at, sealed_key, mac })
+}

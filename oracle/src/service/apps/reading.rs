@@ -1,0 +1,173 @@
+//! Reading: what somebody may read, and codes. A grant counts only as it was given, for the app as it is now; a membership only
+//! as an operator made it.
+
+use super::error::AppError;
+use super::sealed::{CodeSource, Record, Sealer, right};
+use super::{AppCaller, Apps, rfc3339};
+use crate::service::audit::Kind;
+use crate::store::{AppReader, AppRow, GrantedRow, HeldApp, HeldGrant};
+use quorate_protocol::api::{App, AppCode, AppRight};
+use quorate_protocol::app_key::AppKey;
+use quorate_protocol::otp::OtpSecret;
+use std::collections::HashMap;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Bytes of a reason at most.
+const MAX_WHY: usize = 1_024;
+
+/// An app with the best grant that a caller has of it.
+pub(super) struct Readable {
+    pub app: AppRow,
+    pub right: AppRight,
+    pub held: HeldGrant,
+}
+
+impl Apps {
+    /// A code. The audit log is told who reads it and why, before it is shown.
+    pub async fn code(&self, caller: &AppCaller, uuid: &str, why: Option<&str>) -> Result<AppCode, AppError> {
+        if why.is_some_and(|why| why.len() > MAX_WHY) {
+            return Err(AppError::Request("why is longer than 1,024 bytes"));
+        }
+        let (uuid, id) = self.named(uuid)?;
+        let told = caller.entry(Kind::AppCode, uuid);
+        let told = if let Some(why) = why { told.with("why", why) } else { told };
+        let store = self.inner.store.telling(self.seal(told));
+        let held = store.read_app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
+        let readable = self.readable(caller, held)?;
+        let rekey = readable.app.owed && readable.right >= AppRight::Manage;
+        let milliseconds = self.now();
+        let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
+        let job = move || {
+            let (record, _) = readable.open(&sealer, tenant.as_ref())?;
+            match record.code {
+                CodeSource::Otpauth(uri) => code_at(&uri, milliseconds),
+                CodeSource::Quorum { group, .. } => Err(AppError::ByQuorum(Box::new(group))),
+            }
+        };
+        let code = self.inner.crypto.run(job).await?;
+        if rekey {
+            self.pay(caller, uuid).await;
+        }
+        code
+    }
+
+    /// What the caller may read, in the order in which it was added. What is damaged keeps nothing else from being listed.
+    pub async fn list(&self, caller: &AppCaller) -> Result<Vec<App>, AppError> {
+        if caller.tenant().is_some() {
+            self.ensure_key_pair(caller).await?;
+        }
+        let (apps, owners) = self.inner.store.apps(caller.reader()).await?;
+        let owners = self.owners(&owners);
+        let readable: Vec<Readable> =
+            apps.into_iter().filter_map(|held| self.readable(caller, held).inspect_err(told_damaged).ok()).collect();
+        let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
+        let job = move || {
+            let shown = readable.iter().map(|app| app.shown(&sealer, tenant.as_ref(), &owners));
+            shown.filter_map(|app| app.inspect_err(told_damaged).ok()).collect()
+        };
+        Ok(self.inner.crypto.run(job).await?)
+    }
+
+    /// One app.
+    pub async fn show(&self, caller: &AppCaller, uuid: &str) -> Result<App, AppError> {
+        let (uuid, id) = self.named(uuid)?;
+        let (held, grants) = self.inner.store.app_with_grants(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
+        let owners = self.owners(&grants);
+        let readable = self.readable(caller, held)?;
+        let rekey = readable.app.owed && readable.right >= AppRight::Manage;
+        let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
+        let shown = self.inner.crypto.run(move || readable.shown(&sealer, tenant.as_ref(), &owners)).await??;
+        if rekey {
+            self.pay(caller, uuid).await;
+        }
+        Ok(shown)
+    }
+
+    /// Seals an app anew that somebody could read who may not any more. What a manager asked for is done whether that can be
+    /// done now or later.
+    pub(super) async fn pay(&self, caller: &AppCaller, uuid: uuid::Uuid) {
+        if let Err(error) = self.rekey(caller, uuid).await {
+            tracing::warn!(%error, "an app is still to be sealed anew");
+        }
+    }
+
+    /// The best grant that the caller has, of those that are genuine.
+    pub(super) fn readable(&self, caller: &AppCaller, held: HeldApp) -> Result<Readable, AppError> {
+        let HeldApp { app, held } = held;
+        let genuine = held.into_iter().filter(|held| self.counts(caller, &app, held));
+        let best = genuine.filter_map(|held| Some((right(held.grant.level)?, held))).max_by_key(|(right, _)| *right);
+        let (right, held) = best.ok_or(AppError::Damaged)?;
+        Ok(Readable { app, right, held })
+    }
+
+    fn counts(&self, caller: &AppCaller, app: &AppRow, held: &HeldGrant) -> bool {
+        let HeldGrant { grant, holder, member } = held;
+        let theirs = match caller.reader() {
+            AppReader::ApiKey(_) => holder.principal.is_none(),
+            AppReader::Principal(id) => match (&holder.principal, member) {
+                (Some(own), _) if *own == id => true,
+                (Some(team), Some(bound)) => self.inner.people.is_member(team, &id, bound),
+                _ => false,
+            },
+        };
+        let sealer = &self.inner.sealer;
+        theirs && sealer.is_genuine(holder) && sealer.is_granted(&app.id, app.version, grant, holder)
+    }
+
+    /// Names of owners by the numbers of their apps.
+    fn owners(&self, grants: &[GrantedRow]) -> HashMap<i64, String> {
+        let owners = grants.iter().filter(|granted| right(granted.grant.level) == Some(AppRight::Owner));
+        owners.filter_map(|granted| Some((granted.app, self.name(&granted.grantee).ok()?.to_string()))).collect()
+    }
+}
+
+impl Readable {
+    /// The app, and the data key that it is sealed under.
+    pub fn open(
+        &self,
+        sealer: &Sealer,
+        tenant: Option<&crate::service::api_keys::Tenant>,
+    ) -> Result<(Record, AppKey), AppError> {
+        let key = sealer.open_key(&self.held.holder, tenant, &self.held.grant.sealed_key)?;
+        Ok((Record::open(&self.app.id, &key, &self.app.sealed)?, key))
+    }
+
+    fn shown(
+        &self,
+        sealer: &Sealer,
+        tenant: Option<&crate::service::api_keys::Tenant>,
+        owners: &HashMap<i64, String>,
+    ) -> Result<App, AppError> {
+        let (Record { uuid, name, code }, _) = self.open(sealer, tenant)?;
+        let (issuer, label, by_quorum) = match code {
+            CodeSource::Otpauth(uri) => {
+                let secret = OtpSecret::from_uri(&uri).map_err(|_| AppError::Damaged)?;
+                (secret.issuer().unwrap_or_default().to_owned(), secret.account().to_owned(), None)
+            }
+            CodeSource::Quorum { group, note } => (String::new(), note, Some(group)),
+        };
+        Ok(App {
+            uuid,
+            issuer,
+            label,
+            name,
+            right: self.right,
+            owner: owners.get(&self.app.number).cloned(),
+            added_at: rfc3339(self.app.added_at),
+            by_quorum,
+        })
+    }
+}
+
+fn told_damaged(error: &AppError) {
+    tracing::warn!(%error, "an app is left out of a list");
+}
+
+fn code_at(uri: &Zeroizing<String>, milliseconds: i64) -> Result<AppCode, AppError> {
+    let secret = OtpSecret::from_uri(uri).map_err(|_| AppError::Damaged)?;
+    let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
+    let code = secret.code_at(milliseconds / 1000);
+    let expires = code.expires_at.saturating_mul(1000).saturating_sub(milliseconds);
+    Ok(AppCode { otp: code.digits, expires, period: secret.parameters().period })
+}

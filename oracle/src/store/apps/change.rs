@@ -1,0 +1,176 @@
+//! What changes apps and grants: each in one transaction that looks again at whether it may.
+
+use super::held;
+use super::rows::AppReader;
+use crate::store::{
+    audit::{self, NewAudit},
+    engine::{Tx, Value},
+    error::StoreError,
+    rows::Digest,
+};
+
+/// Apps of one owner at most, and grants of one app.
+pub const MAX_APPS: usize = 1_000;
+
+/// An app to be added.
+#[derive(Clone, Debug)]
+pub struct NewAppRow {
+    /// Keyed hash of its UUID.
+    pub id: Digest,
+    /// When.
+    pub added_at: i64,
+    /// What it is.
+    pub sealed: Vec<u8>,
+    /// Whose it is.
+    pub owner: AppReader,
+    /// The owner's grant.
+    pub grant: WrittenGrant,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
+}
+
+/// A grant to be written.
+#[derive(Clone, Debug)]
+pub struct WrittenGrant {
+    /// Number of the key pair that it is for.
+    pub holder: i64,
+    /// 1 code, 2 manage, 3 owner.
+    pub level: u8,
+    /// When it was given.
+    pub granted_at: i64,
+    /// The app's data key, for the holder.
+    pub sealed_key: Vec<u8>,
+    /// Keyed hash of the grant and the app's version.
+    pub mac: Digest,
+}
+
+/// A change of an app and its grants.
+#[derive(Clone, Debug)]
+pub struct AppChange {
+    /// Keyed hash of its UUID.
+    pub app: Digest,
+    /// Its revision as it was read.
+    pub revision: i64,
+    /// Who changes it.
+    pub reader: AppReader,
+    /// Number of the key pair whose grant lets them.
+    pub by: i64,
+    /// The new version.
+    pub version: i64,
+    /// Whether it must be sealed under another data key.
+    pub owed: bool,
+    /// What it is, if it is sealed anew.
+    pub sealed: Option<Vec<u8>>,
+    /// Grants to be put in place of those of the same key pair.
+    pub grants: Vec<WrittenGrant>,
+    /// Numbers of the key pairs whose grants end.
+    pub ended: Vec<i64>,
+    /// What the audit log is told when it is done.
+    pub told: Option<NewAudit>,
+}
+
+/// What became of a new app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertAppOutcome {
+    /// It is there now.
+    Added,
+    /// Its owner has as many as they may; nothing was written.
+    Full,
+    /// The key pair is not its owner's any more; nothing was written.
+    Moved,
+    /// There is one of that UUID; nothing was written.
+    Taken,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeAppOutcome {
+    /// It is done.
+    Changed,
+    /// The app has as many grants as it may; nothing was written.
+    Full,
+    /// Somebody a grant was for is gone; nothing was written.
+    HolderGone,
+    /// The app was changed since it was read; nothing was written.
+    Stale,
+    /// Who changes it may not, or there is none; nothing was written.
+    Unknown,
+}
+
+pub(super) async fn insert(tx: &mut dyn Tx, new: &NewAppRow) -> Result<InsertAppOutcome, StoreError> {
+    let theirs = super::holders(tx, new.owner).await?;
+    if !theirs.iter().any(|holder| holder.number == new.grant.holder) {
+        return Ok(InsertAppOutcome::Moved);
+    }
+    let owned = "SELECT app FROM app_grants WHERE holder = $1 AND level = 3";
+    if tx.query(owned, &[new.grant.holder.into()]).await?.len() >= MAX_APPS {
+        return Ok(InsertAppOutcome::Full);
+    }
+    let added = tx
+        .first(
+            "INSERT INTO apps (id, version, revision, owed, added_at, sealed) VALUES ($1, 1, 1, 0, $2, $3)
+             ON CONFLICT (id) DO NOTHING RETURNING number",
+            &[(&new.id).into(), new.added_at.into(), new.sealed.as_slice().into()],
+        )
+        .await?;
+    let Some(added) = added else { return Ok(InsertAppOutcome::Taken) };
+    write_grant(tx, added.int(0)?, &new.grant).await?;
+    audit::tell(tx, new.told.as_ref()).await?;
+    Ok(InsertAppOutcome::Added)
+}
+
+pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<ChangeAppOutcome, StoreError> {
+    let AppChange { app, revision, reader, by, version, owed, sealed, grants, ended, told } = change;
+    let Some(held) = held(tx, *reader, app).await?.filter(|held| held.is_by(*by)) else {
+        return Ok(ChangeAppOutcome::Unknown);
+    };
+    if held.app.revision != *revision {
+        return Ok(ChangeAppOutcome::Stale);
+    }
+    let number = held.app.number;
+    let had = tx.query("SELECT holder FROM app_grants WHERE app = $1", &[number.into()]).await?;
+    let had = had.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+    let new: Vec<i64> = grants.iter().map(|grant| grant.holder).filter(|holder| !had.contains(holder)).collect();
+    if had.len() + new.len() > MAX_APPS {
+        return Ok(ChangeAppOutcome::Full);
+    }
+    for holder in &new {
+        if tx.first("SELECT 1 FROM app_holders WHERE number = $1", &[(*holder).into()]).await?.is_none() {
+            return Ok(ChangeAppOutcome::HolderGone);
+        }
+    }
+    tx.execute(
+        "UPDATE apps SET version = $1, revision = revision + 1, owed = $2 WHERE number = $3",
+        &[(*version).into(), (*owed).into(), number.into()],
+    )
+    .await?;
+    if let Some(sealed) = sealed {
+        let values: [Value; 2] = [sealed.as_slice().into(), number.into()];
+        tx.defer("UPDATE apps SET sealed = $1 WHERE number = $2", &values).await?;
+    }
+    for holder in ended {
+        let values: [Value; 2] = [number.into(), (*holder).into()];
+        tx.defer("DELETE FROM app_grants WHERE app = $1 AND holder = $2", &values).await?;
+    }
+    for grant in grants {
+        write_grant(tx, number, grant).await?;
+    }
+    audit::tell(tx, told.as_ref()).await?;
+    Ok(ChangeAppOutcome::Changed)
+}
+
+async fn write_grant(tx: &mut dyn Tx, app: i64, grant: &WrittenGrant) -> Result<(), StoreError> {
+    tx.defer(
+        "INSERT INTO app_grants (app, holder, level, granted_at, sealed_key, mac) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (app, holder) DO UPDATE SET level = $3, granted_at = $4, sealed_key = $5, mac = $6",
+        &[
+            app.into(),
+            grant.holder.into(),
+            grant.level.into(),
+            grant.granted_at.into(),
+            grant.sealed_key.as_slice().into(),
+            (&grant.mac).into(),
+        ],
+    )
+    .await
+}

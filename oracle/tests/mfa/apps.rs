@@ -1,0 +1,14 @@
+//! Apps over HTTP: who may read what and who no more, sharedmfa's routes, what careless and bad clients send, and what thieves
+//! of the database can do.
+
+mod audit;
+mod bad_input;
+mod curl;
+mod export;
+mod grants;
+mod ground;
+mod quorum;
+mod races;
+mod readers;
+mod snapshots;
+mod thieves;

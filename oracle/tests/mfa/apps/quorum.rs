@@ -1,0 +1,37 @@
+//! Apps by quorum: in the same list, without a secret at the oracle.
+
+use super::ground::Ground;
+use crate::people::stage::refused;
+use crate::support::dealt;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
+    let ground = Ground::new().await;
+    let (ann, bob) = (ground.user("ann").await, ground.user("bob").await);
+    let deal = dealt(1, 2, 3);
+    let file: Value = serde_json::from_str(&deal.group.to_json()).expect("JSON");
+    let group = deal.group.name().to_string();
+    let new = json!({ "group": group, "name": "The vault" });
+    assert_eq!(refused(&ground.ask(&ann, Method::POST, "/api/apps", &new).await), (404, "group_unknown"));
+    ground.people.done(Method::POST, "/groups", file).await;
+    let app = ground.done(&ann, Method::POST, "/api/apps", &new).await;
+    assert_eq!((app["by_quorum"]["group"].as_str(), app["by_quorum"]["threshold"].as_i64()), (Some(&*group), Some(2)));
+    let uuid = app["uuid"].as_str().expect("a UUID");
+    ground.grant(&ann, uuid, "bob", "code").await;
+    let code = ground.code(&bob, uuid).await;
+    assert_eq!(refused(&code), (409, "by_quorum"));
+    let id = app["by_quorum"]["group_id"].as_str().expect("an id");
+    assert!(code.refusal().2.contains(&format!("quorate ask {id}")), "{}", code.text);
+    let listed = ground.done(&bob, Method::GET, "/api/apps", &json!({})).await;
+    assert_eq!(listed[0]["by_quorum"], app["by_quorum"]);
+    let recipient = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";
+    let export = |uuids: Value| json!({ "recipients": [recipient], "uuids": uuids });
+    let answer = ground.ask(&ann, Method::POST, "/api/apps/export", &export(json!([uuid]))).await;
+    assert_eq!(refused(&answer), (409, "by_quorum"));
+    let all = ground.done(&ann, Method::POST, "/api/apps/export", &export(Value::Null)).await;
+    assert_eq!(all["uuids"], json!([]));
+    let odd = ground.ask(&ann, Method::POST, "/api/apps", &json!({ "group": "7GCUCI2Y" })).await;
+    assert_eq!(refused(&odd), (400, "invalid_request"));
+}

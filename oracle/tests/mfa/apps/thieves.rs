@@ -1,0 +1,158 @@
+//! What whoever has the database, and nothing else, can do with apps: read none, add no reader, raise nobody, and bring no
+//! grant back.
+
+use super::ground::{Ground, URI, Who};
+use crate::at_rest::database;
+use crate::people::stage::refused;
+use crate::stored::Stored;
+use quorate_protocol::otp::OtpSecret;
+use reqwest::Method;
+use serde_json::json;
+
+const DAMAGED: (u16, &str) = (500, "internal");
+
+#[tokio::test]
+async fn nothing_of_an_app_can_be_read() {
+    let ground = Ground::new().await;
+    let (ann, key) = (ground.user("ann").await, ground.key("app@example.com").await);
+    let mut uuids = Vec::new();
+    for who in [&ann, &key] {
+        let body = json!({ "otpauth": URI, "name": "findable custom name" });
+        uuids.push(
+            ground.done(who, Method::POST, "/api/apps", &body).await["uuid"].as_str().expect("a UUID").to_owned(),
+        );
+    }
+    let path = format!("/api/apps/{}/code", uuids[0]);
+    ground.done(&ann, Method::POST, &path, &json!({ "why": "findable reason" })).await;
+    let secret = OtpSecret::from_uri(URI).expect("a URI");
+    let stored = Stored::read(ground.stage().oracle.folder());
+    stored.assert_lacks("the key", secret.key());
+    for text in [&secret.to_base32(), "Findable Corp", "findable.person", "findable custom name", "findable reason"] {
+        stored.assert_lacks(text, text.as_bytes());
+    }
+    for uuid in uuids {
+        stored.assert_lacks_uuid("a UUID", &uuid);
+    }
+}
+
+/// An app of ann's that bob may read, and eve who may not but has an app of her own, and so a key pair.
+async fn scene() -> (Ground, Who, Who, Who, String, String) {
+    let ground = Ground::new().await;
+    let (ann, bob, eve) = (ground.user("ann").await, ground.user("bob").await, ground.user("eve").await);
+    let (uuid, hers) = (ground.add(&ann).await, ground.add(&eve).await);
+    ground.grant(&ann, &uuid, "bob", "code").await;
+    (ground, ann, bob, eve, uuid, hers)
+}
+
+/// Numbers of the app and of the key pairs of ann, eve and bob: in the order in which they were made.
+const APP: i64 = 1;
+const EVE: i64 = 2;
+const BOB: i64 = 3;
+
+#[tokio::test]
+async fn nobody_becomes_a_reader_or_a_manager_by_a_row_that_was_written_for_them() {
+    let (ground, ann, bob, eve, uuid, hers) = scene().await;
+    let rows = database(ground.stage());
+    let written = |sql: &str| assert_eq!(rows.execute(sql, []).expect("written"), 1, "{sql}");
+    // A copy of bob's grant for eve, and of his key pair's private half.
+    written(&format!(
+        "INSERT INTO app_grants SELECT app, {EVE}, level, granted_at, sealed_key, mac FROM app_grants
+         WHERE app = {APP} AND holder = {BOB}"
+    ));
+    assert_eq!(refused(&ground.code(&eve, &uuid).await), DAMAGED);
+    let listed = ground.done(&eve, Method::GET, "/api/apps", &json!({})).await;
+    assert_eq!(
+        (listed.as_array().map(Vec::len), listed[0]["uuid"].as_str()),
+        (Some(1), Some(&*hers)),
+        "hers is listed"
+    );
+    written(&format!("DELETE FROM app_grants WHERE app = {APP} AND holder = {EVE}"));
+    // Bob as a manager.
+    written(&format!("UPDATE app_grants SET level = 2 WHERE app = {APP} AND holder = {BOB}"));
+    let path = format!("/api/apps/{uuid}/grants");
+    assert_eq!(refused(&ground.ask(&bob, Method::GET, &path, &json!({})).await), DAMAGED);
+    assert_eq!(refused(&ground.ask(&bob, Method::DELETE, &format!("/api/apps/{uuid}"), &json!({})).await), DAMAGED);
+    written(&format!("UPDATE app_grants SET level = 1 WHERE app = {APP} AND holder = {BOB}"));
+    assert!(ground.reads(&bob, &uuid).await, "back as it was");
+    // Bob's key pair as eve's.
+    written(&format!("DELETE FROM app_holders WHERE number = {EVE}"));
+    written(&format!(
+        "UPDATE app_holders SET principal = (SELECT id FROM principals ORDER BY number DESC LIMIT 1) WHERE number = {BOB}"
+    ));
+    assert_eq!(refused(&ground.code(&eve, &uuid).await), DAMAGED);
+    let again = json!({ "right": "code" });
+    assert_eq!(refused(&ground.ask(&ann, Method::PUT, &format!("{path}/eve"), &again).await), DAMAGED);
+}
+
+#[tokio::test]
+async fn a_public_half_or_a_membership_that_was_exchanged_gets_nothing() {
+    let (ground, ann, _, eve, uuid, _) = scene().await;
+    let rows = database(ground.stage());
+    ground.people.done(Method::POST, "/principals", json!({ "name": "principal/internal/group/ops" })).await;
+    ground
+        .people
+        .done(Method::POST, "/principals/principal/internal/group/ops/members", json!({ "add": ["bob"] }))
+        .await;
+    ground.grant(&ann, &uuid, "principal/internal/group/ops", "code").await;
+    let moved =
+        "INSERT INTO members SELECT team, (SELECT principal FROM app_holders WHERE number = 2), bound FROM members";
+    assert_eq!(rows.execute(moved, []).expect("written"), 1);
+    assert_eq!(refused(&ground.code(&eve, &uuid).await), DAMAGED);
+    rows.execute("UPDATE app_holders SET public = randomblob(32) WHERE number = ?1", [BOB]).expect("written");
+    let path = format!("/api/apps/{uuid}/grants/bob");
+    assert_eq!(refused(&ground.ask(&ann, Method::PUT, &path, &json!({ "right": "manage" })).await), DAMAGED);
+    assert!(ground.reads(&ann, &uuid).await);
+}
+
+#[tokio::test]
+async fn a_grant_that_was_revoked_or_lowered_cannot_be_brought_back() {
+    let (ground, ann, bob, _, uuid, _) = scene().await;
+    let rows = database(ground.stage());
+    rows.execute_batch("CREATE TEMP TABLE kept AS SELECT * FROM app_grants WHERE app = 1 AND holder = 3")
+        .expect("kept");
+    ground.revoke(&ann, &uuid, "bob").await;
+    assert!(!ground.reads(&bob, &uuid).await);
+    rows.execute_batch("INSERT INTO app_grants SELECT * FROM kept").expect("brought back");
+    assert_eq!(refused(&ground.code(&bob, &uuid).await), DAMAGED);
+    // Nor is it carried along when the app is changed again; it is taken away.
+    ground.grant(&ann, &uuid, "eve", "manage").await;
+    assert!(!ground.reads(&bob, &uuid).await);
+    rows.execute_batch("DELETE FROM kept; INSERT INTO kept SELECT * FROM app_grants WHERE app = 1 AND holder = 2")
+        .expect("kept");
+    ground.grant(&ann, &uuid, "eve", "code").await;
+    rows.execute_batch(
+        "DELETE FROM app_grants WHERE app = 1 AND holder = 2; INSERT INTO app_grants SELECT * FROM kept",
+    )
+    .expect("brought back");
+    let eve = Who::Ticket(ground.people.ticket("eve").await);
+    assert_eq!(refused(&ground.code(&eve, &uuid).await), DAMAGED);
+    assert!(ground.reads(&ann, &uuid).await);
+}
+
+#[tokio::test]
+async fn what_was_sealed_for_a_removed_reader_is_sealed_anew_at_a_managers_next_access() {
+    let (ground, ann, bob, _, uuid, _) = scene().await;
+    let rows = database(ground.stage());
+    let app = || {
+        let all = "SELECT version, owed, sealed FROM apps WHERE number = 1";
+        rows.query_row(all, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, Vec<u8>>(2)?)))
+            .expect("an app")
+    };
+    let before = app();
+    assert_eq!((before.0, before.1), (1, false));
+    ground.people.done(Method::DELETE, "/principals/eve", json!(null)).await;
+    assert_eq!(app(), before, "she could not read it");
+    ground.grant(&ann, &uuid, "operator", "code").await;
+    ground.people.done(Method::DELETE, "/principals/bob", json!(null)).await;
+    assert_eq!(app(), (1, true, before.2.clone()), "owed");
+    assert!(!ground.reads(&bob, &uuid).await);
+    // Not at a reader's, who has no say in who else may.
+    let operator = Who::Ticket(ground.people.operator.clone());
+    assert!(ground.reads(&operator, &uuid).await);
+    assert!(app().1);
+    assert!(ground.reads(&ann, &uuid).await);
+    let after = app();
+    assert_eq!((after.0, after.1), (2, false));
+    assert_ne!(after.2, before.2);
+    assert!(ground.reads(&operator, &uuid).await && ground.reads(&ann, &uuid).await);
+}

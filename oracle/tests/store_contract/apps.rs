@@ -1,0 +1,204 @@
+//! Apps, grants and key pairs: each change on what was read and by who still may, and reads that no ended right outlives.
+
+use quorate_oracle::store::{
+    AppChange, AppReader, ChangeAppOutcome, HolderRow, InsertAppOutcome, NewAppRow, NewHolder, PrincipalKind,
+    RecordCounts, Role, RotateOutcome, Store, WrittenGrant,
+};
+
+use crate::{
+    RACERS,
+    api_keys::{active, data_key},
+    people::{named, principal, user},
+    rows::{NOW, digest, race},
+};
+
+async fn holder(store: &Store, of: AppReader, seed: u8, data_key: Option<i64>) -> HolderRow {
+    let new = NewHolder { id: digest(seed), data_key, public: named(seed), mac: digest(seed), sealed: vec![seed; 72] };
+    assert!(store.insert_app_holder(of, new).await.unwrap());
+    store.app_holders(of).await.unwrap().pop().unwrap()
+}
+
+/// A user of that seed with a key pair of the same seed.
+async fn reader(store: &Store, seed: u8) -> (AppReader, HolderRow) {
+    user(store, seed, Role::Member).await;
+    let reader = AppReader::Principal(digest(seed));
+    (reader, holder(store, reader, seed, None).await)
+}
+
+fn grant(holder: &HolderRow, level: u8) -> WrittenGrant {
+    let sealed_key = vec![level; 64];
+    WrittenGrant { holder: holder.number, level, granted_at: NOW, sealed_key, mac: digest(level) }
+}
+
+async fn add(store: &Store, seed: u8, owner: AppReader, holder: &HolderRow) -> InsertAppOutcome {
+    let grant = grant(holder, 3);
+    let new = NewAppRow { id: digest(seed), added_at: NOW, sealed: vec![seed; 90], owner, grant, told: None };
+    store.insert_app(new).await.unwrap()
+}
+
+/// A change of app 1 by its owner, who has read it at that revision.
+fn change(revision: i64, reader: AppReader, by: &HolderRow) -> AppChange {
+    AppChange {
+        app: digest(1),
+        revision,
+        reader,
+        by: by.number,
+        version: 1,
+        owed: false,
+        sealed: None,
+        grants: Vec::new(),
+        ended: Vec::new(),
+        told: None,
+    }
+}
+
+/// The level with which somebody can read app 1.
+async fn level(store: &Store, reader: AppReader) -> Option<u8> {
+    let read = store.read_app(reader, &digest(1)).await.unwrap();
+    let level = read.map(|app| app.held.iter().map(|held| held.grant.level).max().unwrap());
+    let (listed, owners) = store.apps(reader).await.unwrap();
+    let listed = listed.iter().find(|app| app.app.id == digest(1));
+    assert_eq!(listed.map(|app| app.held.iter().map(|held| held.grant.level).max().unwrap()), level);
+    assert_eq!(
+        owners.iter().filter(|owner| listed.is_some_and(|app| app.app.number == owner.app)).count(),
+        usize::from(level.is_some())
+    );
+    level
+}
+
+pub async fn an_app_comes_back_as_it_was_put_to_who_may_read_it(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, _) = reader(&store, 11).await;
+    assert_eq!(add(&store, 1, ann, &hers).await, InsertAppOutcome::Added);
+    assert_eq!(add(&store, 1, ann, &hers).await, InsertAppOutcome::Taken);
+    assert_eq!(add(&store, 2, bob, &hers).await, InsertAppOutcome::Moved, "not his key pair");
+    assert_eq!((level(&store, ann).await, level(&store, bob).await), (Some(3), None));
+    let (app, grants) = store.app_with_grants(ann, &digest(1)).await.unwrap().unwrap();
+    assert_eq!((app.app.version, app.app.revision, app.app.owed), (1, 1, false));
+    assert_eq!(
+        (app.app.added_at, app.app.sealed, app.held[0].grant.sealed_key.clone()),
+        (NOW, vec![1; 90], vec![3; 64])
+    );
+    assert_eq!((grants.len(), grants[0].holder.public, grants[0].grant.mac), (1, named(10), digest(3)));
+    assert!(!store.remove_app(bob, hers.number, &digest(1), None).await.unwrap());
+    assert!(store.remove_app(ann, hers.number, &digest(1), None).await.unwrap());
+    assert_eq!(level(&store, ann).await, None);
+}
+
+pub async fn a_change_is_of_what_was_read_and_by_who_may(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, his) = reader(&store, 11).await;
+    add(&store, 1, ann, &hers).await;
+    let apply = async |change| store.change_app(change).await.unwrap();
+    let granting = AppChange { grants: vec![grant(&his, 1)], ..change(1, ann, &hers) };
+    assert_eq!(apply(granting.clone()).await, ChangeAppOutcome::Changed);
+    assert_eq!(apply(granting).await, ChangeAppOutcome::Stale);
+    assert_eq!(level(&store, bob).await, Some(1));
+    assert_eq!(apply(change(2, bob, &his)).await, ChangeAppOutcome::Unknown, "he may read, and no more");
+    assert_eq!(apply(change(2, bob, &hers)).await, ChangeAppOutcome::Unknown, "not his");
+    let gone = WrittenGrant { holder: 999, ..grant(&his, 1) };
+    let nobody = AppChange { grants: vec![gone], ended: vec![his.number], ..change(2, ann, &hers) };
+    assert_eq!(apply(nobody).await, ChangeAppOutcome::HolderGone);
+    assert_eq!(level(&store, bob).await, Some(1), "nothing of it is written");
+    let revoking =
+        AppChange { version: 2, sealed: Some(vec![9; 90]), ended: vec![his.number], ..change(2, ann, &hers) };
+    assert_eq!(apply(revoking).await, ChangeAppOutcome::Changed);
+    assert_eq!(level(&store, bob).await, None);
+    let app = store.app(ann, &digest(1)).await.unwrap().unwrap().app;
+    assert_eq!((app.version, app.revision, app.sealed), (2, 3, vec![9; 90]));
+}
+
+pub async fn of_many_changes_of_one_revision_one_is_made(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    add(&store, 1, ann, &hers).await;
+    let by = hers.clone();
+    let outcomes = race(&store, move |store, number| {
+        let version = i64::try_from(number).unwrap() + 2;
+        let change = AppChange { version, ..change(1, ann, &by) };
+        async move { store.change_app(change).await.unwrap() }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == ChangeAppOutcome::Changed).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == ChangeAppOutcome::Stale).count(), RACERS - 1);
+}
+
+pub async fn a_key_pair_is_made_once_whoever_races(store: Store) {
+    user(&store, 10, Role::Member).await;
+    let of = AppReader::Principal(digest(10));
+    let outcomes = race(&store, move |store, number| {
+        let seed = u8::try_from(number).unwrap();
+        let new =
+            NewHolder { id: digest(seed), data_key: None, public: named(seed), mac: digest(seed), sealed: vec![1] };
+        async move { store.insert_app_holder(of, new).await.unwrap() }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|made| **made).count(), 1);
+    assert_eq!(store.app_holders(of).await.unwrap().len(), 1);
+    let new = |data_key| NewHolder { id: digest(99), data_key, public: named(1), mac: digest(1), sealed: vec![1] };
+    for (of, data_key) in [(AppReader::Principal(digest(12)), None), (AppReader::ApiKey(7), Some(7)), (of, Some(7))] {
+        assert!(!store.insert_app_holder(of, new(data_key)).await.unwrap(), "nobody is there: {of:?}");
+    }
+}
+
+pub async fn a_right_ends_with_whatever_it_rests_on(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, his) = reader(&store, 11).await;
+    assert!(store.insert_principal(principal(12, PrincipalKind::Team, Role::Member)).await.unwrap());
+    let team = holder(&store, AppReader::Principal(digest(12)), 12, None).await;
+    user(&store, 13, Role::Member).await;
+    let carol = AppReader::Principal(digest(13));
+    add(&store, 1, ann, &hers).await;
+    let granting = AppChange { grants: vec![grant(&his, 2), grant(&team, 1)], ..change(1, ann, &hers) };
+    assert_eq!(store.change_app(granting).await.unwrap(), ChangeAppOutcome::Changed);
+    assert_eq!((level(&store, bob).await, level(&store, carol).await), (Some(2), None));
+    let member = async |added: &[u8], removed: &[u8]| {
+        let added = added.iter().map(|seed| (digest(*seed), named(*seed))).collect();
+        let removed = removed.iter().map(|seed| digest(*seed)).collect();
+        store.change_members(&digest(12), added, removed, None).await.unwrap();
+    };
+    member(&[11, 13], &[]).await;
+    assert_eq!((level(&store, bob).await, level(&store, carol).await), (Some(2), Some(1)));
+    let both = store.app(bob, &digest(1)).await.unwrap().unwrap().held;
+    let bound: Vec<_> = both.iter().map(|held| (held.grant.level, held.member)).collect();
+    assert!(bound.contains(&(2, None)) && bound.contains(&(1, Some(named(11)))), "{bound:?}");
+    member(&[], &[13]).await;
+    assert_eq!(level(&store, carol).await, None);
+    member(&[13], &[]).await;
+    for (disabled, seen) in [(12, (Some(2), None)), (13, (Some(2), None)), (11, (None, Some(1)))] {
+        store.set_disabled(&digest(disabled), Some(NOW), None).await.unwrap();
+        assert_eq!((level(&store, bob).await, level(&store, carol).await), seen, "{disabled} is disabled");
+        store.set_disabled(&digest(disabled), None, None).await.unwrap();
+    }
+    assert!(!store.app(ann, &digest(1)).await.unwrap().unwrap().app.owed);
+    store.remove_principal(&digest(12), None).await.unwrap();
+    assert_eq!((level(&store, bob).await, level(&store, carol).await), (Some(2), None));
+    let app = store.app(ann, &digest(1)).await.unwrap().unwrap().app;
+    assert_eq!((app.owed, app.revision), (true, 3));
+}
+
+pub async fn what_an_api_key_may_read_moves_with_a_rotation(store: Store) {
+    let (old, old_keys) = active(&store, 1).await;
+    let (new, new_keys) = active(&store, 2).await;
+    let (first, second) = (AppReader::ApiKey(old.number), AppReader::ApiKey(new.number));
+    let theirs = holder(&store, first, 31, Some(old_keys[0].number)).await;
+    holder(&store, second, 32, Some(new_keys[0].number)).await;
+    let rotate = async |fresh| {
+        let moved = old_keys.iter().map(|key| quorate_oracle::store::Rewrapped {
+            number: key.number,
+            by_secret: vec![7; 72],
+            by_root: vec![8; 72],
+        });
+        store.rotate_api_key(old.number, new.number, moved.collect(), data_key(fresh), NOW).await.unwrap()
+    };
+    let nothing = RotateOutcome::Moved(RecordCounts::default());
+    assert_eq!(rotate(50).await, nothing);
+    assert_eq!(store.app_holders(first).await.unwrap().len(), 1, "nobody can read anything with it: it stays");
+    add(&store, 1, first, &theirs).await;
+    assert_eq!((level(&store, first).await, level(&store, second).await), (Some(3), None));
+    assert_eq!(rotate(51).await, nothing);
+    assert_eq!((level(&store, first).await, level(&store, second).await), (None, Some(3)));
+    assert_eq!(store.app_holders(second).await.unwrap().len(), 2);
+    assert_eq!(store.api_key(&old.id).await.unwrap().unwrap().1.len(), 1, "a fresh data key");
+    assert!(store.revoke_api_key(&new.id, NOW).await.unwrap());
+    assert_eq!(level(&store, second).await, None);
+}

@@ -11,12 +11,15 @@ pub use self::sharedmfa::{
 };
 
 use crate::error::ApiResult;
-use crate::extract::{Json, Path, RightTime, SensitiveJson};
-use crate::service::apps::{AppCaller, Apps, Grantee, New};
+use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
+use crate::service::apps::{AppCaller, AppError, Apps, Grantee, New};
+use crate::service::sessions::Sessions;
+use crate::service::sessions::error::SessionError;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, ErrorBody, ExportApps, ExportedApps, NewApp, NewAppGrant, ReadCode,
+    App, AppCode, AppGrant, ErrorBody, ExportApps, ExportedApps, NewApp, NewAppGrant, ReadCode, SessionCredentials,
 };
 use serde::Deserialize;
 
@@ -66,19 +69,37 @@ pub async fn remove(caller: AppCaller, State(apps): State<Apps>, Path(uuid): Pat
 
 /// Read a code
 ///
-/// The audit log is told who reads it, and why. An app by quorum answers 409 `by_quorum`.
+/// The audit log is told who reads it, and why. For an app by quorum whoever shows a ticket, says why, and may ask for codes of its
+/// group starts a session by that; everybody else is answered 409 `by_quorum`.
 #[utoipa::path(post, path = "/api/apps/{uuid}/code", tag = "apps",
     params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
         ("x-functions-key" = Option<String>, Header)),
-    request_body = ReadCode, responses((status = 200, body = AppCode), (status = "default", body = ErrorBody)))]
+    request_body = ReadCode,
+    responses((status = 200, body = AppCode), (status = 202, body = SessionCredentials),
+        (status = "default", body = ErrorBody)))]
 pub async fn code(
     caller: AppCaller,
     _: RightTime,
     State(apps): State<Apps>,
+    State(sessions): State<Sessions>,
+    ClientAddr(peer): ClientAddr,
     Path(uuid): Path<String>,
     Json(ReadCode { why }): Json<ReadCode>,
-) -> ApiResult<Json<AppCode>> {
-    Ok(Json(apps.code(&caller, &uuid, why.as_deref()).await?))
+) -> ApiResult<Response> {
+    let by_quorum = match apps.code(&caller, &uuid, why.as_deref()).await {
+        Ok(code) => return Ok(Json(code).into_response()),
+        Err(AppError::ByQuorum(group)) => group,
+        Err(error) => return Err(error.into()),
+    };
+    let (AppCaller::Principal(principal), Some(why)) = (&caller, why) else {
+        return Err(AppError::ByQuorum(by_quorum).into());
+    };
+    match sessions.create_by_login(by_quorum.group, why, principal, peer).await {
+        Ok(credentials) => Ok((StatusCode::ACCEPTED, Json(credentials)).into_response()),
+        // Whoever may not ask by a login asks with a Toc.
+        Err(SessionError::MayNotAsk) => Err(AppError::ByQuorum(by_quorum).into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// See who may read an app

@@ -3,7 +3,7 @@
 
 use super::sessions::Client;
 use quorate_protocol::encoding::{base64, from_base64, from_base64url};
-use quorate_protocol::otp::OtpSecret;
+use quorate_protocol::otp::{OtpSecret, Parameters};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -83,6 +83,35 @@ impl Application {
         let activation = json!({ "email": self.email, "apiKey": self.value });
         assert_eq!(self.at_the_gateway(client, "/api-key/activate", &activation).0, 401);
         assert_eq!(self.at_the_gateway(client, "/api-key", &Value::Null).0, 400);
+        self.shares_a_code(client);
+    }
+
+    /// A secret that is shared: it stands in a body and in an export, the function key in headers and in addresses.
+    fn shares_a_code(&self, client: &mut Client<'_>) {
+        let secret = OtpSecret::new(&rand::random::<[u8; 20]>(), Parameters::default()).expect("a secret");
+        let secret = secret.with_names(Some("Acme"), "joe").expect("names");
+        client.note_secret(&secret);
+        let key = format!("{}:{}", self.value, self.secret);
+        let in_address = url::form_urlencoded::byte_serialize(key.as_bytes()).collect::<String>();
+        let mut ask = |method: &str, path: &str, headers: &str, body: Value, status: u16| {
+            let answer = client.connection.request(method, path, headers, body.to_string().as_bytes());
+            assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+            serde_json::from_str::<Value>(&answer.body).unwrap_or_default()
+        };
+        let add = format!("/api/add-totp-secret?appname=Acme&code={in_address}");
+        let added = ask("POST", &add, "", json!({ "data": secret.to_uri().as_str() }), 200);
+        let (uuid, header) = (added["uuid"].as_str().expect("a uuid"), format!("x-functions-key: {key}\r\n"));
+        let read = format!("/api/get-mfa-code?uuid={uuid}");
+        ask("GET", &read, &header, json!({}), 200);
+        ask("GET", &format!("{read}&code={in_address}"), "", json!({}), 200);
+        ask("GET", "/api/list-available-apps", &header, json!({}), 200);
+        let recipient = age::x25519::Identity::generate().to_public().to_string();
+        let export = json!({ "recipients": [recipient], "uuids": [uuid] });
+        ask("POST", "/api/apps/export", &header, export, 200);
+        let again = json!({ "otpauth": secret.to_uri().as_str(), "uuid": uuid });
+        ask("POST", "/api/apps", &header, again, 409);
+        ask("DELETE", &format!("/api/apps/{uuid}"), &header, json!({}), 204);
+        ask("GET", &read, &header, json!({}), 404);
     }
 
     fn by(&self, client: &mut Client<'_>, secret: &str, method: &str, path: &str, body: &Value) -> (u16, String) {

@@ -1,6 +1,6 @@
 //! Apps by quorum: in the same list, without a secret at the oracle.
 
-use super::ground::Ground;
+use super::ground::{Ground, Who};
 use crate::people::stage::refused;
 use crate::support::dealt;
 use reqwest::Method;
@@ -24,6 +24,21 @@ async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
     assert_eq!(refused(&code), (409, "by_quorum"));
     let id = app["by_quorum"]["group_id"].as_str().expect("an id");
     assert!(code.refusal().2.contains(&format!("quorate ask {id}")), "{}", code.text);
+    // With a reason, whoever may ask for codes by a login starts a session; nobody else, and not without one.
+    let path = format!("/api/apps/{uuid}/code");
+    let why = json!({ "why": "the audit of the year" });
+    assert_eq!(refused(&ground.ask(&bob, Method::POST, &path, &why).await), (409, "by_quorum"));
+    let applicants = format!("/groups/{group}/applicants");
+    ground.people.done(Method::POST, &applicants, json!({ "add": ["bob"] })).await;
+    assert_eq!(refused(&ground.code(&bob, uuid).await), (409, "by_quorum"));
+    assert_eq!(refused(&ground.ask(&ann, Method::POST, &path, &why).await), (409, "by_quorum"));
+    let started = ground.ask(&bob, Method::POST, &path, &why).await;
+    assert_eq!((started.status.as_u16(), started.json["tocs_threshold"].as_i64()), (202, Some(2)), "{}", started.text);
+    assert!(started.json["kek"].is_string() && started.json["invite"].is_string(), "{}", started.text);
+    let key = ground.key("app@example.com").await;
+    let Who::Key(credentials) = &key else { unreachable!("it is a key") };
+    ground.grant(&ann, uuid, &format!("api-key/{}", credentials.value), "code").await;
+    assert_eq!(refused(&ground.ask(&key, Method::POST, &path, &why).await), (409, "by_quorum"));
     let listed = ground.done(&bob, Method::GET, "/api/apps", &json!({})).await;
     assert_eq!(listed[0]["by_quorum"], app["by_quorum"]);
     let recipient = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";

@@ -1,15 +1,18 @@
-//! The seam between quorate and security tokens: what every PIV token can do, and how it talks to people.
+//! The seam between quorate and security tokens: what every PIV token can do, and how it talks to people. Security keys (FIDO) have
+//! a seam of their own, [`fido`].
 //!
 //! Commands know [`PivToken`] and [`TokenPrompts`] only. Which token it is (a file, a YubiKey) is decided where it
 //! is opened; nothing here knows PC/SC, files, terminals or age files.
 
 mod error;
+pub mod fido;
 pub mod identities;
 pub mod identity;
 mod pin;
 mod prompts;
 pub mod readers;
 mod slot;
+mod soft;
 pub mod soft_piv;
 pub mod stub;
 #[cfg(feature = "piv")]
@@ -117,6 +120,7 @@ pub struct TokenInfo {
 impl fmt::Display for TokenInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
+            TokenKind::SecurityKey => f.write_str(&self.name),
             TokenKind::Soft => write!(f, "soft token {} (serial {})", self.name, self.serial),
             TokenKind::YubiKey => write!(f, "{} (serial {})", self.name, self.serial),
         }
@@ -126,6 +130,8 @@ impl fmt::Display for TokenInfo {
 /// What a token is made of.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TokenKind {
+    /// A security key, which has no serial number that it tells.
+    SecurityKey,
     /// A file: for trying out, testing and low stakes.
     Soft,
     /// A `YubiKey`.

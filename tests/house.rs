@@ -134,6 +134,16 @@ fn card_types_stay_in_their_module() {
 }
 
 #[test]
+fn usb_stays_in_its_module() {
+    let outside: Vec<_> = ["src", "hw-tests/src", "oracle/src", "protocol/src"]
+        .into_iter()
+        .flat_map(code_files)
+        .filter(|file| *file != in_root("src/token/fido/hid.rs"))
+        .collect();
+    nowhere(&outside, &["hidapi::"]);
+}
+
+#[test]
 fn file_names_are_escaped_before_they_are_printed() {
     // What an error says is escaped where it is reported.
     let printed = |line: &&str| line.contains(".display()") && !line.trim_start().starts_with("#[error(");

@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod contract;
+pub mod fido;
 pub mod hardware;
 pub mod isolation;
 pub mod real_keys;

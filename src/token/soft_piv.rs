@@ -9,8 +9,6 @@
 //! [`TOUCH_VARIABLE`] does: `yes`, `no` or `timeout`. It works on soft tokens only: no variable touches a real key.
 
 mod envelope;
-mod seal;
-mod store;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,28 +18,30 @@ use p256::elliptic_curve::Generate;
 use p256::{PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
-use self::envelope::{Envelope, KeyEntry, Tries};
-use self::seal::SealKey;
-use self::store::{Held, Store};
+use self::envelope::{Envelope, KeyEntry};
+use super::soft::seal::SealKey;
+use super::soft::store::{Held, Store};
+use super::soft::tries::Tries;
+use super::soft::{PATIENCE, touch_from_environment};
 use super::{
     NewKey, Pin, PinPolicy, PivKey, PivToken, Puk, SharedX, Slot, TokenError, TokenInfo, TokenKind, TokenPrompts,
     Touch, TouchPolicy, TouchRequest,
 };
 
 pub use self::envelope::is_soft_token;
+pub use super::soft::TOUCH_VARIABLE;
 
-/// Answers the touches of soft tokens in place of a person: `yes`, `no` or `timeout`. Any other value is a refusal.
-pub const TOUCH_VARIABLE: &str = "QUORATE_SOFT_TOUCH";
+/// Separates what is sealed under the PIN from what is sealed under the PUK.
+const PIN_LABEL: &str = "quorate/1 soft-piv pin\0";
+/// See [`PIN_LABEL`].
+const PUK_LABEL: &str = "quorate/1 soft-piv puk\0";
 
 /// How long one touch serves a key with touch policy "cached", as on a `YubiKey`.
 const TOUCH_LASTS: Duration = Duration::from_secs(15);
 
-/// How long other processes may keep the token: each needs it for less than a second, and a stopped one for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// An open soft token.
 pub struct SoftPivToken {
-    store: Store,
+    store: Store<Envelope>,
     info: TokenInfo,
     session: Session,
     touch: Option<Touch>,
@@ -87,15 +87,10 @@ impl SoftPivToken {
         self
     }
 
-    fn with(store: Store, envelope: &Envelope) -> Self {
+    fn with(store: Store<Envelope>, envelope: &Envelope) -> Self {
         let info =
             TokenInfo { kind: TokenKind::Soft, name: envelope.name.clone(), serial: envelope.serial, firmware: None };
-        let touch = std::env::var_os(TOUCH_VARIABLE).map(|value| match value.to_str() {
-            Some("yes") => Touch::Given,
-            Some("timeout") => Touch::TimedOut,
-            _ => Touch::Refused,
-        });
-        Self { store, info, session: Session::default(), touch, patience: PATIENCE }
+        Self { store, info, session: Session::default(), touch: touch_from_environment(), patience: PATIENCE }
     }
 
     /// The token as it is now. A file that went away, or became another token, is a removed card.
@@ -286,8 +281,8 @@ impl Code<'_> {
 
     fn label(self) -> &'static str {
         match self {
-            Self::Pin(_) => seal::PIN_LABEL,
-            Self::Puk(_) => seal::PUK_LABEL,
+            Self::Pin(_) => PIN_LABEL,
+            Self::Puk(_) => PUK_LABEL,
         }
     }
 

@@ -16,7 +16,10 @@ use quorate_protocol::recipient::{KeyId, NativeRecipient};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
-use super::seal::{self, Cost, PIN_LABEL, PUK_LABEL, SealKey};
+use super::{PIN_LABEL, PUK_LABEL};
+use crate::token::soft::seal::{self, Cost, SealKey};
+use crate::token::soft::store::Kept;
+use crate::token::soft::tries::Tries;
 use crate::token::{KeyOrigin, NewKey, Pin, PinPolicy, PivKey, Puk, Slot, TokenError, TouchPolicy};
 
 /// Names the format and its version; the first thing in the file after its comments.
@@ -62,10 +65,6 @@ pub(super) struct Lock {
     sealed: Base64,
 }
 
-/// How many wrong codes are still borne.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Tries(u8);
-
 /// A key: open, except for its private half.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -100,21 +99,6 @@ impl Envelope {
         }
     }
 
-    /// Reads a file's text. Nothing is trusted: versions, costs, counts, slots and lengths are checked.
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, TokenError> {
-        let malformed = |cause: String| TokenError::Malformed { path: path.to_owned(), cause };
-        if !is_soft_token(text) {
-            return Err(malformed("not a soft token".to_owned()));
-        }
-        if !text.lines().any(|line| line == format!("format = \"{FORMAT}\"")) {
-            return Err(malformed("a soft token of a later version of quorate".to_owned()));
-        }
-        // The parser's message quotes the line, which may hold sealed bytes but no secret.
-        let envelope: Self = toml::from_str(text).map_err(|error| malformed(error.message().to_owned()))?;
-        envelope.check().map_err(|cause| malformed(cause.to_owned()))?;
-        Ok(envelope)
-    }
-
     fn check(&self) -> Result<(), &'static str> {
         if self.format != FORMAT {
             return Err("the format is not named once");
@@ -132,12 +116,6 @@ impl Envelope {
         Ok(())
     }
 
-    /// The file's text.
-    pub(super) fn to_text(&self) -> String {
-        let body = toml::to_string(self).expect("strings, numbers and tables are TOML");
-        format!("{HEADER}{body}")
-    }
-
     /// What seals the keys of PIN policy "never".
     pub(super) fn open_key(&self) -> SealKey {
         Zeroizing::new(self.open_key.0.as_slice().try_into().expect("the length was checked when the file was read"))
@@ -149,6 +127,28 @@ impl Envelope {
 
     pub(super) fn set_puk(&mut self, puk: &Puk, key: &SealKey) {
         self.puk = Lock::new(self.serial, PUK_LABEL, puk.expose(), key);
+    }
+}
+
+impl Kept for Envelope {
+    /// Nothing is trusted: versions, costs, counts, slots and lengths are checked.
+    fn parse(path: &Path, text: &str) -> Result<Self, TokenError> {
+        let malformed = |cause: String| TokenError::Malformed { path: path.to_owned(), cause };
+        if !is_soft_token(text) {
+            return Err(malformed("not a soft token".to_owned()));
+        }
+        if !text.lines().any(|line| line == format!("format = \"{FORMAT}\"")) {
+            return Err(malformed("a soft token of a later version of quorate".to_owned()));
+        }
+        // The parser's message quotes the line, which may hold sealed bytes but no secret.
+        let envelope: Self = toml::from_str(text).map_err(|error| malformed(error.message().to_owned()))?;
+        envelope.check().map_err(|cause| malformed(cause.to_owned()))?;
+        Ok(envelope)
+    }
+
+    fn to_text(&self) -> String {
+        let body = toml::to_string(self).expect("strings, numbers and tables are TOML");
+        format!("{HEADER}{body}")
     }
 }
 
@@ -164,33 +164,6 @@ impl Lock {
     pub(super) fn open(&self, serial: u32, label: &str, code: &str) -> Option<SealKey> {
         let stretched = self.argon2id.stretch(code, &self.salt.0)?;
         seal::open(&stretched, &lock_context(serial, label), &self.sealed.0)
-    }
-}
-
-impl Tries {
-    pub(super) const ALL: Self = Self(3);
-    pub(super) const NONE: Self = Self(0);
-
-    pub(super) fn count(self) -> u8 {
-        self.0
-    }
-
-    /// One fewer; `None` when there is none.
-    pub(super) fn take(self) -> Option<Self> {
-        self.0.checked_sub(1).map(Self)
-    }
-}
-
-impl Serialize for Tries {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Tries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let count = u8::deserialize(deserializer)?;
-        if count <= Self::ALL.0 { Ok(Self(count)) } else { Err(de::Error::custom("no token has so many tries")) }
     }
 }
 

@@ -1,5 +1,5 @@
 //! A security key in software: a line of hex with an APDU of U2F in, a line of hex with its answer and status word out, until
-//! the input ends. Whoever holds it touches it at once. Its keys are gone with it, and so is the attestation, made at the start.
+//! the input ends; behind the word `cbor`, a message of CTAP2 in, a status byte and its answer out. Whoever holds it touches it at once. Its keys are gone with it, and so is the attestation, made at the start.
 
 use ctaphid_app::{App as _, Command};
 use data_encoding::HEXLOWER;
@@ -50,9 +50,14 @@ fn run() -> Outcome {
         platform.run_client_with_backends("fido", Dispatcher::default(), BACKENDS, |client| {
             let mut key = Authenticator::new(client, Silent {}, Config::new(MESSAGE));
             for line in std::io::stdin().lines() {
-                let request = HEXLOWER.decode(line?.as_bytes())?;
+                let line = line?;
+                let (command, request) = match line.strip_prefix("cbor ") {
+                    Some(request) => (Command::Cbor, request),
+                    None => (Command::Msg, line.as_str()),
+                };
+                let request = HEXLOWER.decode(request.as_bytes())?;
                 let mut answer = heapless_bytes::Bytes::<MESSAGE>::new();
-                key.call(Command::Msg, &request, answer.as_mut_view()).map_err(|error| format!("{error:?}"))?;
+                key.call(command, &request, answer.as_mut_view()).map_err(|error| format!("{error:?}"))?;
                 writeln!(std::io::stdout().lock(), "{}", HEXLOWER.encode(&answer))?;
             }
             Ok(())

@@ -6,13 +6,8 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Separates what is sealed under the PIN from what is sealed under the PUK.
-pub(super) const PIN_LABEL: &str = "quorate/1 soft-piv pin\0";
-/// See [`PIN_LABEL`].
-pub(super) const PUK_LABEL: &str = "quorate/1 soft-piv puk\0";
-
 /// A symmetric key: wiped when dropped.
-pub(super) type SealKey = Zeroizing<[u8; 32]>;
+pub(in crate::token) type SealKey = Zeroizing<[u8; 32]>;
 
 const NONCE_BYTES: usize = 24;
 
@@ -20,19 +15,19 @@ const NONCE_BYTES: usize = 24;
 /// spend gigabytes or minutes.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cost {
+pub(in crate::token) struct Cost {
     /// Memory, in KiB.
-    pub(super) memory_kib: u32,
+    pub(in crate::token) memory_kib: u32,
     /// Passes over the memory.
-    pub(super) passes: u32,
+    pub(in crate::token) passes: u32,
     /// Degree of parallelism.
-    pub(super) lanes: u32,
+    pub(in crate::token) lanes: u32,
 }
 
 impl Cost {
     /// Two MiB and one pass take under a millisecond, so that opening a Toc is not felt. More would not save a PIN
     /// of six digits from whoever has the file.
-    pub(super) const DEFAULT: Self = Self { memory_kib: 2048, passes: 1, lanes: 1 };
+    pub(in crate::token) const DEFAULT: Self = Self { memory_kib: 2048, passes: 1, lanes: 1 };
 
     /// The dearest that is accepted: 64 MiB and eight passes, well under a second.
     const MAX: Self = Self { memory_kib: 64 * 1024, passes: 8, lanes: 4 };
@@ -45,12 +40,12 @@ impl Cost {
     }
 
     /// Whether a file may ask for this.
-    pub(super) fn acceptable(self) -> bool {
+    pub(in crate::token) fn acceptable(self) -> bool {
         self.params().is_some()
     }
 
     /// The key of a code. `None` when the cost is not [`Cost::acceptable`] or the salt too short.
-    pub(super) fn stretch(self, code: &str, salt: &[u8]) -> Option<SealKey> {
+    pub(in crate::token) fn stretch(self, code: &str, salt: &[u8]) -> Option<SealKey> {
         let params = self.params()?;
         let mut memory = vec![Block::default(); params.block_count()];
         let mut key = SealKey::default();
@@ -62,7 +57,7 @@ impl Cost {
 }
 
 /// Nonce and ciphertext.
-pub(super) fn seal(key: &SealKey, associated: &[u8], plain: &[u8]) -> Vec<u8> {
+pub(in crate::token) fn seal(key: &SealKey, associated: &[u8], plain: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_BYTES] = rand::random();
     let payload = Payload { msg: plain, aad: associated };
     let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload).expect("32 bytes are within the cipher's limit");
@@ -70,7 +65,7 @@ pub(super) fn seal(key: &SealKey, associated: &[u8], plain: &[u8]) -> Vec<u8> {
 }
 
 /// The 32 bytes that were sealed. `None` for another key or anything altered.
-pub(super) fn open(key: &SealKey, associated: &[u8], sealed: &[u8]) -> Option<SealKey> {
+pub(in crate::token) fn open(key: &SealKey, associated: &[u8], sealed: &[u8]) -> Option<SealKey> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     let payload = Payload { msg: sealed, aad: associated };
     let plain = Zeroizing::new(cipher(key).decrypt(&XNonce::from(*nonce), payload).ok()?);

@@ -1,8 +1,9 @@
 //! The file of a soft token on disk: read whole, replaced atomically and durably, one process at a time. Knows no
-//! keys and no codes.
+//! keys, no codes and no format.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,7 +12,6 @@ use std::time::{Duration, Instant};
 use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroizing;
 
-use super::envelope::Envelope;
 use crate::token::TokenError;
 
 /// Twenty-one keys take some ten thousand bytes.
@@ -21,46 +21,56 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Hidden, so that whoever lists a folder of identities passes over what a crash left behind.
 const TEMPORARY_PREFIX: &str = ".quorate-";
 
+/// What is in the file of a soft token.
+pub(in crate::token) trait Kept: Sized {
+    /// Reads a file's text.
+    fn parse(path: &Path, text: &str) -> Result<Self, TokenError>;
+
+    /// The file's text.
+    fn to_text(&self) -> String;
+}
+
 /// Where a token's file is.
-pub(super) struct Store {
+pub(in crate::token) struct Store<T> {
     path: PathBuf,
+    kept: PhantomData<fn() -> T>,
 }
 
 /// As long as it lives, no other process changes the token.
-pub(super) struct Held {
+pub(in crate::token) struct Held {
     /// Locked; the lock goes when the file is closed.
     _file: File,
 }
 
-impl Store {
+impl<T: Kept> Store<T> {
     /// Writes a new token, never over an existing file.
-    pub(super) fn create(path: &Path, envelope: &Envelope) -> Result<Self, TokenError> {
-        let written = write_beside(path, envelope).map_err(|source| io_error(path, source))?;
+    pub(in crate::token) fn create(path: &Path, content: &T) -> Result<Self, TokenError> {
+        let written = write_beside(path, content).map_err(|source| io_error(path, source))?;
         written.persist_noclobber(path).map_err(|failed| match failed.error.kind() {
             io::ErrorKind::AlreadyExists => TokenError::Exists(path.to_owned()),
             _ => io_error(path, failed.error),
         })?;
         sync_folder(path).map_err(|source| io_error(path, source))?;
         let path = path.canonicalize().map_err(|source| io_error(path, source))?;
-        Ok(Self { path })
+        Ok(Self { path, kept: PhantomData })
     }
 
     /// Finds a token; links are followed once, here.
-    pub(super) fn open(path: &Path) -> Result<(Self, Envelope), TokenError> {
+    pub(in crate::token) fn open(path: &Path) -> Result<(Self, T), TokenError> {
         let path = path.canonicalize().map_err(|source| io_error(path, source))?;
-        let store = Self { path };
+        let store = Self { path, kept: PhantomData };
         let mut file = File::open(&store.path).map_err(|source| io_error(&store.path, source))?;
-        let envelope = store.parse(&mut file)?;
-        Ok((store, envelope))
+        let content = store.parse(&mut file)?;
+        Ok((store, content))
     }
 
     /// The token as it is now; [`TokenError::Removed`] when its file is gone.
-    pub(super) fn read(&self) -> Result<Envelope, TokenError> {
+    pub(in crate::token) fn read(&self) -> Result<T, TokenError> {
         self.parse(&mut self.file()?)
     }
 
     /// Waits for other processes, then reads. [`TokenError::Busy`] when one of them has kept the token for longer than `limit`.
-    pub(super) fn hold(&self, limit: Duration) -> Result<(Held, Envelope), TokenError> {
+    pub(in crate::token) fn hold(&self, limit: Duration) -> Result<(Held, T), TokenError> {
         let deadline = Instant::now() + limit;
         loop {
             let mut file = self.file()?;
@@ -73,30 +83,30 @@ impl Store {
             }
             // While we waited, another process may have put a new file in place of the one that we locked.
             if self.is_current(&file)? {
-                let envelope = self.parse(&mut file)?;
-                return Ok((Held { _file: file }, envelope));
+                let content = self.parse(&mut file)?;
+                return Ok((Held { _file: file }, content));
             }
         }
     }
 
     /// Puts a new state in place of the old one, for good: once this returns, no loss of power brings the old back.
-    pub(super) fn replace(&self, held: &Held, envelope: &Envelope) -> Result<(), TokenError> {
-        self.replace_soon(held, envelope)?;
+    pub(in crate::token) fn replace(&self, held: &Held, content: &T) -> Result<(), TokenError> {
+        self.replace_soon(held, content)?;
         sync_folder(&self.path).map_err(|source| io_error(&self.path, source))
     }
 
     /// Puts a new state in place of the old one: after a loss of power, one or the other is there, whole.
-    pub(super) fn replace_soon(&self, _: &Held, envelope: &Envelope) -> Result<(), TokenError> {
+    pub(in crate::token) fn replace_soon(&self, _: &Held, content: &T) -> Result<(), TokenError> {
         if !self.path.exists() {
             // A card that was pulled out does not come back because somebody writes to it.
             return Err(TokenError::Removed);
         }
-        let replaced = write_beside(&self.path, envelope)
+        let replaced = write_beside(&self.path, content)
             .and_then(|written| written.persist(&self.path).map_err(|failed| failed.error));
         replaced.map(drop).map_err(|source| io_error(&self.path, source))
     }
 
-    pub(super) fn malformed(&self, cause: &str) -> TokenError {
+    pub(in crate::token) fn malformed(&self, cause: &str) -> TokenError {
         TokenError::Malformed { path: self.path.clone(), cause: cause.to_owned() }
     }
 
@@ -116,7 +126,7 @@ impl Store {
         }
     }
 
-    fn parse(&self, file: &mut File) -> Result<Envelope, TokenError> {
+    fn parse(&self, file: &mut File) -> Result<T, TokenError> {
         let mut text = Zeroizing::new(String::new());
         let length = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|source| match source.kind() {
             io::ErrorKind::InvalidData => self.malformed("not text"),
@@ -125,14 +135,14 @@ impl Store {
         if length as u64 > MAX_BYTES {
             return Err(self.malformed("too large for a soft token"));
         }
-        Envelope::parse(&self.path, &text)
+        T::parse(&self.path, &text)
     }
 }
 
 /// A synced file in the same folder, for its owner only.
-fn write_beside(path: &Path, envelope: &Envelope) -> io::Result<NamedTempFile> {
+fn write_beside<T: Kept>(path: &Path, content: &T) -> io::Result<NamedTempFile> {
     let mut written = Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(folder(path))?;
-    written.write_all(Zeroizing::new(envelope.to_text()).as_bytes())?;
+    written.write_all(Zeroizing::new(content.to_text()).as_bytes())?;
     written.as_file().sync_data()?;
     Ok(written)
 }

@@ -1,0 +1,238 @@
+//! The contract of [`FidoToken`]: what every security key does, whoever made it. Knows no particular key.
+
+use crate::contract::Person;
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{DerSignature, VerifyingKey};
+use quorate::token::Touch;
+use quorate::token::fido::cbor::Value;
+use quorate::token::fido::{
+    AUTHENTICATOR_HEAD, Assertion, Attestation, ES256, FidoError, FidoPin, FidoToken, NewCredential, PRESENT, VERIFIED,
+    Wanted, hash,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The relying party, and one that is another's.
+const PARTY: &str = "example.com";
+const OTHER: &str = "example.org";
+const APP_ID: &str = "https://example.com";
+const PIN: &str = "471108";
+
+/// Makes a key without credentials and without a PIN.
+pub type Fresh<'a> = &'a mut dyn FnMut() -> Box<dyn FidoToken>;
+
+/// A case: its name says what holds.
+pub struct Case {
+    /// A sentence with underscores.
+    pub name: &'static str,
+    run: fn(Fresh<'_>),
+}
+
+macro_rules! cases {
+    ($($case:ident),+ $(,)?) => {
+        /// All cases, each independent of the others.
+        pub const CASES: &[Case] = &[$(Case { name: stringify!($case), run: $case }),+];
+    };
+}
+
+cases![
+    a_fresh_key_says_what_it_is,
+    a_credential_signs_for_its_party_alone,
+    a_u2f_key_signs_for_its_application_alone,
+    what_u2f_made_signs_in_the_words_of_webauthn,
+    a_credential_of_one_key_is_unknown_to_another,
+    counters_rise,
+    with_a_pin_set_registering_wants_it,
+    wrong_pins_count_down_and_three_in_a_row_bar,
+    a_changed_pin_replaces_the_old_one,
+    algorithms_that_it_does_not_know_are_refused,
+];
+
+/// Runs every case; panics at the end with the names of those that failed, if any. How many ran.
+pub fn run(mut fresh: impl FnMut() -> Box<dyn FidoToken>) -> usize {
+    let mut failed = Vec::new();
+    for case in CASES {
+        // A failed assertion has told its place on stderr already.
+        if catch_unwind(AssertUnwindSafe(|| (case.run)(&mut fresh))).is_err() {
+            failed.push(case.name);
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} cases failed: {failed:?}", failed.len(), CASES.len());
+    CASES.len()
+}
+
+fn person() -> Person {
+    let person = Person::default();
+    person.confirm_with(|| Touch::Given);
+    person
+}
+
+fn pin(text: &str) -> FidoPin {
+    FidoPin::parse(text.into()).expect("the contract's PINs are well-formed")
+}
+
+fn register_with(key: &mut dyn FidoToken, pin: Option<&FidoPin>, algorithms: &[i64]) -> Result<Attestation, FidoError> {
+    let new = NewCredential {
+        rp_id: PARTY,
+        rp_name: "Example",
+        client_data_hash: &[7; 32],
+        user_id: b"user",
+        user_name: "ann",
+        user_display_name: "Ann",
+        algorithms,
+        resident: false,
+        verify: false,
+    };
+    key.register(&new, pin, &person())
+}
+
+fn register(key: &mut dyn FidoToken) -> Attestation {
+    register_with(key, None, &[ES256]).expect("a fresh key registers")
+}
+
+fn sign(key: &mut dyn FidoToken, party: &str, credential: &[u8]) -> Result<Assertion, FidoError> {
+    let wanted = Wanted { party, client_data_hash: &[9; 32], credential, verify: false };
+    key.sign(&wanted, None, &person())
+}
+
+fn counter(authenticator_data: &[u8]) -> u32 {
+    let bytes = authenticator_data[AUTHENTICATOR_HEAD - 4..AUTHENTICATOR_HEAD].try_into().expect("four bytes");
+    u32::from_be_bytes(bytes)
+}
+
+/// The public key of a new credential.
+fn public_key(made: &Attestation) -> VerifyingKey {
+    let id = made.credential_id().expect("an id");
+    let key = Value::parse(&made.authenticator_data[AUTHENTICATOR_HEAD + 18 + id.len()..]).expect("one item");
+    let coordinate = |at| key.at(at).and_then(Value::bytes).expect("a coordinate");
+    VerifyingKey::from_sec1_bytes(&[&[4], coordinate(-2), coordinate(-3)].concat()).expect("a point")
+}
+
+fn assert_signed(key: &VerifyingKey, signed: &Assertion) {
+    let message = [&signed.authenticator_data[..], &[9; 32]].concat();
+    let signature = DerSignature::from_bytes(&signed.signature).expect("DER");
+    key.verify(&message, &signature).expect("it signed what was asked");
+}
+
+/// Handle and public key of a registration message of U2F.
+fn parts(message: &[u8]) -> (Vec<u8>, VerifyingKey) {
+    let handle = message[67..67 + usize::from(message[66])].to_vec();
+    (handle, VerifyingKey::from_sec1_bytes(&message[1..66]).expect("a point"))
+}
+
+fn u2f_register(key: &mut dyn FidoToken) -> (Vec<u8>, VerifyingKey) {
+    parts(&key.u2f_register(&[7; 32], &hash(APP_ID.as_bytes()), &person()).expect("a fresh key registers"))
+}
+
+fn a_fresh_key_says_what_it_is(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    let info = key.info().clone();
+    let ctap2 = info.ctap2.expect("it speaks CTAP2");
+    assert!(info.u2f && ctap2.versions.iter().any(|version| version == "FIDO_2_0"), "{:?}", ctap2.versions);
+    assert_eq!(ctap2.pin_set, Some(false));
+    assert_eq!(key.pin_tries().expect("counting needs nothing"), 8);
+}
+
+fn a_credential_signs_for_its_party_alone(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    let made = register(key.as_mut());
+    let id = made.credential_id().expect("an id").to_vec();
+    assert_eq!(made.format, "packed");
+    assert!(made.authenticator_data.starts_with(&hash(PARTY.as_bytes())));
+    assert!(made.statement.named("x5c").is_some(), "a maker vouches for it");
+    assert!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
+    assert!(!key.holds(OTHER, &hash(OTHER.as_bytes()), &id).expect("it says"));
+    let signed = sign(key.as_mut(), PARTY, &id).expect("it signs");
+    assert_signed(&public_key(&made), &signed);
+    assert_eq!(signed.authenticator_data[32] & (PRESENT | VERIFIED), PRESENT);
+    let foreign = sign(key.as_mut(), OTHER, &id);
+    assert!(matches!(foreign, Err(FidoError::WrongKey)), "{foreign:?}");
+}
+
+fn a_u2f_key_signs_for_its_application_alone(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    let (handle, public) = u2f_register(key.as_mut());
+    let application = hash(APP_ID.as_bytes());
+    let signed = key.u2f_sign(&[9; 32], &application, &handle, &person()).expect("it signs");
+    let message = [&application[..], &signed[..5], &[9; 32]].concat();
+    public.verify(&message, &DerSignature::from_bytes(&signed[5..]).expect("DER")).expect("what was asked");
+    let foreign = key.u2f_sign(&[9; 32], &hash(OTHER.as_bytes()), &handle, &person());
+    assert!(matches!(foreign, Err(FidoError::WrongKey)), "{foreign:?}");
+}
+
+fn what_u2f_made_signs_in_the_words_of_webauthn(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    let (handle, public) = u2f_register(key.as_mut());
+    assert!(key.holds(APP_ID, &hash(APP_ID.as_bytes()), &handle).expect("it says"));
+    let signed = sign(key.as_mut(), APP_ID, &handle).expect("it signs");
+    assert!(signed.authenticator_data.starts_with(&hash(APP_ID.as_bytes())));
+    assert_signed(&public, &signed);
+}
+
+fn a_credential_of_one_key_is_unknown_to_another(fresh: Fresh<'_>) {
+    let (mut key, mut other) = (fresh(), fresh());
+    let id = register(key.as_mut()).credential_id().expect("an id").to_vec();
+    assert!(!other.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
+    let signed = sign(other.as_mut(), PARTY, &id);
+    assert!(matches!(signed, Err(FidoError::WrongKey)), "{signed:?}");
+}
+
+fn counters_rise(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    let id = register(key.as_mut()).credential_id().expect("an id").to_vec();
+    let mut sign = || counter(&sign(key.as_mut(), PARTY, &id).expect("it signs").authenticator_data);
+    let counters = [sign(), sign(), sign()];
+    assert!(counters.is_sorted_by(|a, b| a < b), "{counters:?}");
+}
+
+fn with_a_pin_set_registering_wants_it(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    key.set_pin(None, &pin(PIN)).expect("the first PIN needs nothing");
+    assert_eq!(key.info().ctap2.as_ref().and_then(|ctap2| ctap2.pin_set), Some(true));
+    if key.info().wants_pin(false, true).expect("it can") {
+        let without = register_with(key.as_mut(), None, &[ES256]);
+        assert!(matches!(without, Err(FidoError::PinRequired)), "{without:?}");
+    }
+    let made = register_with(key.as_mut(), Some(&pin(PIN)), &[ES256]).expect("with its PIN");
+    assert_eq!(made.authenticator_data[32] & VERIFIED, VERIFIED);
+    let id = made.credential_id().expect("an id").to_vec();
+    assert!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
+    sign(key.as_mut(), PARTY, &id).expect("a second factor signs without");
+    let wanted = Wanted { party: PARTY, client_data_hash: &[9; 32], credential: &id, verify: true };
+    let without = key.sign(&wanted, None, &person());
+    assert!(matches!(without, Err(FidoError::PinRequired)), "{without:?}");
+    let signed = key.sign(&wanted, Some(&pin(PIN)), &person()).expect("with its PIN");
+    assert_eq!(signed.authenticator_data[32] & VERIFIED, VERIFIED);
+}
+
+fn wrong_pins_count_down_and_three_in_a_row_bar(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    key.set_pin(None, &pin(PIN)).expect("the first PIN needs nothing");
+    let mut attempt = |text: &str| register_with(key.as_mut(), Some(&pin(text)), &[ES256]);
+    assert!(matches!(attempt("000000"), Err(FidoError::WrongPin { tries_left: 7 })));
+    attempt(PIN).expect("the right one");
+    assert!(matches!(attempt("000000"), Err(FidoError::WrongPin { tries_left: 7 })), "the right one gave all back");
+    assert!(matches!(attempt("000000"), Err(FidoError::WrongPin { tries_left: 6 })));
+    let third = attempt("000000");
+    assert!(matches!(third, Err(FidoError::PinBarred)), "{third:?}");
+    let barred = attempt(PIN);
+    assert!(matches!(barred, Err(FidoError::PinBarred)), "{barred:?}");
+    assert_eq!(key.pin_tries().expect("counting needs nothing"), 5);
+}
+
+fn a_changed_pin_replaces_the_old_one(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    key.set_pin(None, &pin(PIN)).expect("the first PIN needs nothing");
+    let wrong = key.set_pin(Some(&pin("000000")), &pin("815815"));
+    assert!(matches!(wrong, Err(FidoError::WrongPin { tries_left: 7 })), "{wrong:?}");
+    key.set_pin(Some(&pin(PIN)), &pin("815815")).expect("with the old one");
+    let old = register_with(key.as_mut(), Some(&pin(PIN)), &[ES256]);
+    assert!(matches!(old, Err(FidoError::WrongPin { .. })), "{old:?}");
+    register_with(key.as_mut(), Some(&pin("815815")), &[ES256]).expect("with the new one");
+}
+
+fn algorithms_that_it_does_not_know_are_refused(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    let refused = register_with(key.as_mut(), None, &[-257]);
+    assert!(matches!(refused, Err(FidoError::NotSupported(_))), "{refused:?}");
+    register_with(key.as_mut(), None, &[-257, ES256]).expect("one of them is known");
+}

@@ -1,0 +1,41 @@
+//! Where connected security keys are found: the seam between those who look for a key and whatever it is plugged into. It must not
+//! know USB or what reports mean.
+
+use super::{FidoError, FidoToken};
+use std::time::Duration;
+
+/// Bytes of a report, without its number.
+pub const REPORT: usize = 64;
+/// Set, to whatever, no connected key is looked for: tests must not make the key of whoever runs them blink.
+pub const NO_KEYS_VARIABLE: &str = "QUORATE_NO_SECURITY_KEYS";
+
+/// The line to a key: reports of 64 bytes in either direction, without a number (CTAP 2.1 §11.2).
+pub trait Reports: Send {
+    /// Sends a report. [`FidoError::Removed`] when the key is gone.
+    fn write(&mut self, report: &[u8; REPORT]) -> Result<(), FidoError>;
+
+    /// The next report, if there is one within `limit`. [`FidoError::Removed`] when the key is gone.
+    fn read(&mut self, limit: Duration) -> Result<Option<[u8; REPORT]>, FidoError>;
+}
+
+/// Something that is a security key.
+pub struct Found {
+    /// Where: its device.
+    pub place: String,
+    /// What it calls itself.
+    pub name: String,
+    /// The key, unless it cannot be used.
+    pub token: Result<Box<dyn FidoToken>, FidoError>,
+}
+
+/// The keys that are connected to this machine; none where this build reaches none.
+pub fn connected() -> Result<Vec<Found>, FidoError> {
+    if std::env::var_os(NO_KEYS_VARIABLE).is_some() {
+        return Ok(Vec::new());
+    }
+    #[cfg(feature = "fido")]
+    let found = super::hid::connected();
+    #[cfg(not(feature = "fido"))]
+    let found = Ok(Vec::new());
+    found
+}

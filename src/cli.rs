@@ -12,6 +12,7 @@ mod drawer;
 mod drill;
 mod enroll;
 mod error;
+mod fido;
 mod files;
 mod group;
 mod join;
@@ -29,6 +30,7 @@ mod players;
 mod principal;
 mod redeal;
 mod secret;
+mod security_key;
 mod session;
 mod tickets;
 mod toc;
@@ -52,6 +54,8 @@ Identities:
 
 Environment:
   QUORATE_GATEWAY_KEY  The oracle's gateway key, for `api-key create` and `api-key activate`
+  QUORATE_NO_SECURITY_KEYS
+                       Set to anything, no connected security key is looked for
   QUORATE_PIN_COMMAND  Program (run by sh) whose first line of output is the PIN; QUORATE_PIN_PROMPT
                        tells it what is asked for. Run once for each token, never for its last try,
                        and for no other secret: all others are typed on the terminal
@@ -92,6 +96,8 @@ struct GlobalArgs {
 enum Command {
     /// Make, list and look after the keys in tokens
     Key(key::KeyArgs),
+    /// List security keys, register them for an application's users, have them sign
+    Fido(fido::FidoArgs),
     /// Split a secret into Tocs, one encrypted file per player
     Deal(deal::DealArgs),
     /// File, list, show and check Tocs
@@ -179,6 +185,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<(), CliError> {
     match command {
         Command::Key(args) => key::run(context, &args),
+        Command::Fido(args) => fido::run(context, &args),
         Command::Deal(args) => deal::run(context, &args),
         Command::Toc(args) => toc::run(context, &args),
         Command::Ask(args) => ask::run(context, &args),

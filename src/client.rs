@@ -12,16 +12,18 @@ mod groups;
 mod people;
 mod principals;
 mod providers;
+mod security_keys;
 mod tls;
 
 pub use api_keys::{ApiKey, Rotated};
 pub use enrolment::{EnrolLink, Enrolled, Enrolment, Invitation};
-pub use error::{ClientError, Refusal};
+pub use error::{ClientError, KeyChallenge, Refusal};
 pub use events::Events;
 pub use groups::{ApplicantChanges, GroupHolder, GroupMemberChanges, KnownGroup};
-pub use people::{Bearer, LoggedIn, Login, Ticket};
+pub use people::{Bearer, KeyAnswer, LoggedIn, Login, Ticket};
 pub use principals::{Assigned, Assignment, MemberChanges, Members, Newcomer, Principal};
 pub use providers::Provider;
+pub use security_keys::{BegunRegistration, RelyingParty, U2fChallenge, U2fRegistered, U2fSigned};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quorate_protocol::api::{
@@ -129,6 +131,18 @@ impl Client {
     /// `POST /sessions/{id}/tocs`.
     pub fn add_toc(&self, id: &str, toc: &AddToc) -> Result<(), ClientError> {
         self.post(&format!("/sessions/{id}/tocs"), toc).map(drop)
+    }
+
+    /// The same with what a security key answered to the challenge that the first try was refused with.
+    pub fn add_toc_with_key(&self, id: &str, toc: &AddToc, answer: &KeyAnswer<'_>) -> Result<(), ClientError> {
+        #[derive(Serialize)]
+        struct Answered<'a> {
+            #[serde(flatten)]
+            toc: &'a AddToc,
+            #[serde(flatten)]
+            answer: &'a KeyAnswer<'a>,
+        }
+        self.post(&format!("/sessions/{id}/tocs"), &Answered { toc, answer }).map(drop)
     }
 
     /// `POST /sessions/{id}/denials`.

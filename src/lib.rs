@@ -6,3 +6,4 @@ pub mod cli;
 pub mod client;
 pub mod token;
 pub mod ui;
+pub mod webauthn;

@@ -141,7 +141,7 @@ fn activate(context: &Context, args: &ActivateArgs) -> Result<(), CliError> {
 }
 
 fn rotate(context: &Context, args: &RotateArgs) -> Result<(), CliError> {
-    let (old, new) = (api_key(&args.old)?, api_key(&args.new)?);
+    let (old, new) = (read_key(&args.old)?, read_key(&args.new)?);
     let moved = args.oracle.client(context)?.rotate_api_key(&old, &new)?;
     let Rotated { totp_complete: totp, totp_incomplete, webauthn_complete: webauthn, webauthn_incomplete } = moved;
     context.ui.print(&Moved { totp, webauthn }, || format!("totp      {totp}\nwebauthn  {webauthn}"))?;
@@ -158,7 +158,8 @@ fn rotate(context: &Context, args: &RotateArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn api_key(file: &Path) -> Result<ApiKey, CliError> {
+/// The API key with its secret that is in `file`.
+pub(crate) fn read_key(file: &Path) -> Result<ApiKey, CliError> {
     ApiKey::parse(&read(file)?).ok_or_else(|| CliError::ApiKeyFile(file.to_owned()))
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod start;
 
 use self::start::Started;
 use super::drawer::{Card, Drawer};
+use super::security_key::WhichKey;
 use super::session::code;
 use super::session::follow::Wait;
 use super::{CliError, Context, NetworkArgs, files, picture, redeal};
@@ -61,6 +62,8 @@ pub(crate) struct AskArgs {
     /// The oracle to ask, for a Toc that names none or with --login; it must be trusted
     #[arg(long, value_name = "URL")]
     oracle: Option<String>,
+    #[command(flatten)]
+    key: WhichKey,
     #[command(flatten)]
     network: NetworkArgs,
 }

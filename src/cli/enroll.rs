@@ -1,11 +1,13 @@
-//! `quorate enroll`: opens a one-time link. Its holder chooses a password, takes the second factor over into an authenticator
-//! app and proves it with a code. It must not know HTTP.
+//! `quorate enroll`: opens a one-time link. Its holder chooses a password, and takes the second factor over into an authenticator
+//! app, which a code proves, or has a security key registered. It must not know HTTP.
 
 use super::error::PeopleError;
 use super::password::PasswordArgs;
+use super::security_key::{self, WhichKey};
 use super::{CliError, Context, NetworkArgs, authenticator, network};
 use crate::client::{Client, ClientError, EnrolLink, Enrolled, Enrolment, Invitation};
 use crate::ui::{shown, time_of};
+use crate::webauthn::{Credential, Site};
 use clap::Args;
 use serde::Serialize;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
@@ -29,6 +31,8 @@ pub(crate) struct EnrollArgs {
     mfa: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
+    #[command(flatten)]
+    key: WhichKey,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -61,9 +65,6 @@ pub(crate) fn run(context: &Context, args: &EnrollArgs) -> Result<(), CliError> 
     let invitation = client.invitation(&link)?;
     if args.show {
         return show(context, client.url(), &invitation, true);
-    }
-    if invitation.public_key.is_some() {
-        return Err(PeopleError::KeyEnrolment.into());
     }
     if asks_code(args, &invitation) && !args.password.is_typed() {
         return Err(PeopleError::NoCode.into());
@@ -129,14 +130,16 @@ fn enrol(
     let asks_code = asks_code(args, invitation);
     let what = format!("new password of {}", shown(&invitation.principal));
     let mut password = args.password.read_new(context.ui, &what)?;
+    let credential = new_key(context, args, client, invitation)?;
     loop {
         let typed =
             if asks_code { Some(context.ui.ask_hidden("the code that the authenticator shows now")?) } else { None };
         let passcode = typed.as_ref().map(|code| code.as_str()).or(args.mfa.as_deref());
-        let refused = match client.enrol(link, &Enrolment { password: &password, passcode }) {
-            Ok(enrolled) => return Ok(enrolled),
-            Err(error) => error,
-        };
+        let refused =
+            match client.enrol(link, &Enrolment { password: &password, passcode, credential: credential.as_ref() }) {
+                Ok(enrolled) => return Ok(enrolled),
+                Err(error) => error,
+            };
         match refused.code() {
             Some("weak_password") if args.password.is_typed() => {
                 warn(context, &refused);
@@ -146,6 +149,17 @@ fn enrol(
             _ => return Err(refused.into()),
         }
     }
+}
+
+/// Has a security key make the credential that the link asks for.
+fn new_key(
+    context: &Context,
+    args: &EnrollArgs,
+    client: &Client,
+    invitation: &Invitation,
+) -> Result<Option<Credential>, CliError> {
+    let Some(options) = &invitation.public_key else { return Ok(None) };
+    security_key::create(context, &args.key, &Site::of(client.url())?, options).map(Some)
 }
 
 fn asks_code(args: &EnrollArgs, invitation: &Invitation) -> bool {

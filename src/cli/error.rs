@@ -2,6 +2,7 @@
 //! know how anything is done, only what can go wrong.
 
 mod drill;
+mod fido;
 mod hints;
 mod people;
 mod session;
@@ -16,8 +17,10 @@ use super::players::PlayersError;
 use super::trust::TrustError;
 use crate::client::ClientError;
 use crate::token::TokenError;
+use crate::token::fido::FidoError;
 use crate::token::identities::IdentityError;
 use crate::ui::{Ui, UiError};
+use crate::webauthn::SiteError;
 use quorate_protocol::audit::checkpoint::CheckpointError;
 use quorate_protocol::deal::DealError;
 use quorate_protocol::drill::DrillError;
@@ -89,6 +92,9 @@ pub(crate) enum CliError {
         /// What they are.
         what: &'static str,
     },
+    /// A security key that did not do what it was asked.
+    #[error(transparent)]
+    Fido(#[from] FidoError),
     /// Names, note or threshold out of range.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -175,6 +181,9 @@ pub(crate) enum CliError {
     /// A session without result, or an invite that is refused.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// A site that gets no answer of any security key.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// A Toc that is refused.
     #[error("{}: {source}", .path.display())]
     Toc {
@@ -259,9 +268,11 @@ impl CliError {
             Self::Answer(error) => Some(error.hint()),
             Self::Client(error) => session::client_hint(error),
             Self::Drill(error) => drill::drill_hint(error),
+            Self::Fido(error) => fido::hint(error),
             Self::Invite(error) => session::invite_hint(error),
             Self::People(error) => Some(error.hint()),
             Self::Session(error) => error.hint(),
+            Self::Site(error) => Some(fido::site_hint(error)),
             _ => hints::hint(self),
         }
     }

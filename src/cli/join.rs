@@ -8,6 +8,7 @@ use super::drawer::{Card, Drawer};
 use super::error::SessionError;
 use super::opening::{self, OpenedToc};
 use super::redeal::{self, OwnKeys};
+use super::security_key::{self, WhichKey};
 use super::session::{follow, vouch};
 use super::{CliError, Context, NetworkArgs};
 use crate::client::Client;
@@ -36,6 +37,8 @@ pub(crate) struct JoinArgs {
     /// Do not ask for a confirmation
     #[arg(short, long)]
     yes: bool,
+    #[command(flatten)]
+    key: WhichKey,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -83,7 +86,7 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     if args.deny {
         client.deny(id, &denial(&own.toc, &invite, &args.reason)?)?;
     } else {
-        client.add_toc(id, &answer(&own, &invite)?)?;
+        security_key::add_toc(context, &args.key, &client, id, &answer(&own, &invite)?)?;
     }
     drop(own);
     report(context, args, &invite, &client)

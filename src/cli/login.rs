@@ -4,10 +4,12 @@
 use super::error::PeopleError;
 use super::network::{self, LoggedInAt, OracleAt};
 use super::password::PasswordArgs;
+use super::security_key::{self, WhichKey};
 use super::tickets::Held;
 use super::{CliError, Context};
-use crate::client::{Bearer, Client, LoggedIn, Login};
+use crate::client::{Bearer, Client, ClientError, KeyAnswer, LoggedIn, Login};
 use crate::ui::{shown, time_of};
+use crate::webauthn::Site;
 use clap::Args;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -20,13 +22,15 @@ pub(crate) struct LoginArgs {
     /// Who: bob, or a full name such as principal/internal/application/ci, whose secret is its password
     #[arg(short = 'u', long = "user", value_name = "NAME")]
     user: String,
-    /// Second factor: a code, a recovery code, or for Duo push, phone or auto; asked for on a terminal
+    /// Second factor: a code, a recovery code, key for a security key, or for Duo push, phone or auto; asked for on a terminal
     #[arg(short = 'm', long = "mfa", value_name = "CODE")]
     mfa: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
     at: OracleAt,
+    #[command(flatten)]
+    key: WhichKey,
 }
 
 #[derive(Debug, Args)]
@@ -61,11 +65,13 @@ pub(crate) fn log_in(context: &Context, args: &LoginArgs) -> Result<(), CliError
     if passcode.as_ref().is_some_and(|code| matches!(code.as_str(), "push" | "phone" | "auto")) {
         context.ui.say("waiting for an answer on your phone");
     }
-    let LoggedIn { ticket, bearer } = client.log_in(&login).map_err(|error| match error.code() {
-        Some("second_factor_required") => PeopleError::KeyNeeded(client.url().to_owned()).into(),
-        Some("login_refused") if passcode.is_none() => PeopleError::NoFactor.into(),
-        _ => CliError::from(error),
-    })?;
+    let LoggedIn { ticket, bearer } = match client.log_in(&login) {
+        Err(refused) if refused.challenge().is_some() => with_key(context, args, &client, &refused)?,
+        Err(refused) if refused.code() == Some("login_refused") && args.mfa.is_none() && passcode.is_none() => {
+            return Err(PeopleError::NoFactor.into());
+        }
+        result => result?,
+    };
     let held = Held { oracle: client.url().to_owned(), ticket, bearer };
     let folder = context.paths()?.tickets();
     let former = Held::load(&folder, &held.oracle, context.now()).ok().flatten();
@@ -86,6 +92,18 @@ fn end(context: &Context, client: &Client, former: Held) {
         Err(error) if error.code() == Some("ticket_required") => {}
         Err(error) => context.ui.warn(format_args!("the earlier login, of {whose}, ends by itself: {error}")),
     }
+}
+
+/// Has a security key answer what a right password was refused with.
+fn with_key(context: &Context, args: &LoginArgs, client: &Client, refused: &ClientError) -> Result<LoggedIn, CliError> {
+    let needed = || PeopleError::KeyNeeded(client.url().to_owned());
+    let challenge = refused.challenge().ok_or_else(needed)?;
+    // Whoever brought a code did not think of a key.
+    if args.mfa.as_ref().is_some_and(|given| given != KEY) {
+        return Err(needed().into());
+    }
+    let credential = security_key::get(context, &args.key, &Site::of(client.url())?, challenge)?;
+    Ok(client.log_in_with_key(&args.user, &KeyAnswer { state: &challenge.state, credential: &credential })?)
 }
 
 /// `quorate logout`.
@@ -111,14 +129,14 @@ pub(crate) fn whoami(context: &Context, args: &WhoamiArgs) -> Result<(), CliErro
     print(context, client.url(), &client.whoami()?)
 }
 
-/// What goes with the password. A security key is asked for by the oracle, in its own time.
+/// What goes with the password. A security key is asked by the oracle, in its own time.
 fn second_factor(context: &Context, args: &LoginArgs) -> Result<Option<Zeroizing<String>>, CliError> {
     let typed = match &args.mfa {
         Some(given) if given == KEY => return Ok(None),
         Some(given) => Zeroizing::new(given.clone()),
-        None if args.password.is_typed() => {
-            context.ui.ask_hidden("second factor (a code, a recovery code, push or phone; empty if you have none)")?
-        }
+        None if args.password.is_typed() => context.ui.ask_hidden(
+            "second factor (a code, a recovery code, push or phone; empty if you have none, or a security key)",
+        )?,
         None => return Ok(None),
     };
     Ok(Some(typed).filter(|typed| !typed.is_empty()))

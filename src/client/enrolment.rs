@@ -2,6 +2,7 @@
 
 use super::providers::Provider;
 use super::{Client, ClientError, MAX_ANSWER, is_time};
+use crate::webauthn::{CreationOptions, Credential};
 use quorate_protocol::header::check_url;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub struct Invitation {
     pub otpauth_uri: Option<Zeroizing<String>>,
     /// What a new security key is asked, when one has to be registered.
     #[serde(default, rename = "publicKey")]
-    pub public_key: Option<serde_json::Value>,
+    pub public_key: Option<CreationOptions>,
 }
 
 impl fmt::Debug for Invitation {
@@ -72,6 +73,9 @@ pub struct Enrolment<'a> {
     /// TOTP: the code that the authenticator shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passcode: Option<&'a str>,
+    /// `WebAuthn`: what the new security key answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<&'a Credential>,
 }
 
 impl fmt::Debug for Enrolment<'_> {

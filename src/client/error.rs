@@ -1,8 +1,10 @@
 //! Why a request to an oracle failed: its own words with their stable code, or what went wrong on the way. Knows nothing
 //! of exit codes and cures; foreign text is made safe to show here, once.
 
+use crate::webauthn::RequestOptions;
 use quorate_protocol::api::ErrorBody;
 use quorate_protocol::display::escape_controls;
+use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Characters of an oracle's own message that are kept.
@@ -60,7 +62,7 @@ pub enum ClientError {
 }
 
 /// What an oracle answers when it says no.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
@@ -72,6 +74,18 @@ pub struct Refusal {
     pub retry_after: Option<u64>,
     /// Tocs that are in and Tocs that it takes, of a session that is not quorate.
     pub counts: Option<(u32, u32)>,
+    /// What a security key has to answer before the same is not refused.
+    pub challenge: Option<KeyChallenge>,
+}
+
+/// What a security key is asked before something is done.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeyChallenge {
+    /// Goes along with the key's answer.
+    pub state: String,
+    /// For the key.
+    #[serde(rename = "publicKey")]
+    pub public_key: RequestOptions,
 }
 
 impl std::fmt::Display for Refusal {
@@ -92,6 +106,11 @@ impl ClientError {
             Self::Refused(refusal) => Some(refusal),
             _ => None,
         }
+    }
+
+    /// What a security key has to answer before the same is not refused.
+    pub fn challenge(&self) -> Option<&KeyChallenge> {
+        self.refusal().filter(|refusal| refusal.code == "second_factor_required")?.challenge.as_ref()
     }
 
     /// Whether the same request may succeed a moment later: nothing was decided.
@@ -120,6 +139,7 @@ impl ClientError {
                 message: escape_controls(&body.message.chars().take(SHOWN_MESSAGE).collect::<String>()),
                 retry_after,
                 counts: body.tocs_provided.zip(body.tocs_threshold),
+                challenge: None,
             },
             Err(_) => Refusal {
                 status,
@@ -127,8 +147,10 @@ impl ClientError {
                 message: format!("HTTP status {status}"),
                 retry_after,
                 counts: None,
+                challenge: None,
             },
         };
+        let refusal = Refusal { challenge: serde_json::from_slice(body).ok(), ..refusal };
         Self::Refused(Box::new(refusal))
     }
 }

@@ -2,6 +2,7 @@
 //! never into a URL, and are never repeated in errors.
 
 use super::{Client, ClientError, MAX_ANSWER, is_time};
+use crate::webauthn::Credential;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,15 @@ impl fmt::Debug for Login<'_> {
     }
 }
 
+/// What a security key answered to a challenge.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct KeyAnswer<'a> {
+    /// Of the challenge.
+    pub state: &'a str,
+    /// What the key said.
+    pub credential: &'a Credential,
+}
+
 /// A login that succeeded.
 #[derive(Debug, Clone)]
 pub struct LoggedIn {
@@ -106,6 +116,21 @@ impl Client {
 
     /// `POST /login`, without any ticket.
     pub fn log_in(&self, login: &Login<'_>) -> Result<LoggedIn, ClientError> {
+        self.issued(login)
+    }
+
+    /// The same by what a security key answered to the challenge that a right password was refused with.
+    pub fn log_in_with_key(&self, principal: &str, answer: &KeyAnswer<'_>) -> Result<LoggedIn, ClientError> {
+        #[derive(Serialize)]
+        struct Answered<'a> {
+            principal: &'a str,
+            #[serde(flatten)]
+            answer: &'a KeyAnswer<'a>,
+        }
+        self.issued(&Answered { principal, answer })
+    }
+
+    fn issued(&self, login: &impl Serialize) -> Result<LoggedIn, ClientError> {
         let body = serde_json::to_vec(login).expect("request bodies are plain data");
         let request = self.bare(Method::POST, "/login").header(CONTENT_TYPE, "application/json").body(body);
         let issued: Issued = self.json(self.send(request.timeout(LOGIN_TIMEOUT))?, MAX_ANSWER)?;

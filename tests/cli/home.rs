@@ -33,7 +33,8 @@ impl Home {
             .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
             .env("QUORATE_PIN_COMMAND", "echo 493027")
             .env("QUORATE_PUK_COMMAND", "echo 81736450")
-            .env("QUORATE_SOFT_TOUCH", "yes");
+            .env("QUORATE_SOFT_TOUCH", "yes")
+            .env("QUORATE_NO_SECURITY_KEYS", "1");
         command
     }
 

@@ -31,20 +31,57 @@ fn answering(status: &'static str, body: String) -> (String, JoinHandle<String>)
     (url, server)
 }
 
+/// What an oracle answers to a right password where a key is wanted, for keys of `rp_id`.
+fn key_wanted(rp_id: &str) -> String {
+    format!(
+        r#"{{"status":401,"code":"second_factor_required","message":"m","error":"m","state":"s",
+            "publicKey":{{"challenge":"AAAA","rpId":"{rp_id}","allowCredentials":[{{"type":"public-key","id":"AAAA"}}]}}}}"#
+    )
+}
+
 #[test]
-fn a_security_key_answers_in_a_browser() {
+fn a_hostile_oracle_gets_no_answer_for_another_site() {
     let home = Home::new();
-    let body = r#"{"status":401,"code":"second_factor_required","message":"m","error":"m","state":"s","publicKey":{}}"#;
-    for (more, sent) in [
-        (&["-m", "key"][..], r#"{"principal":"bob","password":"hunter2"}"#),
-        (&["--mfa", "123456"], r#"{"principal":"bob","password":"hunter2","passcode":"123456"}"#),
+    home.ok(&["fido", "pin", "--soft", "ann.key"], "");
+    for (rp_id, said) in [
+        (
+            "example.com",
+            "localhost asks for the security keys of example.com, which are not its own: nothing was signed",
+        ),
+        ("com", "which are not its own"),
+        ("host", "which are not its own"),
+        ("localhost", "this security key is not registered there"),
     ] {
-        let (url, server) = answering("401 Unauthorized", body.to_owned());
-        let said = home.fails(1, &[&["login", "-u", "bob", "--oracle", &url][..], more].concat(), "hunter2\n");
-        assert!(said.contains("a security key has to answer"), "{said}");
-        assert!(said.contains(&format!("hint: log in with a browser at {url}/login")), "{said}");
-        assert_eq!(server.join().expect("served"), sent);
+        let (url, server) = answering("401 Unauthorized", key_wanted(rp_id));
+        let url = url.replace("127.0.0.1", "localhost");
+        let login = ["login", "-u", "bob", "-m", "key", "--soft", "ann.key", "--oracle", &url];
+        let all = home.fails(1, &login, "hunter2\n");
+        assert!(all.contains(said) && all.contains("hint: "), "{all}");
+        server.join().expect("served");
     }
+}
+
+#[test]
+fn a_security_key_is_asked_for_in_its_own_words() {
+    let home = Home::new();
+    let nonsense = key_wanted("localhost").replace("publicKey", "public");
+    for (more, body, said, sent) in [
+        (&["-m", "key"][..], key_wanted("localhost"), "no security key is connected", ""),
+        (&[], key_wanted("localhost"), "hint: put it in and try again", ""),
+        (&["--mfa", "123456"], key_wanted("localhost"), "and a security key has to answer, not a code", "123456"),
+        (&["-m", "key"], nonsense, "what it is asked makes no sense", ""),
+    ] {
+        let (url, server) = answering("401 Unauthorized", body);
+        let url = url.replace("127.0.0.1", "localhost");
+        let all = home.fails(1, &[&["login", "-u", "bob", "--oracle", &url][..], more].concat(), "hunter2\n");
+        assert!(all.contains(said), "{all}");
+        let code = if sent.is_empty() { String::new() } else { format!(r#","passcode":"{sent}""#) };
+        assert_eq!(server.join().expect("served"), format!(r#"{{"principal":"bob","password":"hunter2"{code}}}"#));
+    }
+    let (url, server) = answering("401 Unauthorized", key_wanted("localhost"));
+    let all = home.fails(1, &["login", "-u", "bob", "-m", "key", "--oracle", &url], "hunter2\n");
+    assert!(all.contains("security keys are bound to names, and http://127.0.0.1"), "{all}");
+    server.join().expect("served");
 }
 
 #[test]

@@ -8,14 +8,14 @@ use std::process::Command;
 const EMAIL: &str = "app@example.com";
 
 /// An operator with the gateway key in a file, at an oracle.
-struct Desk {
-    oracle: Oracle,
-    operator: Person,
+pub(super) struct Desk {
+    pub(super) oracle: Oracle,
+    pub(super) operator: Person,
     gateway_file: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (oracle, operator) = (Oracle::start(), Person::new("operator", Key::Plain));
         let gateway_file = oracle.state().join("gateway.key").to_str().expect("UTF-8").to_owned();
         Self { oracle, operator, gateway_file }
@@ -38,7 +38,7 @@ impl Desk {
     }
 
     /// A new API key, activated: its line, in a file.
-    fn activated(&self, name: &str) -> (String, String) {
+    pub(super) fn activated(&self, name: &str) -> (String, String) {
         self.api_key(&["create", EMAIL, "--gateway-key-file", &self.gateway_file]).ok();
         let value = self.newest()["value"].as_str().expect("a value").to_owned();
         let ended = self.api_key(&["activate", EMAIL, &value, "--gateway-key-file", &self.gateway_file]);

@@ -17,6 +17,7 @@ mod principals;
 mod readme;
 mod redeals;
 mod secrets_safe;
+mod security_keys;
 mod terminal;
 mod transcript;
 mod trouble;

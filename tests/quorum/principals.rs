@@ -160,7 +160,8 @@ fn a_key_of_ones_own_is_confirmed_on_a_terminal_and_a_recovery_code_stands_in() 
     let mut terminal = bob.on_terminal(&["login", "-u", "bob", "--oracle", &desk.oracle.url]);
     terminal.reads("password of bob:");
     terminal.types(&password("bob"));
-    terminal.reads("second factor (a code, a recovery code, push or phone; empty if you have none):");
+    terminal
+        .reads("second factor (a code, a recovery code, push or phone; empty if you have none, or a security key):");
     terminal.types(&recovery);
     terminal.reads("role       member");
     terminal.ends(0);
@@ -176,7 +177,7 @@ fn an_option_that_the_type_does_not_have_is_named() {
 }
 
 #[test]
-fn a_security_key_takes_a_browser() {
+fn a_configuration_of_security_keys_takes_nothing_and_shows_what_it_is() {
     let desk = Desk::new();
     let bob = desk.bob();
     fs::write(
@@ -189,8 +190,13 @@ fn a_security_key_takes_a_browser() {
     assert!(refused.contains("a configuration of type webauthn takes no -m"), "{refused}");
     desk.ann.quorate(&["mfa", "assign-principal", "-p", "bob", "-c", "keys"]).ok();
     let link = desk.ann.quorate(&["principal", "link", "bob"]).ok();
-    let refused = with_password(&bob, &["enroll", link.trim()]).fails(1);
-    assert!(refused.contains("this link registers a security key, which takes a browser"), "{refused}");
     let shown = bob.quorate(&["--json", "enroll", link.trim(), "--show"]).json();
     assert_eq!((&shown["provider"], &shown["type"]), (&"keys".into(), &"webauthn".into()));
+    // The oracle's address is a number here, and keys are bound to names.
+    let refused = with_password(&bob, &["enroll", link.trim(), "--soft", "bob.key"]).fails(1);
+    assert!(
+        refused.contains("security keys are bound to names") && refused.contains("hint: use its name"),
+        "{refused}"
+    );
+    assert!(!bob.path("bob.key").exists());
 }

@@ -74,6 +74,19 @@ impl Oracle {
         Self { program: Some(program), state, url, fingerprint }
     }
 
+    /// The same once more, by the name of localhost and with `settings`: security keys are bound to names.
+    #[must_use]
+    pub fn by_name(mut self, settings: &[(&str, &str)]) -> Self {
+        drop(self.program.take());
+        let (_, port) = self.url.rsplit_once(':').expect("a port");
+        let url = format!("http://localhost:{port}");
+        let settings = [settings, &[("QUORATE_URL", &url)]].concat();
+        let (program, _) = serve(self.state.path(), &format!("127.0.0.1:{port}"), &[], &settings);
+        self.program = Some(program);
+        self.url = url;
+        self
+    }
+
     /// Kills it without warning, and starts it again on the same port and state.
     pub fn kill_and_restart(&mut self) {
         // Dropping kills with SIGKILL and waits for the end.

@@ -91,7 +91,8 @@ impl Person {
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("QUORATE_PIN_COMMAND", format!("echo {PIN}"))
             .env("QUORATE_PUK_COMMAND", format!("echo {PUK}"))
-            .env("QUORATE_SOFT_TOUCH", "yes");
+            .env("QUORATE_SOFT_TOUCH", "yes")
+            .env("QUORATE_NO_SECURITY_KEYS", "1");
         if !self.reaches_cards {
             command.env("PCSCLITE_CSOCK_NAME", "/nonexistent");
         }

@@ -5,6 +5,7 @@ use super::AskArgs;
 use crate::cli::drawer::Card;
 use crate::cli::error::SessionError;
 use crate::cli::opening::OpenedToc;
+use crate::cli::security_key;
 use crate::cli::session::kept::Kept;
 use crate::cli::trust::TrustStore;
 use crate::cli::{CliError, Context};
@@ -69,7 +70,7 @@ pub(super) fn start(
     let card = Card::of(&own.toc).ok_or(SessionError::Wrong("Toc"))?;
     let same = |invite: &InvitePayload| same_group(own, &card, invite);
     let asking = Asking { context, args, pin, plan, now };
-    settle(&asking, client, &credentials, same, |client, kept| join(client, own, kept))
+    settle(&asking, client, &credentials, same, |client, kept| join(context, args, client, own, kept))
 }
 
 /// Keeps a session that the oracle has started, when its invite says what was asked for and nothing else, and does what is left to
@@ -104,9 +105,9 @@ pub(super) fn settle(
 }
 
 /// The applicant's own Toc, like everybody else's. farMFA's has come with the request.
-fn join(client: &Client, own: &OpenedToc, kept: &Kept) -> Result<(), CliError> {
+fn join(context: &Context, args: &AskArgs, client: &Client, own: &OpenedToc, kept: &Kept) -> Result<(), CliError> {
     if let Toc::Whole(whole) = &own.toc {
-        client.add_toc(kept.id(), &approval(whole, &kept.invite)?)?;
+        security_key::add_toc(context, &args.key, client, kept.id(), &approval(whole, &kept.invite)?)?;
     }
     Ok(())
 }

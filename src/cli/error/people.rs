@@ -17,11 +17,8 @@ pub(crate) enum PeopleError {
         /// How many there are.
         found: usize,
     },
-    /// The link registers a security key.
-    #[error("this link registers a security key, which takes a browser")]
-    KeyEnrolment,
     /// A security key has to answer. Holds the oracle's address.
-    #[error("the password is right, and a security key has to answer, which `quorate` cannot ask yet")]
+    #[error("the password is right, and a security key has to answer, not a code")]
     KeyNeeded(String),
     /// Not a one-time link.
     #[error("this is no link to enrol with")]
@@ -81,9 +78,11 @@ impl PeopleError {
                 "an operator says who may: `quorate group applicants add GROUP PRINCIPAL`; with a Toc of it, leave --login out"
             }
             Self::Group { .. } => "give more of the name: `quorate group list` shows it",
-            Self::KeyEnrolment => "nothing was used up: open the link there",
             Self::KeyNeeded(url) => {
-                return format!("log in with a browser at {}/login, or with a recovery code: -m CODE", shown(url));
+                return format!(
+                    "`-m key` asks yours; a browser does too, at {}/login; or use a recovery code",
+                    shown(url)
+                );
             }
             Self::Link => "copy it whole: https://ORACLE/enroll/ and some forty letters and digits behind it",
             Self::NoCode => "`quorate enroll LINK --show` shows the authenticator's secret, -m CODE brings the code",
@@ -108,10 +107,8 @@ impl PeopleError {
 pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
     let hint = match refusal.code.as_str() {
         "already_approved" => "an operator has changed who stands for whom: ask again, in a session of its own",
-        "assertion_refused" | "second_factor_required" => {
-            "this oracle asks for a security key at each approval, which neither `quorate` nor its pages can ask yet: an operator \
-             has to leave sessions.approve_with out, or a program of your own answers POST …/tocs"
-        }
+        "assertion_refused" => "try again, with the key that you registered",
+        "second_factor_required" => "a security key has to answer, and what it is asked makes no sense",
         "factor_not_confirmed" => "the link still serves; every code counts once: wait for the next one",
         "factor_unavailable" => "try again in a moment; a recovery code works without it: -m CODE",
         "group_known" => {

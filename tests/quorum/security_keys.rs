@@ -77,6 +77,14 @@ fn a_touch_and_a_pin_are_told_in_a_line_each() {
         let told = app.fido_with(&[("QUORATE_SOFT_TOUCH", touch)], &register).fails(1);
         assert!(told.contains(said), "{told}");
     }
+    let application = ["--api-key", &app.file, "--oracle", &app.desk.oracle.url];
+    let mut terminal = app.desk.operator.on_terminal(&[&["fido"], &register[..], &application].concat());
+    terminal.reads("touch your key now: soft token ann");
+    let (file, away) = (app.desk.operator.path("ann.key"), app.desk.operator.path("away"));
+    fs::rename(&file, &away).expect("it is there");
+    terminal.types("");
+    assert!(terminal.ends(1).contains("the security key was pulled out"));
+    fs::rename(&away, &file).expect("it is back");
     let key = ["fido", "pin", "--soft", "ann.key"];
     let set = app.desk.operator.quorate(&key);
     assert!(set.stderr.contains("the PIN of soft token ann (serial ") && set.stderr.contains(") is set"), "{set:?}");

@@ -53,3 +53,44 @@ pub(super) fn site_hint(error: &SiteError) -> String {
     };
     hint.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::CliError;
+    use crate::token::fido::FidoError;
+    use crate::webauthn::SiteError;
+
+    #[test]
+    fn each_thing_that_goes_wrong_has_a_line_and_a_cure() {
+        let place = || "/dev/hidraw3".to_owned();
+        for (error, line, cure) in [
+            (FidoError::NoKey, "no security key is connected", "put it in"),
+            (FidoError::WrongKey, "this security key is not registered there", "your other key"),
+            (FidoError::Timeout, "nobody touched the security key in time", "when it blinks"),
+            (FidoError::Removed, "the security key was pulled out", "put it back"),
+            (FidoError::WrongPin { tries_left: 3 }, "wrong PIN, tries left: 3", "whose PIN it is"),
+            (FidoError::PinBarred, "three wrong PINs in a row", "put it in again"),
+            (FidoError::PinBlocked, "the PIN of the security key is blocked", "another key"),
+            (FidoError::PinNotSet, "the security key has no PIN yet", "quorate fido pin"),
+            (FidoError::PinDeclined, "no PIN was entered", "QUORATE_PIN_COMMAND"),
+            (FidoError::LastTry, "only one try is left for the PIN", "yourself on a terminal"),
+            (FidoError::Excluded, "this security key is registered there already", "another key"),
+            (FidoError::NotSupported("U2F"), "the security key does not support U2F", "another key, or a browser"),
+            (FidoError::Busy, "another program is using the security key", "the browser"),
+            (FidoError::Silent, "the security key does not answer", "take it out"),
+            (FidoError::Several(2), "2 security keys are connected, and one is wanted", "--key DEVICE"),
+            (FidoError::Unknown(place()), "no security key is called /dev/hidraw3", "quorate fido list"),
+            (FidoError::Access(place()), "use the security key at /dev/hidraw3", "udev/README.md"),
+            (FidoError::Full, "the security key is full", "another key"),
+        ] {
+            let error = CliError::from(error);
+            assert!(error.to_string().contains(line), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains(cure)), "{error}: {:?}", error.hint());
+            assert_eq!(error.exit_code(), 1);
+        }
+        let foreign = SiteError::Foreign { site: "a.example".to_owned(), party: "b.example".to_owned() };
+        for error in [foreign, SiteError::NoName("x".to_owned()), SiteError::Plain("x".to_owned())] {
+            assert!(CliError::from(error).hint().is_some());
+        }
+    }
+}

@@ -3,10 +3,10 @@
 
 use quorate::token::fido::channel::{CBOR, MSG, Patience};
 use quorate::token::fido::soft::SoftFidoToken;
-use quorate::token::fido::{CtapKey, FidoError, FidoToken, NewCredential, Wanted};
+use quorate::token::fido::{Attestation, CtapKey, FidoError, FidoToken, NewCredential, Wanted};
 use quorate::token::{NoPrompts, TokenInfo, TokenKind, Touch};
 use quorate_hw_tests::contract::Person;
-use quorate_hw_tests::fido::contract::{CASES, run};
+use quorate_hw_tests::fido::contract::{CASES, assert_attested, assert_signed_by, run};
 use quorate_hw_tests::fido::double::{Double, Firmware, Reaction, key};
 use quorate_hw_tests::fido::firmware::{VirtualKey, program};
 use std::time::Duration;
@@ -28,6 +28,40 @@ fn the_firmware_of_keys_that_are_sold_keeps_the_contract() {
     let Some(program) = program("the_firmware_of_keys_that_are_sold_keeps_the_contract") else { return };
     let ran = run(|| Box::new(key(VirtualKey::start(&program)).expect("it opens")));
     assert_eq!(ran, CASES.len());
+}
+
+/// The same as it was sold before there was CTAP2.
+struct OldKey(VirtualKey);
+
+impl Firmware for OldKey {
+    fn capabilities(&self) -> u8 {
+        U2F_ONLY
+    }
+
+    fn message(&mut self, command: u8, message: &[u8]) -> Reaction {
+        assert_eq!(command, MSG, "it knows nothing else");
+        match self.0.message(command, message) {
+            // Such keys have no way to say that they wait.
+            Reaction::Touched(answer) => Reaction::Answer(answer),
+            reaction => reaction,
+        }
+    }
+}
+
+#[test]
+fn a_key_of_u2f_alone_serves_webauthn() {
+    let Some(program) = program("a_key_of_u2f_alone_serves_webauthn") else { return };
+    let mut old = key(OldKey(VirtualKey::start(&program))).expect("it opens");
+    assert!(old.info().u2f && old.info().ctap2.is_none());
+    let person = Person::default();
+    let made = make(&mut old, &person).expect("it registers");
+    assert_eq!(made.format, "fido-u2f");
+    assert_attested(&made, &[7; 32]);
+    let credential = made.credential_id().expect("an id");
+    let wanted = Wanted { party: "example.com", client_data_hash: &[9; 32], credential, verify: false };
+    assert_signed_by(&made, &old.sign(&wanted, None, &person).expect("it signs"));
+    let foreign = Wanted { party: "example.org", ..wanted };
+    assert!(matches!(old.sign(&foreign, None, &person), Err(FidoError::WrongKey)));
 }
 
 #[test]
@@ -82,6 +116,10 @@ const CTAP2_ONLY: u8 = 0x0c;
 const U2F_ONLY: u8 = 0x00;
 
 fn register(key: &mut CtapKey, person: &Person) -> Result<(), FidoError> {
+    make(key, person).map(drop)
+}
+
+fn make(key: &mut CtapKey, person: &Person) -> Result<Attestation, FidoError> {
     let new = NewCredential {
         rp_id: "example.com",
         rp_name: "Example",
@@ -93,7 +131,7 @@ fn register(key: &mut CtapKey, person: &Person) -> Result<(), FidoError> {
         resident: false,
         verify: false,
     };
-    key.register(&new, None, person).map(drop)
+    key.register(&new, None, person)
 }
 
 fn scripted(capabilities: u8, reaction: Reaction) -> CtapKey {

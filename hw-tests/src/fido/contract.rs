@@ -107,6 +107,38 @@ fn public_key(made: &Attestation) -> VerifyingKey {
     VerifyingKey::from_sec1_bytes(&[&[4], coordinate(-2), coordinate(-3)].concat()).expect("a point")
 }
 
+/// The key that a certificate vouches for, by the head of its `SubjectPublicKeyInfo` (RFC 5480 §2).
+fn vouched_for(statement: &Value) -> VerifyingKey {
+    const HEAD: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+    let certificate = statement.named("x5c").and_then(Value::items).and_then(<[Value]>::first);
+    let certificate = certificate.and_then(Value::bytes).expect("a certificate");
+    let at = certificate.windows(HEAD.len()).position(|window| window == HEAD).expect("a key of P-256") + HEAD.len();
+    VerifyingKey::from_sec1_bytes(&certificate[at..at + 65]).expect("a point")
+}
+
+/// Asserts that the maker of a key signed for `client_data_hash` that the key made this credential.
+pub fn assert_attested(made: &Attestation, client_data_hash: &[u8; 32]) {
+    let data = &made.authenticator_data;
+    let message = match made.format.as_str() {
+        "packed" => [data, &client_data_hash[..]].concat(),
+        // What U2F signs (`WebAuthn` §8.6).
+        "fido-u2f" => {
+            let point = public_key(made).to_sec1_point(false);
+            let id = made.credential_id().expect("an id");
+            [&[0], &data[..32], client_data_hash, id, point.as_bytes()].concat()
+        }
+        format => panic!("nobody asked for {format}"),
+    };
+    let signature = made.statement.named("sig").and_then(Value::bytes).expect("a signature");
+    let signature = DerSignature::from_bytes(signature).expect("DER");
+    vouched_for(&made.statement).verify(&message, &signature).expect("the maker signed for it");
+}
+
+/// Asserts that a credential signed what was asked of it.
+pub fn assert_signed_by(made: &Attestation, signed: &Assertion) {
+    assert_signed(&public_key(made), signed);
+}
+
 fn assert_signed(key: &VerifyingKey, signed: &Assertion) {
     let message = [&signed.authenticator_data[..], &[9; 32]].concat();
     let signature = DerSignature::from_bytes(&signed.signature).expect("DER");
@@ -138,7 +170,7 @@ fn a_credential_signs_for_its_party_alone(fresh: Fresh<'_>) {
     let id = made.credential_id().expect("an id").to_vec();
     assert_eq!(made.format, "packed");
     assert!(made.authenticator_data.starts_with(&hash(PARTY.as_bytes())));
-    assert!(made.statement.named("x5c").is_some(), "a maker vouches for it");
+    assert_attested(&made, &[7; 32]);
     assert!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
     assert!(!key.holds(OTHER, &hash(OTHER.as_bytes()), &id).expect("it says"));
     let signed = sign(key.as_mut(), PARTY, &id).expect("it signs");

@@ -1,6 +1,7 @@
 //! `quorate doctor`: what is wrong on this machine, and the cure. It opens nothing that wants a PIN or a touch, and changes
 //! nothing.
 
+mod security_keys;
 mod tokens;
 
 use super::drawer::Drawer;
@@ -45,6 +46,7 @@ pub(crate) fn run(context: &Context, args: &DoctorArgs) -> Result<(), CliError> 
     let paths = context.paths()?;
     let mut findings = vec![identities(context)];
     findings.extend(tokens::findings());
+    findings.extend(security_keys::findings());
     findings.push(tocs(&paths));
     findings.extend(oracles(context, args, &paths));
     findings.extend(permissions(context, &paths));

@@ -42,8 +42,8 @@ pub async fn add(
     State(apps): State<Apps>,
     SensitiveJson(NewApp { otpauth, group, name, uuid }): SensitiveJson<NewApp>,
 ) -> ApiResult<(StatusCode, Json<App>)> {
-    let uuid = apps.add(&caller, New { otpauth, group, name, uuid }).await?;
-    Ok((StatusCode::CREATED, Json(apps.show(&caller, &uuid.to_string()).await?)))
+    let app = apps.add(&caller, New { otpauth, group, name, uuid }).await?;
+    Ok((StatusCode::CREATED, Json(app)))
 }
 
 /// Look at an app

@@ -83,8 +83,15 @@ impl fmt::Debug for Parts<'_> {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub enum AppCaller {
-    /// An application that has shown its API secret, from an address.
-    ApiKey(Tenant, IpAddr),
+    /// An application that has shown its API secret.
+    ApiKey {
+        /// The application.
+        tenant: Tenant,
+        /// The value of its API key.
+        value: String,
+        /// From where the request came.
+        source: IpAddr,
+    },
     /// A principal that has shown a ticket.
     Principal(Caller),
 }
@@ -92,15 +99,23 @@ pub enum AppCaller {
 impl AppCaller {
     fn reader(&self) -> AppReader {
         match self {
-            Self::ApiKey(tenant, _) => AppReader::ApiKey(tenant.number()),
+            Self::ApiKey { tenant, .. } => AppReader::ApiKey(tenant.number()),
             Self::Principal(caller) => AppReader::Principal(caller.id()),
         }
     }
 
     fn tenant(&self) -> Option<&Tenant> {
         match self {
-            Self::ApiKey(tenant, _) => Some(tenant),
+            Self::ApiKey { tenant, .. } => Some(tenant),
             Self::Principal(_) => None,
+        }
+    }
+
+    /// How a grant names this caller.
+    fn name(&self) -> String {
+        match self {
+            Self::ApiKey { value, .. } => Grantee::ApiKey(value.clone()).to_string(),
+            Self::Principal(caller) => caller.name.to_string(),
         }
     }
 
@@ -108,7 +123,7 @@ impl AppCaller {
     fn entry(&self, kind: Kind, uuid: Uuid) -> Entry {
         let subject = format!("app {uuid}");
         match self {
-            Self::ApiKey(tenant, source) => tenant.entry(kind, subject).from(*source),
+            Self::ApiKey { tenant, source, .. } => tenant.entry(kind, subject).from(*source),
             Self::Principal(caller) => {
                 Entry::new(kind, Who::Principal(caller.name.to_string())).from(caller.source).to(subject)
             }

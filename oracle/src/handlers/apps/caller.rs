@@ -76,5 +76,5 @@ async fn authenticated(key: Option<Presented>, parts: &mut Parts, state: &AppSta
     // What has no colon is a wrong key like any other, and counted as one.
     let (value, secret) = key.0.trim().split_once(':').unwrap_or((key.0.trim(), "-"));
     let tenant = state.api_keys.authenticate(Some(value), ApiSecret::presented(secret), source).await?;
-    Ok(AppCaller::ApiKey(tenant, source))
+    Ok(AppCaller::ApiKey { tenant, value: value.to_owned(), source })
 }

@@ -83,9 +83,9 @@ pub async fn add_secret(
 ) -> ApiResult<Json<AddedSecret>> {
     let otpauth = data.given().ok_or(AppError::Missing("data"))?;
     let name = named.filter(|name| !name.is_empty()).or_else(|| appname.given().map(|name| name.to_string()));
-    let uuid = apps.add(&caller, New { otpauth: Some(otpauth), name, ..New::default() }).await?.to_string();
-    let name = account(apps.show(&caller, &uuid).await?);
-    Ok(Json(AddedSecret { name, uuid }))
+    let app = apps.add(&caller, New { otpauth: Some(otpauth), name, ..New::default() }).await?;
+    let uuid = app.uuid.clone();
+    Ok(Json(AddedSecret { name: account(app), uuid }))
 }
 
 /// List the apps that one may read, as clients of sharedmfa do

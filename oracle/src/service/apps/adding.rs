@@ -5,7 +5,7 @@ use super::sealed::{Bound, CodeSource, Record, level};
 use super::{AppCaller, Apps, hyphenated};
 use crate::service::audit::Kind;
 use crate::store::{InsertAppOutcome, NewAppRow, WrittenGrant};
-use quorate_protocol::api::{AppQuorum, AppRight};
+use quorate_protocol::api::{App, AppQuorum, AppRight};
 use quorate_protocol::app_key::AppKey;
 use quorate_protocol::header::GroupName;
 use quorate_protocol::otp::{MAX_NAME_BYTES, OtpSecret};
@@ -35,8 +35,8 @@ impl fmt::Debug for New {
 }
 
 impl Apps {
-    /// Adds an app, which is the caller's; gives its UUID.
-    pub async fn add(&self, caller: &AppCaller, new: New) -> Result<Uuid, AppError> {
+    /// Adds an app, which is the caller's, and gives it.
+    pub async fn add(&self, caller: &AppCaller, new: New) -> Result<App, AppError> {
         let New { otpauth, group, name, uuid } = new;
         let uuid = match uuid {
             Some(uuid) => hyphenated(&uuid).ok_or(AppError::Request("uuid is not a UUID in its usual spelling"))?,
@@ -51,13 +51,14 @@ impl Apps {
             (None, Some(group)) => self.quorum(&group).await?,
             _ => return Err(AppError::Request("an app takes either otpauth or group")),
         };
-        let by_quorum = matches!(code, CodeSource::Quorum { .. });
+        let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", matches!(code, CodeSource::Quorum { .. }));
         let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
-        let (sealer, mut rng) = (Arc::clone(&self.inner.sealer), self.rng());
+        let (sealer, owner, mut rng) = (Arc::clone(&self.inner.sealer), caller.name(), self.rng());
         let job = move || {
             let key = AppKey::generate(&mut rng);
             let sealed_key = key.seal_to(&holder.public, &mut rng).ok_or(AppError::Damaged)?;
-            let content = Record { uuid: uuid.to_string(), name, code }.seal(&id, &key, &mut rng);
+            let record = Record { uuid: uuid.to_string(), name, code };
+            let content = record.seal(&id, &key, &mut rng);
             let level = level(AppRight::Owner);
             let mac = sealer.grant_mac(&Bound {
                 app: &id,
@@ -69,14 +70,13 @@ impl Apps {
                 sealed_key: &sealed_key,
             });
             let grant = WrittenGrant { holder: holder.number, level, granted_at: added_at, sealed_key, mac };
-            Ok::<_, AppError>((content, grant))
+            Ok::<_, AppError>((record.shown(AppRight::Owner, Some(owner), added_at)?, content, grant))
         };
-        let (content, grant) = self.inner.crypto.run(job).await??;
-        let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", by_quorum);
+        let (app, content, grant) = self.inner.crypto.run(job).await??;
         let new =
             NewAppRow { id, added_at, sealed: content, owner: caller.reader(), grant, told: Some(self.seal(told)) };
         match self.inner.store.insert_app(new).await? {
-            InsertAppOutcome::Added => Ok(uuid),
+            InsertAppOutcome::Added => Ok(app),
             InsertAppOutcome::Full => Err(AppError::Full),
             InsertAppOutcome::Moved => Err(AppError::Changed),
             InsertAppOutcome::Taken => Err(AppError::Taken),

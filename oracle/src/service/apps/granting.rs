@@ -38,17 +38,18 @@ impl Apps {
         let (uuid, id) = self.named(uuid)?;
         let (readable, grants) = self.managed(caller, &id).await?;
         let named = grants.iter().filter(|granted| self.is_genuine(&readable.app, granted));
-        let shown = named.map(|granted| {
+        // One whose name does not open keeps nobody else from being shown.
+        let shown = named.filter_map(|granted| {
             let GrantedRow { grant, grantee, .. } = granted;
-            let right = right(grant.level).ok_or(AppError::Damaged)?;
-            let grantee = self.name(grantee)?.to_string();
-            Ok(AppGrant { grantee, right, granted_at: rfc3339(grant.granted_at) })
+            let name = self.name(grantee).inspect_err(|error| tracing::warn!(%error, "a grant is not shown")).ok()?;
+            let (grantee, granted_at) = (name.to_string(), rfc3339(grant.granted_at));
+            Some(AppGrant { grantee, right: right(grant.level)?, granted_at })
         });
         let shown = shown.collect();
         if readable.app.owed {
             self.pay(caller, uuid).await;
         }
-        shown
+        Ok(shown)
     }
 
     /// Gives somebody a right in place of the one that they had.
@@ -193,6 +194,13 @@ impl Rewrite {
         let Self { readable, genuine, forged: mut ended, now } = self;
         let by = readable.held.holder.number;
         let (record, key) = readable.open(sealer, tenant)?;
+        if let Edit::Revoke(theirs) = edit {
+            // Another manager was faster.
+            let mut there = genuine.iter().map(|granted| granted.holder.number).chain(ended.iter().copied());
+            if !there.any(|holder| theirs.contains(&holder)) {
+                return Err(AppError::Ungranted);
+            }
+        }
         let (mut lost, mut holdings) = (readable.app.owed, Vec::with_capacity(genuine.len() + 1));
         for GrantedRow { grant, holder, grantee, .. } in genuine {
             let right = right(grant.level).ok_or(AppError::Damaged)?;

@@ -14,7 +14,7 @@ impl Apps {
     pub async fn welcome(&self, value: &str, secret: ApiSecret, source: IpAddr) {
         let welcomed = async {
             let tenant = self.inner.api_keys.authenticate(Some(value), Some(secret), source).await?;
-            self.ensure_key_pair(&AppCaller::ApiKey(tenant, source)).await
+            self.ensure_key_pair(&AppCaller::ApiKey { tenant, value: value.to_owned(), source }).await
         };
         if let Err(error) = welcomed.await {
             tracing::warn!(%error, "an API key was activated without a key pair for apps");

@@ -139,7 +139,15 @@ impl Readable {
         tenant: Option<&crate::service::api_keys::Tenant>,
         owners: &HashMap<i64, String>,
     ) -> Result<App, AppError> {
-        let (Record { uuid, name, code }, _) = self.open(sealer, tenant)?;
+        let (record, _) = self.open(sealer, tenant)?;
+        record.shown(self.right, owners.get(&self.app.number).cloned(), self.app.added_at)
+    }
+}
+
+impl Record {
+    /// The app as its holders see it.
+    pub fn shown(self, right: AppRight, owner: Option<String>, added_at: i64) -> Result<App, AppError> {
+        let Self { uuid, name, code } = self;
         let (issuer, label, by_quorum) = match code {
             CodeSource::Otpauth(uri) => {
                 let secret = OtpSecret::from_uri(&uri).map_err(|_| AppError::Damaged)?;
@@ -147,16 +155,7 @@ impl Readable {
             }
             CodeSource::Quorum { group, note } => (String::new(), note, Some(group)),
         };
-        Ok(App {
-            uuid,
-            issuer,
-            label,
-            name,
-            right: self.right,
-            owner: owners.get(&self.app.number).cloned(),
-            added_at: rfc3339(self.app.added_at),
-            by_quorum,
-        })
+        Ok(App { uuid, issuer, label, name, right, owner, added_at: rfc3339(added_at), by_quorum })
     }
 }
 

@@ -31,12 +31,6 @@ impl Ground {
 
     /// The embedded engine, and the server's where there is one.
     pub async fn on_both() -> Vec<Self> {
-        // Nothing here is about how long an overloaded machine takes.
-        let patient = || {
-            let setup = TestSetup::default().set("limits.request_seconds", "120");
-            let setup = setup.set("postgres.wait_seconds", "60").set("postgres.statement_seconds", "60");
-            setup.set("postgres.operation_seconds", "100")
-        };
         let mut setups = vec![patient()];
         if let Some(server) = postgres::shared() {
             setups.push(patient().set("database", server.url(&server.database().await)));
@@ -131,4 +125,11 @@ impl Ground {
         }
         false
     }
+}
+
+/// Settings of an oracle whose requests take as long as an overloaded machine needs: nothing here is about that.
+pub fn patient() -> TestSetup {
+    let setup = TestSetup::default().set("limits.request_seconds", "120");
+    let setup = setup.set("postgres.wait_seconds", "60").set("postgres.statement_seconds", "60");
+    setup.set("postgres.operation_seconds", "100")
 }

@@ -1,6 +1,9 @@
-//! Reading at the instant of a revocation, and managers who change one app at the same instant. On both engines.
+//! Reading at the instant of a revocation, and managers who change one app at the same instant. On both engines, and at two
+//! nodes of one database.
 
-use super::ground::{Ground, Who};
+use super::ground::{Ground, URI, Who, patient};
+use crate::people::stage::{People, refused};
+use crate::postgres;
 use crate::stage::send;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
@@ -85,4 +88,29 @@ async fn of_two_managers_at_once_both_get_what_they_asked_for() {
         assert_eq!(read, [false, false, true, true]);
         assert!(ground.reads(&ann, &uuid).await && ground.reads(&mia, &uuid).await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_granted_and_revoked_at_one_node_holds_at_the_other_at_once() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.url(&server.database().await);
+    let ground = Ground { people: People::with(patient().set("database", &database)).await };
+    let (folder, clock) = (ground.stage().oracle.folder(), ground.stage().clock.clone());
+    let other = patient().set("database", &database).credentials(folder).clock(clock).start().await;
+    let (ann, key) = (ground.user("ann").await, ground.key("app@example.com").await);
+    let Who::Key(credentials) = &key else { unreachable!("it is a key") };
+    let uuid = ground.add(&ann).await;
+    let function_key = format!("{}:{}", credentials.value, credentials.secret);
+    let at_other = async || {
+        let url = format!("http://{}/api/get-mfa-code?uuid={uuid}", other.address());
+        send(ground.stage().http.get(url).header("x-functions-key", &function_key)).await
+    };
+    let grantee = format!("api-key/{}", credentials.value);
+    for _ in 0..ROUNDS {
+        assert_eq!(refused(&at_other().await), (404, "app_unknown"));
+        ground.grant(&ann, &uuid, &grantee, "code").await;
+        assert_eq!(at_other().await.json["otp"], ground.right_code(), "{URI}");
+        ground.revoke(&ann, &uuid, &grantee).await;
+    }
+    other.stop().await;
 }

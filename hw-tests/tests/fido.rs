@@ -128,6 +128,7 @@ fn make(key: &mut CtapKey, person: &Person) -> Result<Attestation, FidoError> {
         user_name: "ann",
         user_display_name: "Ann",
         algorithms: &[-7],
+        exclude: &[],
         resident: false,
         verify: false,
     };
@@ -165,6 +166,14 @@ fn each_refusal_of_a_key_has_a_name() {
     assert!(matches!(refusal(Reaction::Refuses(1)).0, FidoError::Unexpected { .. }));
     let nonsense = Reaction::Answer(b"\x00\xa1\x01\x64none".to_vec());
     assert!(matches!(refusal(nonsense).0, FidoError::Unexpected { .. }));
+}
+
+#[test]
+fn a_key_that_wants_its_pin_first_does_not_tell_what_it_has() {
+    let tells = |status| scripted(CTAP2_ONLY, Reaction::Answer(vec![status])).holds("example.com", &[2; 32], b"id");
+    assert_eq!(tells(0x2e).expect("it says"), Some(false));
+    assert_eq!(tells(0x00).expect("it says"), Some(true));
+    assert_eq!(tells(0x36).expect("it says"), None, "it may have it");
 }
 
 #[test]
@@ -206,7 +215,7 @@ fn a_u2f_key_is_asked_until_it_is_touched_and_knows_no_pins() {
     let person = Person::default();
     assert_eq!(slow.u2f_register(&[1; 32], &[2; 32], &person).expect("touched"), b"done");
     assert_eq!(person.asked(), ["touch"], "once");
-    assert!(!slow.holds("example.com", &[2; 32], b"handle").expect("it says"));
+    assert_eq!(slow.holds("example.com", &[2; 32], b"handle").expect("it says"), Some(false));
     assert!(matches!(slow.u2f_sign(&[1; 32], &[2; 32], b"handle", &NoPrompts), Err(FidoError::WrongKey)));
     assert!(matches!(slow.pin_tries(), Err(FidoError::NotSupported(_))));
     let wanted = Wanted { party: "example.com", client_data_hash: &[1; 32], credential: b"handle", verify: true };

@@ -78,12 +78,15 @@ pub(crate) fn create(
     let asked = site.registration(options)?;
     let mut key = which.only_or_new(context)?;
     let application = hash(asked.rp_id.as_bytes());
+    let mut untold = Vec::new();
     for credential in &asked.exclude {
-        if key.holds(&asked.rp_id, &application, credential)? {
-            return Err(FidoError::Excluded.into());
+        match key.holds(&asked.rp_id, &application, credential)? {
+            Some(true) => return Err(FidoError::Excluded.into()),
+            Some(false) => {}
+            None => untold.push(credential.clone()),
         }
     }
-    let made = register(context, key.as_mut(), &asked)?;
+    let made = register(context, key.as_mut(), &asked, &untold)?;
     Ok(asked.answer(made))
 }
 
@@ -140,7 +143,8 @@ fn held<'a>(key: &mut dyn FidoToken, asked: &'a Request) -> Result<Option<(&'a s
     for party in parties.into_iter().flatten() {
         let application: Hash = hash(party.as_bytes());
         for credential in &asked.allow {
-            if key.holds(party, &application, credential)? {
+            // One that does not tell may have it, and says so when it is touched.
+            if key.holds(party, &application, credential)? != Some(false) {
                 return Ok(Some((party, credential)));
             }
         }
@@ -152,6 +156,7 @@ fn register(
     context: &Context,
     key: &mut dyn FidoToken,
     asked: &Registration,
+    exclude: &[Vec<u8>],
 ) -> Result<crate::token::fido::Attestation, CliError> {
     let client_data_hash = asked.client_data_hash();
     with_pin(context, key, asked.verification, true, |key, pin, verify| {
@@ -163,6 +168,7 @@ fn register(
             user_name: &asked.user_name,
             user_display_name: &asked.user_display_name,
             algorithms: &asked.algorithms,
+            exclude,
             resident: asked.resident,
             verify,
         };

@@ -51,8 +51,8 @@ pub trait FidoToken: Send {
     fn set_pin(&mut self, old: Option<&FidoPin>, new: &FidoPin) -> Result<(), FidoError>;
 
     /// Whether the key has this credential of this relying party, asked without a touch. `application` is the hash of its RP ID
-    /// or app ID, `party` the text itself. A key that does not tell counts as having it.
-    fn holds(&mut self, party: &str, application: &Hash, credential: &[u8]) -> Result<bool, FidoError>;
+    /// or app ID, `party` the text itself. `None` of a key that does not tell, such as one that wants its PIN for everything.
+    fn holds(&mut self, party: &str, application: &Hash, credential: &[u8]) -> Result<Option<bool>, FidoError>;
 
     /// Makes a credential, after a touch. [`FidoError::PinRequired`] when [`FidoInfo::wants_pin`] and there is none.
     fn register(
@@ -160,6 +160,8 @@ pub struct NewCredential<'a> {
     pub user_display_name: &'a str,
     /// COSE's numbers of algorithms that are taken, the best first.
     pub algorithms: &'a [i64],
+    /// Credentials of which the key must have none, as far as [`FidoToken::holds`] did not tell.
+    pub exclude: &'a [Vec<u8>],
     /// Whether it has to be found without its id later.
     pub resident: bool,
     /// Whether the user has to be verified.

@@ -44,6 +44,7 @@ cases![
     with_a_pin_set_registering_wants_it,
     wrong_pins_count_down_and_three_in_a_row_bar,
     a_changed_pin_replaces_the_old_one,
+    a_credential_that_must_not_be_there_is_found,
     algorithms_that_it_does_not_know_are_refused,
 ];
 
@@ -71,6 +72,15 @@ fn pin(text: &str) -> FidoPin {
 }
 
 fn register_with(key: &mut dyn FidoToken, pin: Option<&FidoPin>, algorithms: &[i64]) -> Result<Attestation, FidoError> {
+    register_beside(key, &[], pin, algorithms)
+}
+
+fn register_beside(
+    key: &mut dyn FidoToken,
+    exclude: &[Vec<u8>],
+    pin: Option<&FidoPin>,
+    algorithms: &[i64],
+) -> Result<Attestation, FidoError> {
     let new = NewCredential {
         rp_id: PARTY,
         rp_name: "Example",
@@ -79,6 +89,7 @@ fn register_with(key: &mut dyn FidoToken, pin: Option<&FidoPin>, algorithms: &[i
         user_name: "ann",
         user_display_name: "Ann",
         algorithms,
+        exclude,
         resident: false,
         verify: false,
     };
@@ -171,8 +182,8 @@ fn a_credential_signs_for_its_party_alone(fresh: Fresh<'_>) {
     assert_eq!(made.format, "packed");
     assert!(made.authenticator_data.starts_with(&hash(PARTY.as_bytes())));
     assert_attested(&made, &[7; 32]);
-    assert!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
-    assert!(!key.holds(OTHER, &hash(OTHER.as_bytes()), &id).expect("it says"));
+    assert_eq!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"), Some(true));
+    assert_eq!(key.holds(OTHER, &hash(OTHER.as_bytes()), &id).expect("it says"), Some(false));
     let signed = sign(key.as_mut(), PARTY, &id).expect("it signs");
     assert_signed(&public_key(&made), &signed);
     assert_eq!(signed.authenticator_data[32] & (PRESENT | VERIFIED), PRESENT);
@@ -194,7 +205,7 @@ fn a_u2f_key_signs_for_its_application_alone(fresh: Fresh<'_>) {
 fn what_u2f_made_signs_in_the_words_of_webauthn(fresh: Fresh<'_>) {
     let mut key = fresh();
     let (handle, public) = u2f_register(key.as_mut());
-    assert!(key.holds(APP_ID, &hash(APP_ID.as_bytes()), &handle).expect("it says"));
+    assert_eq!(key.holds(APP_ID, &hash(APP_ID.as_bytes()), &handle).expect("it says"), Some(true));
     let signed = sign(key.as_mut(), APP_ID, &handle).expect("it signs");
     assert!(signed.authenticator_data.starts_with(&hash(APP_ID.as_bytes())));
     assert_signed(&public, &signed);
@@ -203,7 +214,7 @@ fn what_u2f_made_signs_in_the_words_of_webauthn(fresh: Fresh<'_>) {
 fn a_credential_of_one_key_is_unknown_to_another(fresh: Fresh<'_>) {
     let (mut key, mut other) = (fresh(), fresh());
     let id = register(key.as_mut()).credential_id().expect("an id").to_vec();
-    assert!(!other.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
+    assert_eq!(other.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"), Some(false));
     let signed = sign(other.as_mut(), PARTY, &id);
     assert!(matches!(signed, Err(FidoError::WrongKey)), "{signed:?}");
 }
@@ -227,7 +238,7 @@ fn with_a_pin_set_registering_wants_it(fresh: Fresh<'_>) {
     let made = register_with(key.as_mut(), Some(&pin(PIN)), &[ES256]).expect("with its PIN");
     assert_eq!(made.authenticator_data[32] & VERIFIED, VERIFIED);
     let id = made.credential_id().expect("an id").to_vec();
-    assert!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"));
+    assert_eq!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"), Some(true));
     sign(key.as_mut(), PARTY, &id).expect("a second factor signs without");
     let wanted = Wanted { party: PARTY, client_data_hash: &[9; 32], credential: &id, verify: true };
     let without = key.sign(&wanted, None, &person());
@@ -260,6 +271,14 @@ fn a_changed_pin_replaces_the_old_one(fresh: Fresh<'_>) {
     let old = register_with(key.as_mut(), Some(&pin(PIN)), &[ES256]);
     assert!(matches!(old, Err(FidoError::WrongPin { .. })), "{old:?}");
     register_with(key.as_mut(), Some(&pin("815815")), &[ES256]).expect("with the new one");
+}
+
+fn a_credential_that_must_not_be_there_is_found(fresh: Fresh<'_>) {
+    let (mut key, mut other) = (fresh(), fresh());
+    let id = register(key.as_mut()).credential_id().expect("an id").to_vec();
+    let twice = register_beside(key.as_mut(), std::slice::from_ref(&id), None, &[ES256]);
+    assert!(matches!(twice, Err(FidoError::Excluded)), "{twice:?}");
+    register_beside(other.as_mut(), &[id], None, &[ES256]).expect("it is another's");
 }
 
 fn algorithms_that_it_does_not_know_are_refused(fresh: Fresh<'_>) {

@@ -35,7 +35,7 @@ pub(super) fn authenticate(context: &Context, application: &ApplicationArgs, uui
     let handle = named.ok_or_else(|| SiteError::Malformed(client.url().to_owned()))?;
     let app_hash = hash(app_id.as_bytes());
     for mut token in application.key.keys()? {
-        if token.holds(app_id, &app_hash, &handle)? {
+        if token.holds(app_id, &app_hash, &handle)? != Some(false) {
             let message = token.u2f_sign(&hash(&client_data), &app_hash, &handle, &context.ui)?;
             let signed = U2fSigned {
                 signature_data: base64url(&message),

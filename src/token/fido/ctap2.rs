@@ -57,6 +57,9 @@ pub(super) fn make_credential(new: &NewCredential<'_>, token: Option<&PinToken>,
         ),
         (4, Value::Array(new.algorithms.iter().map(algorithm).collect())),
     ];
+    if !new.exclude.is_empty() {
+        map.push((5, Value::Array(new.exclude.iter().map(|id| descriptor(id)).collect())));
+    }
     let options = [("rk", new.resident), ("uv", uv && token.is_none())];
     map.extend(asked_for(&options).map(|options| (7, options)));
     sign(&mut map, token, new.client_data_hash, [8, 9]);
@@ -65,11 +68,10 @@ pub(super) fn make_credential(new: &NewCredential<'_>, token: Option<&PinToken>,
 
 /// Without `present` the key only says whether it has the credential, and is not touched.
 pub(super) fn get_assertion(wanted: &Wanted<'_>, token: Option<&PinToken>, uv: bool, present: bool) -> Vec<u8> {
-    let credential = vec![(text("id"), bytes(wanted.credential)), (text("type"), text("public-key"))];
     let mut map = vec![
         (1, text(wanted.party)),
         (2, bytes(wanted.client_data_hash)),
-        (3, Value::Array(vec![Value::Map(credential)])),
+        (3, Value::Array(vec![descriptor(wanted.credential)])),
     ];
     if present {
         map.extend(asked_for(&[("uv", uv && token.is_none())]).map(|options| (5, options)));
@@ -211,6 +213,11 @@ fn sign(map: &mut Vec<(i64, Value)>, token: Option<&PinToken>, client_data_hash:
 fn message(command: u8, map: Vec<(i64, Value)>) -> Vec<u8> {
     let map = Value::Map(map.into_iter().map(|(key, value)| (Value::Int(key), value)).collect());
     [&[command][..], &map.encode()].concat()
+}
+
+/// `PublicKeyCredentialDescriptor`.
+fn descriptor(id: &[u8]) -> Value {
+    Value::Map(vec![(text("id"), bytes(id)), (text("type"), text("public-key"))])
 }
 
 fn text(text: &str) -> Value {

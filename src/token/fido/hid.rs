@@ -5,6 +5,7 @@ use super::ports::{Found, REPORT, Reports};
 use super::{CtapKey, FidoError, FidoToken};
 use crate::token::{TokenInfo, TokenKind};
 use hidapi::{DeviceInfo, HidApi, HidDevice, HidError};
+use std::fs::OpenOptions;
 use std::io;
 use std::time::Duration;
 
@@ -30,10 +31,9 @@ fn find(api: &HidApi, device: &DeviceInfo) -> Found {
     let words: Vec<&str> = words.map(str::trim).filter(|word| !word.is_empty()).collect();
     let name = if words.is_empty() { "security key".to_owned() } else { words.join(" ") };
     let name: String = name.chars().take(MAX_NAME).collect();
-    let opened = device.open_device(api).map_err(|error| match system_error(&error) {
-        Some(io::ErrorKind::PermissionDenied) => FidoError::Access(place.clone()),
-        _ => fault(&error),
-    });
+    let opened = device
+        .open_device(api)
+        .map_err(|error| if is_refused(&place) { FidoError::Access(place.clone()) } else { fault(&error) });
     let token = TokenInfo { kind: TokenKind::SecurityKey, name: name.clone(), serial: 0, firmware: None };
     let key = opened.and_then(|opened| CtapKey::open(Box::new(Device(opened)), token, place.clone()));
     Found { place, name, token: key.map(|key| Box::new(key) as Box<dyn FidoToken>) }
@@ -69,6 +69,8 @@ fn fault(error: &HidError) -> FidoError {
     FidoError::Transport(error.to_string())
 }
 
-fn system_error(error: &HidError) -> Option<io::ErrorKind> {
-    if let HidError::IoError { error } = error { Some(error.kind()) } else { None }
+/// Whether the system keeps the device from us, which the crate tells in words alone.
+fn is_refused(place: &str) -> bool {
+    let opened = OpenOptions::new().read(true).write(true).open(place);
+    opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }

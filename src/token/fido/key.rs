@@ -185,21 +185,22 @@ impl FidoToken for CtapKey {
         self.learn()
     }
 
-    fn holds(&mut self, party: &str, application: &Hash, credential: &[u8]) -> Result<bool, FidoError> {
+    fn holds(&mut self, party: &str, application: &Hash, credential: &[u8]) -> Result<Option<bool>, FidoError> {
         if self.info.ctap2.is_some() {
             let wanted = Wanted { party, client_data_hash: &NO_CHALLENGE, credential, verify: false };
             let asked = self.ask("whether it knows", &ctap2::get_assertion(&wanted, None, false, false), None)?;
-            // Whatever else a key complains of, such as a PIN that it wants first, it may have it.
-            if asked != Err(Status::NotHere) {
-                return Ok(true);
+            match asked {
+                Ok(_) => return Ok(Some(true)),
+                Err(Status::NotHere) => {}
+                Err(_) => return Ok(None),
             }
         }
         if !self.info.u2f {
-            return Ok(false);
+            return Ok(Some(false));
         }
-        let Ok(apdu) = u2f::authenticate(&NO_CHALLENGE, application, credential, true) else { return Ok(false) };
+        let Ok(apdu) = u2f::authenticate(&NO_CHALLENGE, application, credential, true) else { return Ok(Some(false)) };
         let answer = self.channel.call(MSG, &apdu, &mut || ())?;
-        Ok(u2f::outcome("whether it knows", &answer)? != Outcome::NotHere)
+        Ok(Some(u2f::outcome("whether it knows", &answer)? != Outcome::NotHere))
     }
 
     fn register(

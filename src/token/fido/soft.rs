@@ -231,8 +231,8 @@ impl FidoToken for SoftFidoToken {
         Ok(())
     }
 
-    fn holds(&mut self, _: &str, application: &Hash, credential: &[u8]) -> Result<bool, FidoError> {
-        Ok(Self::credential(&self.read()?, application, credential).is_some())
+    fn holds(&mut self, _: &str, application: &Hash, credential: &[u8]) -> Result<Option<bool>, FidoError> {
+        Ok(Some(Self::credential(&self.read()?, application, credential).is_some()))
     }
 
     fn register(
@@ -251,6 +251,9 @@ impl FidoToken for SoftFidoToken {
         self.be_touched(prompts)?;
         let application = hash(new.rp_id.as_bytes());
         let (id, point, file) = self.make(&application)?;
+        if new.exclude.iter().any(|known| Self::credential(&file, &application, known).is_some()) {
+            return Err(FidoError::Excluded);
+        }
         let counter = self.count()?;
         let authenticator_data = attested_data(&application, flags, counter, &AAGUID, &id, &point);
         let signed = [&authenticator_data[..], new.client_data_hash].concat();

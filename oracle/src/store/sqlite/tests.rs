@@ -218,7 +218,7 @@ async fn a_full_disk_is_an_error_and_not_an_end() {
     }
     let ground = boundless().await;
     let store = &ground.store;
-    room(store, "PRAGMA max_page_count = 120").await;
+    room(store, "PRAGMA max_page_count = 160").await;
     let mut notices = store.notices();
     let mut acknowledged = Vec::new();
     // Alone and in company, until there is no room and after.

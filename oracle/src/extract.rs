@@ -3,9 +3,11 @@
 
 mod form;
 mod lenient;
+mod upload;
 
 pub use self::form::Form;
 pub use self::lenient::{CodeText, LenientJson, Text};
+pub use self::upload::Upload;
 
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
@@ -90,7 +92,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 async fn json_body<T: DeserializeOwned>(request: Request, held: Option<&Held>) -> Result<T, ApiError> {
     check_content_type(request.headers())?;
-    let body = read_body(request.into_body(), held).await?;
+    let body = read_body(request.into_body(), held, BODY_LIMIT).await?;
     serde_json::from_slice(&body).map_err(|error| json_error(&error))
 }
 
@@ -106,20 +108,20 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
-/// The whole body in a buffer that is overwritten when dropped.
-async fn read_body(mut body: Body, held: Option<&Held>) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+/// The whole body, of at most `limit` bytes, in a buffer that is overwritten when dropped.
+async fn read_body(mut body: Body, held: Option<&Held>, limit: usize) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     use http_body::Body as _;
     let announced = body.size_hint().lower();
-    if announced > BODY_LIMIT as u64 {
-        return Err(too_large());
+    if announced > limit as u64 {
+        return Err(too_large(limit));
     }
     let mut collected = Zeroizing::new(Vec::with_capacity(usize::try_from(announced).unwrap_or(0).max(1024)));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::bad_request("incomplete_body", "the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
-        if collected.len() + data.len() > BODY_LIMIT {
+        if collected.len() + data.len() > limit {
             hold(held, data);
-            return Err(too_large());
+            return Err(too_large(limit));
         }
         append(&mut collected, &data);
         hold(held, data);
@@ -143,8 +145,8 @@ fn append(collected: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
     collected.extend_from_slice(data);
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {BODY_LIMIT} bytes"))
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than {limit} bytes"))
 }
 
 /// Says where and which field, never what was in it: serde's other words can repeat a value.

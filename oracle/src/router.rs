@@ -153,6 +153,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api-key", post(api_keys::create))
         .route("/api-key/activate", post(api_keys::activate))
         .route("/api-key/rotate", post(api_keys::rotate))
+        .route("/apps", get(pages::apps).post(pages::add_app))
+        .route("/apps/{uuid}", get(pages::app).post(pages::act_on_app))
         .route("/assets/{name}", get(pages::asset))
         .route("/audit", get(audit::export))
         .route("/audit/checkpoint", get(audit::checkpoint))

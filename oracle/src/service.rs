@@ -12,6 +12,7 @@ pub(crate) mod legacy;
 mod legacy_users;
 pub mod notices;
 pub mod people;
+pub mod pictures;
 pub mod relying_party;
 pub mod security_keys;
 pub mod sessions;

@@ -18,6 +18,7 @@ use crate::service::audit::{self, Audit};
 use crate::service::drills::{self, DrillError, Drills};
 use crate::service::notices::{self, NoticeError, Notices};
 use crate::service::people::{self, DuoFactor, People, PeopleError};
+use crate::service::pictures::Pictures;
 use crate::service::security_keys::SecurityKeys;
 use crate::service::sessions::error::SessionError;
 use crate::service::sessions::{self, Sessions};
@@ -69,6 +70,8 @@ pub struct Shared {
     pub notices: Notices,
     /// Principals, their logins and tickets.
     pub people: People,
+    /// Readers of pictures that people send.
+    pub pictures: Pictures,
     /// Security keys of applications' users.
     pub security_keys: SecurityKeys,
     /// Quorum sessions.
@@ -330,6 +333,7 @@ impl AppState {
             drills,
             notices,
             people,
+            pictures: Pictures::default(),
             security_keys,
             sessions,
             totps,

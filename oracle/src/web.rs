@@ -6,6 +6,7 @@
 
 pub(crate) mod account;
 pub(crate) mod admin;
+pub(crate) mod apps;
 pub(crate) mod drill;
 pub(crate) mod enroll;
 pub(crate) mod form;

@@ -132,15 +132,27 @@ pub fn from_image(bytes: &[u8]) -> Result<Vec<Imported>, ImportError> {
     from_images(&[bytes])
 }
 
+/// The same for a stranger's picture, of at most `pixels`. Some pictures are searched for hours; that is given up after ten
+/// seconds, but goes on in a thread of its own. What is `held` is dropped when it ends, so that such threads can be counted.
+pub fn from_strangers_image<T: Send + 'static>(
+    bytes: &[u8],
+    pixels: u64,
+    held: T,
+) -> Result<Vec<Imported>, ImportError> {
+    from_codes([picture::codes_holding(bytes, pixels, held)?])
+}
+
 /// The same for several pictures, as an export of many accounts needs them.
 pub fn from_images<B: AsRef<[u8]>>(pictures: &[B]) -> Result<Vec<Imported>, ImportError> {
+    from_codes(pictures.iter().map(|picture| picture::codes(picture.as_ref())).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn from_codes(pictures: impl IntoIterator<Item = Vec<Zeroizing<String>>>) -> Result<Vec<Imported>, ImportError> {
     let mut texts: Vec<Zeroizing<String>> = Vec::new();
-    for picture in pictures {
-        for text in picture::codes(picture.as_ref())? {
-            // The same code twice is one photograph too many, not two accounts.
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
+    for text in pictures.into_iter().flatten() {
+        // The same code twice is one photograph too many, not two accounts.
+        if !texts.contains(&text) {
+            texts.push(text);
         }
     }
     let mut entries = Entries::default();

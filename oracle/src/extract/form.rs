@@ -1,6 +1,7 @@
 //! What a page's form sends: named texts. All of them are treated as secrets, since some of them are.
 
 use super::read_body;
+use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
 use crate::memory::connection::Held;
 use axum::extract::{FromRequest, Request};
@@ -9,7 +10,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// Fields that are read of a form at most; no page has as many.
-const MAX_FIELDS: usize = 64;
+pub(super) const MAX_FIELDS: usize = 64;
 
 /// The fields of a form, as `application/x-www-form-urlencoded`.
 #[derive(Default)]
@@ -40,15 +41,30 @@ impl Form {
     }
 
     fn read(body: &[u8]) -> Option<Self> {
-        let mut fields: Vec<(String, Zeroizing<String>)> = Vec::new();
+        let mut form = Self::default();
         for (name, value) in url::form_urlencoded::parse(body) {
             let (name, value) = (name.into_owned(), Zeroizing::new(value.into_owned()));
-            if fields.len() == MAX_FIELDS || fields.iter().any(|(known, _)| *known == name) {
+            if form.count() == MAX_FIELDS || form.has(&name) {
                 return None;
             }
-            fields.push((name, value));
+            form.add(name, value);
         }
-        Some(Self(fields))
+        Some(form)
+    }
+
+    /// Adds a field that is not there.
+    pub(super) fn add(&mut self, name: String, value: Zeroizing<String>) {
+        self.0.push((name, value));
+    }
+
+    /// Whether there is such a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// How many fields there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -68,7 +84,7 @@ impl<S: Sync> FromRequest<S> for Form {
             ));
         }
         let held = request.extensions().get::<Held>().cloned();
-        let body = read_body(request.into_body(), held.as_ref()).await?;
+        let body = read_body(request.into_body(), held.as_ref(), BODY_LIMIT).await?;
         Self::read(&body)
             .ok_or_else(|| ApiError::bad_request("invalid_body", "the form has a field twice, or too many"))
     }
@@ -104,7 +120,7 @@ mod tests {
             ("multipart/form-data; boundary=x", String::new(), 415),
             (urlencoded, "a=1&a=2".to_owned(), 400),
             (urlencoded, ('Ā'..).take(65).flat_map(|name| [name, '&']).collect(), 400),
-            (urlencoded, format!("a={}", "x".repeat(crate::config::BODY_LIMIT)), 413),
+            (urlencoded, format!("a={}", "x".repeat(BODY_LIMIT)), 413),
         ] {
             assert_eq!(read(kind, body).await.unwrap_err().status().as_u16(), status, "{kind}");
         }

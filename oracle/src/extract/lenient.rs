@@ -6,6 +6,7 @@
 //! credentials themselves.
 
 use super::read_body;
+use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
 use crate::memory::connection::Held;
 use axum::extract::{FromRequest, Request};
@@ -23,7 +24,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for LenientJson<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let held = request.extensions().get::<Held>().cloned();
-        let body = read_body(request.into_body(), held.as_ref()).await?;
+        let body = read_body(request.into_body(), held.as_ref(), BODY_LIMIT).await?;
         let body = body.trim_ascii();
         let nothing = body.is_empty() || (body[0] == b'[' && serde_json::from_slice::<[IgnoredAny; 0]>(body).is_ok());
         let body = if nothing { b"{}" } else { body };

@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod apps;
 mod drill;
 mod enroll;
 mod login;
@@ -16,6 +17,7 @@ pub use self::admin::{
     act_on_principal, act_on_provider, add_principal, add_provider, admin, audit, audit_export, end_session, principal,
     principals, provider, providers, sessions,
 };
+pub use self::apps::{act_on_app, add_app, app, apps};
 pub use self::drill::drill;
 pub use self::enroll::{enrol, invitation, open_link};
 pub use self::login::{login, password, second_factor};

@@ -5,7 +5,7 @@ pub(crate) mod principals;
 pub(crate) mod providers;
 pub(crate) mod sessions;
 
-use super::form::hidden;
+use super::form::{confirm, hidden, select};
 use maud::{Markup, html};
 
 /// Things on a page of a list.
@@ -72,23 +72,6 @@ fn act(action: &str, token: &str, name: &str, content: &Markup) -> Markup {
             (hidden("form", token))
             (hidden("name", name))
             (content)
-        }
-    }
-}
-
-/// A box that has to be ticked before something is lost. `id` is unique on the page.
-fn confirm(id: &str, label: &Markup) -> Markup {
-    html! { p.tick { input type="checkbox" id=(id) name="confirm" value="yes" required; label for=(id) { (label) } } }
-}
-
-/// A choice of one.
-fn select(id: &str, name: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> Markup {
-    html! {
-        div.field {
-            label for=(id) { (label) }
-            select id=(id) name=(name) {
-                @for (value, words) in options { option value=(value) selected[*value == chosen] { (words) } }
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The page of a drill: what is asked, how many have answered, and who, for those who may see it. It changes nothing: answers
 //! come from `quorate drill answer`, which verifies what a page cannot.
 
-use super::form::moment;
+use super::form::time;
 use maud::{Markup, html};
 use quorate_protocol::api::{Drill, DrillDetails, DrillPlayer, Standing};
 use quorate_protocol::display::escape_controls;
@@ -125,8 +125,4 @@ fn in_words(standing: Standing) -> &'static str {
         Standing::OneLossAway => "Just as many Tocs open as a code takes: one loss more locks everybody out.",
         Standing::Spare => "More Tocs open than a code takes.",
     }
-}
-
-fn time(rfc3339: &str) -> Markup {
-    moment(rfc3339.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond))
 }

@@ -73,6 +73,23 @@ pub(crate) fn hidden(name: &str, value: &str) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
+/// A box that has to be ticked before something is lost. `id` is unique on the page.
+pub(crate) fn confirm(id: &str, label: &Markup) -> Markup {
+    html! { p.tick { input type="checkbox" id=(id) name="confirm" value="yes" required; label for=(id) { (label) } } }
+}
+
+/// A choice of one.
+pub(crate) fn select(id: &str, name: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { (label) }
+            select id=(id) name=(name) {
+                @for (value, words) in options { option value=(value) selected[*value == chosen] { (words) } }
+            }
+        }
+    }
+}
+
 /// The picture of a QR code, part of the page: what it says is never in an address. `None` when the text is too long.
 pub(crate) fn qr_code(text: &str, label: &str) -> Option<Markup> {
     /// Light modules around the code, ISO/IEC 18004 §6.3.8.
@@ -101,6 +118,11 @@ pub(crate) fn encoded(text: &str) -> String {
 pub(crate) fn moment(milliseconds: i64) -> Markup {
     let at = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX);
     html! { time datetime=(at) { (at.strftime("%Y-%m-%d %H:%M UTC")) } }
+}
+
+/// The same of a time as RFC 3339.
+pub(crate) fn time(rfc3339: &str) -> Markup {
+    moment(rfc3339.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond))
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-// What pages with forms have besides: security keys, which browsers use by script alone, and words while something takes
-// its time. Everything else works without it. Whatever comes from outside becomes text nodes, never markup.
+// What pages with forms have besides: security keys, which browsers use by script alone, words while something takes its
+// time, copying, a search that answers at once, the time that a code is left, and pictures that are dropped or pasted.
+// Everything but security keys works without it. Whatever comes from outside becomes text nodes, never markup.
 "use strict";
 
 (() => {
+  const aloud = document.createElement("p");
+
   /** Says something where a screen reader reads it out, too. */
   function say(form, text) {
     const place = form.querySelector("[data-said]");
@@ -59,22 +62,91 @@
     for (const button of document.querySelectorAll("[data-copy]")) {
       button.hidden = false;
       button.addEventListener("click", () => copy(button));
+      if (button.autofocus) button.focus();
     }
     for (const button of document.querySelectorAll("[data-print]")) {
       button.hidden = false;
       button.addEventListener("click", () => print());
     }
+    document.querySelectorAll("form[data-filter]").forEach(filter);
+    document.querySelectorAll("[data-expires]").forEach(countdown);
+    document.querySelectorAll("form[data-pictures]").forEach(pictures);
+    aloud.className = "apart";
+    aloud.setAttribute("role", "status");
+    document.querySelector("main").append(aloud);
   }
 
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
+    let said = "Copied";
     try {
-      await navigator.clipboard.writeText(source.innerText);
-      button.textContent = "Copied";
+      await navigator.clipboard.writeText(source.innerText.trim());
     } catch {
       getSelection().selectAllChildren(source);
-      button.textContent = "Selected: copy it";
+      said = "Selected: copy it";
     }
+    button.textContent = said;
+    // A screen reader does not read out what a button is called anew.
+    aloud.textContent = said;
+  }
+
+  /** Shows of a list what has the words of its search, while they are typed. */
+  function filter(form) {
+    const field = form.elements.search;
+    const items = [...document.getElementById(form.dataset.filter).children];
+    const words = items.map((item) => item.querySelector("h2, p").closest("div").textContent.toLowerCase());
+    const count = document.getElementById("found");
+    field.addEventListener("input", () => {
+      const sought = field.value.trim().toLowerCase();
+      items.forEach((item, index) => (item.hidden = !words[index].includes(sought)));
+      count.textContent = `${items.filter((item) => !item.hidden).length} found`;
+    });
+  }
+
+  /** Counts down what is left of a code, by this page's own clock from when the answer came. */
+  function countdown(place) {
+    const hand = place.querySelector(".hand");
+    const left = place.querySelector("[data-left]");
+    const over = place.querySelector("[data-over]");
+    const came = performance.getEntriesByType("navigation")[0]?.responseStart ?? 0;
+    const ends = came + Number(place.dataset.expires);
+    const timer = setInterval(tick, 250);
+
+    function tick() {
+      const ms = Math.max(0, ends - performance.now());
+      hand.setAttribute("stroke-dashoffset", String(100 - (100 * Math.min(ms, place.dataset.whole)) / place.dataset.whole));
+      left.textContent = String(Math.ceil(ms / 1000));
+      if (ms > 0) return;
+      clearInterval(timer);
+      place.classList.add("over");
+      over.textContent = over.dataset.over;
+    }
+    tick();
+  }
+
+  /** Puts a picture that was dropped or pasted anywhere into the form's own field. */
+  function pictures(form) {
+    const take = (event, data) => {
+      const picture = [...(data?.files ?? [])].find((file) => /^image\/(png|jpeg)$/.test(file.type));
+      if (!picture) return;
+      event.preventDefault();
+      const files = new DataTransfer();
+      files.items.add(picture);
+      form.elements.picture.files = files.files;
+      form.closest("details").open = true;
+      say(form, "The picture is in the form: press Add.");
+      form.querySelector("button").focus();
+    };
+    for (const words of form.querySelectorAll("[data-scripted]")) words.hidden = false;
+    addEventListener("dragover", (event) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    });
+    addEventListener("drop", (event) => {
+      // Else the browser would leave for a file that is no picture.
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+      take(event, event.dataTransfer);
+    });
+    addEventListener("paste", (event) => take(event, event.clipboardData));
   }
 
   addEventListener("DOMContentLoaded", start);

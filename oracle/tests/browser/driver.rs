@@ -137,6 +137,13 @@ impl Browser {
         field.send_keys(text).await.expect("the field takes text");
     }
 
+    /// Chooses a file in the field of that id.
+    pub async fn choose(&self, id: &str, file: &str) {
+        let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Id(id)).await;
+        let field = field.unwrap_or_else(|_| panic!("there is no field {id}"));
+        field.send_keys(file).await.expect("the field takes a file");
+    }
+
     /// Clicks the button (`button`) or link (`a`) with these words.
     pub async fn click(&self, kind: &str, words: &str) {
         let path = format!("//{kind}[normalize-space() = '{words}']");

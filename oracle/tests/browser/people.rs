@@ -8,8 +8,15 @@ use reqwest::Method;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
+/// Enrols somebody who needs no second factor, over HTTP; gives a ticket.
+pub async fn enrolled(stage: &Stage, link: &str, name: &str) -> String {
+    stage.post(&format!("/enroll/{link}"), &json!({ "password": PASSWORD })).await;
+    let login = stage.send(Method::POST, "/login", &json!({ "principal": name, "password": PASSWORD })).await;
+    login.json["ticket"].as_str().expect("a ticket").to_owned()
+}
+
 /// Logs in as far as the password goes.
-async fn password(browser: &Browser, stage: &Stage, host: &str, name: &str) {
+pub async fn log_in(browser: &Browser, stage: &Stage, host: &str, name: &str) {
     browser.open(&stage.url(host, "/login")).await;
     browser.fill("principal", name).await;
     browser.fill("password", PASSWORD).await;
@@ -45,7 +52,7 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     browser.click("a", "log in").await;
     browser.see("Go on").await;
     browser.picture("login").await;
-    password(&browser, &stage, here, "ann").await;
+    log_in(&browser, &stage, here, "ann").await;
 
     // The first page of an operator: a provider and a colleague.
     browser.see("1 in all").await;
@@ -95,7 +102,7 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     browser.see("Recovery codes").await;
     browser.picture("enroll-codes").await;
 
-    password(&browser, &stage, here, "bob").await;
+    log_in(&browser, &stage, here, "bob").await;
     browser.see("One more proof").await;
     browser.picture("login-factor").await;
     browser.fill("passcode", "000000").await;
@@ -188,9 +195,7 @@ async fn a_security_key_is_registered_and_logs_in() {
     // Keys are bound to a name, which an address is not.
     let here = "localhost";
     let origin = stage.url(here, "").trim_end_matches(crate::stage::BASE).to_owned();
-    stage.post(&format!("/enroll/{link}"), &json!({ "password": PASSWORD })).await;
-    let login = stage.send(Method::POST, "/login", &json!({ "principal": "ann", "password": PASSWORD })).await;
-    let ticket = login.json["ticket"].as_str().expect("a ticket").to_owned();
+    let ticket = enrolled(&stage, &link, "ann").await;
     let options = json!({ "RpId": "localhost", "Origin": origin });
     let provider = json!({ "Type": "webauthn", "Name": "Keys", "Options": options });
     stage.by(&ticket, Method::POST, "/system/multi_factor", &provider).await;
@@ -204,7 +209,7 @@ async fn a_security_key_is_registered_and_logs_in() {
     browser.picture("enroll-key").await;
     browser.click("button", "Register the security key and enrol").await;
     browser.see("Recovery codes").await;
-    password(&browser, &stage, here, "bob").await;
+    log_in(&browser, &stage, here, "bob").await;
     browser.see("Security key or passkey").await;
     browser.picture("login-key").await;
     browser.click("button", "Use the security key").await;

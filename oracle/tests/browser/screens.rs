@@ -3,7 +3,7 @@
 use crate::driver::Browser;
 
 /// Pages by their route, each with one of its pictures.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 15] = [
     ("/", "home"),
     ("/account", "account"),
     ("/admin/audit", "admin-audit"),
@@ -12,6 +12,8 @@ const PAGES: [(&str, &str); 13] = [
     ("/admin/provider", "admin-provider"),
     ("/admin/providers", "admin-providers"),
     ("/admin/sessions", "admin-sessions"),
+    ("/apps", "apps"),
+    ("/apps/{uuid}", "app"),
     ("/docs", "docs"),
     ("/drill/{id}", "drill"),
     ("/enroll/{link}", "enroll-link"),
@@ -29,7 +31,7 @@ fn every_page_has_its_pictures() {
     let shown = lines.filter(|line| line.contains("get(pages::") || line.contains("get(docs::page)"));
     let shown: Vec<&str> = shown.filter_map(|line| line.split('"').nth(1)).collect();
     assert!(shown.len() > NONE.len() + 10, "{shown:?}");
-    let tests = [include_str!("main.rs"), include_str!("people.rs")];
+    let tests = [include_str!("main.rs"), include_str!("apps.rs"), include_str!("people.rs")];
     for path in shown.into_iter().filter(|path| !NONE.contains(path)) {
         let (_, picture) = PAGES.iter().find(|(page, _)| *page == path).unwrap_or_else(|| panic!("{path}: a picture?"));
         let taken = format!("\"{picture}\"");

@@ -2,6 +2,7 @@
 //! pages can do about them. How they look and behave in a browser is tested in one.
 
 mod admin;
+mod apps;
 mod enroll;
 pub mod login;
 pub mod visit;

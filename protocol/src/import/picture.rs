@@ -33,17 +33,33 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The texts of all readable QR codes in a picture; at least one.
 pub(super) fn codes(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ImportError> {
-    codes_within(bytes, PATIENCE)
+    codes_within(bytes, MAX_PIXELS, PATIENCE, ())
+}
+
+/// The same of a picture of at most `pixels`; `held` is dropped when nothing works on it any more.
+pub(super) fn codes_holding<T: Send + 'static>(
+    bytes: &[u8],
+    pixels: u64,
+    held: T,
+) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    codes_within(bytes, pixels.min(MAX_PIXELS), PATIENCE, held)
 }
 
 /// As [`codes`], giving up the search after `patience`. The library cannot be interrupted, so that the search is then
-/// left to itself, with its own copy of the picture, until it or the process ends.
-fn codes_within(bytes: &[u8], patience: Duration) -> Result<Vec<Zeroizing<String>>, ImportError> {
-    let grey = decode(bytes)?;
+/// left to itself, with its own copy of the picture and what is `held`, until it or the process ends.
+fn codes_within<T: Send + 'static>(
+    bytes: &[u8],
+    pixels: u64,
+    patience: Duration,
+    held: T,
+) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    let grey = decode(bytes, pixels)?;
     let (answer, found) = mpsc::sync_channel(1);
     let search = thread::spawn(move || {
-        // Nobody waits for it any more: what was found is wiped.
-        let _late = answer.send(search(&grey));
+        let codes = search(&grey);
+        drop((grey, held));
+        // If nobody waits for it any more, what was found is wiped.
+        let _late = answer.send(codes);
     });
     match found.recv_timeout(patience) {
         Ok(codes) => codes,
@@ -87,7 +103,7 @@ impl DerefMut for Pixels {
 }
 
 /// Decodes a picture within the limits, which are checked on its header before a pixel is unpacked.
-fn decode(bytes: &[u8]) -> Result<Grey, ImportError> {
+fn decode(bytes: &[u8], pixels: u64) -> Result<Grey, ImportError> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(ImportError::PictureTooLarge);
     }
@@ -99,7 +115,7 @@ fn decode(bytes: &[u8]) -> Result<Grey, ImportError> {
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(|error| refusal(&error))?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED_BYTES {
+    if u64::from(width) * u64::from(height) > pixels || decoder.total_bytes() > MAX_DECODED_BYTES {
         return Err(ImportError::PictureTooLarge);
     }
     decoder.set_limits(limits()).map_err(|error| refusal(&error))?;
@@ -184,8 +200,19 @@ mod tests {
     #[test]
     fn a_picture_that_would_take_for_ever_is_given_up() {
         let file = tiled_with_corner_marks(SMALL_SIDE);
-        assert_eq!(codes_within(&file, Duration::from_millis(200)), Err(ImportError::TooIntricate));
+        assert_eq!(codes_within(&file, MAX_PIXELS, Duration::from_millis(200), ()), Err(ImportError::TooIntricate));
+        assert_eq!(codes_within(&file, u64::from(SMALL_SIDE), PATIENCE, ()), Err(ImportError::PictureTooLarge));
         // A few of the marks are no trouble: they only make no code.
         assert_eq!(codes(&tiled_with_corner_marks(8)), Err(ImportError::NoCode));
+    }
+
+    #[test]
+    fn what_is_held_is_let_go_when_the_search_has_ended_and_not_before() {
+        let held = std::sync::Arc::new(());
+        let done = codes_within(&tiled_with_corner_marks(8), MAX_PIXELS, PATIENCE, std::sync::Arc::clone(&held));
+        assert_eq!((done, std::sync::Arc::strong_count(&held)), (Err(ImportError::NoCode), 1));
+        let file = tiled_with_corner_marks(SMALL_SIDE);
+        let given_up = codes_within(&file, MAX_PIXELS, Duration::from_millis(200), std::sync::Arc::clone(&held));
+        assert_eq!((given_up, std::sync::Arc::strong_count(&held)), (Err(ImportError::TooIntricate), 2));
     }
 }

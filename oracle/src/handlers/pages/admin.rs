@@ -24,11 +24,11 @@ pub struct Asked {
     /// What is shown: the name of a principal or a provider.
     name: String,
     /// What is looked for.
-    search: String,
+    pub(super) search: String,
     /// Which page of a list, from 1.
     page: Option<usize>,
     /// What was done just now.
-    done: String,
+    pub(super) done: String,
 }
 
 /// `GET /admin`: leads to the first page of those that an auditor may see.
@@ -37,6 +37,6 @@ pub async fn admin(site: Site, _: Visitor<ReadPrincipals>) -> Response {
 }
 
 /// Whether somebody has said that they mean it.
-fn is_confirmed(form: &Form) -> bool {
+pub(super) fn is_confirmed(form: &Form) -> bool {
     form.text("confirm") == "yes"
 }

@@ -90,6 +90,7 @@ fn menu_of(caller: &Caller) -> Vec<(&'static str, &'static str)> {
         (Act::ReadProviders, "admin/providers", "Providers"),
         (Act::ReadAudit, "admin/sessions", "Sessions"),
         (Act::ReadAudit, "admin/audit", "Audit"),
+        (Act::OwnTicket, "apps", "Apps"),
         (Act::OwnTicket, "account", "Account"),
     ];
     pages.into_iter().filter(|(act, ..)| may(caller.role, *act)).map(|(_, path, label)| (path, label)).collect()

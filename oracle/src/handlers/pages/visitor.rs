@@ -12,7 +12,7 @@
 
 use super::site::Site;
 use crate::error::ApiError;
-use crate::extract::{ClientAddr, Form};
+use crate::extract::{ClientAddr, Form, Upload};
 use crate::handlers::people::Right;
 use crate::service::people::{Caller, PeopleError, Token};
 use crate::state::AppState;
@@ -36,15 +36,33 @@ pub struct Visitor<R> {
 
 /// A form of a page of ours that nobody in particular has sent.
 #[derive(Debug)]
-pub struct OwnForm(pub Form);
+pub struct OwnForm<F = Form>(pub F);
 
 /// A form of a page that was made for whoever has sent it, and whose role allows `R`.
-pub struct Sent<R> {
+pub struct Sent<R, F = Form> {
     /// Who has sent it.
     pub by: Caller,
     /// What was sent.
-    pub form: Form,
+    pub form: F,
     right: PhantomData<R>,
+}
+
+/// In what a form comes.
+pub trait Filled: FromRequest<AppState, Rejection = ApiError> + fmt::Debug {
+    /// Its fields.
+    fn fields(&self) -> &Form;
+}
+
+impl Filled for Form {
+    fn fields(&self) -> &Form {
+        self
+    }
+}
+
+impl Filled for Upload {
+    fn fields(&self) -> &Form {
+        self.fields()
+    }
 }
 
 impl<R> fmt::Debug for Visitor<R> {
@@ -53,7 +71,7 @@ impl<R> fmt::Debug for Visitor<R> {
     }
 }
 
-impl<R> fmt::Debug for Sent<R> {
+impl<R, F: fmt::Debug> fmt::Debug for Sent<R, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sent").field("by", &self.by).field("form", &self.form).finish_non_exhaustive()
     }
@@ -77,7 +95,7 @@ impl<R: Right> FromRequestParts<AppState> for Visitor<R> {
     }
 }
 
-impl FromRequest<AppState> for OwnForm {
+impl<F: Filled> FromRequest<AppState> for OwnForm<F> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
@@ -87,20 +105,20 @@ impl FromRequest<AppState> for OwnForm {
         if !is_own(&parts.headers, &state.url) {
             return Err(site.refused(foreign(), None));
         }
-        let form = Form::from_request(Request::from_parts(parts, body), state).await;
+        let form = F::from_request(Request::from_parts(parts, body), state).await;
         form.map(Self).map_err(|error| site.refused(error, None))
     }
 }
 
-impl<R: Right> FromRequest<AppState> for Sent<R> {
+impl<R: Right, F: Filled> FromRequest<AppState> for Sent<R, F> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let Ok(site) = Site::from_request_parts(&mut parts, state).await;
         let Visitor { caller: by, .. } = Visitor::<R>::from_request_parts(&mut parts, state).await?;
-        let OwnForm(form) = OwnForm::from_request(Request::from_parts(parts, body), state).await?;
-        if state.people.made_form(&by, form.text(FORM_TOKEN)) {
+        let OwnForm(form) = OwnForm::<F>::from_request(Request::from_parts(parts, body), state).await?;
+        if state.people.made_form(&by, form.fields().text(FORM_TOKEN)) {
             Ok(Self { by, form, right: PhantomData })
         } else {
             Err(site.refused(foreign(), Some(&by)))

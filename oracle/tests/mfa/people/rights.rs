@@ -23,7 +23,7 @@ enum For {
 }
 
 /// Where the pages are that somebody has to log in for.
-const PAGES: [&str; 2] = ["/account", "/admin"];
+const PAGES: [&str; 3] = ["/account", "/admin", "/apps"];
 
 /// Every route.
 const TABLE: &[(&str, &str, For)] = &[
@@ -60,6 +60,10 @@ const TABLE: &[(&str, &str, For)] = &[
     ("POST", "/api-key", For::Anybody),
     ("POST", "/api-key/activate", For::Anybody),
     ("POST", "/api-key/rotate", For::Anybody),
+    ("GET", "/apps", For::Member),
+    ("POST", "/apps", For::Member),
+    ("GET", "/apps/{uuid}", For::Member),
+    ("POST", "/apps/{uuid}", For::Member),
     ("GET", "/assets/{name}", For::Anybody),
     ("GET", "/audit", For::Auditor),
     ("GET", "/audit/checkpoint", For::Auditor),

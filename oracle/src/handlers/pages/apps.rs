@@ -1,0 +1,257 @@
+//! Pages of apps: the codes that somebody may read. HTTP only; who may what is decided where programs ask.
+
+use super::admin::{Asked, is_confirmed};
+use super::site::{Site, Told};
+use super::visitor::{Sent, Visitor};
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Form, Path, Query, RightTime, Upload};
+use crate::handlers::people::OwnTicket;
+use crate::service::apps::{AppCaller, Grantee, New};
+use crate::service::people::Caller;
+use crate::service::pictures::PictureError;
+use crate::web::apps::one::{One, content};
+use crate::web::apps::{Adding, HERE, List, list as look, title_text};
+use axum::http::StatusCode;
+use axum::response::Response;
+use quorate_protocol::api::{AppCode, AppRight};
+use quorate_protocol::import::{Imported, parse_any};
+use zeroize::Zeroizing;
+
+const TITLE: &str = "Apps";
+
+/// `GET /apps`: the list.
+pub async fn apps(site: Site, Visitor { caller, .. }: Visitor<OwnTicket>, query: ApiResult<Query<Asked>>) -> Response {
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    list(&site, &caller, &asked, &Adding::default(), None).await
+}
+
+/// `POST /apps`: adds one, or those that a picture shows.
+pub async fn add_app(site: Site, Sent { by, form: mut upload, .. }: Sent<OwnTicket, Upload>) -> Response {
+    let picture = upload.take_file("picture");
+    let form = upload.fields();
+    let added = match entries(&site, form, picture).await {
+        Ok(Entries::One(new)) => {
+            site.state.apps.add(&reader(&by), *new).await.map(|app| Added::One(app.uuid)).map_err(ApiError::from)
+        }
+        Ok(Entries::Several(entries)) => Ok(Added::Several(add_several(&site, &by, entries).await)),
+        Err(error) => Err(error),
+    };
+    match added {
+        Ok(Added::One(uuid)) => site.see_other(&format!("{HERE}/{uuid}?done=added")),
+        Ok(Added::Several(several)) => {
+            let adding = Adding { several: &several, ..Adding::default() };
+            list(&site, &by, &Asked::default(), &adding, None).await
+        }
+        Err(error) => {
+            let told = Told::of(error);
+            let adding = Adding {
+                name: form.text("name"),
+                group: form.text("group"),
+                refusal: Some((told.code, &told.sentence)),
+                several: &[],
+            };
+            told.mark(list(&site, &by, &Asked::default(), &adding, Some(&told)).await)
+        }
+    }
+}
+
+/// What is to be added.
+enum Entries {
+    One(Box<New>),
+    Several(Vec<Imported>),
+}
+
+enum Added {
+    One(String),
+    Several(Vec<(String, Option<String>)>),
+}
+
+/// What the form gives: a picture, a group or a URI.
+async fn entries(site: &Site, form: &Form, picture: Option<Zeroizing<Vec<u8>>>) -> ApiResult<Entries> {
+    let name = form.given("name").map(|name| name.to_string());
+    let group = form.given("group").map(|group| group.trim().to_owned());
+    let invalid =
+        |error: quorate_protocol::import::ImportError| ApiError::bad_request("invalid_app", error.to_string());
+    let read = match (picture, form.given("otpauth"), group) {
+        (None, None, Some(group)) => {
+            return Ok(Entries::One(Box::new(New { group: Some(group), name, ..New::default() })));
+        }
+        (None, Some(text), None) if text.trim_start().get(..8).is_some_and(|s| s.eq_ignore_ascii_case("otpauth:")) => {
+            let otpauth = Some(Zeroizing::new(text.trim().to_owned()));
+            return Ok(Entries::One(Box::new(New { otpauth, name, ..New::default() })));
+        }
+        (None, Some(text), None) => parse_any(&text).map_err(invalid)?,
+        (Some(picture), None, None) => site.state.pictures.read(picture).await.map_err(|error| match error {
+            PictureError::Import(error) => invalid(error),
+            PictureError::Busy => ApiError::overloaded().because(error),
+            PictureError::Panicked => ApiError::internal(error),
+        })?,
+        _ => {
+            let message = "give one of these: a picture, an otpauth URI, or a group";
+            return Err(ApiError::bad_request("invalid_app", message));
+        }
+    };
+    match <[Imported; 1]>::try_from(read) {
+        Ok([Imported::Secret(secret)]) => {
+            Ok(Entries::One(Box::new(New { otpauth: Some(secret.to_uri()), name, ..New::default() })))
+        }
+        Ok([Imported::LeftOut { name, reason }]) => {
+            Err(ApiError::bad_request("invalid_app", format!("{name}: {reason}")))
+        }
+        Err(several) => Ok(Entries::Several(several)),
+    }
+}
+
+/// Adds what can be added, and says of each what became of it.
+async fn add_several(site: &Site, by: &Caller, entries: Vec<Imported>) -> Vec<(String, Option<String>)> {
+    let mut several = Vec::with_capacity(entries.len());
+    for entry in entries {
+        several.push(match entry {
+            Imported::LeftOut { name, reason } => (name, Some(reason.to_string())),
+            Imported::Secret(secret) => {
+                let new = New { otpauth: Some(secret.to_uri()), ..New::default() };
+                let refused =
+                    site.state.apps.add(&reader(by), new).await.err().map(|error| Told::of(error.into()).sentence);
+                (secret.display_name(), refused)
+            }
+        });
+    }
+    several
+}
+
+/// `GET /apps/{uuid}`: one of them, without its code.
+pub async fn app(
+    site: Site,
+    Visitor { caller, .. }: Visitor<OwnTicket>,
+    uuid: ApiResult<Path<String>>,
+    query: ApiResult<Query<Asked>>,
+) -> Response {
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    let shown = Shown { done: &asked.done, ..Shown::default() };
+    one(&site, &caller, &named(uuid), &shown, None).await
+}
+
+/// `POST /apps/{uuid}`: reads a code, or does what a manager may, as the pressed button says.
+pub async fn act_on_app(
+    site: Site,
+    time: ApiResult<RightTime>,
+    uuid: ApiResult<Path<String>>,
+    Sent { by, form, .. }: Sent<OwnTicket>,
+) -> Response {
+    let uuid = named(uuid);
+    let done = match time {
+        Ok(_) => done(&site, &by, &uuid, &form).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(Done::Leads(place)) => site.see_other(&place),
+        Ok(Done::Read(code)) => {
+            let shown = Shown { code: Some(&code), why: form.text("why"), ..Shown::default() };
+            one(&site, &by, &uuid, &shown, None).await
+        }
+        Err(error) => {
+            let told = Told::of(error);
+            let shown = Shown { why: form.text("why"), grantee: form.text("grantee"), ..Shown::default() };
+            told.mark(one(&site, &by, &uuid, &shown, Some(&told)).await)
+        }
+    }
+}
+
+/// What comes of an act.
+enum Done {
+    Leads(String),
+    Read(AppCode),
+}
+
+async fn done(site: &Site, by: &Caller, uuid: &str, form: &Form) -> ApiResult<Done> {
+    let (apps, by) = (&site.state.apps, &reader(by));
+    let grantee = |text: &str| text.trim().parse::<Grantee>();
+    let stays = |word: &str| Ok(Done::Leads(format!("{HERE}/{uuid}?done={word}")));
+    match form.text("act") {
+        "code" => {
+            let why = form.given("why");
+            Ok(Done::Read(apps.code(by, uuid, why.as_deref().map(String::as_str)).await?))
+        }
+        "grant" => {
+            let right = if form.text("right") == AppRight::Manage.word() { AppRight::Manage } else { AppRight::Code };
+            apps.grant(by, uuid, &grantee(form.text("grantee"))?, right).await?;
+            stays("granted")
+        }
+        "revoke" | "remove" if !is_confirmed(form) => {
+            Err(ApiError::bad_request("not_confirmed", "nothing was done: tick the box if you mean it"))
+        }
+        "revoke" => {
+            apps.revoke(by, uuid, &grantee(form.text("grantee"))?).await?;
+            stays("revoked")
+        }
+        "remove" => {
+            apps.remove(by, uuid).await?;
+            Ok(Done::Leads(format!("{HERE}?done=removed")))
+        }
+        _ => Err(ApiError::bad_request("invalid_act", "there is no such button")),
+    }
+}
+
+/// What one app's page shows besides it.
+#[derive(Default)]
+struct Shown<'a> {
+    code: Option<&'a AppCode>,
+    why: &'a str,
+    grantee: &'a str,
+    done: &'a str,
+}
+
+async fn list(site: &Site, caller: &Caller, asked: &Asked, adding: &Adding<'_>, told: Option<&Told>) -> Response {
+    let mut apps = match site.state.apps.list(&reader(caller)).await {
+        Ok(apps) => apps,
+        Err(error) => return site.refused(error, Some(caller)),
+    };
+    let search = asked.search.trim();
+    let sought = search.to_lowercase();
+    apps.retain(|app| {
+        let words = [app.issuer.as_str(), &app.label, app.name.as_deref().unwrap_or_default()];
+        words.iter().any(|word| word.to_lowercase().contains(&sought))
+    });
+    let token = site.state.people.form_token(caller);
+    let content = look(&List { root: &site.root, token: &token, search, done: &asked.done, apps: &apps, adding });
+    site.page(told.map_or(StatusCode::OK, |told| told.status), TITLE, Some(caller), HERE, &content)
+}
+
+async fn one(site: &Site, caller: &Caller, uuid: &str, shown: &Shown<'_>, told: Option<&Told>) -> Response {
+    let (apps, reader) = (&site.state.apps, reader(caller));
+    let app = match apps.show(&reader, uuid).await {
+        Ok(app) => app,
+        Err(error) => return site.refused(error, Some(caller)),
+    };
+    let grants = if app.right >= AppRight::Manage {
+        match apps.grants(&reader, uuid).await {
+            Ok(grants) => Some(grants),
+            Err(error) => return site.refused(error, Some(caller)),
+        }
+    } else {
+        None
+    };
+    let token = site.state.people.form_token(caller);
+    let content = content(&One {
+        root: &site.root,
+        token: &token,
+        app: &app,
+        code: shown.code,
+        why: shown.why,
+        grants: grants.as_deref(),
+        grantee: shown.grantee,
+        done: shown.done,
+        refusal: told.map(|told| (told.code, told.sentence.as_str())),
+    });
+    let status = told.map_or(StatusCode::OK, |told| told.status);
+    site.page(status, &title_text(&app), Some(caller), HERE, &content)
+}
+
+fn reader(caller: &Caller) -> AppCaller {
+    AppCaller::Principal(caller.clone())
+}
+
+/// The UUID of the path; what is no text names no app.
+fn named(uuid: ApiResult<Path<String>>) -> String {
+    uuid.map_or_else(|_| String::new(), |Path(uuid)| uuid)
+}

@@ -130,6 +130,7 @@ pub fn router(state: AppState) -> Router {
         .route("/", get(pages::home))
         .route("/.well-known/quorate", get(system::description))
         .route("/account", get(pages::account))
+        .route("/account/keys", post(pages::change_keys))
         .route("/account/logout", post(pages::log_out))
         .route("/admin", get(pages::admin))
         .route("/admin/audit", get(pages::audit))

@@ -14,6 +14,7 @@ use support::{Answer, Court};
 const PAGES: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/account"),
+    ("POST", "/account/keys"),
     ("POST", "/account/logout"),
     ("GET", "/admin"),
     ("GET", "/admin/audit"),

@@ -12,7 +12,7 @@ mod login;
 mod site;
 mod visitor;
 
-pub use self::account::{account, log_out};
+pub use self::account::{account, change_keys, log_out};
 pub use self::admin::{
     act_on_principal, act_on_provider, add_principal, add_provider, admin, audit, audit_export, end_session, principal,
     principals, provider, providers, sessions,

@@ -14,6 +14,7 @@ mod hashes;
 mod known;
 mod login;
 mod name;
+mod own_keys;
 mod password;
 mod principal;
 mod provider;

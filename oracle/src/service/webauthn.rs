@@ -7,10 +7,13 @@ mod answer;
 mod cbor;
 mod error;
 pub(super) mod imported;
+mod notes;
 mod record;
 
 pub use self::answer::{LoginAnswer, RegistrationAnswer};
 pub use self::error::WebauthnError;
+pub use self::notes::NotedKey;
+pub use self::record::Note;
 
 use self::record::{Pending, Record, usable};
 use crate::service::api_keys::Tenant;

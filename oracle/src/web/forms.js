@@ -62,7 +62,7 @@
     for (const button of document.querySelectorAll("[data-copy]")) {
       button.hidden = false;
       button.addEventListener("click", () => copy(button));
-      if (button.autofocus) button.focus();
+      if ("first" in button.dataset) button.focus();
     }
     for (const button of document.querySelectorAll("[data-print]")) {
       button.hidden = false;

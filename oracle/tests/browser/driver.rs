@@ -138,10 +138,11 @@ impl Browser {
     }
 
     /// Chooses a file in the field of that id.
-    pub async fn choose(&self, id: &str, file: &str) {
+    pub async fn choose(&self, id: &str, file: &Path) {
         let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Id(id)).await;
         let field = field.unwrap_or_else(|_| panic!("there is no field {id}"));
-        field.send_keys(file).await.expect("the field takes a file");
+        let file = file.canonicalize().expect("the file is there");
+        field.send_keys(file.to_str().expect("UTF-8")).await.expect("the field takes a file");
     }
 
     /// Clicks the button (`button`) or link (`a`) with these words.
@@ -171,11 +172,16 @@ impl Browser {
         self.chromium("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
-    /// Plugs in a security key that whoever is asked touches at once.
-    pub async fn security_key(&self) {
+    /// Plugs in a security key that whoever is asked touches at once; gives its id.
+    pub async fn security_key(&self) -> Value {
         let key = json!({ "protocol": "ctap2", "transport": "usb", "hasResidentKey": false, "hasUserVerification": true,
             "isUserConsenting": true, "isUserVerified": true });
-        self.client.issue_cmd(Vendor { path: "webauthn/authenticator", body: key }).await.expect("a virtual key");
+        self.client.issue_cmd(Vendor { path: "webauthn/authenticator", body: key }).await.expect("a virtual key")
+    }
+
+    /// Pulls it out.
+    pub async fn pull_out(&self, key: &Value) {
+        self.chromium("WebAuthn.removeVirtualAuthenticator", json!({ "authenticatorId": key })).await;
     }
 
     /// One of Chromium's own commands.

@@ -203,7 +203,7 @@ async fn a_security_key_is_registered_and_logs_in() {
     let link = made.json["link"].as_str().expect("a link").rsplit('/').next().expect("a part").to_owned();
     stage.by(&ticket, Method::PUT, "/principals/bob/multi_factor", &json!({ "provider": "Keys" })).await;
 
-    browser.security_key().await;
+    let first = browser.security_key().await;
     enrol(&browser, &stage, here, &link).await;
     browser.see("Register the security key and enrol").await;
     browser.picture("enroll-key").await;
@@ -212,6 +212,29 @@ async fn a_security_key_is_registered_and_logs_in() {
     log_in(&browser, &stage, here, "bob").await;
     browser.see("Security key or passkey").await;
     browser.picture("login-key").await;
+    browser.click("button", "Use the security key").await;
+    browser.see("principal/internal/user/bob").await;
+
+    // A second one, and the first one removed.
+    browser.see("Register a second one").await;
+    browser.fill("name", "blue").await;
+    browser.click("button", "Add a key").await;
+    browser.see("Have the new key at hand").await;
+    browser.picture("account-key").await;
+    browser.pull_out(&first).await;
+    browser.security_key().await;
+    browser.click("button", "Register the security key").await;
+    browser.see("The key was added").await;
+    browser.picture("account-keys").await;
+    browser.click("summary", "Remove Key 1").await;
+    browser.run("document.getElementById('confirm-0').click()").await;
+    browser.click("button", "Remove the key").await;
+    browser.see("The key was removed.").await;
+    browser.see("Register a second one").await;
+    browser.click("button", "Log out").await;
+    browser.see("Go on").await;
+    log_in(&browser, &stage, here, "bob").await;
+    browser.see("Security key or passkey").await;
     browser.click("button", "Use the security key").await;
     browser.see("principal/internal/user/bob").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());

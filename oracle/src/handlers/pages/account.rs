@@ -1,21 +1,85 @@
-//! Who is logged in on pages, and logging out. HTTP only.
+//! Who is logged in on pages, their security keys, and logging out. HTTP only.
 
-use super::site::Site;
+use super::admin::{Asked, is_confirmed};
+use super::site::{Site, Told};
 use super::visitor::{Door, Sent, Visitor};
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Form, Query, RightTime};
 use crate::handlers::people::OwnTicket;
+use crate::handlers::webauthn::CreatedCredential;
+use crate::service::people::{Caller, PeopleError};
 use crate::web;
-use crate::web::account::Account;
+use crate::web::account::{Account, Adding};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 
 /// `GET /account`: who one is.
-pub async fn account(site: Site, Visitor { caller, .. }: Visitor<OwnTicket>) -> Response {
-    let people = &site.state.people;
-    let shown = match people.principal(&caller.name).await {
-        Ok(shown) => shown,
-        Err(error) => return site.refused(error, Some(&caller)),
+pub async fn account(
+    site: Site,
+    Visitor { caller, .. }: Visitor<OwnTicket>,
+    query: ApiResult<Query<Asked>>,
+) -> Response {
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    show(&site, &caller, &asked.done, None, None).await
+}
+
+/// `POST /account/keys`: asks for one more security key, registers it, or removes one, as the pressed button says.
+pub async fn change_keys(site: Site, time: ApiResult<RightTime>, Sent { by, form, .. }: Sent<OwnTicket>) -> Response {
+    let done = match time {
+        Ok(_) => changed(&site, &by, &form).await,
+        Err(error) => Err(error),
     };
-    let token = people.form_token(&caller);
+    match done {
+        Ok(Done::Leads(word)) => site.see_other(&format!("account?done={word}")),
+        Ok(Done::Asks(options)) => {
+            let adding = Adding { options: &options, name: form.text("name") };
+            show(&site, &by, "", Some(&adding), None).await
+        }
+        Err(error) => {
+            let told = Told::of(error);
+            told.mark(show(&site, &by, "", None, Some(&told)).await)
+        }
+    }
+}
+
+/// What comes of a change.
+enum Done {
+    Leads(&'static str),
+    Asks(String),
+}
+
+async fn changed(site: &Site, by: &Caller, form: &Form) -> ApiResult<Done> {
+    let people = &site.state.people;
+    match form.text("act") {
+        "begin" => {
+            let options = people.begin_own_key(by).await?.public_key;
+            Ok(Done::Asks(serde_json::to_string(&options).expect("plain data always serialises")))
+        }
+        "remove" if !is_confirmed(form) => {
+            Err(ApiError::bad_request("not_confirmed", "nothing was done: tick the box if you mean it"))
+        }
+        "remove" => {
+            people.remove_own_key(by, form.text("key")).await?;
+            Ok(Done::Leads("removed"))
+        }
+        "add" => {
+            let read = serde_json::from_str::<CreatedCredential>(form.text("credential"));
+            let answer = read.map_err(|_| ApiError::from(PeopleError::Factor))?.into_answer()?;
+            people.add_own_key(by, form.text("name").trim(), answer).await?;
+            Ok(Done::Leads("added"))
+        }
+        _ => Err(ApiError::bad_request("invalid_act", "there is no such button")),
+    }
+}
+
+async fn show(site: &Site, caller: &Caller, done: &str, adding: Option<&Adding<'_>>, told: Option<&Told>) -> Response {
+    let people = &site.state.people;
+    let found = async { Ok::<_, PeopleError>((people.principal(&caller.name).await?, people.own_keys(caller).await?)) };
+    let (shown, keys) = match found.await {
+        Ok(found) => found,
+        Err(error) => return site.refused(error, Some(caller)),
+    };
+    let token = people.form_token(caller);
     let content = web::account::content(&Account {
         root: &site.root,
         token: &token,
@@ -23,8 +87,13 @@ pub async fn account(site: Site, Visitor { caller, .. }: Visitor<OwnTicket>) -> 
         role: caller.role.word(),
         expires_at: caller.expires_at,
         provider: shown.provider.as_ref().map(|(name, kind)| (name.as_str(), kind.word())),
+        keys: keys.as_deref(),
+        adding,
+        done,
+        refusal: told.map(|told| (told.code, told.sentence.as_str())),
     });
-    site.page(StatusCode::OK, "Your account", Some(&caller), "account", &content)
+    let status = told.map_or(StatusCode::OK, |told| told.status);
+    site.page(status, "Your account", Some(caller), "account", &content)
 }
 
 /// `POST /account/logout`: ends the ticket of this browser, or all that the caller has.

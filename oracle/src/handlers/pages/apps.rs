@@ -92,6 +92,11 @@ async fn entries(site: &Site, form: &Form, picture: Option<Zeroizing<Vec<u8>>>) 
         }
     };
     match <[Imported; 1]>::try_from(read) {
+        Ok([Imported::Secret(secret)])
+            if secret.issuer().is_none() && secret.account().is_empty() && name.is_none() =>
+        {
+            Err(ApiError::bad_request("invalid_app", "say what it is called: this key does not"))
+        }
         Ok([Imported::Secret(secret)]) => {
             Ok(Entries::One(Box::new(New { otpauth: Some(secret.to_uri()), name, ..New::default() })))
         }

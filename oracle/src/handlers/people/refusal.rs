@@ -20,6 +20,8 @@ impl From<PeopleError> for ApiError {
             PeopleError::GroupUnknown => Self::new(StatusCode::NOT_FOUND, "group_unknown", message),
             PeopleError::HolderUnknown => Self::bad_request("holder_unknown", message),
             PeopleError::Key(_) => Self::bad_request("invalid_key", message),
+            PeopleError::KeyUnknown => Self::new(StatusCode::NOT_FOUND, "key_unknown", message),
+            PeopleError::LastKey => Self::conflict("last_key", message),
             PeopleError::LastOperator => Self::conflict("last_operator", message),
             PeopleError::Late => Self::unauthorized("login_late", message),
             PeopleError::Link => Self::new(StatusCode::NOT_FOUND, "link_unknown", message),

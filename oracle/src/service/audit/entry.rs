@@ -73,6 +73,8 @@ kinds! {
     PrincipalEnabled "principal.enabled" "A principal was enabled again.";
     PrincipalEnrolled "principal.enrolled" "A user set a password with a link.";
     PrincipalInvited "principal.invited" "A user was given a new link.";
+    PrincipalKeyAdded "principal.key_added" "A user registered one more security key.";
+    PrincipalKeyRemoved "principal.key_removed" "A user removed a security key of theirs.";
     PrincipalLinkOpened "principal.link_opened" "A user's link was opened, which shows what it confirms.";
     PrincipalRemoved "principal.removed" "A principal was removed.";
     ProviderCreated "provider.created" "A provider of second factors was made.";

@@ -139,6 +139,7 @@ impl People {
             Some((id, provider, Own::Webauthn)) => {
                 let uuid = Self::uuid(id);
                 let registered = self.register(&uuid, provider, credential.ok_or(PeopleError::Factor)?).await?;
+                self.inner.webauthn.note_added(self.own().await?, &uuid, &registered, String::new()).await?;
                 Some((uuid, registered))
             }
             _ => None,

@@ -134,6 +134,12 @@ pub enum PeopleError {
     /// More providers, members or groups than there may be.
     #[error("there are as many as there may be")]
     TooMany,
+    /// No key of the caller's.
+    #[error("you have no such key")]
+    KeyUnknown,
+    /// The only key of whoever could not log in without.
+    #[error("this is your last key: register another one first")]
+    LastKey,
     /// No such principal.
     #[error("there is no such principal")]
     Unknown,

@@ -320,8 +320,11 @@ impl People {
         }
         let (uuid, party) = (Self::uuid(&halfway.factor), self.party(&provider.options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
-        finished.map_err(refusal)?;
-        self.give_ticket(name, &row, SecondProof::Elsewhere, "security key", source).await.map(Progress::LoggedIn)
+        let used = finished.map_err(refusal)?;
+        let given = self.give_ticket(name, &row, SecondProof::Elsewhere, "security key", source).await?;
+        // Not before: whoever sends the same answer again counts as failing, and would lock the name meanwhile.
+        self.note_used(&uuid, &used.key_handle_hash).await;
+        Ok(Progress::LoggedIn(given))
     }
 
     /// The relying party as ceremonies take it.

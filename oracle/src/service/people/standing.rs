@@ -105,7 +105,11 @@ impl People {
         }
         let (uuid, party) = (Self::uuid(&factor), self.party(&options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), answer).await;
-        finished.map(drop).map_err(refusal)
+        let used = finished.map_err(refusal)?;
+        // The approval waits for nothing that it does not need.
+        let people = self.clone();
+        tokio::spawn(async move { people.note_used(&uuid, &used.key_handle_hash).await });
+        Ok(())
     }
 
     /// A player that has been assigned a provider of security keys; the assignment, which its keys are kept under; its options.

@@ -75,7 +75,7 @@ fn imported(stored: Stored) -> Option<Imported> {
             (None, Some(Untaken { id: id.clone(), public_key, transport }))
         }
     };
-    Some(Imported { id: id.0, counter, record: Record { rp_id: None, rp_id_hash, credential, untaken } })
+    Some(Imported { id: id.0, counter, record: Record { rp_id: None, rp_id_hash, credential, untaken, note: None } })
 }
 
 fn credential(id: Vec<u8>, key: COSEKey, counter: u32, transport: Option<Vec<String>>) -> Credential {

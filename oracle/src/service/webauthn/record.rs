@@ -50,6 +50,23 @@ pub(in crate::service) struct Record {
     /// That one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untaken: Option<Untaken>,
+    /// What its owner is shown of it: of the oracle's own principals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
+}
+
+/// What somebody is shown of a key of theirs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What its owner calls it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// When it was registered, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<i64>,
+    /// When it last counted, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<i64>,
 }
 
 /// An imported credential that is used for nothing, and is kept for a release that takes its key.
@@ -66,7 +83,13 @@ impl Record {
     /// Keeps what a login needs. Whoever attested the key was checked, and is of no further use.
     pub fn new(rp_id: &RpId, mut credential: Credential) -> Self {
         credential.attestation = ParsedAttestation::default();
-        Self { rp_id: Some(rp_id.as_str().to_owned()), rp_id_hash: None, credential: Some(credential), untaken: None }
+        Self {
+            rp_id: Some(rp_id.as_str().to_owned()),
+            rp_id_hash: None,
+            credential: Some(credential),
+            untaken: None,
+            note: None,
+        }
     }
 
     /// Whether it is bound to that relying party, or may be. What the token signs decides then.

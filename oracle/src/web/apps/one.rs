@@ -111,7 +111,7 @@ fn shown(code: &AppCode) -> Markup {
             }
             div.standing {
                 p.digits { output id="code" { (code.otp.as_str()) } }
-                p.actions { button type="button" data-copy="code" autofocus hidden { "Copy" } }
+                p.actions { button type="button" data-copy="code" data-first hidden { "Copy" } }
                 p.quiet role="status" data-over="This code’s time is over." { "Read at the oracle just now; this was recorded." }
             }
         }

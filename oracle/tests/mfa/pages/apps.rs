@@ -159,7 +159,8 @@ async fn what_cannot_be_added_is_told_above_the_form_and_no_secret_is_shown_agai
         &[("otpauth", counter.as_str())],
         &[("otpauth", nine.as_str())],
         &[("otpauth", "otpauth://totp/x?issuer=y")],
-        &[("otpauth", "nonsense JBSWY3DPEHPK3PXP")],
+        &[("otpauth", "JBSWY3DPEHPK3PXP JBSWY3DPEHPK3PXP")],
+        &[("otpauth", "nonsense, JBSWY3DPEHPK3PXP")],
         &[("group", "nonsense")],
         &[("group", never.as_str())],
         &[("otpauth", URI), ("name", &"x".repeat(256))],
@@ -208,7 +209,7 @@ async fn an_app_by_quorum_leads_to_its_session_and_reads_no_code() {
     assert!(page.text.contains("by quorum") && page.text.contains("2 of 3"), "{}", page.text);
     let page = ann.open(&path).await;
     assert!(
-        page.text.contains(&format!("quorate ask {group}")) && !page.text.contains("value=\"code\""),
+        page.text.contains(&format!("quorate ask {group}")) && !page.text.contains("name=\"act\" value=\"code\""),
         "{}",
         page.text
     );

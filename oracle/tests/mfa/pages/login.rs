@@ -97,7 +97,7 @@ async fn whatever_is_wrong_is_told_in_one_sentence_and_a_lock_with_its_time() {
 }
 
 /// Bob with an authenticator app, and the page of his second step.
-async fn second_step(visit: &mut Visit<'_>) -> Page {
+pub async fn second_step(visit: &mut Visit<'_>) -> Page {
     let page = visit.send("/login/password", &[("principal", "bob"), ("password", PASSWORD), ("next", "s/ABC")]).await;
     assert_eq!(page.status, 200, "{}", page.text);
     assert!(page.header("set-cookie").is_none() && visit.cookie.is_none(), "halfway is not in");
@@ -241,7 +241,7 @@ async fn a_security_key_follows_the_password() {
 }
 
 /// What the page has the browser ask a security key.
-fn options(page: &Page) -> String {
+pub fn options(page: &Page) -> String {
     let (_, rest) = page.text.split_once("data-options=\"").expect("options");
     rest.split('"').next().expect("an end").replace("&quot;", "\"")
 }

@@ -30,6 +30,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("GET", "/", For::Anybody),
     ("GET", "/.well-known/quorate", For::Anybody),
     ("GET", "/account", For::Member),
+    ("POST", "/account/keys", For::Member),
     ("POST", "/account/logout", For::Member),
     ("GET", "/admin", For::Auditor),
     ("GET", "/admin/audit", For::Auditor),

@@ -1,0 +1,116 @@
+//! Security keys on the account page: shown to their owner, a second one added, one of several removed.
+
+use super::login::{options, second_step};
+use super::visit::{Page, Visit};
+use crate::people::stage::{PASSWORD, People, cheap};
+use crate::stage::{Stage, send};
+use crate::token::{Format, Token};
+use quorate_oracle::testing::TestSetup;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const ORIGIN: &str = "https://oracle.example.com";
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// Bob, who has enrolled with a key.
+async fn with_key() -> (People, Token) {
+    let people = People::on(Stage::with(cheap(TestSetup::default().set("url", ORIGIN))).await).await;
+    let link = people.invited("bob", "member").await;
+    people.done(Method::POST, "/system/multi_factor", json!({ "Type": "webauthn", "Name": "Keys" })).await;
+    people.done(Method::PUT, "/principals/bob/multi_factor", json!({ "provider": "Keys" })).await;
+    let mut begun = send(people.stage.at(Method::POST, &format!("/enroll/{link}/begin"))).await;
+    let token = Token::new(b"the key of bob");
+    let credential = token.create(&begun.json["publicKey"].take(), ORIGIN, Format::None);
+    people.enrol(&link, json!({ "password": PASSWORD, "credential": credential })).await;
+    (people, token)
+}
+
+/// The page's answer to a login with the key.
+async fn log_in(visit: &mut Visit<'_>, token: &mut Token) -> Page {
+    let asked = second_step(visit).await;
+    let given: Value = serde_json::from_str(&options(&asked)).expect("JSON");
+    let state = asked.hidden("state").expect("a state");
+    let answer = token.get(&given, ORIGIN).to_string();
+    let fields = [("principal", "bob"), ("state", &*state), ("factor", "key"), ("credential", &*answer)];
+    visit.send("/login/factor", &fields).await
+}
+
+async fn changed(visit: &mut Visit<'_>, fields: &[(&str, &str)]) -> Page {
+    visit.send_from("/account", "/account/keys", fields).await
+}
+
+/// What each key on the page is removed by.
+fn keys(page: &Page) -> Vec<String> {
+    let fields = page.text.split("name=\"key\" value=\"").skip(1);
+    fields.map(|rest| rest.split('"').next().expect("an end").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_second_key_is_added_and_the_first_one_removed() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    let page = bob.open("/account").await;
+    assert!(page.text.contains("Key 1") && page.text.contains("Last used <time"), "{}", page.text);
+    assert!(keys(&page).is_empty(), "the last one stays: {}", page.text);
+
+    let page = changed(&mut bob, &[("act", "begin"), ("name", "blue <b>\u{202e}")]).await;
+    let given: Value = serde_json::from_str(&options(&page)).expect("JSON");
+    let mut second = Token::new(b"another key of bob");
+    let credential = second.create(&given, ORIGIN, Format::None).to_string();
+    let add = [("act", "add"), ("name", "blue <b>\u{202e}"), ("credential", &*credential)];
+    assert_eq!(bob.send("/account/keys", &add).await.refusal(), (403, "form_refused"));
+    assert_eq!(changed(&mut bob, &add).await.leads_to(), "../account?done=added");
+    assert_eq!(changed(&mut bob, &add).await.status, 400, "a challenge is answered once");
+    let page = bob.open("/account?done=added").await;
+    assert!(page.text.contains("blue &lt;b&gt;\\u{202e}") && page.text.contains("Not used yet."), "{}", page.text);
+    assert!(page.text.contains("it lets you in from now on"), "{}", page.text);
+
+    people.stage.clock.advance(DAY);
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut second).await.status, 303, "the second one lets in as well");
+    let page = bob.open("/account").await;
+    assert!(!page.text.contains("Not used yet."), "{}", page.text);
+    let [of_first, of_second] = <[String; 2]>::try_from(keys(&page)).expect("two keys");
+    let remove = [("act", "remove"), ("key", &*of_first)];
+    assert_eq!(changed(&mut bob, &remove).await.refusal(), (400, "not_confirmed"));
+    let remove = [&remove[..], &[("confirm", "yes")]].concat();
+    assert_eq!(changed(&mut bob, &remove).await.leads_to(), "../account?done=removed");
+    assert_eq!(changed(&mut bob, &remove).await.refusal(), (404, "key_unknown"));
+    let last = [("act", "remove"), ("key", &*of_second), ("confirm", "yes")];
+    assert_eq!(changed(&mut bob, &last).await.refusal(), (409, "last_key"));
+
+    let mut visit = Visit::new(&people);
+    let asked = second_step(&mut visit).await;
+    let given: Value = serde_json::from_str(&options(&asked)).expect("JSON");
+    assert_eq!(
+        given["allowCredentials"].as_array().map(Vec::len),
+        Some(1),
+        "the removed one is not asked for: {given}"
+    );
+    assert_eq!(log_in(&mut visit, &mut second).await.status, 303);
+}
+
+#[tokio::test]
+async fn nobody_changes_the_keys_of_others_or_has_some_where_none_are_asked_for() {
+    let (people, mut token) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut token).await.status, 303);
+    let mut operator = Visit::new(&people);
+    let fields = [("principal", "operator"), ("password", PASSWORD)];
+    assert_eq!(operator.send("/login/password", &fields).await.status, 303);
+    assert!(!operator.open("/account").await.text.contains("Security keys"));
+    for fields in [&[("act", "begin")][..], &[("act", "remove"), ("key", "x"), ("confirm", "yes")]] {
+        assert_eq!(changed(&mut operator, fields).await.refusal(), (403, "no_security_key"), "{fields:?}");
+    }
+    for (fields, refusal) in [
+        (&[("act", "remove"), ("key", "x"), ("confirm", "yes")][..], (404, "key_unknown")),
+        (&[("act", "add"), ("credential", "{}")], (400, "factor_not_confirmed")),
+        (&[("act", "add"), ("credential", "nonsense")], (400, "factor_not_confirmed")),
+        (&[("act", "nonsense")], (400, "invalid_act")),
+        (&[], (400, "invalid_act")),
+    ] {
+        assert_eq!(changed(&mut bob, fields).await.refusal(), refusal, "{fields:?}");
+    }
+    assert!(bob.open("/account").await.text.contains("Key 1"));
+}

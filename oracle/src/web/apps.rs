@@ -1,6 +1,7 @@
 //! Apps: codes that somebody may read, with a search and a form for more. It must not know who may what.
 
 pub(crate) mod one;
+pub(crate) mod quorum;
 
 use super::form::{Field, NOTICE, hidden, notice};
 use maud::{Markup, html};

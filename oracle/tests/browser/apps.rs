@@ -159,6 +159,14 @@ async fn whoever_was_granted_an_app_reads_it_until_that_is_revoked() {
     browser.click("button", "Add").await;
     browser.see("A code of this app takes a quorum").await;
     browser.picture("app-quorum").await;
+    let applicants = format!("/groups/{}/applicants", stage.deal.group.name());
+    stage.by(&ticket, Method::POST, &applicants, &json!({ "add": ["ann"] })).await;
+    browser.fill("why", "the month’s end").await;
+    browser.click("button", "Begin a session").await;
+    browser.see("Send this link to the players.").await;
+    browser.picture("app-session").await;
+    browser.click("button", "Show the code").await;
+    browser.see("0 of 2").await;
     browser.click("a", "Apps").await;
     browser.see("by quorum: 2 of 3").await;
     browser.click("a", "Account").await;

@@ -4,17 +4,19 @@ use super::admin::{Asked, is_confirmed};
 use super::site::{Site, Told};
 use super::visitor::{Sent, Visitor};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Form, Path, Query, RightTime, Upload};
+use crate::extract::{ClientAddr, Form, Path, Query, RightTime, Upload};
 use crate::handlers::people::OwnTicket;
-use crate::service::apps::{AppCaller, Grantee, New};
+use crate::service::apps::{AppCaller, AppError, Grantee, New};
 use crate::service::people::Caller;
 use crate::service::pictures::PictureError;
 use crate::web::apps::one::{One, content};
+use crate::web::apps::quorum::Begun;
 use crate::web::apps::{Adding, HERE, List, list as look, title_text};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quorate_protocol::api::{AppCode, AppRight};
+use quorate_protocol::api::{AppCode, AppRight, SessionCredentials};
 use quorate_protocol::import::{Imported, parse_any};
+use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 const TITLE: &str = "Apps";
@@ -140,23 +142,31 @@ pub async fn app(
 pub async fn act_on_app(
     site: Site,
     time: ApiResult<RightTime>,
+    ClientAddr(peer): ClientAddr,
     uuid: ApiResult<Path<String>>,
     Sent { by, form, .. }: Sent<OwnTicket>,
 ) -> Response {
     let uuid = named(uuid);
     let done = match time {
-        Ok(_) => done(&site, &by, &uuid, &form).await,
+        Ok(_) => done(&site, &by, &uuid, &form, peer).await,
         Err(error) => Err(error),
     };
+    // A session goes on whether there is a code already or not.
+    let begun = Begun { id: form.text("session"), kek: form.text("kek"), invite: form.text("invite") };
+    let begun = Some(&begun).filter(|begun| !begun.id.is_empty() && form.text("act") == "quorum");
     match done {
         Ok(Done::Leads(place)) => site.see_other(&place),
         Ok(Done::Read(code)) => {
-            let shown = Shown { code: Some(&code), why: form.text("why"), ..Shown::default() };
+            let shown = Shown { code: Some(&code), why: form.text("why"), begun, ..Shown::default() };
             one(&site, &by, &uuid, &shown, None).await
+        }
+        Ok(Done::Begun(made)) => {
+            let begun = Begun { id: &made.session.id, kek: &made.kek, invite: &made.invite };
+            one(&site, &by, &uuid, &Shown { begun: Some(&begun), ..Shown::default() }, None).await
         }
         Err(error) => {
             let told = Told::of(error);
-            let shown = Shown { why: form.text("why"), grantee: form.text("grantee"), ..Shown::default() };
+            let shown = Shown { why: form.text("why"), grantee: form.text("grantee"), begun, ..Shown::default() };
             told.mark(one(&site, &by, &uuid, &shown, Some(&told)).await)
         }
     }
@@ -164,18 +174,35 @@ pub async fn act_on_app(
 
 /// What comes of an act.
 enum Done {
+    Begun(Box<SessionCredentials>),
     Leads(String),
     Read(AppCode),
 }
 
-async fn done(site: &Site, by: &Caller, uuid: &str, form: &Form) -> ApiResult<Done> {
-    let (apps, by) = (&site.state.apps, &reader(by));
+async fn done(site: &Site, caller: &Caller, uuid: &str, form: &Form, peer: IpAddr) -> ApiResult<Done> {
+    let (apps, by) = (&site.state.apps, &reader(caller));
     let grantee = |text: &str| text.trim().parse::<Grantee>();
     let stays = |word: &str| Ok(Done::Leads(format!("{HERE}/{uuid}?done={word}")));
     match form.text("act") {
         "code" => {
-            let why = form.given("why");
-            Ok(Done::Read(apps.code(by, uuid, why.as_deref().map(String::as_str)).await?))
+            let why = form.given("why").map(|why| why.to_string());
+            match (apps.code(by, uuid, why.as_deref()).await, why) {
+                (Err(AppError::ByQuorum(quorum)), Some(why)) => {
+                    let made = site.state.sessions.create_by_login(quorum.group, why, caller, peer).await?;
+                    Ok(Done::Begun(Box::new(made)))
+                }
+                (code, _) => Ok(Done::Read(code?)),
+            }
+        }
+        "quorum" => {
+            let kek = form.given("kek").unwrap_or_default();
+            let code = site.state.sessions.code(form.text("session"), kek, Some(caller), peer).await?;
+            let now = site.state.clock().now_ms();
+            let ends = code.totp_expires_at.parse::<jiff::Timestamp>().map_or(now, jiff::Timestamp::as_millisecond);
+            let expires = u64::try_from(ends.saturating_sub(now)).unwrap_or(0);
+            // How long its step is, a session does not say: the ring is full at first.
+            let period = u32::try_from(expires.div_ceil(1000)).unwrap_or(u32::MAX);
+            Ok(Done::Read(AppCode { otp: code.totp, expires, period }))
         }
         "grant" => {
             let right = if form.text("right") == AppRight::Manage.word() { AppRight::Manage } else { AppRight::Code };
@@ -202,6 +229,7 @@ async fn done(site: &Site, by: &Caller, uuid: &str, form: &Form) -> ApiResult<Do
 struct Shown<'a> {
     code: Option<&'a AppCode>,
     why: &'a str,
+    begun: Option<&'a Begun<'a>>,
     grantee: &'a str,
     done: &'a str,
 }
@@ -243,6 +271,7 @@ async fn one(site: &Site, caller: &Caller, uuid: &str, shown: &Shown<'_>, told: 
         app: &app,
         code: shown.code,
         why: shown.why,
+        begun: shown.begun,
         grants: grants.as_deref(),
         grantee: shown.grantee,
         done: shown.done,

@@ -1,9 +1,10 @@
 //! The page of one app: its code with the time that is left, and for managers who may read it. It must not know who may what.
 
+use super::quorum::{self, Begun};
 use super::{HERE, done, title};
 use crate::web::form::{Field, NOTICE, confirm, hidden, notice, select, time};
 use maud::{Markup, html};
-use quorate_protocol::api::{App, AppCode, AppGrant, AppQuorum, AppRight};
+use quorate_protocol::api::{App, AppCode, AppGrant, AppRight};
 use quorate_protocol::display::escape_controls;
 
 /// What it shows.
@@ -19,6 +20,8 @@ pub(crate) struct One<'a> {
     pub code: Option<&'a AppCode>,
     /// Why it was asked for.
     pub why: &'a str,
+    /// The session that the reader has begun for a code.
+    pub begun: Option<&'a Begun<'a>>,
     /// Who else may read it, for managers.
     pub grants: Option<&'a [AppGrant]>,
     /// To whom it was to be granted.
@@ -35,7 +38,7 @@ impl One<'_> {
     }
 
     /// A form that does one thing, with what it has to carry.
-    fn act(&self, content: &Markup) -> Markup {
+    pub(super) fn act(&self, content: &Markup) -> Markup {
         html! { form method="post" action=(self.at()) { (hidden("form", self.token)) (content) } }
     }
 }
@@ -50,7 +53,7 @@ pub(crate) fn content(one: &One<'_>) -> Markup {
             @if let Some((_, sentence)) = one.refusal { (notice(sentence)) }
             (done(one.done))
             @match &app.by_quorum {
-                Some(quorum) => (ask(quorum)),
+                Some(quorum) => (quorum::section(one, quorum)),
                 None => (read(one)),
             }
             @if let Some(grants) = one.grants { (granted(one, grants)) }
@@ -96,7 +99,7 @@ fn read(one: &One<'_>) -> Markup {
 }
 
 /// A code and how long it holds. Without the script the ring stands still, and says what it was.
-fn shown(code: &AppCode) -> Markup {
+pub(super) fn shown(code: &AppCode) -> Markup {
     let whole = u64::from(code.period).max(1).saturating_mul(1000);
     let left = code.expires.min(whole);
     html! {
@@ -114,23 +117,6 @@ fn shown(code: &AppCode) -> Markup {
                 p.actions { button type="button" data-copy="code" data-first hidden { "Copy" } }
                 p.quiet role="status" data-over="This code’s time is over." { "Read at the oracle just now; this was recorded." }
             }
-        }
-    }
-}
-
-/// Codes that take a quorum are made in a session, which somebody begins.
-fn ask(quorum: &AppQuorum) -> Markup {
-    html! {
-        section.card {
-            h2 { "A code of this app takes a quorum" }
-            p {
-                strong { (quorum.threshold) " of " (quorum.size) } " players of group "
-                bdi { (escape_controls(&quorum.group_id)) } " have to say yes, each with their own key. "
-                "The oracle holds no secret of it: your client begins the session, proves who asks, and shows the code."
-            }
-            pre #ask tabindex="0" aria-label="Command" { code { "quorate ask " (quorum.group) " --login --reason 'why'" } }
-            p.actions { button type="button" data-copy="ask" hidden { "Copy" } }
-            p.quiet { "It prints the link of the session, whose page shows who has joined." }
         }
     }
 }

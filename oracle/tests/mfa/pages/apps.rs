@@ -3,7 +3,10 @@
 
 use super::visit::{Page, Visit, filled};
 use crate::people::stage::People;
+use crate::stage::send;
+use crate::support::Asked;
 use insta::assert_snapshot;
+use quorate_protocol::invite::Invite;
 use quorate_protocol::otp::OtpSecret;
 use reqwest::Method;
 use serde_json::json;
@@ -197,7 +200,7 @@ async fn a_list_is_searched_and_what_strangers_call_their_apps_is_escaped() {
 }
 
 #[tokio::test]
-async fn an_app_by_quorum_leads_to_its_session_and_reads_no_code() {
+async fn an_app_by_quorum_begins_its_session_and_shows_the_code_of_it() {
     let people = People::new().await;
     let deal = crate::support::dealt(1, 2, 3);
     people.done(Method::POST, "/groups", serde_json::from_str(&deal.group.to_json()).expect("JSON")).await;
@@ -208,12 +211,35 @@ async fn an_app_by_quorum_leads_to_its_session_and_reads_no_code() {
     let page = ann.open("/apps").await;
     assert!(page.text.contains("by quorum") && page.text.contains("2 of 3"), "{}", page.text);
     let page = ann.open(&path).await;
-    assert!(
-        page.text.contains(&format!("quorate ask {group}")) && !page.text.contains("name=\"act\" value=\"code\""),
-        "{}",
-        page.text
-    );
-    let page = ann.send_from(&path, &path, &[("act", "code")]).await;
+    assert!(page.text.contains(&format!("quorate ask {group}")), "{}", page.text);
+    let ask = [("act", "code"), ("why", "the month’s end")];
+    assert_eq!(ann.send_from(&path, &path, &ask[..1]).await.refusal(), (409, "by_quorum"), "without a reason");
+    assert_eq!(ann.send_from(&path, &path, &ask).await.refusal(), (403, "may_not_ask"));
+    people.done(Method::POST, &format!("/groups/{group}/applicants"), json!({ "add": ["operator"] })).await;
+    let page = ann.send_from(&path, &path, &ask).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let [session, kek, invite] = ["session", "kek", "invite"].map(|name| page.hidden(name).expect("a field"));
+    assert!(page.text.contains(&format!("href=\"../s/{session}#")), "{}", page.text);
+
+    let read = [("act", "quorum"), ("session", &*session), ("kek", &*kek), ("invite", &*invite)];
+    let page = ann.send_from(&path, &path, &read).await;
+    assert_eq!(page.refusal(), (409, "not_quorate"));
+    assert_eq!(page.hidden("kek").as_deref(), Some(&*kek), "the session goes on");
+    let mut shown = send(people.stage.at(Method::GET, &format!("/sessions/{session}"))).await.json;
+    shown["tek"] = Invite::parse(&invite).expect("an invite").fields().tek.clone().into();
+    shown["kek"] = kek.clone().into();
+    shown["invite"] = invite.clone().into();
+    let credentials = serde_json::from_value(shown).expect("credentials");
+    let asked = Asked { credentials, invite: Invite::parse(&invite).expect("an invite") };
+    for toc in &deal.tocs[..2] {
+        let joined = people.stage.at(Method::POST, &asked.path("tocs")).json(&asked.approval(toc));
+        assert!(send(joined).await.status.is_success());
+    }
+    let page = ann.send_from(&path, &path, &read).await;
+    let secret = OtpSecret::from_uri(crate::support::URI).expect("a URI");
+    assert_eq!((page.status, digits(&page)), (200, Some(people.code(&secret, 0).as_str())), "{}", page.text);
+    let other = [("act", "quorum"), ("session", &*session), ("kek", "")];
+    let page = ann.send_from(&path, &path, &other).await;
     assert!(page.status >= 400 && digits(&page).is_none(), "{}", page.text);
 }
 

@@ -45,6 +45,9 @@ enum Command {
     Init(init::Init),
     /// Print the description of the interface that /openapi.json serves
     Openapi,
+    /// Read a picture of QR codes; the oracle calls it for pictures that people send
+    #[command(name = crate::service::pictures::COMMAND, hide = true)]
+    ReadPicture,
     /// Print a link with which a user sets a new password, when no operator can make one
     ///
     /// The audit log shows it. Failed logins of the name are forgotten with the new password.
@@ -132,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Import(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Openapi => openapi(),
+        Command::ReadPicture => crate::service::pictures::read_from_stdin().map_err(Into::into),
         Command::Recover(command) => command.run(),
         Command::Serve(settings) => serve::run(&settings),
     };

@@ -87,6 +87,9 @@ impl TestSetup {
         let entropy = Arc::new(SystemEntropy);
         let state = AppState::open_with(config, url, self.sources, self.clock, entropy).await;
         let state = state.expect("a state opens in an empty folder");
+        // Tests are in `deps`, beside the programs.
+        let test = std::env::current_exe().expect("this program has a path");
+        state.pictures.read_by(test.ancestors().nth(2).expect("a folder of the build").join("quorate-oracle"));
         let router = (self.routes)(state.clone());
         let stop = state.clone();
         let server = tokio::spawn(async move {

@@ -4,6 +4,8 @@
 
 #[path = "process/operators.rs"]
 mod operators;
+#[path = "process/pictures.rs"]
+mod pictures;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

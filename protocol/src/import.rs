@@ -132,17 +132,20 @@ pub fn from_image(bytes: &[u8]) -> Result<Vec<Imported>, ImportError> {
     from_images(&[bytes])
 }
 
-/// The same for a stranger's picture, of at most `pixels`. Some pictures are searched for hours; that is given up after ten
-/// seconds, but goes on in a thread of its own. What is `held` is dropped when it ends, so that such threads can be counted.
-pub fn from_strangers_image<T: Send + 'static>(
-    bytes: &[u8],
-    pixels: u64,
-    held: T,
-) -> Result<Vec<Imported>, ImportError> {
-    from_codes([picture::codes_holding(bytes, pixels, held)?])
+/// The texts of the QR codes in one PNG or JPEG picture of at most `pixels`, whatever they say; at least one.
+///
+/// The search is not given up: it takes the longer, and the more memory, the more corner marks a picture shows, some for hours
+/// and gigabytes. A stranger's picture is for a process with limits.
+pub fn codes_of_image(bytes: &[u8], pixels: u64) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    picture::codes_of(bytes, pixels)
 }
 
-/// The same for several pictures, as an export of many accounts needs them.
+/// Reads the secrets that QR codes say, as [`codes_of_image`] gives them.
+pub fn from_code_texts(texts: Vec<Zeroizing<String>>) -> Result<Vec<Imported>, ImportError> {
+    from_codes([texts])
+}
+
+/// As [`from_image`] for several pictures, as an export of many accounts needs them.
 pub fn from_images<B: AsRef<[u8]>>(pictures: &[B]) -> Result<Vec<Imported>, ImportError> {
     from_codes(pictures.iter().map(|picture| picture::codes(picture.as_ref())).collect::<Result<Vec<_>, _>>()?)
 }

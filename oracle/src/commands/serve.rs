@@ -55,6 +55,7 @@ async fn run_until_told(config: Config) -> Outcome {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let limits = Limits::from(&config);
     let state = AppState::open(config, format!("{scheme}://{address}")).await?;
+    state.pictures.read_by(std::env::current_exe()?);
     let _claim = Claim::take(&state.config.database_url()?)?;
     if address.ip().is_unspecified() && state.config.url.is_none() {
         tracing::warn!("invites will name {}: set url to the address that people use", state.url);

@@ -33,33 +33,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The texts of all readable QR codes in a picture; at least one.
 pub(super) fn codes(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ImportError> {
-    codes_within(bytes, MAX_PIXELS, PATIENCE, ())
-}
-
-/// The same of a picture of at most `pixels`; `held` is dropped when nothing works on it any more.
-pub(super) fn codes_holding<T: Send + 'static>(
-    bytes: &[u8],
-    pixels: u64,
-    held: T,
-) -> Result<Vec<Zeroizing<String>>, ImportError> {
-    codes_within(bytes, pixels.min(MAX_PIXELS), PATIENCE, held)
+    codes_within(bytes, PATIENCE)
 }
 
 /// As [`codes`], giving up the search after `patience`. The library cannot be interrupted, so that the search is then
-/// left to itself, with its own copy of the picture and what is `held`, until it or the process ends.
-fn codes_within<T: Send + 'static>(
-    bytes: &[u8],
-    pixels: u64,
-    patience: Duration,
-    held: T,
-) -> Result<Vec<Zeroizing<String>>, ImportError> {
-    let grey = decode(bytes, pixels)?;
+/// left to itself, with its own copy of the picture, until it or the process ends.
+fn codes_within(bytes: &[u8], patience: Duration) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    let grey = decode(bytes, MAX_PIXELS)?;
     let (answer, found) = mpsc::sync_channel(1);
     let search = thread::spawn(move || {
-        let codes = search(&grey);
-        drop((grey, held));
         // If nobody waits for it any more, what was found is wiped.
-        let _late = answer.send(codes);
+        let _late = answer.send(search(&grey));
     });
     match found.recv_timeout(patience) {
         Ok(codes) => codes,
@@ -68,6 +52,11 @@ fn codes_within<T: Send + 'static>(
             resume_unwind(search.join().expect_err("a search that ends without an answer has panicked"))
         }
     }
+}
+
+/// The same of a picture of at most `pixels`, for as long as it takes.
+pub(super) fn codes_of(bytes: &[u8], pixels: u64) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    search(&decode(bytes, pixels.min(MAX_PIXELS))?)
 }
 
 fn search(grey: &Grey) -> Result<Vec<Zeroizing<String>>, ImportError> {
@@ -200,19 +189,9 @@ mod tests {
     #[test]
     fn a_picture_that_would_take_for_ever_is_given_up() {
         let file = tiled_with_corner_marks(SMALL_SIDE);
-        assert_eq!(codes_within(&file, MAX_PIXELS, Duration::from_millis(200), ()), Err(ImportError::TooIntricate));
-        assert_eq!(codes_within(&file, u64::from(SMALL_SIDE), PATIENCE, ()), Err(ImportError::PictureTooLarge));
+        assert_eq!(codes_within(&file, Duration::from_millis(200)), Err(ImportError::TooIntricate));
+        assert_eq!(codes_of(&file, u64::from(SMALL_SIDE)), Err(ImportError::PictureTooLarge));
         // A few of the marks are no trouble: they only make no code.
         assert_eq!(codes(&tiled_with_corner_marks(8)), Err(ImportError::NoCode));
-    }
-
-    #[test]
-    fn what_is_held_is_let_go_when_the_search_has_ended_and_not_before() {
-        let held = std::sync::Arc::new(());
-        let done = codes_within(&tiled_with_corner_marks(8), MAX_PIXELS, PATIENCE, std::sync::Arc::clone(&held));
-        assert_eq!((done, std::sync::Arc::strong_count(&held)), (Err(ImportError::NoCode), 1));
-        let file = tiled_with_corner_marks(SMALL_SIDE);
-        let given_up = codes_within(&file, MAX_PIXELS, Duration::from_millis(200), std::sync::Arc::clone(&held));
-        assert_eq!((given_up, std::sync::Arc::strong_count(&held)), (Err(ImportError::TooIntricate), 2));
     }
 }

@@ -86,7 +86,7 @@ async fn entries(site: &Site, form: &Form, picture: Option<Zeroizing<Vec<u8>>>) 
         (Some(picture), None, None) => site.state.pictures.read(picture).await.map_err(|error| match error {
             PictureError::Import(error) => invalid(error),
             PictureError::Busy => ApiError::overloaded().because(error),
-            PictureError::Panicked => ApiError::internal(error),
+            PictureError::NoReader | PictureError::Start(_) => ApiError::unavailable(error),
         })?,
         _ => {
             let message = "give one of these: a picture, an otpauth URI, or a group";

@@ -2,6 +2,7 @@
 //! file of its own; errors become text in `error`, and `ui` alone prints. It must not know formats or devices.
 
 mod api_key;
+mod app;
 mod ask;
 mod audit;
 mod authenticator;
@@ -124,6 +125,8 @@ enum Command {
     Mfa(mfa::MfaArgs),
     /// Make groups known to an oracle, and say who stands for their holders
     Group(group::GroupArgs),
+    /// Share authenticator entries: codes for a team, the secret for nobody
+    App(app::AppArgs),
     /// Make, activate and rotate API keys of applications
     ApiKey(api_key::ApiKeyArgs),
     /// Find out whether the Tocs of a group still open, without making a code
@@ -199,6 +202,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Principal(args) => principal::run(context, &args),
         Command::Group(args) => group::run(context, &args),
         Command::Mfa(args) => mfa::run(context, &args),
+        Command::App(args) => app::run(context, &args),
         Command::ApiKey(args) => api_key::run(context, &args),
         Command::Drill(args) => drill::run(context, &args),
         Command::Audit(args) => audit::run(context, &args),

@@ -3,6 +3,7 @@
 //! repeated in errors.
 
 mod api_keys;
+mod apps;
 mod audit;
 mod drills;
 mod enrolment;
@@ -77,6 +78,7 @@ pub struct Client {
     http: reqwest::blocking::Client,
     url: String,
     ticket: Option<Ticket>,
+    function_key: Option<apps::FunctionKey>,
 }
 
 impl Client {
@@ -94,7 +96,7 @@ impl Client {
         // A proxy from the environment would see what is sent in the clear because it should not leave the machine.
         let builder = if parsed.scheme() == "http" { builder.no_proxy() } else { builder };
         let http = builder.build().map_err(|error| ClientError::unreachable(base, &error))?;
-        Ok(Self { http, url: base.to_owned(), ticket: None })
+        Ok(Self { http, url: base.to_owned(), ticket: None, function_key: None })
     }
 
     /// What the oracle at `url` says of itself: its root key, its certificates, its clock. Nothing in it is to be trusted yet.
@@ -244,13 +246,14 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.bare(method, path);
-        match &self.ticket {
-            Some(ticket) => request.header(AUTHORIZATION, ticket.bearer()),
-            None => request,
+        match (&self.ticket, &self.function_key) {
+            (Some(ticket), _) => request.header(AUTHORIZATION, ticket.bearer()),
+            (None, Some(key)) => request.header(apps::FUNCTION_KEY_HEADER, key.header()),
+            (None, None) => request,
         }
     }
 
-    /// A request without the ticket.
+    /// A request without the ticket or the API key.
     fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).header(ACCEPT, "application/json")
     }

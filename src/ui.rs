@@ -1,12 +1,14 @@
 //! The only place that prints or prompts. stdout carries data, stderr messages, and questions go to the terminal
 //! itself, so that a pipe never swallows one. It must not know commands, tokens' insides or the oracle.
 
+mod clipboard;
 mod countdown;
 mod interrupt;
 mod prompts;
 mod time;
 mod tty;
 
+pub use clipboard::Copied;
 pub use countdown::Countdown;
 pub use interrupt::{OnInterrupt, on_interrupt};
 pub use prompts::PinCommandError;
@@ -119,6 +121,14 @@ impl Ui {
     pub fn confirm(&self, question: &str) -> Result<bool, UiError> {
         let answer = tty::ask(&format!("{question} [y/N] "), "a confirmation")?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// A line on stderr that counts down the `seconds` that something lives; returns at its end, or at once when nobody
+    /// watches.
+    pub fn count_down(&self, label: &str, seconds: u64) {
+        if self.watched() {
+            self.countdown(label, seconds).run();
+        }
     }
 
     /// A line on stderr that counts down to the end of a code; nothing when nobody watches.

@@ -136,7 +136,7 @@ const EXPORTS: [&str; 8] = [
     r#"{"apps":[{"PartitionKey":"mfaseed","RowKey":"5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1","AccountName":"Bank"}],"secrets":[{"id":"https://v/secrets/5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1/1","value":"JBSWY3DPEHPK3PXP"}]}"#,
     r#"{"uuid":"5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1","otpauth":"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP","name":"b"}"#,
     "otpauth://totp/Bank:ann?secret=JBSWY3DPEHPK3PXP&uuid=5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1\notpauth://hotp/x",
-    r#"{"version":1,"header":{"slots":[{"type":1,"key":"9068e2d45e4bfc0b36da8cfc8186cb68f28ddedc7504d0f51f1a5e0633ca8af2","key_params":{"nonce":"060606060606060606060606","tag":"f14ca20c2479b2439802590269e137bd"},"n":2,"r":1,"p":1,"salt":"0505050505050505050505050505050505050505050505050505050505050505"}],"params":{"nonce":"080808080808080808080808","tag":"deac152cfcc48e2699e742efcc8e0217"}},"db":"LqQjQrepyhtkjWw/UOuKatIJh+xKzz34o652vfnjHEYo2niGu2uzk0EpW/xYqJEzMwtvEwPDo06LplVvihh6NIZJIIU9h90hp5qlaQ9hPiVUX/sjue8ER/ekNpOtzKFJh1S7dGapLL4dRoclxnF8jgQ25GZ6bQHKXHdWOd6ddK+ldkzCHA2i2y7IoEAycVpcWgl5GBchMh9/PMSgORjuFe/LeNE="}"#,
+    include_str!("../../tests/fixtures/import/aegis-locked.json"),
 ];
 
 /// An export of Google Authenticator with one account.

@@ -1,12 +1,14 @@
 //! Errors as people meet them: one sentence, a hint with something to do, an exit code. Hints live only here. It must not
 //! know how anything is done, only what can go wrong.
 
+mod apps;
 mod drill;
 mod fido;
 mod hints;
 mod people;
 mod session;
 
+pub(crate) use apps::AppError;
 pub(crate) use drill::AnswerError;
 pub(crate) use hints::token as token_hint;
 pub(crate) use people::PeopleError;
@@ -42,6 +44,9 @@ pub(crate) enum CliError {
     /// An answer to a drill that is not given.
     #[error(transparent)]
     Answer(#[from] AnswerError),
+    /// An app that is not found, or not read like this.
+    #[error(transparent)]
+    App(#[from] AppError),
     /// A file that should hold an API key and its secret, and does not.
     #[error("{} holds no API key with its secret", .0.display())]
     ApiKeyFile(PathBuf),
@@ -266,6 +271,7 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Answer(error) => Some(error.hint()),
+            Self::App(error) => Some(error.hint()),
             Self::Client(error) => session::client_hint(error),
             Self::Drill(error) => drill::drill_hint(error),
             Self::Fido(error) => fido::hint(error),

@@ -73,6 +73,11 @@ impl LoggedInAt {
         &self.network
     }
 
+    /// A connection that shows nothing, to the oracle that was named or to the only one that is trusted.
+    pub(crate) fn stranger(&self, context: &Context) -> Result<Client, CliError> {
+        OracleAt { oracle: self.oracle.clone(), network: self.network.clone() }.client(context)
+    }
+
     /// A connection that shows the ticket which `quorate login` left for that oracle.
     pub(crate) fn client(&self, context: &Context) -> Result<Client, CliError> {
         let url = match &self.oracle {

@@ -41,6 +41,11 @@ impl PasswordArgs {
         }
     }
 
+    /// Whether it comes from a file.
+    pub(crate) fn is_in_file(&self) -> bool {
+        self.password_file.is_some()
+    }
+
     /// Whether somebody sits at the terminal to type it, and can be asked for more.
     pub(crate) fn is_typed(&self) -> bool {
         self.password_file.is_none() && io::stdin().is_terminal()

@@ -111,6 +111,7 @@ impl Client {
     #[must_use]
     pub fn with_ticket(mut self, ticket: Ticket) -> Self {
         self.ticket = Some(ticket);
+        self.function_key = None;
         self
     }
 

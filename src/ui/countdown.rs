@@ -1,6 +1,7 @@
 //! The line that counts down while a code lives. Drawn only where somebody watches. It must not know codes.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
 
 /// A countdown on stderr; cleared when dropped.
 #[derive(Debug)]
@@ -18,6 +19,16 @@ impl Countdown {
         bar.set_message(super::shown(label));
         bar.set_position(seconds);
         Self { bar, seconds }
+    }
+
+    /// Counts down to the end.
+    pub fn run(self) {
+        for left in (0..=self.seconds).rev() {
+            self.left(left);
+            if left > 0 {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
     }
 
     /// Shows that `left` seconds are left.

@@ -1,4 +1,5 @@
-//! Questions on the controlling terminal, whatever stdin and stdout are connected to. It must not know what is asked.
+//! Questions on the controlling terminal, and what only it understands, whatever stdin and stdout are connected to. It must not
+//! know what is asked.
 
 use super::UiError;
 use std::fs::{File, OpenOptions};
@@ -31,6 +32,12 @@ pub(super) fn ask_hidden(what: &str) -> Result<Zeroizing<String>, UiError> {
         }
         Err(error) => Err(UiError::Terminal(error)),
     }
+}
+
+/// Writes `text` as it is. `what` names what it is for when there is no terminal.
+pub(super) fn write(text: &str, what: &str) -> Result<(), UiError> {
+    let mut terminal = open(what)?;
+    terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush()).map_err(UiError::Terminal)
 }
 
 fn open(what: &str) -> Result<File, UiError> {

@@ -5,6 +5,7 @@
 mod support;
 
 mod api_keys;
+mod apps;
 mod audit;
 mod codes;
 mod drills;

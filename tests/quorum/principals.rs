@@ -16,7 +16,7 @@ fn code_of(key: &str) -> Option<String> {
 
 impl Desk {
     /// Makes the member bob, who enrols and logs in.
-    fn bob(&self) -> Person {
+    pub fn bob(&self) -> Person {
         let bob = Person::new("bob", Key::Plain);
         let link = self.ann.quorate(&["principal", "add", "bob"]).ok();
         with_password(&bob, &["enroll", link.trim()]).ok();

@@ -38,7 +38,7 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
         CliError::Header(error) => return header(error),
         CliError::Identity(error) | CliError::Open { source: error, .. } => return identity(error),
-        CliError::Import(ImportError::Several { .. }) => "choose one with --account NAME",
+        CliError::Import(error) => return import(error).map(str::to_owned),
         CliError::NoGatewayKey => {
             "name its file with --gateway-key-file, or put it into QUORATE_GATEWAY_KEY; the oracle keeps it in gateway.key"
         }
@@ -56,7 +56,7 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Read { source, .. } if source.kind() == ErrorKind::NotFound => "check the name",
         CliError::Recipient { reason, .. } => return recipient(reason),
         CliError::SecretInArgument => {
-            "pipe it in (`quorate deal … --otpauth - < FILE`), or leave it out and be asked; and renew it at the account, \
+            "pipe it in (… --otpauth - < FILE), or leave it out and be asked; and renew it at the account, \
              since this one may have been seen"
         }
         CliError::Toc { .. } => "ask the dealer, or whoever sent the file, for the file again",
@@ -110,6 +110,25 @@ fn header(error: &HeaderError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn import(error: &ImportError) -> Option<&'static str> {
+    Some(match error {
+        ImportError::Encrypted(_) => {
+            "or move the accounts by their QR codes: --qr IMAGE, or `quorate app import IMAGE …`"
+        }
+        ImportError::NotThisFormat(_) => "without --format it is found out what it is; or export it again",
+        ImportError::PasswordNeeded(_) => {
+            "`quorate app import FILE` asks for it; elsewhere, give the account alone, or an export without encryption"
+        }
+        ImportError::Several { .. } => "choose one with --account NAME",
+        ImportError::UnknownFormat => {
+            "--format says what it is; for other apps, give their otpauth:// URIs or QR codes"
+        }
+        ImportError::Version { .. } => "a newer quorate may know it; the app may also export to otpauth:// URIs",
+        ImportError::WrongPassword(_) => "it is the password that was chosen for the export, or for the vault",
+        _ => return None,
+    })
 }
 
 pub(super) fn identity(error: &IdentityError) -> Option<String> {

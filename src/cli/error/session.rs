@@ -220,7 +220,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             }
             "too_many_sessions" => "end one of your sessions (`quorate session cancel`), or wait until one expires",
             "unknown_route" => "check the path in the oracle's address: it answers, and has nothing there",
-            _ => return super::people::refusal_hint(refusal),
+            _ => return super::apps::refusal_hint(refusal).or_else(|| super::people::refusal_hint(refusal)),
         },
         _ => return None,
     };

@@ -66,14 +66,7 @@ pub(crate) fn show(context: &Context, kept: &Kept, code: &TotpCode) -> Result<()
         return Ok(());
     }
     let seconds = u64::try_from(seconds).unwrap_or_default();
-    let countdown = context.ui.countdown("this code ends in", seconds);
-    for left in (0..=seconds).rev() {
-        countdown.left(left);
-        if left > 0 {
-            std::thread::sleep(Duration::from_secs(1));
-        }
-    }
-    drop(countdown);
+    context.ui.count_down("this code ends in", seconds);
     context.ui.say(format_args!("that code has ended; `quorate session code {}` shows the next one", kept.id()));
     Ok(())
 }

@@ -1,0 +1,74 @@
+//! `quorate app code`: a code on the screen, in the clipboard if wanted, until it ends.
+
+use super::{AppsAt, find};
+use crate::cli::error::AppError;
+use crate::cli::{CliError, Context};
+use crate::client::Client;
+use clap::Args;
+use quorate_protocol::api::AppCode;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A code with less time left than this, in milliseconds, cannot be typed in, so the next one is waited for.
+const TOO_SHORT: u64 = 3_000;
+
+#[derive(Debug, Args)]
+pub(super) struct CodeArgs {
+    /// The app: its UUID, or a name that no other has
+    #[arg(value_name = "APP")]
+    app: String,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Put it into the clipboard as well, by way of the terminal; when it ends, or at Ctrl-C, the clipboard is emptied
+    #[arg(long)]
+    copy: bool,
+    #[command(flatten)]
+    at: AppsAt,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    uuid: &'a str,
+    code: &'a str,
+    /// Milliseconds.
+    expires: u64,
+    /// Seconds.
+    period: u32,
+}
+
+pub(super) fn run(context: &Context, args: &CodeArgs) -> Result<(), CliError> {
+    let client = args.at.client(context)?;
+    let app = find(&client, &args.app)?;
+    if let Some(quorum) = app.by_quorum {
+        let (group_id, threshold, size) = (quorum.group_id, quorum.threshold, quorum.size);
+        return Err(AppError::ByQuorum { group_id, threshold, size }.into());
+    }
+    let code = fetch(context, &client, &app.uuid, args.why.as_deref())?;
+    let value = Shown { uuid: &app.uuid, code: &code.otp, expires: code.expires, period: code.period };
+    context.ui.print(&value, || code.otp.as_str())?;
+    let copied = if args.copy { Some(context.ui.copy(&code.otp)?) } else { None };
+    if context.ui.json() || !context.ui.watched() {
+        if let Some(copied) = copied {
+            copied.leave();
+        }
+        return Ok(());
+    }
+    context.ui.count_down("this code ends in", code.expires / 1000);
+    if let Some(copied) = copied {
+        copied.clear();
+    }
+    context.ui.say("that code has ended");
+    Ok(())
+}
+
+/// A code that lives long enough to be typed, where there is one.
+fn fetch(context: &Context, client: &Client, uuid: &str, why: Option<&str>) -> Result<AppCode, CliError> {
+    let code = client.app_code(uuid, why)?;
+    if code.expires >= TOO_SHORT || u64::from(code.period) * 1000 <= 2 * TOO_SHORT {
+        return Ok(code);
+    }
+    context.ui.say("this code is about to end; waiting for the next one");
+    std::thread::sleep(Duration::from_millis(code.expires + 100));
+    Ok(client.app_code(uuid, why)?)
+}

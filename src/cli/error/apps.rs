@@ -1,0 +1,65 @@
+//! What can go wrong with apps, with the cures: the part of `error` for authenticator entries that several share.
+
+use crate::client::Refusal;
+
+/// Why an app is not found, or its code not read like this. Foreign text in it is escaped when it is reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum AppError {
+    /// Its codes take a quorum.
+    #[error("codes of this app take a quorum: {threshold} of the {size} Tocs of the group {group_id}")]
+    ByQuorum {
+        /// The group's id for people.
+        group_id: String,
+        /// Tocs that it takes.
+        threshold: u32,
+        /// Tocs that there are.
+        size: u32,
+    },
+    /// Not exactly one app of that name.
+    #[error("{} called {wanted}", if *.found == 0 { "you may read no app" } else { "you may read more than one app" })]
+    Named {
+        /// What was looked for.
+        wanted: String,
+        /// How many there are.
+        found: usize,
+    },
+}
+
+impl AppError {
+    pub(super) fn hint(&self) -> String {
+        let hint = match self {
+            Self::ByQuorum { group_id, .. } => {
+                let group_id = crate::ui::shown(group_id);
+                return format!(
+                    "who holds a Toc of it runs `quorate ask {group_id} --reason …`, who may ask without one adds --login; \
+                     the others join"
+                );
+            }
+            Self::Named { found: 0, .. } => "`quorate app list` shows those that you may read",
+            Self::Named { .. } => "give its UUID: `quorate app list` shows it",
+        };
+        hint.to_owned()
+    }
+}
+
+/// What to do about what an oracle refuses when it is asked for apps.
+pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
+    let hint = match refusal.code.as_str() {
+        "app_unknown" => "`quorate app list` shows those that you may read; one of its managers grants more",
+        "by_quorum" => "`quorate app show APP` names the group: who holds a Toc of it runs `quorate ask GROUP`",
+        "changed" => "nothing was changed: try again",
+        "invalid_otpauth" => "only time-based secrets of 80 bits and more are shared; export the account again",
+        "invalid_recipient" => {
+            "give recipients of age that need no plugin of their own: `quorate key list` shows yours"
+        }
+        "no_grant" => "`quorate app show APP` shows who has one; names are compared letter by letter",
+        "no_key_pair" => "whoever has that API key runs `quorate app list --api-key FILE` once, then grant again",
+        "not_a_manager" | "not_the_owner" => "`quorate app show APP` shows whose it is, and who manages it",
+        "owner_stays" => "remove the app, or have somebody else import what you export",
+        "too_many" => "remove what nobody needs: `quorate app list`",
+        "uuid_taken" => "leave the UUID out; or remove the app that has it, if it is yours",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

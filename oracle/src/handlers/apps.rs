@@ -12,6 +12,7 @@ pub use self::sharedmfa::{
 
 use crate::error::ApiResult;
 use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
+use crate::handlers::people::Still;
 use crate::service::apps::{AppCaller, AppError, Apps, Grantee, New};
 use crate::service::sessions::Sessions;
 use crate::service::sessions::error::SessionError;
@@ -40,7 +41,7 @@ pub async fn list(caller: AppCaller, State(apps): State<Apps>) -> ApiResult<Json
 pub async fn add(
     caller: AppCaller,
     State(apps): State<Apps>,
-    SensitiveJson(NewApp { otpauth, group, name, uuid }): SensitiveJson<NewApp>,
+    Still(SensitiveJson(NewApp { otpauth, group, name, uuid })): Still<SensitiveJson<NewApp>>,
 ) -> ApiResult<(StatusCode, Json<App>)> {
     let app = apps.add(&caller, New { otpauth, group, name, uuid }).await?;
     Ok((StatusCode::CREATED, Json(app)))
@@ -84,7 +85,7 @@ pub async fn code(
     State(sessions): State<Sessions>,
     ClientAddr(peer): ClientAddr,
     Path(uuid): Path<String>,
-    Json(ReadCode { why }): Json<ReadCode>,
+    Still(Json(ReadCode { why })): Still<Json<ReadCode>>,
 ) -> ApiResult<Response> {
     let by_quorum = match apps.code(&caller, &uuid, why.as_deref()).await {
         Ok(code) => return Ok(Json(code).into_response()),
@@ -128,7 +129,7 @@ pub async fn grant(
     caller: AppCaller,
     State(apps): State<Apps>,
     Path(granted): Path<Granted>,
-    Json(NewAppGrant { right }): Json<NewAppGrant>,
+    Still(Json(NewAppGrant { right })): Still<Json<NewAppGrant>>,
 ) -> ApiResult<StatusCode> {
     apps.grant(&caller, &granted.uuid, &granted.grantee()?, right).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -159,7 +160,7 @@ pub async fn revoke(
 pub async fn export(
     caller: AppCaller,
     State(apps): State<Apps>,
-    Json(wanted): Json<ExportApps>,
+    Still(Json(wanted)): Still<Json<ExportApps>>,
 ) -> ApiResult<Json<ExportedApps>> {
     Ok(Json(apps.export(&caller, &wanted).await?))
 }

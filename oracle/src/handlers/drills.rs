@@ -2,7 +2,7 @@
 
 mod refusal;
 
-use super::people::{Allowed, OwnTicket, ReadDrills, RunDrills};
+use super::people::{Allowed, OwnTicket, ReadDrills, RunDrills, Still};
 use super::sessions::INVITE_HEADER;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Json, Path, RightTime};
@@ -21,7 +21,7 @@ pub async fn begin(
     _: RightTime,
     by: Allowed<RunDrills>,
     State(drills): State<Drills>,
-    Json(request): Json<NewDrill>,
+    Still(Json(request)): Still<Json<NewDrill>>,
 ) -> ApiResult<(StatusCode, Json<Drill>)> {
     Ok((StatusCode::CREATED, Json(drills.begin(&request, &by.0).await?)))
 }

@@ -11,7 +11,7 @@ mod refusal;
 
 pub use self::caller::{
     Actor, Allowed, CancelSessions, ChangeGroups, ChangePrincipals, ChangeProviders, Named, OwnTicket, ReadAudit,
-    ReadDrills, ReadGroups, ReadPrincipals, ReadProviders, Right, RunDrills,
+    ReadDrills, ReadGroups, ReadPrincipals, ReadProviders, Right, RunDrills, Still,
 };
 pub use self::enrolment::{__path_enrol, __path_invitation, enrol, invitation};
 pub use self::groups::{

@@ -7,7 +7,7 @@ pub use self::events::{__path_events, events};
 
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
-use crate::handlers::people::{Actor, Allowed, CancelSessions, second_factor_required};
+use crate::handlers::people::{Actor, Allowed, CancelSessions, Still, second_factor_required};
 use crate::handlers::webauthn::Assertion;
 use crate::service::sessions::Sessions;
 use crate::service::sessions::approve::Progress;
@@ -60,7 +60,7 @@ pub async fn create(
     Actor(caller): Actor,
     State(sessions): State<Sessions>,
     ClientAddr(peer): ClientAddr,
-    SensitiveJson(request): SensitiveJson<NewSession>,
+    Still(SensitiveJson(request)): Still<SensitiveJson<NewSession>>,
 ) -> ApiResult<Json<SessionCredentials>> {
     Ok(Json(sessions.create(request, caller.as_ref(), peer).await?))
 }
@@ -91,7 +91,7 @@ pub async fn approve(
     Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
-    Json(Joining { encrypted_toc, x, proof, state, credential }): Json<Joining>,
+    Still(Json(Joining { encrypted_toc, x, proof, state, credential })): Still<Json<Joining>>,
 ) -> ApiResult<Response> {
     let credential = credential.map(Assertion::into_answer).transpose()?;
     let answer = state.zip(credential).map(|(state, credential)| KeyAnswer { state, credential });
@@ -111,7 +111,7 @@ pub async fn deny(
     Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
-    Json(request): Json<Denial>,
+    Still(Json(request)): Still<Json<Denial>>,
 ) -> ApiResult<StatusCode> {
     sessions.deny(&id, request, caller.as_ref(), peer).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -126,7 +126,7 @@ pub async fn code(
     Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
-    SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
+    Still(SensitiveJson(SessionKey { kek })): Still<SensitiveJson<SessionKey>>,
 ) -> ApiResult<Json<TotpCode>> {
     Ok(Json(sessions.code(&id, kek, caller.as_ref(), peer).await?))
 }
@@ -140,7 +140,7 @@ pub async fn redeal(
     Actor(caller): Actor,
     ClientAddr(peer): ClientAddr,
     Path(id): Path<String>,
-    SensitiveJson(SessionKey { kek }): SensitiveJson<SessionKey>,
+    Still(SensitiveJson(SessionKey { kek })): Still<SensitiveJson<SessionKey>>,
 ) -> ApiResult<Json<Redeal>> {
     Ok(Json(sessions.redeal(&id, kek, caller.as_ref(), peer).await?))
 }

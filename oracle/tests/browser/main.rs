@@ -76,6 +76,16 @@ async fn where_a_login_is_asked_for_the_page_says_who_asked_and_who_approved() {
     let when = "return document.querySelector('#people time').dateTime";
     assert!(browser.run(when).await.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()));
     browser.picture("session-names").await;
+
+    // Without a Toc: the same person, who has shown none.
+    let group = json!({ "group": stage.deal.group.name(), "reason": REASON });
+    let asked = stage.send(reqwest::Method::POST, "/sessions", &group).await.asked();
+    browser.open(&stage.link(&asked)).await;
+    let asks =
+        "principal/internal/user/ann, by login at this oracle and without a Toc, asks for a code of AWS root <b>";
+    browser.see(asks).await;
+    browser.see("principal/internal/user/ann asked").await;
+    browser.picture("session-by-login").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 

@@ -8,6 +8,7 @@ mod enrolment;
 mod factors;
 mod groups;
 mod guests;
+mod late_bodies;
 mod logs;
 mod named;
 mod named_keys;

@@ -48,7 +48,7 @@ pub struct Sent<R, F = Form> {
 }
 
 /// In what a form comes.
-pub trait Filled: FromRequest<AppState, Rejection = ApiError> + fmt::Debug {
+pub trait Filled: FromRequest<AppState, Rejection = ApiError> + fmt::Debug + Send {
     /// Its fields.
     fn fields(&self) -> &Form;
 }
@@ -116,8 +116,11 @@ impl<R: Right, F: Filled> FromRequest<AppState> for Sent<R, F> {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let Ok(site) = Site::from_request_parts(&mut parts, state).await;
-        let Visitor { caller: by, .. } = Visitor::<R>::from_request_parts(&mut parts, state).await?;
+        Visitor::<R>::from_request_parts(&mut parts, state).await?;
+        let mut again = parts.clone();
         let OwnForm(form) = OwnForm::<F>::from_request(Request::from_parts(parts, body), state).await?;
+        // The form takes its time to come, and who sends it may have been dismissed meanwhile.
+        let Visitor { caller: by, .. } = Visitor::<R>::from_request_parts(&mut again, state).await?;
         if state.people.made_form(&by, form.fields().text(FORM_TOKEN)) {
             Ok(Self { by, form, right: PhantomData })
         } else {

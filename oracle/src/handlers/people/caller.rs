@@ -7,7 +7,7 @@ use crate::service::people::rights::Act;
 use crate::service::people::{Caller, PeopleError, PrincipalName, Token};
 use crate::service::sessions::error::SessionError;
 use crate::state::AppState;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
@@ -48,6 +48,36 @@ rights! {
     RunDrills, "Begin and end drills.";
 }
 
+/// A body that was read, of a request whose sender may still do what they might when it began: it takes its time to come, and they may
+/// have been dismissed meanwhile. Behind [`Allowed`] or [`Actor`]; elsewhere the body alone.
+#[derive(Debug)]
+pub struct Still<B>(pub B);
+
+/// What a request's sender was let do before its body came.
+#[derive(Clone, Copy)]
+enum Begun {
+    Act(Act),
+    /// To take part in sessions.
+    Session,
+}
+
+impl<B: FromRequest<AppState, Rejection = ApiError> + Send> FromRequest<AppState> for Still<B> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(ClientAddr(source)) = ClientAddr::from_request_parts(&mut parts, state).await;
+        let (begun, ticket) = (parts.extensions.get().copied(), ticket(&parts.headers));
+        let body = B::from_request(Request::from_parts(parts, body), state).await?;
+        match begun {
+            Some(Begun::Act(act)) => state.people.authenticate(ticket, source).await?.may(act)?,
+            Some(Begun::Session) => drop(state.people.authenticate(ticket, source).await.map_err(login_required)?),
+            None => {}
+        }
+        Ok(Self(body))
+    }
+}
+
 /// A caller whose ticket is good and whose role allows `R`.
 pub struct Allowed<R>(pub Caller, PhantomData<R>);
 
@@ -64,6 +94,7 @@ impl<R: Right> FromRequestParts<AppState> for Allowed<R> {
         let Ok(ClientAddr(source)) = ClientAddr::from_request_parts(parts, state).await;
         let caller = state.people.authenticate(ticket(&parts.headers), source).await?;
         caller.may(R::ACT)?;
+        parts.extensions.insert(Begun::Act(R::ACT));
         Ok(Self(caller, PhantomData))
     }
 }
@@ -84,12 +115,22 @@ impl FromRequestParts<AppState> for Actor {
         }
         let Ok(ClientAddr(source)) = ClientAddr::from_request_parts(parts, state).await;
         match state.people.authenticate(ticket, source).await {
-            Ok(caller) => Ok(Self(Some(caller))),
-            Err(PeopleError::Ticket) if required => Err(SessionError::LoginRequired.into()),
+            Ok(caller) => {
+                parts.extensions.insert(Begun::Session);
+                Ok(Self(Some(caller)))
+            }
             // It may be no ticket at all, and nobody has asked for one.
-            Err(PeopleError::Ticket) => Ok(Self(None)),
-            Err(error) => Err(error.into()),
+            Err(PeopleError::Ticket) if !required => Ok(Self(None)),
+            Err(error) => Err(login_required(error)),
         }
+    }
+}
+
+/// What a session answers to whoever has no ticket.
+fn login_required(error: PeopleError) -> ApiError {
+    match error {
+        PeopleError::Ticket => SessionError::LoginRequired.into(),
+        error => error.into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Groups that the oracle knows, and who stands for their holders. HTTP only.
 
-use super::caller::{Allowed, ChangeGroups, OwnTicket, ReadGroups};
+use super::caller::{Allowed, ChangeGroups, OwnTicket, ReadGroups, Still};
 use super::principals::read as principals;
 use super::time;
 use crate::error::ApiResult;
@@ -114,7 +114,7 @@ pub async fn own_groups(by: Allowed<OwnTicket>, State(people): State<People>) ->
 pub async fn add_group(
     by: Allowed<ChangeGroups>,
     State(people): State<People>,
-    Json(JsonText(file)): Json<JsonText>,
+    Still(Json(JsonText(file))): Still<Json<JsonText>>,
 ) -> ApiResult<(StatusCode, Json<GroupBody>)> {
     let added = people.add_group(file.get().as_bytes(), &by.0).await?;
     Ok((StatusCode::CREATED, Json(added.into())))
@@ -156,7 +156,7 @@ pub async fn set_group_members(
     by: Allowed<ChangeGroups>,
     State(people): State<People>,
     Path(id): Path<String>,
-    Json(GroupMembersBody { members }): Json<GroupMembersBody>,
+    Still(Json(GroupMembersBody { members })): Still<Json<GroupMembersBody>>,
 ) -> ApiResult<Json<GroupBody>> {
     let (name, members) = (named(&id)?, by_holder(members)?);
     Ok(Json(people.set_group_members(name, &members, &by.0).await?.into()))
@@ -172,7 +172,7 @@ pub async fn change_group_members(
     by: Allowed<ChangeGroups>,
     State(people): State<People>,
     Path(id): Path<String>,
-    Json(GroupMemberChanges { add, remove }): Json<GroupMemberChanges>,
+    Still(Json(GroupMemberChanges { add, remove })): Still<Json<GroupMemberChanges>>,
 ) -> ApiResult<Json<GroupBody>> {
     let (name, add) = (named(&id)?, by_holder(add)?);
     Ok(Json(people.change_group_members(name, &add, &remove, &by.0).await?.into()))
@@ -188,7 +188,7 @@ pub async fn change_group_applicants(
     by: Allowed<ChangeGroups>,
     State(people): State<People>,
     Path(id): Path<String>,
-    Json(ApplicantChanges { add, remove }): Json<ApplicantChanges>,
+    Still(Json(ApplicantChanges { add, remove })): Still<Json<ApplicantChanges>>,
 ) -> ApiResult<Json<GroupBody>> {
     let (name, add, remove) = (named(&id)?, principals(&add)?, principals(&remove)?);
     Ok(Json(people.change_group_applicants(name, &add, &remove, &by.0).await?.into()))

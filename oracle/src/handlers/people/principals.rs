@@ -1,6 +1,6 @@
 //! Principals and teams, for operators. HTTP only.
 
-use super::caller::{Allowed, ChangePrincipals, Named, ReadPrincipals};
+use super::caller::{Allowed, ChangePrincipals, Named, ReadPrincipals, Still};
 use super::{RoleName, time};
 use crate::error::ApiResult;
 use crate::extract::{Json, SensitiveJson};
@@ -134,7 +134,7 @@ pub async fn list(_: Allowed<ReadPrincipals>, State(people): State<People>) -> A
 pub async fn create(
     by: Allowed<ChangePrincipals>,
     State(people): State<People>,
-    Json(NewPrincipal { name, role }): Json<NewPrincipal>,
+    Still(Json(NewPrincipal { name, role })): Still<Json<NewPrincipal>>,
 ) -> ApiResult<(StatusCode, Json<Newcomer>)> {
     let name = PrincipalName::parse(&name).map_err(PeopleError::from)?;
     let mut newcomer = Newcomer { principal: name.to_string(), link: None, link_expires_at: None, secret: None };
@@ -244,7 +244,7 @@ pub async fn change_members(
     by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
-    Json(MemberChanges { add, remove }): Json<MemberChanges>,
+    Still(Json(MemberChanges { add, remove })): Still<Json<MemberChanges>>,
 ) -> ApiResult<Json<Members>> {
     Ok(Json(people.change_members(&name, &read(&add)?, &read(&remove)?, &by.0).await?.into()))
 }
@@ -259,7 +259,7 @@ pub async fn assign(
     by: Allowed<ChangePrincipals>,
     State(people): State<People>,
     Named(name): Named,
-    SensitiveJson(AssignmentBody { provider, key, user }): SensitiveJson<AssignmentBody>,
+    Still(SensitiveJson(AssignmentBody { provider, key, user })): Still<SensitiveJson<AssignmentBody>>,
 ) -> ApiResult<Json<AssignedBody>> {
     let assigned = people.assign(&name, Assignment { provider, key, user }, &by.0).await?;
     let Assigned { provider, key, recovery_codes } = assigned;

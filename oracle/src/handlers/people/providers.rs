@@ -1,6 +1,6 @@
 //! Providers of second factors, in the shapes of Secrets Safe. HTTP only.
 
-use super::caller::{Allowed, ChangeProviders, ReadProviders};
+use super::caller::{Allowed, ChangeProviders, ReadProviders, Still};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, Path, SensitiveJson};
 use crate::service::people::{Options, People, Provider, ProviderKind, ProviderName};
@@ -95,7 +95,7 @@ pub async fn providers(_: Allowed<ReadProviders>, State(people): State<People>) 
 pub async fn create_provider(
     by: Allowed<ChangeProviders>,
     State(people): State<People>,
-    SensitiveJson(body): SensitiveJson<ProviderBody>,
+    Still(SensitiveJson(body)): Still<SensitiveJson<ProviderBody>>,
 ) -> ApiResult<(StatusCode, Json<ProviderBody>)> {
     let provider = people.make_provider(body.read()?, &by.0).await?;
     Ok((StatusCode::CREATED, Json(provider.into())))
@@ -111,7 +111,7 @@ pub async fn update_provider(
     by: Allowed<ChangeProviders>,
     State(people): State<People>,
     Path(name): Path<String>,
-    SensitiveJson(body): SensitiveJson<ProviderBody>,
+    Still(SensitiveJson(body)): Still<SensitiveJson<ProviderBody>>,
 ) -> ApiResult<Json<ProviderBody>> {
     Ok(Json(people.update_provider(&name, body.read()?, &by.0).await?.into()))
 }

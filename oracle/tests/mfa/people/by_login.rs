@@ -5,6 +5,7 @@ use super::drills::pinned;
 use super::scene::{Scene, asked, named};
 use super::stage::{PASSWORD, People, cheap, link_of, refused};
 use crate::at_rest::database;
+use crate::notices::Receiver;
 use crate::postgres;
 use crate::stage::{Answer, Stage, send};
 use crate::support::{Asked, dealt};
@@ -261,6 +262,20 @@ async fn the_log_says_who_asked_by_login_and_who_let_them() {
         (&code["who"], &code["details"]["approved_by"]),
         (&json!(four), &json!([principal("one"), principal("two")]))
     );
+}
+
+#[tokio::test]
+async fn notices_with_names_say_that_somebody_asks_by_login() {
+    let mut receiver = Receiver::start().await;
+    let targets = json!([{ "url": receiver.url("/in"), "names": true, "shape": "slack" }]);
+    let setup = named().set("notices", targets.to_string()).set("webhooks.allow", "127.0.0.1/32");
+    let scene = scene(setup.set("webhooks.seconds", "20")).await;
+    asked(&scene.ask_by_login(4).await);
+    while scene.people.stage.oracle.state().notices.deliver_due().await.expect("the store answers") > 0 {}
+    let told = receiver.all().into_iter().map(|got| got.json()["text"].to_string());
+    let told: Vec<_> = told.filter(|text| text.contains("a session was started")).collect();
+    let by = "principal/internal/user/four, by login, without a Toc";
+    assert!(matches!(&told[..], [text] if text.contains(by) && text.contains("the pager is on fire")), "{told:?}");
 }
 
 #[tokio::test]

@@ -76,12 +76,13 @@ pub fn read<B: AsRef<[u8]>>(
             Format::Aegis => rows.extend(aegis::rows(input, text()?, password)?),
             Format::AndOtp => rows.extend(and_otp::rows(input, text()?)?),
             Format::Bitwarden => rows.extend(bitwarden::rows(input, text()?)?),
-            Format::Otpauth => rows.extend(uris::rows(input, text()?, &mut parts)),
+            Format::Otpauth => rows.extend(uris::rows(input, text()?, &mut parts)?),
             Format::Picture => rows.extend(codes(input, bytes, &mut parts)?),
-            Format::Quorate => rows.extend(own::rows(input, text()?)),
+            Format::Quorate => rows.extend(own::rows(input, text()?)?),
             Format::SharedMfa => shared.add(input, text()?)?,
             Format::TwoFas => rows.extend(two_fas::rows(input, text()?, password)?),
         }
+        row::bounded(rows.len())?;
     }
     rows.extend(parts.finish()?);
     rows.extend(shared.finish());
@@ -100,7 +101,7 @@ fn text_of(bytes: &[u8], format: Format) -> Result<&str, ImportError> {
 fn codes(input: usize, picture: &[u8], parts: &mut Parts) -> Result<Vec<Row>, ImportError> {
     let codes = picture::codes(picture)?;
     let places = (1..).map(|number| Place { input, at: At::Code(number) });
-    Ok(codes.iter().zip(places).filter_map(|(text, place)| uris::row(place, text, parts)).collect())
+    uris::rows_of(places.zip(codes.iter().map(|text| text.as_str())), parts)
 }
 
 /// Reads secrets from text: one or more lines of otpauth and `otpauth-migration` URIs, one bare base32 key, or the JSON of

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::locked::{self, Scrypt};
-use super::row::{At, Place, Row, Told};
+use super::row::{Entries, Place, Row, Told};
 use super::{Format, ImportError, LeftOut};
 
 /// The newest version of the file, and of what is in it.
@@ -54,7 +54,7 @@ struct Params {
 struct Contents<'a> {
     version: u64,
     #[serde(borrow)]
-    entries: Vec<&'a RawValue>,
+    entries: Entries<'a>,
 }
 
 #[derive(Deserialize)]
@@ -89,8 +89,7 @@ pub(super) fn rows(input: usize, text: &str, password: Option<&str>) -> Result<V
 fn contents(input: usize, text: &str) -> Result<Vec<Row>, ImportError> {
     let contents: Contents<'_> = serde_json::from_str(text).map_err(|_| damaged())?;
     known(contents.version, NEWEST.1)?;
-    let entries = contents.entries.iter().enumerate();
-    Ok(entries.map(|(index, entry)| row(Place { input, at: At::Entry(index + 1) }, entry)).collect())
+    contents.entries.rows(input, |place, entry| Some(row(place, entry)))
 }
 
 fn row(place: Place, entry: &RawValue) -> Row {

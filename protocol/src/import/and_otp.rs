@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::row::{At, Place, Row, Told};
+use super::row::{Entries, Place, Row, Told};
 use super::{Format, ImportError, LeftOut};
 
 #[derive(Deserialize)]
@@ -21,9 +21,8 @@ struct Entry {
 }
 
 pub(super) fn rows(input: usize, text: &str) -> Result<Vec<Row>, ImportError> {
-    let entries: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| ImportError::NotThisFormat(Format::AndOtp))?;
-    let entries = entries.iter().enumerate();
-    Ok(entries.map(|(index, entry)| row(Place { input, at: At::Entry(index + 1) }, entry)).collect())
+    let entries: Entries<'_> = serde_json::from_str(text).map_err(|_| ImportError::NotThisFormat(Format::AndOtp))?;
+    entries.rows(input, |place, entry| Some(row(place, entry)))
 }
 
 fn row(place: Place, entry: &RawValue) -> Row {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::row::{At, Found, Place, Row, Told};
+use super::row::{Entries, Found, Place, Row, Told};
 use super::uris::{self, is_uri};
 use super::{Format, ImportError, LeftOut, shown_name};
 
@@ -13,7 +13,7 @@ use super::{Format, ImportError, LeftOut, shown_name};
 struct Export<'a> {
     encrypted: bool,
     #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<Entries<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -34,9 +34,7 @@ pub(super) fn rows(input: usize, text: &str) -> Result<Vec<Row>, ImportError> {
     if export.encrypted {
         return Err(ImportError::Encrypted(Format::Bitwarden));
     }
-    let items = export.items.ok_or(damaged)?;
-    let items = items.iter().enumerate();
-    Ok(items.filter_map(|(index, item)| row(Place { input, at: At::Entry(index + 1) }, item)).collect())
+    export.items.ok_or(damaged)?.rows(input, row)
 }
 
 /// The row of an item; `None` for one without a one-time password.

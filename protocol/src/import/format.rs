@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::ImportError;
+use super::row::{Entries, MAX_ENTRIES};
 use super::uris::is_uri;
 
 /// Whose export it is.
@@ -110,9 +111,10 @@ pub(super) fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).ok()
 }
 
-/// The JSON values that stand one after another in `text`; `None` when one of them is none.
+/// The JSON values that stand one after another in `text`, up to one more than an import has entries; `None` when one of them
+/// is none.
 pub(super) fn documents(text: &str) -> Option<Vec<&RawValue>> {
-    serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().ok()
+    serde_json::Deserializer::from_str(text).into_iter().take(MAX_ENTRIES + 1).collect::<Result<_, _>>().ok()
 }
 
 /// The fields of an object, undecoded.
@@ -120,9 +122,9 @@ pub(super) fn fields(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_str(object.get()).ok()
 }
 
-/// The elements of a list, undecoded.
+/// The elements of a list, undecoded, up to one more than an import has entries.
 pub(super) fn elements(list: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(list.get()).ok()
+    serde_json::from_str::<Entries<'_>>(list.get()).ok().map(Entries::kept)
 }
 
 fn of_json(text: &str) -> Option<Format> {

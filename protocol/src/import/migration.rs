@@ -3,6 +3,7 @@
 //! published nowhere. It knows nothing of pictures.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::Vacant;
 use std::fmt;
 
 use crate::otp::{Algorithm, OtpError, OtpSecret, Parameters};
@@ -13,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use prost::Message as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::row::{Found, Place, Row};
+use super::row::{Found, Place, Row, bounded};
 use super::{ImportError, LeftOut, shown_name};
 
 /// Most parts that an export may claim. The app puts ten accounts into each.
@@ -25,9 +26,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Longest part, in bytes. The app's have some hundreds.
+const MAX_PART_BYTES: usize = 256 * 1024;
+
 /// The parts seen so far, by export and place.
 #[derive(Default)]
-pub(super) struct Parts(BTreeMap<i32, Export>);
+pub(super) struct Parts {
+    exports: BTreeMap<i32, Export>,
+    entries: usize,
+}
 
 struct Export {
     size: u32,
@@ -36,7 +43,7 @@ struct Export {
 
 impl Parts {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.exports.is_empty()
     }
 
     /// Adds the part in the query of an `otpauth-migration` URI. A part that is there already is ignored.
@@ -45,18 +52,26 @@ impl Parts {
         // Old versions of the app leave the fields of the batch away: 0 parts are one.
         let size = u32::try_from(payload.batch_size).map_err(|_| ImportError::DamagedExport)?.max(1);
         let index = u32::try_from(payload.batch_index).map_err(|_| ImportError::DamagedExport)?;
-        let export = self.0.entry(payload.batch_id).or_insert(Export { size, parts: BTreeMap::new() });
-        if size > MAX_PARTS || index >= size || export.size != size {
+        // Before anything is kept of it: what it claims of itself would be counted out to the end.
+        if size > MAX_PARTS || index >= size {
             return Err(ImportError::DamagedExport);
         }
-        export.parts.entry(index).or_insert((place, payload.entries));
+        let export = self.exports.entry(payload.batch_id).or_insert(Export { size, parts: BTreeMap::new() });
+        if export.size != size {
+            return Err(ImportError::DamagedExport);
+        }
+        if let Vacant(free) = export.parts.entry(index) {
+            self.entries += payload.entries.len();
+            bounded(self.entries)?;
+            free.insert((place, payload.entries));
+        }
         Ok(())
     }
 
     /// The entries of all exports, in the app's order.
     pub(super) fn finish(self) -> Result<Vec<Row>, ImportError> {
         let mut rows = Vec::new();
-        for export in self.0.into_values() {
+        for export in self.exports.into_values() {
             let missing: Vec<u32> =
                 (0..export.size).filter(|index| !export.parts.contains_key(index)).map(|index| index + 1).collect();
             if !missing.is_empty() {
@@ -106,6 +121,9 @@ impl Payload {
     fn parse(query: &str) -> Result<Self, ImportError> {
         let mut values = query.split('&').filter_map(|pair| pair.strip_prefix("data="));
         let (Some(data), None) = (values.next(), values.next()) else { return Err(ImportError::DamagedExport) };
+        if data.len() / 4 * 3 > MAX_PART_BYTES {
+            return Err(ImportError::DamagedExport);
+        }
         let mut text = Zeroizing::new(Vec::with_capacity(data.len()));
         // In this URI a plus is itself, not a space; base64url occurs too.
         text.extend(percent_decode_str(data).map(|byte| match byte {
@@ -174,7 +192,7 @@ impl fmt::Debug for Entry {
 mod tests {
     use data_encoding::BASE64URL_NOPAD;
 
-    use super::super::row::At;
+    use super::super::row::{At, MAX_ROWS};
     use super::*;
 
     fn entry() -> Entry {
@@ -266,6 +284,39 @@ mod tests {
         }
         assert_eq!(import(&[part(entry(), 2, 0), part(entry(), 3, 1)]), Err(ImportError::DamagedExport));
         assert_eq!(import(&[Payload::default()]), Err(ImportError::DamagedExport));
+        let mut long = entry();
+        long.name = "x".repeat(MAX_PART_BYTES);
+        assert_eq!(import(&[part(long, 1, 0)]), Err(ImportError::DamagedExport));
+    }
+
+    #[test]
+    fn what_a_damaged_part_claims_is_neither_kept_nor_counted_out() {
+        let uri = |payload: &Payload| {
+            format!("otpauth-migration://offline?data={}", BASE64URL_NOPAD.encode(&payload.encode_to_vec()))
+        };
+        let (huge, good) = (uri(&part(entry(), i32::MAX, 0)), uri(&part(entry(), 1, 0)));
+        for (lines, left_out) in [(vec![&huge], 1), (vec![&huge, &good], 1), (vec![&good, &huge], 1)] {
+            let text = lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n");
+            let rows = crate::import::read(&[text], None, None).unwrap().rows;
+            let damaged = rows.iter().filter(|row| row.found == Err(LeftOut::Damaged)).count();
+            assert_eq!((damaged, rows.len()), (left_out, lines.len()), "a good part of the same export stays good");
+        }
+    }
+
+    #[test]
+    fn more_entries_than_an_import_has_are_refused_before_they_are_rows() {
+        let mut parts = Parts::default();
+        let mut add = |batch_id, entries| {
+            let payload = Payload { entries: vec![Entry::default(); entries], batch_size: 1, batch_index: 0, batch_id };
+            let data = BASE64URL_NOPAD.encode(&payload.encode_to_vec());
+            parts.add(Place { input: 0, at: At::Line(1) }, &format!("data={data}"))
+        };
+        assert_eq!(add(1, MAX_ROWS), Ok(()));
+        assert_eq!(add(1, MAX_ROWS), Ok(()), "the same part once more is ignored");
+        assert_eq!(add(2, 1), Err(ImportError::TooManyRows));
+        let line =
+            format!("otpauth-migration://offline?data={}", BASE64URL_NOPAD.encode(&[0x0a, 0x00].repeat(MAX_ROWS + 1)));
+        assert_eq!(crate::import::read(&[line], None, None), Err(ImportError::TooManyRows));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What an oracle of quorate exports, decrypted: an [`AppRecord`] as JSON on each line.
 
-use super::row::{At, Found, Place, Row, uuid};
-use super::{LeftOut, shown_name, uris};
+use super::row::{At, Found, Place, Row, few, uuid};
+use super::{ImportError, LeftOut, shown_name, uris};
 use crate::api::AppRecord;
 
-pub(super) fn rows(input: usize, text: &str) -> Vec<Row> {
+pub(super) fn rows(input: usize, text: &str) -> Result<Vec<Row>, ImportError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, line)| row(Place { input, at: At::Line(index + 1) }, line)).collect()
+    few(lines.map(|(index, line)| row(Place { input, at: At::Line(index + 1) }, line)))
 }
 
 fn row(place: Place, line: &str) -> Row {

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::{ImportError, Imported, LeftOut, shown_name};
@@ -13,6 +15,8 @@ use crate::otp::{Algorithm, OtpError, OtpSecret, Parameters};
 pub const MAX_EXPORT_BYTES: usize = 16 * 1024 * 1024;
 /// Most rows of one import.
 pub const MAX_ROWS: usize = 10_000;
+/// Most entries of one list: a vault's items, of which few have a one-time password, among them.
+pub(super) const MAX_ENTRIES: usize = 100_000;
 
 /// Where a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,12 +156,72 @@ pub(super) fn uuid(text: &str) -> Option<String> {
     (hexadecimal && shape).then(|| text.to_ascii_lowercase())
 }
 
+/// The entries of a list in JSON, not looked into. However many it has, no more are kept than show that they are too many.
+#[derive(Default)]
+pub(super) struct Entries<'a>(Vec<&'a RawValue>);
+
+impl<'a> Entries<'a> {
+    /// The entries; one more than [`MAX_ENTRIES`] when there are more.
+    pub(super) fn kept(self) -> Vec<&'a RawValue> {
+        self.0
+    }
+
+    /// The rows of the entries that have one.
+    pub(super) fn rows(
+        &self,
+        input: usize,
+        row: impl Fn(Place, &RawValue) -> Option<Row>,
+    ) -> Result<Vec<Row>, ImportError> {
+        if self.0.len() > MAX_ENTRIES {
+            return Err(ImportError::TooManyRows);
+        }
+        let entries = self.0.iter().enumerate();
+        few(entries.filter_map(|(index, entry)| row(Place { input, at: At::Entry(index + 1) }, entry)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while entries.len() <= MAX_ENTRIES {
+                    let Some(entry) = list.next_element()? else { return Ok(entries) };
+                    entries.push(entry);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(entries)
+            }
+        }
+
+        deserializer.deserialize_seq(List).map(Self)
+    }
+}
+
+/// The rows, as long as there are no more than there may be: what comes after those is not made.
+pub(super) fn few(rows: impl Iterator<Item = Row>) -> Result<Vec<Row>, ImportError> {
+    let rows: Vec<Row> = rows.take(MAX_ROWS + 1).collect();
+    bounded(rows.len())?;
+    Ok(rows)
+}
+
+/// Refuses more rows than there may be.
+pub(super) fn bounded(rows: usize) -> Result<(), ImportError> {
+    if rows > MAX_ROWS { Err(ImportError::TooManyRows) } else { Ok(()) }
+}
+
 /// Leaves out rows that say the same as one before. Rows with a UUID of their own are the same only when it is the same one,
 /// because clients may know the account by each of them.
 pub(super) fn leave_out_duplicates(rows: &mut [Row]) -> Result<(), ImportError> {
-    if rows.len() > MAX_ROWS {
-        return Err(ImportError::TooManyRows);
-    }
+    bounded(rows.len())?;
     let mut uuids: HashMap<String, Place> = HashMap::new();
     let mut codes: HashMap<[u8; 32], Place> = HashMap::new();
     for row in rows {

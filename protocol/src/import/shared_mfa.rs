@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::format::{documents, elements, fields};
-use super::row::{At, Found, Place, Row, Told, uuid};
+use super::row::{At, Found, MAX_ENTRIES, Place, Row, Told, bounded, uuid};
 use super::{Format, ImportError, LeftOut, shown_name};
 
 /// The partition of the rows that count.
@@ -48,9 +48,13 @@ impl Parts {
         let mut records = Vec::new();
         for document in documents(text).ok_or_else(damaged)? {
             collect(document, &mut records).ok_or_else(damaged)?;
+            if records.len() > MAX_ENTRIES {
+                return Err(ImportError::TooManyRows);
+            }
         }
         for (index, record) in records.into_iter().enumerate() {
             self.take(Place { input, at: At::Entry(index + 1) }, record);
+            bounded(self.apps.len().max(self.secrets.len()) + self.unreadable.len())?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::locked;
-use super::row::{At, Place, Row, Told};
+use super::row::{Entries, Place, Row, Told};
 use super::{Format, ImportError, LeftOut};
 
 const NEWEST_SCHEMA: u64 = 4;
@@ -20,7 +20,7 @@ const TAG_BYTES: usize = 16;
 struct Backup<'a> {
     schema_version: Option<u64>,
     #[serde(borrow, default)]
-    services: Vec<&'a RawValue>,
+    services: Entries<'a>,
     services_encrypted: Option<String>,
 }
 
@@ -50,11 +50,11 @@ pub(super) fn rows(input: usize, text: &str, password: Option<&str>) -> Result<V
         return Err(ImportError::Version { format: Format::TwoFas, found });
     }
     let Some(encrypted) = backup.services_encrypted.filter(|text| !text.is_empty()) else {
-        return Ok(services(input, &backup.services));
+        return services(input, &backup.services);
     };
     let opened = open(&encrypted, password)?;
-    let inner: Vec<&RawValue> = serde_json::from_slice(&opened).map_err(|_| damaged())?;
-    Ok(services(input, &inner))
+    let inner: Entries<'_> = serde_json::from_slice(&opened).map_err(|_| damaged())?;
+    services(input, &inner)
 }
 
 fn open(encrypted: &str, password: Option<&str>) -> Result<Zeroizing<Vec<u8>>, ImportError> {
@@ -69,9 +69,8 @@ fn open(encrypted: &str, password: Option<&str>) -> Result<Zeroizing<Vec<u8>>, I
     locked::open(&key, nonce, tag, sealed).ok_or(ImportError::WrongPassword(Format::TwoFas))
 }
 
-fn services(input: usize, services: &[&RawValue]) -> Vec<Row> {
-    let services = services.iter().enumerate();
-    services.map(|(index, service)| row(Place { input, at: At::Entry(index + 1) }, service)).collect()
+fn services(input: usize, services: &Entries<'_>) -> Result<Vec<Row>, ImportError> {
+    services.rows(input, |place, service| Some(row(place, service)))
 }
 
 fn row(place: Place, service: &RawValue) -> Row {

@@ -3,8 +3,8 @@
 use percent_encoding::percent_decode_str;
 
 use super::migration::Parts;
-use super::row::{At, Found, Place, Row, uuid};
-use super::{LeftOut, shown_name};
+use super::row::{At, Found, Place, Row, bounded, uuid};
+use super::{ImportError, LeftOut, shown_name};
 use crate::otp::{MAX_NAME_BYTES, OtpSecret};
 
 /// What a line is.
@@ -39,27 +39,42 @@ pub(super) fn is_uri(text: &str) -> bool {
 }
 
 /// The rows of a text of URIs, or of one base32 key. The parts of an export go to `parts`.
-pub(super) fn rows(input: usize, text: &str, parts: &mut Parts) -> Vec<Row> {
+pub(super) fn rows(input: usize, text: &str, parts: &mut Parts) -> Result<Vec<Row>, ImportError> {
     if !text.lines().any(is_uri) {
         let place = Place { input, at: At::Line(1 + text.lines().take_while(|line| line.trim().is_empty()).count()) };
         let found = OtpSecret::from_base32(text).map(Found::from).map_err(LeftOut::from);
-        return vec![Row::new(place, &shown_name("", ""), found)];
+        return Ok(vec![Row::new(place, &shown_name("", ""), found)]);
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.filter_map(|(index, line)| row(Place { input, at: At::Line(index + 1) }, line, parts)).collect()
+    let lines = lines.map(|(index, line)| (Place { input, at: At::Line(index + 1) }, line));
+    rows_of(lines, parts)
 }
 
-/// The row of one line; `None` for a part, whose rows come when all parts are there.
-pub(super) fn row(place: Place, text: &str, parts: &mut Parts) -> Option<Row> {
-    match line(text) {
+/// The rows of texts that are a URI each.
+pub(super) fn rows_of<'a>(
+    texts: impl Iterator<Item = (Place, &'a str)>,
+    parts: &mut Parts,
+) -> Result<Vec<Row>, ImportError> {
+    let mut rows = Vec::new();
+    for (place, text) in texts {
+        rows.extend(row(place, text, parts)?);
+        bounded(rows.len())?;
+    }
+    Ok(rows)
+}
+
+/// The row of one text; `None` for a part, whose rows come when all parts are there.
+fn row(place: Place, text: &str, parts: &mut Parts) -> Result<Option<Row>, ImportError> {
+    Ok(match line(text) {
         Line::Uri(uri) => Some(Row::new(place, &label(uri), found(uri))),
         Line::Part(query) => match parts.add(place, query) {
             Ok(()) => None,
+            Err(ImportError::TooManyRows) => return Err(ImportError::TooManyRows),
             Err(_) => Some(Row::unnamed(place, LeftOut::Damaged)),
         },
         Line::Damaged => Some(Row::unnamed(place, LeftOut::Damaged)),
         Line::Strange => Some(Row::unnamed(place, LeftOut::Strange)),
-    }
+    })
 }
 
 /// The secret of an otpauth URI. A parameter `uuid` is no part of the "Key Uri Format", but of lists that were made to be

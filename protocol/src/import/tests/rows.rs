@@ -151,6 +151,37 @@ fn what_is_too_much_is_refused() {
     assert_eq!(read(&[large], Some(Format::Otpauth), None), Err(ImportError::FileTooLarge));
     let lines = format!("{URI}\n").repeat(MAX_ROWS + 1);
     assert_eq!(read(&[lines], None, None), Err(ImportError::TooManyRows));
+    let half = format!("{URI}\n").repeat(MAX_ROWS / 2 + 1);
+    assert_eq!(read(&[&half, &half], None, None), Err(ImportError::TooManyRows));
+}
+
+#[test]
+fn no_more_is_kept_of_a_list_than_shows_that_it_is_too_long() {
+    use crate::import::row::{Entries, MAX_ENTRIES, few};
+    let list = format!("[{}0]", "0,".repeat(3 * MAX_ENTRIES));
+    let entries: Entries<'_> = serde_json::from_str(&list).unwrap();
+    assert_eq!(entries.kept().len(), MAX_ENTRIES + 1);
+    let endless = std::iter::repeat_with(|| Row {
+        place: Place { input: 0, at: At::Entry(1) },
+        name: String::new(),
+        found: Err(LeftOut::Unreadable),
+    });
+    assert_eq!(few(endless), Err(ImportError::TooManyRows));
+    let none = |of: &str| format!("[{of}{}0]", "0,".repeat(2 * MAX_ENTRIES));
+    for (text, format) in [
+        (none(""), Format::AndOtp),
+        (format!("{{\"encrypted\":false,\"items\":{}}}", none("")), Format::Bitwarden),
+        (format!("{{\"services\":{}}}", none("")), Format::TwoFas),
+        (format!("{{\"version\":1,\"header\":{{}},\"db\":{{\"version\":1,\"entries\":{}}}}}", none("")), Format::Aegis),
+        (none("{\"RowKey\":\"\"},"), Format::SharedMfa),
+        ("{} ".repeat(2 * MAX_ENTRIES), Format::SharedMfa),
+        ("x\n".repeat(MAX_ROWS + 1), Format::Quorate),
+    ] {
+        assert_eq!(read(&[&text], Some(format), None), Err(ImportError::TooManyRows), "{format}");
+    }
+    // A vault has many items that hold no one-time password.
+    let items = format!("{{\"encrypted\":false,\"items\":[{}{{}}]}}", "{},".repeat(MAX_ROWS + 1));
+    assert_eq!(read(&[&items], None, None).map(|import| import.rows.len()), Ok(0));
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub use self::{
     applicants::{ApplicantsOutcome, Ground, MAX_APPLICANTS},
     apps::{
         AppChange, AppReader, AppRow, ChangeAppOutcome, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant,
-        HolderRow, InsertAppOutcome, MAX_APPS, NewAppRow, NewHolder, WrittenGrant,
+        HeldUnder, HolderRow, InsertAppOutcome, MAX_APPS, NewAppRow, NewHolder, OwnedApp, WrittenGrant,
     },
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},

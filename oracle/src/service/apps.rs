@@ -96,11 +96,23 @@ pub enum AppCaller {
     Principal(Caller),
 }
 
+/// Whom a key pair is looked for: by what the store finds it, and what it is bound to.
+#[derive(Debug, Clone, Copy)]
+struct Whose {
+    reader: AppReader,
+    /// Names an API key, a principal or a team for good.
+    id: Digest,
+}
+
 impl AppCaller {
     fn reader(&self) -> AppReader {
+        self.whose().reader
+    }
+
+    fn whose(&self) -> Whose {
         match self {
-            Self::ApiKey { tenant, .. } => AppReader::ApiKey(tenant.number()),
-            Self::Principal(caller) => AppReader::Principal(caller.id()),
+            Self::ApiKey { tenant, .. } => Whose { reader: AppReader::ApiKey(tenant.number()), id: *tenant.id() },
+            Self::Principal(caller) => Whose { reader: AppReader::Principal(caller.id()), id: caller.id() },
         }
     }
 
@@ -121,7 +133,10 @@ impl AppCaller {
 
     /// What this caller did to an app, for the audit log.
     fn entry(&self, kind: Kind, uuid: Uuid) -> Entry {
-        let subject = format!("app {uuid}");
+        self.acted(kind, format!("app {uuid}"))
+    }
+
+    fn acted(&self, kind: Kind, subject: String) -> Entry {
         match self {
             Self::ApiKey { tenant, source, .. } => tenant.entry(kind, subject).from(*source),
             Self::Principal(caller) => {

@@ -328,7 +328,11 @@ async fn activate(
 
 async fn revoke(tx: &mut dyn Tx, id: &Digest, now: i64) -> Result<bool, StoreError> {
     let revoked = tx
-        .execute("UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL", &[now.into(), id.into()])
+        .execute(
+            // What its secret is checked with goes, so that no other value of `revoked_at` brings it back.
+            "UPDATE api_keys SET revoked_at = $1, secret_hash = NULL WHERE id = $2 AND revoked_at IS NULL",
+            &[now.into(), id.into()],
+        )
         .await?;
     if revoked > 0 {
         apps::owe_for_api_key(tx, id).await?;

@@ -5,10 +5,14 @@
 //! ended a moment ago has ended. What binds these rows to each other are keyed hashes, for the service to check.
 
 mod change;
+mod owned;
 mod rows;
 
 pub use self::change::{AppChange, ChangeAppOutcome, InsertAppOutcome, MAX_APPS, NewAppRow, WrittenGrant};
-pub use self::rows::{AppReader, AppRow, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant, HolderRow, NewHolder};
+pub use self::owned::OwnedApp;
+pub use self::rows::{
+    AppReader, AppRow, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant, HeldUnder, HolderRow, NewHolder,
+};
 
 use self::rows::{granted, held_apps, holder};
 use super::{
@@ -37,10 +41,37 @@ macro_rules! held_by_principal {
         " FROM (SELECT id FROM principals WHERE id = $1 UNION SELECT team FROM members WHERE member = $1) AS mine
           JOIN principals AS p ON p.id = mine.id AND p.disabled_at IS NULL
           JOIN app_holders AS h ON h.principal = p.id
+          LEFT JOIN data_keys AS d ON d.number = h.data_key
           JOIN app_grants AS g ON g.holder = h.number
           JOIN apps ON apps.number = g.app
           LEFT JOIN members AS m ON m.team = h.principal AND m.member = $1
           WHERE EXISTS (SELECT 1 FROM principals AS reader WHERE reader.id = $1 AND reader.disabled_at IS NULL) "
+    };
+}
+
+/// The columns that [`holder`] reads, of a key pair and of the data key that its private half is sealed under.
+macro_rules! holder_columns {
+    ($holder:literal, $data_key:literal) => {
+        concat!(
+            $holder,
+            ".number, ",
+            $holder,
+            ".id, ",
+            $holder,
+            ".principal, ",
+            $holder,
+            ".public, ",
+            $holder,
+            ".mac, ",
+            $holder,
+            ".sealed, ",
+            $data_key,
+            ".number, ",
+            $data_key,
+            ".id, ",
+            $data_key,
+            ".by_root "
+        )
     };
 }
 
@@ -49,8 +80,9 @@ macro_rules! select_held {
     ($bound:literal, $from:expr, $rest:literal) => {
         concat!(
             "SELECT apps.number, apps.id, apps.version, apps.revision, apps.owed, apps.added_at, apps.sealed,
-                    g.level, g.granted_at, g.sealed_key, g.mac,
-                    h.number, h.id, h.data_key, h.principal, h.public, h.mac, h.sealed, ",
+                    g.level, g.granted_at, g.sealed_key, g.mac, ",
+            holder_columns!("h", "d"),
+            ", ",
             $bound,
             $from,
             $rest
@@ -62,9 +94,9 @@ macro_rules! select_held {
 macro_rules! select_granted {
     ($rest:expr) => {
         concat!(
-            "SELECT o.app, o.level, o.granted_at, o.sealed_key, o.mac,
-                    oh.number, oh.id, oh.data_key, oh.principal, oh.public, oh.mac, oh.sealed,
-                    op.id, op.kind, op.role, op.sealed, ok.id, ok.sealed, ok.revoked_at
+            "SELECT o.app, o.level, o.granted_at, o.sealed_key, o.mac, ",
+            holder_columns!("oh", "od"),
+            ", op.id, op.kind, op.role, op.sealed, ok.id, ok.sealed, ok.revoked_at
              FROM app_grants AS o
              JOIN app_holders AS oh ON oh.number = o.holder
              LEFT JOIN principals AS op ON op.id = oh.principal
@@ -74,6 +106,8 @@ macro_rules! select_granted {
         )
     };
 }
+
+pub(super) use {held_by_api_key, held_by_principal, holder_columns, select_held};
 
 impl Store {
     /// The app of that hashed UUID, if the reader may read it. The event that this store was given is written with that.
@@ -208,14 +242,20 @@ async fn list(tx: &mut dyn Tx, reader: AppReader) -> Result<(Vec<HeldApp>, Vec<G
 async fn holders(tx: &mut dyn Tx, of: AppReader) -> Result<Vec<HolderRow>, StoreError> {
     let rows = match of {
         AppReader::ApiKey(number) => {
-            let theirs = "SELECT h.number, h.id, h.data_key, h.principal, h.public, h.mac, h.sealed
-                          FROM app_holders AS h JOIN data_keys AS d ON d.number = h.data_key
-                          WHERE d.api_key = $1 ORDER BY h.number";
+            let theirs = concat!(
+                "SELECT ",
+                holder_columns!("h", "d"),
+                "FROM app_holders AS h JOIN data_keys AS d ON d.number = h.data_key
+                 WHERE d.api_key = $1 ORDER BY h.number"
+            );
             tx.query(theirs, &[number.into()]).await?
         }
         AppReader::Principal(id) => {
-            let theirs = "SELECT number, id, data_key, principal, public, mac, sealed
-                          FROM app_holders WHERE principal = $1";
+            let theirs = concat!(
+                "SELECT ",
+                holder_columns!("h", "d"),
+                "FROM app_holders AS h LEFT JOIN data_keys AS d ON d.number = h.data_key WHERE h.principal = $1"
+            );
             tx.query(theirs, &[(&id).into()]).await?
         }
     };
@@ -273,15 +313,27 @@ pub(super) async fn owe_for_principal(tx: &mut dyn Tx, principal: &Digest) -> Re
     .await
 }
 
-/// The same of an API key that is taken out of use.
+/// The same of an API key that is taken out of use. Its grants end, so that it reads nothing even if somebody who can write to
+/// the database has it used again, and has what is owed forgotten.
 pub(super) async fn owe_for_api_key(tx: &mut dyn Tx, id: &Digest) -> Result<(), StoreError> {
-    tx.defer(
+    for end in [
+        "DELETE FROM apps WHERE number IN (
+             SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder
+             JOIN data_keys AS d ON d.number = h.data_key JOIN api_keys AS k ON k.number = d.api_key WHERE k.id = $1)
+         AND NOT EXISTS (
+             SELECT 1 FROM app_grants AS o JOIN app_holders AS oh ON oh.number = o.holder
+             LEFT JOIN data_keys AS od ON od.number = oh.data_key LEFT JOIN api_keys AS ok ON ok.number = od.api_key
+             WHERE o.app = apps.number AND (oh.principal IS NOT NULL OR ok.id <> $1))",
         "UPDATE apps SET owed = 1, revision = revision + 1 WHERE number IN (
              SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder
              JOIN data_keys AS d ON d.number = h.data_key JOIN api_keys AS k ON k.number = d.api_key WHERE k.id = $1)",
-        &[id.into()],
-    )
-    .await
+        "DELETE FROM app_grants WHERE holder IN (
+             SELECT h.number FROM app_holders AS h JOIN data_keys AS d ON d.number = h.data_key
+             JOIN api_keys AS k ON k.number = d.api_key WHERE k.id = $1)",
+    ] {
+        tx.defer(end, &[id.into()]).await?;
+    }
+    Ok(())
 }
 
 /// Whether somebody can read apps with the key pair that is kept under a data key.

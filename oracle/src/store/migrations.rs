@@ -72,6 +72,11 @@ histories! {
 /// So the first import, not the step, has [`require`] stop such programs.
 pub(super) const IMPORTS: i64 = 7;
 
+/// The step that knows apps. It only adds; once there is an app, a program that does not know it would let whoever a revoked key
+/// or a removed principal was go on with the data keys that they had, and would leave a rotated key's apps to the old one. So
+/// the first app, not the step, has [`require`] stop such programs.
+pub(super) const APPS: i64 = 11;
+
 /// From now on a program must know that step to work on the database.
 pub(super) async fn require(tx: &mut dyn Tx, version: i64) -> Result<(), StoreError> {
     let raise = "UPDATE schema_migrations SET needs = version WHERE version = $1 AND needs < version";
@@ -110,7 +115,7 @@ pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::{Applied, IMPORTS, Migration, POSTGRES, SQLITE, pending};
+    use super::{APPS, Applied, IMPORTS, Migration, POSTGRES, SQLITE, pending};
     use crate::store::StoreError;
 
     const KNOWN: &[Migration] = &[
@@ -151,9 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn the_step_of_the_imports_is_the_one_that_is_meant() {
-        let step = SQLITE.iter().find(|step| step.version == IMPORTS).unwrap();
-        assert_eq!((step.name, step.needs), ("imports", 1));
+    fn the_steps_of_the_imports_and_the_apps_are_those_that_are_meant() {
+        for (version, name) in [(IMPORTS, "imports"), (APPS, "apps")] {
+            let step = SQLITE.iter().find(|step| step.version == version).unwrap();
+            assert_eq!((step.name, step.needs), (name, 1));
+        }
     }
 
     #[test]

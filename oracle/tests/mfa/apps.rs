@@ -12,3 +12,4 @@ mod races;
 mod readers;
 mod snapshots;
 mod thieves;
+mod thieves_of_keys;

@@ -1,8 +1,8 @@
 //! Apps, grants and key pairs: each change on what was read and by who still may, and reads that no ended right outlives.
 
 use quorate_oracle::store::{
-    AppChange, AppReader, ChangeAppOutcome, HolderRow, InsertAppOutcome, NewAppRow, NewHolder, PrincipalKind,
-    RecordCounts, Role, RotateOutcome, Store, WrittenGrant,
+    AppChange, AppReader, ChangeAppOutcome, HolderRow, InsertAppOutcome, NewAppRow, NewAudit, NewHolder, OwnedApp,
+    PrincipalKind, RecordCounts, Role, RotateOutcome, Store, WrittenGrant,
 };
 
 use crate::{
@@ -201,4 +201,30 @@ pub async fn what_an_api_key_may_read_moves_with_a_rotation(store: Store) {
     assert_eq!(store.api_key(&old.id).await.unwrap().unwrap().1.len(), 1, "a fresh data key");
     assert!(store.revoke_api_key(&new.id, NOW).await.unwrap());
     assert_eq!(level(&store, second).await, None);
+}
+
+pub async fn an_export_is_told_only_while_all_of_it_is_its_owners(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, his) = reader(&store, 11).await;
+    add(&store, 1, ann, &hers).await;
+    add(&store, 2, ann, &hers).await;
+    let granting = AppChange { grants: vec![grant(&his, 2)], ..change(1, ann, &hers) };
+    assert_eq!(store.change_app(granting).await.unwrap(), ChangeAppOutcome::Changed);
+    let owned = store.owned_apps(ann).await.unwrap();
+    let apps: Vec<_> = owned.iter().map(|held| held.app.number).collect();
+    let both: Vec<_> = apps.iter().map(|app| OwnedApp { app: *app, version: 1, holder: hers.number }).collect();
+    assert_eq!((both.len(), store.owned_apps(bob).await.unwrap().len()), (2, 0));
+    let told = || vec![NewAudit { id: [9; 16], sealed: vec![9; 40], notices: Vec::new() }];
+    let export = async |reader, apps| store.export_apps(reader, apps, told()).await.unwrap();
+    let pending = async || store.pending_audit(10).await.unwrap().1.len();
+    assert!(!export(bob, vec![OwnedApp { holder: his.number, ..both[0] }]).await, "he manages, and no more");
+    assert!(!export(ann, vec![both[0], OwnedApp { version: 2, ..both[1] }]).await, "not as it is");
+    store.set_disabled(&digest(10), Some(NOW), None).await.unwrap();
+    assert!(!export(ann, both.clone()).await, "disabled since it was read");
+    store.set_disabled(&digest(10), None, None).await.unwrap();
+    assert_eq!(pending().await, 0);
+    assert!(export(ann, both.clone()).await);
+    assert_eq!(pending().await, 1);
+    assert!(store.remove_app(ann, hers.number, &digest(2), None).await.unwrap());
+    assert!(!export(ann, both).await, "removed since it was read");
 }

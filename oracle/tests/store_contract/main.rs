@@ -120,6 +120,7 @@ on_every_engine! {
     apps::of_many_changes_of_one_revision_one_is_made,
     apps::a_key_pair_is_made_once_whoever_races,
     apps::a_right_ends_with_whatever_it_rests_on,
+    apps::an_export_is_told_only_while_all_of_it_is_its_owners,
     apps::what_an_api_key_may_read_moves_with_a_rotation,
     imports::an_api_key_is_imported_once,
     imports::a_batch_goes_in_as_a_whole_or_not_at_all,

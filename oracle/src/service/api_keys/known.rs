@@ -1,15 +1,21 @@
 //! What other services may know of API keys whose secret they have not seen.
 
 use super::record::Record;
-use super::{ApiKeyError, ApiKeys, told};
+use super::{ApiKeyError, ApiKeys, tenant, told};
 use crate::store::Digest;
 
 impl ApiKeys {
-    /// What names the API key of a value within the store, if it is in use.
-    pub(in crate::service) async fn number_of(&self, value: &str) -> Result<i64, ApiKeyError> {
+    /// What names the API key of a value, if it is in use: within the store, and for good.
+    pub(in crate::service) async fn named(&self, value: &str) -> Result<(i64, Digest), ApiKeyError> {
         let (row, _) = self.row(value).await?.ok_or(ApiKeyError::Unknown)?;
         let in_use = row.activated_at.is_some() && row.revoked_at.is_none() && !self.is_own(&row.id);
-        if in_use { Ok(row.number) } else { Err(ApiKeyError::Unknown) }
+        if in_use { Ok((row.number, row.id)) } else { Err(ApiKeyError::Unknown) }
+    }
+
+    /// Whether a data key was made for the API key of that id, or handed over to it: what the root secret wraps says so,
+    /// whatever API key its row names.
+    pub(in crate::service) fn owns(&self, id: &Digest, data_key: &Digest, by_root: &[u8]) -> bool {
+        tenant::is_wrapped_for(id, data_key, by_root, &self.inner.at_rest)
     }
 
     /// The value of an API key, from what its row holds.

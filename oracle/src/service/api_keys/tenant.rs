@@ -89,6 +89,11 @@ impl Tenant {
         Ok(Sealed { data_key, bytes })
     }
 
+    /// Names a data key of this tenant's for good.
+    pub fn data_key_id(&self, number: i64) -> Result<&Digest, NotOwned> {
+        self.data_key(number).map(|data_key| &data_key.id).ok_or(NotOwned)
+    }
+
     /// Whether some of its records may still be as they were imported.
     pub fn has_legacy(&self) -> bool {
         self.0.data_keys.iter().any(|data_key| data_key.legacy_key.is_some())
@@ -171,6 +176,11 @@ pub(super) fn adopt(
     let by_secret = AtRest::new(wrapping.bytes()).seal(place(&row, "by_secret"), key.as_slice(), rng);
     let legacy_key = AtRest::new(key).seal(place(&[&data_key.id], "legacy_key"), legacy_key.as_bytes(), rng);
     Ok(KnownDataKey { number: data_key.number, by_secret, legacy_key })
+}
+
+/// Whether a data key is wrapped under the root secret as one of API key `owner`.
+pub(super) fn is_wrapped_for(owner: &Digest, data_key: &Digest, by_root: &[u8], root: &AtRest) -> bool {
+    root.open(place(&[data_key, owner], "by_root"), by_root).is_ok()
 }
 
 fn key(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, NotOwned> {

@@ -4,6 +4,8 @@ use super::error::AppError;
 use super::sealed::{Bound, CodeSource, Record, level};
 use super::{AppCaller, Apps, hyphenated};
 use crate::service::audit::Kind;
+use crate::service::people::PeopleError;
+use crate::service::people::rights::Act;
 use crate::store::{InsertAppOutcome, NewAppRow, WrittenGrant};
 use quorate_protocol::api::{App, AppQuorum, AppRight};
 use quorate_protocol::app_key::AppKey;
@@ -48,7 +50,7 @@ impl Apps {
         let code = match (otpauth, group) {
             // Kept in the canonical form, whatever else the URI said.
             (Some(uri), None) => CodeSource::Otpauth(OtpSecret::from_uri(&uri)?.to_uri()),
-            (None, Some(group)) => self.quorum(&group).await?,
+            (None, Some(group)) => self.quorum(caller, &group).await?,
             _ => return Err(AppError::Request("an app takes either otpauth or group")),
         };
         let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", matches!(code, CodeSource::Quorum { .. }));
@@ -97,11 +99,22 @@ impl Apps {
         if removed { Ok(()) } else { Err(AppError::Unknown) }
     }
 
-    async fn quorum(&self, group: &str) -> Result<CodeSource, AppError> {
+    /// A group, for whoever may see groups or ask for its codes: what it is called stands in the app, and reading the app's code
+    /// starts a session. For everybody else it is one that the oracle does not know.
+    async fn quorum(&self, caller: &AppCaller, group: &str) -> Result<CodeSource, AppError> {
         let name: GroupName =
             group.parse().map_err(|_| AppError::Request("group is not G of 64 hexadecimal digits"))?;
-        let known = self.inner.people.group(name).await?;
-        let header = known.group.header.fields();
+        let known = match caller {
+            AppCaller::ApiKey { .. } => return Err(PeopleError::GroupUnknown.into()),
+            AppCaller::Principal(caller) if caller.may(Act::ReadGroups).is_ok() => {
+                self.inner.people.group(name).await?.group
+            }
+            AppCaller::Principal(caller) => match self.inner.people.asker(caller, name).await? {
+                (group, Some(_)) => group,
+                (_, None) => return Err(PeopleError::GroupUnknown.into()),
+            },
+        };
+        let header = known.header.fields();
         let group = AppQuorum {
             group: name,
             group_id: header.group_id.clone(),

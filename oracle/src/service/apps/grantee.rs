@@ -1,7 +1,7 @@
 //! How people name whom a grant is for, and how those are found and shown.
 
-use super::Apps;
 use super::error::AppError;
+use super::{Apps, Whose};
 use crate::service::people::PrincipalName;
 use crate::store::{AppReader, GranteeRow};
 use std::fmt;
@@ -41,11 +41,17 @@ impl fmt::Display for Grantee {
 }
 
 impl Apps {
-    /// How the store knows a grantee.
-    pub(super) async fn grantee(&self, grantee: &Grantee) -> Result<AppReader, AppError> {
+    /// Whose key pair a grant for that grantee is sealed to.
+    pub(super) async fn grantee(&self, grantee: &Grantee) -> Result<Whose, AppError> {
         match grantee {
-            Grantee::ApiKey(value) => Ok(AppReader::ApiKey(self.inner.api_keys.number_of(value).await?)),
-            Grantee::Principal(name) => Ok(AppReader::Principal(self.inner.people.id_of(name).await?)),
+            Grantee::ApiKey(value) => {
+                let (number, id) = self.inner.api_keys.named(value).await?;
+                Ok(Whose { reader: AppReader::ApiKey(number), id })
+            }
+            Grantee::Principal(name) => {
+                let id = self.inner.people.id_of(name).await?;
+                Ok(Whose { reader: AppReader::Principal(id), id })
+            }
         }
     }
 

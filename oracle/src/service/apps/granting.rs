@@ -15,6 +15,7 @@ use crate::state::StateRng;
 use crate::store::{AppChange, AppRow, ChangeAppOutcome, Digest, GrantedRow, GranteeRow, HolderRow, WrittenGrant};
 use quorate_protocol::api::{AppGrant, AppRight};
 use quorate_protocol::app_key::AppKey;
+use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -24,8 +25,8 @@ const TRIES: usize = 32;
 /// A change of who may read.
 #[derive(Clone)]
 enum Edit {
-    /// That key pair gets a right.
-    Grant(Box<HolderRow>, AppRight),
+    /// That key pair gets a right, in place of every right of whoever has that id.
+    Grant(Box<HolderRow>, Digest, AppRight),
     /// Nobody gets anything; a data key that somebody has who may not read any more is replaced.
     Rekey,
     /// Those key pairs have none any more.
@@ -37,15 +38,25 @@ impl Apps {
     pub async fn grants(&self, caller: &AppCaller, uuid: &str) -> Result<Vec<AppGrant>, AppError> {
         let (uuid, id) = self.named(uuid)?;
         let (readable, grants) = self.managed(caller, &id).await?;
-        let named = grants.iter().filter(|granted| self.is_genuine(&readable.app, granted));
-        // One whose name does not open keeps nobody else from being shown.
-        let shown = named.filter_map(|granted| {
-            let GrantedRow { grant, grantee, .. } = granted;
-            let name = self.name(grantee).inspect_err(|error| tracing::warn!(%error, "a grant is not shown")).ok()?;
-            let (grantee, granted_at) = (name.to_string(), rfc3339(grant.granted_at));
-            Some(AppGrant { grantee, right: right(grant.level)?, granted_at })
-        });
-        let shown = shown.collect();
+        let (mut shown, mut places): (Vec<AppGrant>, HashMap<&Digest, usize>) = (Vec::new(), HashMap::new());
+        for GrantedRow { grant, grantee, .. } in grants.iter().filter(|granted| self.is_genuine(&readable.app, granted))
+        {
+            let right = right(grant.level).ok_or(AppError::Damaged)?;
+            if let Some(place) = places.get(grantee.id()) {
+                // An API key that has taken over another one's rights may have two: the better one counts.
+                shown[*place].right = shown[*place].right.max(right);
+                continue;
+            }
+            // One whose name does not open keeps nobody else from being shown.
+            match self.name(grantee) {
+                Ok(name) => {
+                    places.insert(grantee.id(), shown.len());
+                    let (grantee, granted_at) = (name.to_string(), rfc3339(grant.granted_at));
+                    shown.push(AppGrant { grantee, right, granted_at });
+                }
+                Err(error) => tracing::warn!(%error, "a grant is not shown"),
+            }
+        }
         if readable.app.owed {
             self.pay(caller, uuid).await;
         }
@@ -66,9 +77,10 @@ impl Apps {
         let (uuid, id) = self.named(uuid)?;
         // Who may not, learns nothing of whom there is.
         self.managed(caller, &id).await?;
-        let holder = self.holder_of(self.grantee(grantee).await?).await?;
+        let whose = self.grantee(grantee).await?;
+        let holder = self.holder_of(whose).await?;
         let told = caller.entry(Kind::AppGranted, uuid).with("right", right.word()).with("grantee", self.told(grantee));
-        self.change(caller, &id, &Edit::Grant(Box::new(holder), right), &told).await
+        self.change(caller, &id, &Edit::Grant(Box::new(holder), whose.id, right), &told).await
     }
 
     /// Takes somebody's right away, at once.
@@ -107,9 +119,10 @@ impl Apps {
         if readable.right < AppRight::Manage { Err(AppError::Forbidden) } else { Ok((readable, grants)) }
     }
 
-    fn is_genuine(&self, app: &AppRow, granted: &GrantedRow) -> bool {
-        let sealer = &self.inner.sealer;
-        sealer.is_genuine(&granted.holder) && sealer.is_granted(&app.id, app.version, &granted.grant, &granted.holder)
+    /// Whether a grant is as it was given, for the app as it is now, and for whom the database says.
+    pub(super) fn is_genuine(&self, app: &AppRow, granted: &GrantedRow) -> bool {
+        let GrantedRow { grant, holder, grantee, .. } = granted;
+        self.is_theirs(holder, grantee.id()) && self.inner.sealer.is_granted(&app.id, app.version, grant, holder)
     }
 
     async fn change(&self, caller: &AppCaller, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
@@ -210,15 +223,25 @@ impl Rewrite {
             }
             // An API key that is out of use gets nothing that is sealed anew.
             let out_of_use = matches!(grantee, GranteeRow::ApiKey { revoked: true, .. });
-            if revoked || out_of_use {
-                lost = true;
+            // Whoever took over another API key's rights has two key pairs, of which one is granted something.
+            let replaced = match edit {
+                Edit::Grant(new, id, new_right) if grantee.id() == id && holder.number != new.number => {
+                    if right == AppRight::Owner {
+                        return Err(AppError::OwnerStays);
+                    }
+                    Some(right > *new_right)
+                }
+                _ => None,
+            };
+            if revoked || out_of_use || replaced.is_some() {
+                lost |= replaced.unwrap_or(true);
                 ended.push(holder.number);
             } else {
                 holdings.push(Holding { holder, right, granted_at: grant.granted_at });
             }
         }
         let mut new = None;
-        if let Edit::Grant(holder, right) = edit {
+        if let Edit::Grant(holder, _, right) = edit {
             match holdings.iter_mut().find(|holding| holding.holder.number == holder.number) {
                 Some(holding) if holding.right == AppRight::Owner => return Err(AppError::OwnerStays),
                 Some(holding) => {

@@ -2,9 +2,9 @@
 //! because only then its secret is at hand.
 
 use super::error::AppError;
-use super::{AppCaller, Apps};
+use super::{AppCaller, Apps, Whose};
 use crate::service::api_keys::{ApiSecret, Tenant};
-use crate::store::{AppReader, HolderRow};
+use crate::store::{AppReader, Digest, HolderRow};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,19 +27,30 @@ impl Apps {
     }
 
     pub(super) async fn own_holder(&self, caller: &AppCaller) -> Result<HolderRow, AppError> {
-        self.holder(caller.reader(), caller.tenant()).await
+        self.holder(caller.whose(), caller.tenant()).await
     }
 
     /// The key pair of whoever is to be granted something.
-    pub(super) async fn holder_of(&self, of: AppReader) -> Result<HolderRow, AppError> {
+    pub(super) async fn holder_of(&self, of: Whose) -> Result<HolderRow, AppError> {
         self.holder(of, None).await
     }
 
-    async fn holder(&self, of: AppReader, tenant: Option<&Tenant>) -> Result<HolderRow, AppError> {
+    /// Whether a key pair is what it was made as, and that of the principal, the team or the API key of that id: an API key's lies
+    /// under a data key that the root secret wraps for it. So no exchange of rows makes one's key pair another's.
+    pub(super) fn is_theirs(&self, holder: &HolderRow, id: &Digest) -> bool {
+        let theirs = match (&holder.principal, &holder.data_key) {
+            (Some(principal), None) => principal == id,
+            (None, Some(under)) => self.inner.api_keys.owns(id, &under.id, &under.by_root),
+            _ => false,
+        };
+        theirs && self.inner.sealer.is_genuine(holder)
+    }
+
+    async fn holder(&self, of: Whose, tenant: Option<&Tenant>) -> Result<HolderRow, AppError> {
         if let Some(holder) = self.known_holder(of).await? {
             return Ok(holder);
         }
-        let principal = match of {
+        let principal = match of.reader {
             AppReader::Principal(id) => Some(id),
             AppReader::ApiKey(_) if tenant.is_none() => return Err(AppError::NoKeyPair),
             AppReader::ApiKey(_) => None,
@@ -48,15 +59,15 @@ impl Apps {
         let job = move || sealer.new_holder(principal.as_ref(), tenant.as_ref(), &mut rng);
         let new = self.inner.crypto.run(job).await??;
         // Another node may be faster: then what it made is there. What was removed or rotated meanwhile has none.
-        self.inner.store.insert_app_holder(of, new).await?;
+        self.inner.store.insert_app_holder(of.reader, new).await?;
         self.known_holder(of).await?.ok_or(AppError::Changed)
     }
 
-    async fn known_holder(&self, of: AppReader) -> Result<Option<HolderRow>, AppError> {
-        let holders = self.inner.store.app_holders(of).await?;
+    async fn known_holder(&self, of: Whose) -> Result<Option<HolderRow>, AppError> {
+        let holders = self.inner.store.app_holders(of.reader).await?;
         let none = holders.is_empty();
-        // One that somebody wrote into the database is nobody's.
-        match holders.into_iter().find(|holder| self.inner.sealer.is_genuine(holder)) {
+        // One that somebody wrote into the database is nobody's, and nothing is sealed to it.
+        match holders.into_iter().find(|holder| self.is_theirs(holder, &of.id)) {
             None if !none => Err(AppError::Damaged),
             holder => Ok(holder),
         }

@@ -58,7 +58,7 @@ impl Apps {
             self.ensure_key_pair(caller).await?;
         }
         let (apps, owners) = self.inner.store.apps(caller.reader()).await?;
-        let owners = self.owners(&owners);
+        let owners = self.owners(apps.iter().map(|held| &held.app), &owners);
         let readable: Vec<Readable> =
             apps.into_iter().filter_map(|held| self.readable(caller, held).inspect_err(told_damaged).ok()).collect();
         let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
@@ -73,7 +73,7 @@ impl Apps {
     pub async fn show(&self, caller: &AppCaller, uuid: &str) -> Result<App, AppError> {
         let (uuid, id) = self.named(uuid)?;
         let (held, grants) = self.inner.store.app_with_grants(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
-        let owners = self.owners(&grants);
+        let owners = self.owners([&held.app], &grants);
         let readable = self.readable(caller, held)?;
         let rekey = readable.app.owed && readable.right >= AppRight::Manage;
         let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
@@ -103,21 +103,26 @@ impl Apps {
 
     fn counts(&self, caller: &AppCaller, app: &AppRow, held: &HeldGrant) -> bool {
         let HeldGrant { grant, holder, member } = held;
-        let theirs = match caller.reader() {
-            AppReader::ApiKey(_) => holder.principal.is_none(),
-            AppReader::Principal(id) => match (&holder.principal, member) {
-                (Some(own), _) if *own == id => true,
-                (Some(team), Some(bound)) => self.inner.people.is_member(team, &id, bound),
-                _ => false,
-            },
+        let own = caller.whose().id;
+        let id = match (caller.reader(), &holder.principal, member) {
+            (AppReader::Principal(id), Some(team), Some(bound)) if *team != id => {
+                if !self.inner.people.is_member(team, &id, bound) {
+                    return false;
+                }
+                team
+            }
+            _ => &own,
         };
-        let sealer = &self.inner.sealer;
-        theirs && sealer.is_genuine(holder) && sealer.is_granted(&app.id, app.version, grant, holder)
+        self.is_theirs(holder, id) && self.inner.sealer.is_granted(&app.id, app.version, grant, holder)
     }
 
-    /// Names of owners by the numbers of their apps.
-    fn owners(&self, grants: &[GrantedRow]) -> HashMap<i64, String> {
-        let owners = grants.iter().filter(|granted| right(granted.grant.level) == Some(AppRight::Owner));
+    /// Names of owners by the numbers of their apps: of those whose grants are genuine.
+    fn owners<'a>(&self, apps: impl IntoIterator<Item = &'a AppRow>, grants: &[GrantedRow]) -> HashMap<i64, String> {
+        let apps: HashMap<i64, &AppRow> = apps.into_iter().map(|app| (app.number, app)).collect();
+        let owners = grants.iter().filter(|granted| {
+            right(granted.grant.level) == Some(AppRight::Owner)
+                && apps.get(&granted.app).is_some_and(|app| self.is_genuine(app, granted))
+        });
         owners.filter_map(|granted| Some((granted.app, self.name(&granted.grantee).ok()?.to_string()))).collect()
     }
 }

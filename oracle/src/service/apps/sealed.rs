@@ -77,20 +77,22 @@ impl Sealer {
         rng.fill_bytes(&mut id);
         let (secret, public) = HolderKey::generate(rng);
         let row: [&[u8]; 2] = [&id, bytes(principal)];
-        let (data_key, sealed) = match tenant {
+        let (data_key, under, sealed) = match tenant {
             Some(tenant) => {
                 let sealed = tenant.seal(private(&row), secret.as_slice(), rng).map_err(|_| AppError::Damaged)?;
-                (Some(sealed.data_key), sealed.bytes)
+                let under = tenant.data_key_id(sealed.data_key).map_err(|_| AppError::Damaged)?;
+                (Some(sealed.data_key), Some(under), sealed.bytes)
             }
-            None => (None, self.at_rest.seal(private(&row), secret.as_slice(), rng)),
+            None => (None, None, self.at_rest.seal(private(&row), secret.as_slice(), rng)),
         };
-        let mac = self.holder_mac(&id, principal, &public);
+        let mac = self.holder_mac(&id, principal, under, &public);
         Ok(NewHolder { id, data_key, public, mac, sealed })
     }
 
-    /// Whether a key pair is what it was made as.
+    /// Whether a key pair is what it was made as, and under the data key that it was made under.
     pub fn is_genuine(&self, holder: &HolderRow) -> bool {
-        self.holder_mac(&holder.id, holder.principal.as_ref(), &holder.public).ct_eq(&holder.mac).into()
+        let under = holder.data_key.as_ref().map(|data_key| &data_key.id);
+        self.holder_mac(&holder.id, holder.principal.as_ref(), under, &holder.public).ct_eq(&holder.mac).into()
     }
 
     /// Whether a grant is as it was given, for the app as it is now.
@@ -111,8 +113,8 @@ impl Sealer {
     /// The data key that was sealed to a holder, who is a principal or a team, or with a tenant its API key.
     pub fn open_key(&self, holder: &HolderRow, tenant: Option<&Tenant>, sealed_key: &[u8]) -> Result<AppKey, AppError> {
         let row: [&[u8]; 2] = [&holder.id, bytes(holder.principal.as_ref())];
-        let secret = match (tenant, holder.data_key) {
-            (Some(tenant), Some(data_key)) => tenant.open(data_key, private(&row), &holder.sealed).ok(),
+        let secret = match (tenant, &holder.data_key) {
+            (Some(tenant), Some(data_key)) => tenant.open(data_key.number, private(&row), &holder.sealed).ok(),
             (None, None) => self.at_rest.open(private(&row), &holder.sealed).ok(),
             _ => None,
         };
@@ -121,8 +123,10 @@ impl Sealer {
         pair.open(sealed_key).ok_or(AppError::Damaged)
     }
 
-    fn holder_mac(&self, id: &Digest, principal: Option<&Digest>, public: &Digest) -> Digest {
-        self.hash(&[b"holder", id, bytes(principal), public])
+    /// Of a principal or a team it binds whose the key pair is, of an API key the data key, which is bound to its owner in turn
+    /// and moves with a rotation.
+    fn holder_mac(&self, id: &Digest, principal: Option<&Digest>, under: Option<&Digest>, public: &Digest) -> Digest {
+        self.hash(&[b"holder", id, bytes(principal), bytes(under), public])
     }
 
     fn hash(&self, parts: &[&[u8]]) -> Digest {
@@ -156,8 +160,8 @@ pub(super) fn right(level: u8) -> Option<AppRight> {
     AppRight::ALL.into_iter().find(|right| self::level(*right) == level)
 }
 
-fn bytes(principal: Option<&Digest>) -> &[u8] {
-    principal.map_or(&[], Digest::as_slice)
+fn bytes(digest: Option<&Digest>) -> &[u8] {
+    digest.map_or(&[], Digest::as_slice)
 }
 
 fn private<'a>(row: &'a [&'a [u8]]) -> Place<'a> {

@@ -6,10 +6,11 @@ use crate::store::{
     audit::{self, NewAudit},
     engine::{Tx, Value},
     error::StoreError,
+    migrations,
     rows::Digest,
 };
 
-/// Apps of one owner at most, and grants of one app.
+/// Apps of one owner at most, grants of one app, and of one key pair to what is others'.
 pub const MAX_APPS: usize = 1_000;
 
 /// An app to be added.
@@ -87,7 +88,7 @@ pub enum InsertAppOutcome {
 pub enum ChangeAppOutcome {
     /// It is done.
     Changed,
-    /// The app has as many grants as it may; nothing was written.
+    /// The app has as many grants as it may, or somebody a grant was for has; nothing was written.
     Full,
     /// Somebody a grant was for is gone; nothing was written.
     HolderGone,
@@ -102,10 +103,16 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewAppRow) -> Result<InsertApp
     if !theirs.iter().any(|holder| holder.number == new.grant.holder) {
         return Ok(InsertAppOutcome::Moved);
     }
-    let owned = "SELECT app FROM app_grants WHERE holder = $1 AND level = 3";
-    if tx.query(owned, &[new.grant.holder.into()]).await?.len() >= MAX_APPS {
+    // An API key that took over another one's has several key pairs.
+    let mut owned = 0;
+    for holder in &theirs {
+        let with = "SELECT COUNT(*) FROM app_grants WHERE holder = $1 AND level = 3";
+        owned += count(tx, with, holder.number).await?;
+    }
+    if owned >= MAX_APPS {
         return Ok(InsertAppOutcome::Full);
     }
+    migrations::require(tx, migrations::APPS).await?;
     let added = tx
         .first(
             "INSERT INTO apps (id, version, revision, owed, added_at, sealed) VALUES ($1, 1, 1, 0, $2, $3)
@@ -131,12 +138,18 @@ pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<Change
     let had = tx.query("SELECT holder FROM app_grants WHERE app = $1", &[number.into()]).await?;
     let had = had.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
     let new: Vec<i64> = grants.iter().map(|grant| grant.holder).filter(|holder| !had.contains(holder)).collect();
-    if had.len() + new.len() > MAX_APPS {
+    let staying = had.iter().filter(|holder| !ended.contains(holder)).count();
+    if staying + new.len() > MAX_APPS {
         return Ok(ChangeAppOutcome::Full);
     }
     for holder in &new {
         if tx.first("SELECT 1 FROM app_holders WHERE number = $1", &[(*holder).into()]).await?.is_none() {
             return Ok(ChangeAppOutcome::HolderGone);
+        }
+        // Nobody is asked before they are granted something: what they read must stay a list that can be shown.
+        let granted = "SELECT COUNT(*) FROM app_grants WHERE holder = $1 AND level < 3";
+        if count(tx, granted, *holder).await? >= MAX_APPS {
+            return Ok(ChangeAppOutcome::Full);
         }
     }
     tx.execute(
@@ -157,6 +170,13 @@ pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<Change
     }
     audit::tell(tx, told.as_ref()).await?;
     Ok(ChangeAppOutcome::Changed)
+}
+
+/// How many grants of a key pair a query counts.
+async fn count(tx: &mut dyn Tx, grants: &'static str, holder: i64) -> Result<usize, StoreError> {
+    let counted = tx.first(grants, &[holder.into()]).await?;
+    let counted = counted.ok_or(StoreError::Row { column: 0, expected: "a count" })?.int(0)?;
+    usize::try_from(counted).map_err(|_| StoreError::Row { column: 0, expected: "a count" })
 }
 
 async fn write_grant(tx: &mut dyn Tx, app: i64, grant: &WrittenGrant) -> Result<(), StoreError> {

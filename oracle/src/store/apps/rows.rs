@@ -56,7 +56,7 @@ pub struct HolderRow {
     /// Random; names it for good.
     pub id: Digest,
     /// Of an API key: the data key that the private half is sealed under.
-    pub data_key: Option<i64>,
+    pub data_key: Option<HeldUnder>,
     /// Of a principal or a team: whose it is.
     pub principal: Option<Digest>,
     /// The public half.
@@ -65,6 +65,17 @@ pub struct HolderRow {
     pub mac: Digest,
     /// The private half.
     pub sealed: Vec<u8>,
+}
+
+/// The data key that the private half of an API key's key pair is sealed under.
+#[derive(Clone, Debug)]
+pub struct HeldUnder {
+    /// Names it within the store.
+    pub number: i64,
+    /// Random; names it for good.
+    pub id: Digest,
+    /// Wrapped under the root secret, bound to the API key that owns it.
+    pub by_root: Vec<u8>,
 }
 
 /// A key pair to be kept.
@@ -134,6 +145,15 @@ pub enum GranteeRow {
     },
 }
 
+impl GranteeRow {
+    /// Names it for good.
+    pub fn id(&self) -> &Digest {
+        match self {
+            Self::ApiKey { id, .. } | Self::Principal { id, .. } => id,
+        }
+    }
+}
+
 /// A grant with whom it is for.
 #[derive(Clone, Debug)]
 pub struct GrantedRow {
@@ -152,7 +172,7 @@ pub(super) fn held_apps(rows: Vec<Row>) -> Result<Vec<HeldApp>, StoreError> {
     let mut apps: Vec<HeldApp> = Vec::new();
     for mut row in rows {
         let held =
-            HeldGrant { grant: grant(&mut row, 7)?, holder: holder(&mut row, 11)?, member: row.optional_digest(18)? };
+            HeldGrant { grant: grant(&mut row, 7)?, holder: holder(&mut row, 11)?, member: row.optional_digest(20)? };
         let number = row.int(0)?;
         match apps.last_mut() {
             Some(last) if last.app.number == number => last.held.push(held),
@@ -184,34 +204,38 @@ fn grant(row: &mut Row, at: usize) -> Result<GrantRow, StoreError> {
     })
 }
 
-/// Seven columns from that one on.
+/// Nine columns from that one on: those of `holder_columns!`.
 pub(super) fn holder(row: &mut Row, at: usize) -> Result<HolderRow, StoreError> {
+    let data_key = match row.optional_int(at + 6)? {
+        Some(number) => Some(HeldUnder { number, id: row.digest(at + 7)?, by_root: row.take_blob(at + 8)? }),
+        None => None,
+    };
     Ok(HolderRow {
         number: row.int(at)?,
         id: row.digest(at + 1)?,
-        data_key: row.optional_int(at + 2)?,
-        principal: row.optional_digest(at + 3)?,
-        public: row.digest(at + 4)?,
-        mac: row.digest(at + 5)?,
-        sealed: row.take_blob(at + 6)?,
+        data_key,
+        principal: row.optional_digest(at + 2)?,
+        public: row.digest(at + 3)?,
+        mac: row.digest(at + 4)?,
+        sealed: row.take_blob(at + 5)?,
     })
 }
 
 /// Grants with whom they are for.
 pub(super) fn granted(rows: Vec<Row>) -> Result<Vec<GrantedRow>, StoreError> {
     let granted = |mut row: Row| {
-        let grantee = match row.optional_digest(12)? {
+        let grantee = match row.optional_digest(14)? {
             Some(id) => GranteeRow::Principal {
                 id,
-                kind: PrincipalKind::numbered(row.int(13)?)
-                    .ok_or(StoreError::Row { column: 13, expected: "a kind of principal" })?,
-                role: Role::numbered(row.int(14)?).ok_or(StoreError::Row { column: 14, expected: "a role" })?,
-                sealed: row.take_blob(15)?,
+                kind: PrincipalKind::numbered(row.int(15)?)
+                    .ok_or(StoreError::Row { column: 15, expected: "a kind of principal" })?,
+                role: Role::numbered(row.int(16)?).ok_or(StoreError::Row { column: 16, expected: "a role" })?,
+                sealed: row.take_blob(17)?,
             },
             None => GranteeRow::ApiKey {
-                id: row.digest(16)?,
-                sealed: row.take_blob(17)?,
-                revoked: row.optional_int(18)?.is_some(),
+                id: row.digest(18)?,
+                sealed: row.take_blob(19)?,
+                revoked: row.optional_int(20)?.is_some(),
             },
         };
         Ok(GrantedRow { app: row.int(0)?, grant: grant(&mut row, 1)?, holder: holder(&mut row, 5)?, grantee })

@@ -54,6 +54,7 @@ async fn every_code_and_every_change_is_told_with_who_and_why() {
     assert_eq!(told[2].details["grantee"], who(4));
     assert_eq!(told[3].details["why"], "the monthly payment");
     assert_eq!(told[6].details["recipients"], json!([recipient]));
+    assert_eq!(told[6].details["apps"], json!([uuid]));
     let secret = URI.split_once("secret=").expect("there is one").1.split('&').next().expect("it ends");
     let otp = code["otp"].as_str().expect("a code");
     for kept in [secret, otp, &credentials.value, &credentials.secret, "findable.person"] {

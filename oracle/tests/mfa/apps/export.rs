@@ -1,6 +1,7 @@
 //! Taking secrets out: only encrypted, only for owners; and adding them again elsewhere.
 
 use super::ground::{Ground, URI};
+use crate::audit::log;
 use crate::people::stage::refused;
 use quorate_protocol::api::AppRecord;
 use quorate_protocol::otp::OtpSecret;
@@ -58,4 +59,86 @@ async fn an_export_is_for_recipients_that_are_some() {
     }
     let none = json!({ "recipients": [good], "uuids": ["3f1c9a52-7b0e-4c88-a6d4-90b1e2f35c67"] });
     assert_eq!(refused(&ground.ask(&ann, Method::POST, "/api/apps/export", &none).await), (404, "app_unknown"));
+}
+
+#[tokio::test]
+async fn whatever_surrounds_a_recipient_the_log_names_it_with_every_app_that_went_to_it() {
+    let ground = Ground::new().await;
+    let ann = ground.user("ann").await;
+    let (first, second) = (ground.add(&ann).await, ground.add(&ann).await);
+    let good = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";
+    let tag = quorate_protocol::recipient::NativeRecipient::tag(
+        &p256::SecretKey::from_slice(&[7; 32]).expect("a key").public_key(),
+    );
+    let before = log(&ground.people).await.0.len();
+    for blanks in [" ".repeat(1_024), "\u{2028}".repeat(500)] {
+        let recipients = vec![format!("{blanks}{good}{blanks}"); 15];
+        let recipients: Vec<String> = recipients.into_iter().chain([format!("{blanks}{tag}")]).collect();
+        let export = json!({ "recipients": recipients, "uuids": [first] });
+        ground.done(&ann, Method::POST, "/api/apps/export", &export).await;
+    }
+    ground.done(&ann, Method::POST, "/api/apps/export", &json!({ "recipients": [good] })).await;
+    let (events, _) = log(&ground.people).await;
+    let told = &events[before..];
+    assert_eq!(told.len(), 3, "one event for each export");
+    for event in &told[..2] {
+        let recipients = [vec![good.to_owned(); 15], vec![tag.to_string()]].concat();
+        assert_eq!(event.details["recipients"], json!(recipients));
+        assert_eq!((event.subject.clone(), &event.details["apps"]), (format!("app {first}"), &json!([first])));
+    }
+    assert_eq!((told[2].subject.as_str(), &told[2].details["apps"]), ("2 apps", &json!([first, second])));
+}
+
+#[tokio::test]
+async fn an_export_names_each_app_once_and_a_thousand_at_most() {
+    let ground = Ground::new().await;
+    let ann = ground.user("ann").await;
+    let uuid = ground.add(&ann).await;
+    let good = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";
+    let many: Vec<_> = (0..1_001).map(|number| format!("3f1c9a52-7b0e-4c88-a6d4-{number:012}")).collect();
+    for uuids in [json!([uuid, uuid]), json!([uuid, uuid.to_uppercase()]), json!(many)] {
+        let export = json!({ "recipients": [good], "uuids": uuids });
+        let answer = ground.ask(&ann, Method::POST, "/api/apps/export", &export).await;
+        assert_eq!(refused(&answer), (400, "invalid_request"));
+    }
+    // As many as there may be, as an owner has who took over others'.
+    crate::at_rest::database(ground.stage())
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+             INSERT INTO apps SELECT 1000 + i, randomblob(32), 1, 1, 0, 0, randomblob(90) FROM n;
+             INSERT INTO app_grants SELECT apps.number, g.holder, 3, 0, g.sealed_key, g.mac
+             FROM apps JOIN app_grants AS g WHERE apps.number > 1000",
+        )
+        .expect("written");
+    let all = ground.ask(&ann, Method::POST, "/api/apps/export", &json!({ "recipients": [good] })).await;
+    assert_eq!(refused(&all), (400, "invalid_request"));
+    let one = json!({ "recipients": [good], "uuids": [uuid] });
+    assert_eq!(ground.done(&ann, Method::POST, "/api/apps/export", &one).await["uuids"], json!([uuid]));
+    let more = ground.ask(&ann, Method::POST, "/api/apps", &json!({ "otpauth": URI })).await;
+    assert_eq!(refused(&more), (409, "too_many"));
+}
+
+#[tokio::test]
+async fn nobody_is_granted_more_apps_than_a_list_shows() {
+    let ground = Ground::new().await;
+    let (ann, bob) = (ground.user("ann").await, ground.user("bob").await);
+    let uuid = ground.add(&ann).await;
+    // So that he has a key pair.
+    ground.add(&bob).await;
+    crate::at_rest::database(ground.stage())
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+             INSERT INTO apps SELECT 1000 + i, randomblob(32), 1, 1, 0, 0, randomblob(90) FROM n;
+             INSERT INTO app_grants SELECT apps.number, 2, 1, 0, randomblob(64), randomblob(32)
+             FROM apps WHERE apps.number > 1000",
+        )
+        .expect("written");
+    let path = format!("/api/apps/{uuid}/grants/bob");
+    let full = ground.ask(&ann, Method::PUT, &path, &json!({ "right": "code" })).await;
+    assert_eq!(refused(&full), (409, "too_many"));
+    crate::at_rest::database(ground.stage()).execute("DELETE FROM apps WHERE number = 2000", []).expect("one less");
+    ground.done(&ann, Method::PUT, &path, &json!({ "right": "code" })).await;
+    // His own are no others', and what he has is changed however full it is.
+    ground.add(&bob).await;
+    ground.done(&ann, Method::PUT, &path, &json!({ "right": "manage" })).await;
 }

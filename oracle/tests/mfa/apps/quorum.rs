@@ -16,6 +16,15 @@ async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
     let new = json!({ "group": group, "name": "The vault" });
     assert_eq!(refused(&ground.ask(&ann, Method::POST, "/api/apps", &new).await), (404, "group_unknown"));
     ground.people.done(Method::POST, "/groups", file).await;
+    // What a group is called is for whoever may see groups or ask for its codes: to others, and to every application, it is none.
+    let key = ground.key("app@example.com").await;
+    for who in [&ann, &key] {
+        assert_eq!(refused(&ground.ask(who, Method::POST, "/api/apps", &new).await), (404, "group_unknown"));
+    }
+    let operator = Who::Ticket(ground.people.operator.clone());
+    ground.done(&operator, Method::POST, "/api/apps", &new).await;
+    let applicants = format!("/groups/{group}/applicants");
+    ground.people.done(Method::POST, &applicants, json!({ "add": ["ann"] })).await;
     let app = ground.done(&ann, Method::POST, "/api/apps", &new).await;
     assert_eq!((app["by_quorum"]["group"].as_str(), app["by_quorum"]["threshold"].as_i64()), (Some(&*group), Some(2)));
     let uuid = app["uuid"].as_str().expect("a UUID");
@@ -28,14 +37,12 @@ async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
     let path = format!("/api/apps/{uuid}/code");
     let why = json!({ "why": "the audit of the year" });
     assert_eq!(refused(&ground.ask(&bob, Method::POST, &path, &why).await), (409, "by_quorum"));
-    let applicants = format!("/groups/{group}/applicants");
-    ground.people.done(Method::POST, &applicants, json!({ "add": ["bob"] })).await;
+    ground.people.done(Method::POST, &applicants, json!({ "add": ["bob"], "remove": ["ann"] })).await;
     assert_eq!(refused(&ground.code(&bob, uuid).await), (409, "by_quorum"));
     assert_eq!(refused(&ground.ask(&ann, Method::POST, &path, &why).await), (409, "by_quorum"));
     let started = ground.ask(&bob, Method::POST, &path, &why).await;
     assert_eq!((started.status.as_u16(), started.json["tocs_threshold"].as_i64()), (202, Some(2)), "{}", started.text);
     assert!(started.json["kek"].is_string() && started.json["invite"].is_string(), "{}", started.text);
-    let key = ground.key("app@example.com").await;
     let Who::Key(credentials) = &key else { unreachable!("it is a key") };
     ground.grant(&ann, uuid, &format!("api-key/{}", credentials.value), "code").await;
     assert_eq!(refused(&ground.ask(&key, Method::POST, &path, &why).await), (409, "by_quorum"));

@@ -132,3 +132,40 @@ async fn an_api_keys_own_apps_move_with_a_rotation_and_whoever_handed_over_begin
     let again = ground.add(&first).await;
     assert!(ground.reads(&first, &again).await && !ground.reads(&second, &again).await);
 }
+
+#[tokio::test]
+async fn whoever_took_over_anothers_right_has_what_was_granted_last() {
+    for old_first in [true, false] {
+        let ground = Ground::new().await;
+        let ann = ground.user("ann").await;
+        let (one, two) = (ground.key("one@example.com").await, ground.key("two@example.com").await);
+        let (old, new) = if old_first { (&one, &two) } else { (&two, &one) };
+        let grantee = |who: &Who| {
+            let Who::Key(key) = who else { unreachable!("it is a key") };
+            format!("api-key/{}", key.value)
+        };
+        let uuid = ground.add(&ann).await;
+        ground.grant(&ann, &uuid, &grantee(old), "manage").await;
+        ground.grant(&ann, &uuid, &grantee(new), "code").await;
+        rotate(&ground, old, new).await;
+        let path = format!("/api/apps/{uuid}/grants");
+        let shown = async |by: &Who| {
+            let grants = ground.ask(by, Method::GET, &path, &json!({})).await;
+            let grants = grants.json.as_array().cloned().unwrap_or_default();
+            let mut shown: Vec<_> =
+                grants.iter().map(|grant| (grant["grantee"].clone(), grant["right"].clone())).collect();
+            shown.sort_by_key(|(_, right)| right != "owner");
+            shown
+        };
+        let expected = |right: &str| {
+            vec![(json!("principal/internal/user/ann"), json!("owner")), (json!(grantee(new)), json!(right))]
+        };
+        assert_eq!(shown(new).await, expected("manage"), "it has both rights, of which the better one counts");
+        ground.grant(&ann, &uuid, &grantee(new), "code").await;
+        assert_eq!(shown(&ann).await, expected("code"));
+        assert!(shown(new).await.is_empty(), "it manages no more");
+        assert!(ground.reads(new, &uuid).await);
+        ground.revoke(&ann, &uuid, &grantee(new)).await;
+        assert!(!ground.reads(new, &uuid).await);
+    }
+}

@@ -102,6 +102,8 @@ async fn apps() {
     let file: Value = serde_json::from_str(&deal.group.to_json()).expect("JSON");
     ground.people.done(Method::POST, "/groups", file).await;
     let group = json!({ "group": deal.group.name().to_string() });
+    let applicants = format!("/groups/{}/applicants", deal.group.name());
+    ground.people.done(Method::POST, &applicants, json!({ "add": ["ann"] })).await;
     let quorum = script.case("by quorum", post(&ann, "/api/apps", group)).await;
     let quorum = format!("/api/apps/{}/code", quorum["uuid"].as_str().expect("a UUID"));
     script.case("a code by quorum", post(&ann, &quorum, json!({}))).await;

@@ -74,6 +74,17 @@ async fn nobody_becomes_a_reader_or_a_manager_by_a_row_that_was_written_for_them
     assert_eq!(refused(&ground.ask(&bob, Method::DELETE, &format!("/api/apps/{uuid}"), &json!({})).await), DAMAGED);
     written(&format!("UPDATE app_grants SET level = 1 WHERE app = {APP} AND holder = {BOB}"));
     assert!(ground.reads(&bob, &uuid).await, "back as it was");
+    // Eve as the owner who is shown.
+    written(&format!(
+        "INSERT INTO app_grants SELECT app, {EVE}, 3, granted_at, sealed_key, mac FROM app_grants
+         WHERE app = {APP} AND holder = {BOB}"
+    ));
+    for path in [format!("/api/apps/{uuid}"), "/api/apps".to_owned()] {
+        let shown = ground.done(&bob, Method::GET, &path, &json!({})).await;
+        let shown = if path.ends_with("apps") { &shown[0] } else { &shown };
+        assert_eq!(shown["owner"], "principal/internal/user/ann", "{path}");
+    }
+    written(&format!("DELETE FROM app_grants WHERE app = {APP} AND holder = {EVE}"));
     // Bob's key pair as eve's.
     written(&format!("DELETE FROM app_holders WHERE number = {EVE}"));
     written(&format!(

@@ -3,7 +3,7 @@
 //! know what becomes of what they say.
 //!
 //! The process is this same program with other arguments. It gets the picture on standard input, answers on standard output with
-//! one line of [`Answer`], and is killed when it takes longer than its time.
+//! one line of JSON, and is killed when it takes longer than its time.
 
 use crate::memory::harden;
 use quorate_protocol::import::{ImportError, Imported, codes_of_image, from_code_texts};

@@ -159,6 +159,24 @@ async fn a_newer_schema_is_refused_unless_it_only_added() {
 }
 
 #[tokio::test]
+async fn a_step_that_a_database_was_never_taken_through_is_made_up_for_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quorate.db");
+    Store::open(&url(&path)).await.unwrap().shutdown().await;
+    let alter = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    alter(
+        "DELETE FROM schema_migrations WHERE version = 11; DROP TABLE app_grants; DROP TABLE apps; DROP TABLE app_holders",
+    );
+    Store::open(&url(&path)).await.unwrap().shutdown().await;
+    alter("DELETE FROM app_grants; DELETE FROM apps; DELETE FROM app_holders");
+    Store::open(&url(&path)).await.unwrap().shutdown().await;
+
+    alter("DELETE FROM schema_migrations WHERE version = 1");
+    let error = refusal(&path).await;
+    assert!(matches!(error, StoreError::MigrationMissed { version: 1, newest: 12.. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn an_unknown_kind_of_database_is_named_without_its_password() {
     for (url, scheme) in [("mysql://root:hunter2@host/db", "mysql"), ("/var/lib/quorate.db", "")] {
         let error = Store::open(url).await.err().unwrap();

@@ -45,6 +45,17 @@ pub enum StoreError {
         /// The migration.
         version: i64,
     },
+    /// A migration was left out that changes what later ones, which were applied, rest on.
+    #[error(
+        "migration {version} was never applied to the database, and {newest} was: it cannot be made up for, \
+         so take a copy from before, or export and import"
+    )]
+    MigrationMissed {
+        /// The migration.
+        version: i64,
+        /// The newest that was applied.
+        newest: i64,
+    },
     /// The database was migrated by a newer program with which this one cannot share it.
     #[error("the database needs a program that knows schema {needed}; this one knows up to {known}")]
     NewerSchema {

@@ -99,18 +99,26 @@ fn fits(known: &[Migration], needed: i64) -> Result<(), StoreError> {
     if needed > newest { Err(StoreError::NewerSchema { needed, known: newest }) } else { Ok(()) }
 }
 
-/// The steps that a database still needs, or why this program must not touch it.
-pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<&'a [Migration], StoreError> {
+/// The steps that a database still needs, in their order, or why this program must not touch it. One below the newest that was
+/// applied was left out by a program that did not know it: it is made up for when it only adds, and refused when it would change
+/// what later steps rest on.
+pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Migration>, StoreError> {
     fits(known, applied.iter().map(|step| step.needs).max().unwrap_or(0))?;
+    let newest = applied.iter().map(|step| step.version).max().unwrap_or(0);
+    let mut pending = Vec::new();
     for migration in known {
-        if let Some(step) = applied.iter().find(|step| step.version == migration.version)
-            && step.checksum != migration.checksum()
-        {
-            return Err(StoreError::MigrationChanged { version: migration.version });
+        match applied.iter().find(|step| step.version == migration.version) {
+            Some(step) if step.checksum != migration.checksum() => {
+                return Err(StoreError::MigrationChanged { version: migration.version });
+            }
+            Some(_) => {}
+            None if migration.version < newest && migration.needs == migration.version => {
+                return Err(StoreError::MigrationMissed { version: migration.version, newest });
+            }
+            None => pending.push(migration),
         }
     }
-    let done = applied.iter().map(|step| step.version).max().unwrap_or(0);
-    Ok(&known[known.iter().take_while(|migration| migration.version <= done).count()..])
+    Ok(pending)
 }
 
 #[cfg(test)]
@@ -136,6 +144,29 @@ mod tests {
         assert_eq!(versions(KNOWN, &[]), [1, 2]);
         assert_eq!(versions(KNOWN, &[applied(&KNOWN[0])]), [2]);
         assert!(versions(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1])]).is_empty());
+    }
+
+    #[test]
+    fn a_step_that_was_left_out_is_made_up_for_or_refused_and_never_passed_over() {
+        assert!(matches!(
+            pending(KNOWN, &[applied(&KNOWN[1])]).err().unwrap(),
+            StoreError::MigrationMissed { version: 1, newest: 2 }
+        ));
+        let adds = Migration { version: 3, name: "three", needs: 1, sql: "SELECT 3" };
+        let alters = Migration { version: 3, name: "three", needs: 3, sql: "SELECT 3" };
+        let known = |third| {
+            let [one, two] = [("one", 1, 1), ("two", 2, 1)];
+            let step = |(name, version, needs)| Migration { version, name, needs, sql: "SELECT" };
+            [step(one), step(two), third, step(("four", 4, 1)), step(("five", 5, 1))]
+        };
+        let past = |known: &[Migration]| [0, 1, 3].map(|place| applied(&known[place]));
+        let known_adds = known(adds);
+        assert_eq!(versions(&known_adds, &past(&known_adds)), [3, 5]);
+        let known_alters = known(alters);
+        let error = pending(&known_alters, &past(&known_alters)).err().unwrap();
+        assert!(matches!(error, StoreError::MigrationMissed { version: 3, newest: 4 }), "{error:?}");
+        // In a database that has not come so far it is a step like any other.
+        assert_eq!(versions(&known_alters, &past(&known_alters)[..2]), [3, 4, 5]);
     }
 
     #[test]

@@ -319,7 +319,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(|cause| failed("starting a migration", cause))?;
         let applied = applied(&tx).map_err(|cause| failed("reading the schema's version", cause))?;
-        let Some(next) = migrations::pending(migrations::SQLITE, &applied)?.first() else { return Ok(()) };
+        let pending = migrations::pending(migrations::SQLITE, &applied)?;
+        let Some(next) = pending.first() else { return Ok(()) };
         tx.execute_batch(next.sql)
             .and_then(|()| {
                 tx.execute(

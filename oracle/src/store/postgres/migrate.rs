@@ -115,7 +115,8 @@ async fn apply_next(client: &Client, known: &[Migration]) -> Result<bool, Failur
         .map(applied)
         .collect::<Result<Vec<_>, _>>()
         .map_err(Failure::Final)?;
-    let Some(next) = migrations::pending(known, &applied).map_err(Failure::Final)?.first() else { return Ok(false) };
+    let pending = migrations::pending(known, &applied).map_err(Failure::Final)?;
+    let Some(next) = pending.first() else { return Ok(false) };
     client.batch_execute(next.sql).await.map_err(failed)?;
     let checksum = next.checksum();
     client

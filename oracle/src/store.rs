@@ -372,17 +372,26 @@ impl Store {
 
     // Codes
 
-    /// Consumes the allowance for the code of a time step. The same step again is answered without a write and without
-    /// waiting for one.
-    pub async fn take_code(&self, id: &str, step: i64, now: i64, event: NewEvent) -> Result<CodeOutcome, StoreError> {
+    /// Consumes the allowance for the code of a time step, for whoever asks `by` a login and still may at that moment. The same
+    /// step again is answered without a write and without waiting for one.
+    pub async fn take_code(
+        &self,
+        id: &str,
+        step: i64,
+        now: i64,
+        by: Option<Asking>,
+        event: NewEvent,
+    ) -> Result<CodeOutcome, StoreError> {
         let again = self
-            .read((id.to_owned(), step, now), |tx, (id, step, now)| Box::pin(codes::again(tx, id, *step, *now)))
+            .read((id.to_owned(), step, now, by), |tx, (id, step, now, by)| {
+                Box::pin(codes::again(tx, id, *step, *now, by.as_ref()))
+            })
             .await?;
         if let Some(again) = again {
             return Ok(again);
         }
-        self.write_session(id, (id.to_owned(), step, now, event), |tx, (id, step, now, event)| {
-            Box::pin(codes::take(tx, id, *step, *now, event))
+        self.write_session(id, (id.to_owned(), step, now, by, event), |tx, (id, step, now, by, event)| {
+            Box::pin(codes::take(tx, id, *step, *now, by.as_ref(), event))
         })
         .await
     }

@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 66] = [
+const OTHER: [(&str, &str); 67] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -69,6 +69,7 @@ const OTHER: [(&str, &str); 66] = [
     ("redeal.keep_days", "7"),
     ("sessions.open", "50"),
     ("sessions.open_per_source", "5"),
+    ("sessions.open_per_principal", "4"),
     ("audit.per_source", "6"),
     ("audit.in_all", "7"),
     ("audit.checkpoints", "/srv/checkpoints"),

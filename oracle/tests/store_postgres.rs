@@ -86,7 +86,7 @@ async fn a_code_is_taken_once_whichever_nodes_are_asked() {
                 let (node, id) = (nodes[number % 3].clone(), id.clone());
                 // The last permitted code, of the same step or of the next.
                 let step = 100 + i64::try_from(number % 2).unwrap();
-                tokio::spawn(async move { node.take_code(&id, step, NOW, event("code")).await.unwrap() })
+                tokio::spawn(async move { node.take_code(&id, step, NOW, None, event("code")).await.unwrap() })
             })
             .collect();
         let mut taken = 0;

@@ -30,7 +30,7 @@ enum GroupCommand {
     Add(AddArgs),
     /// Say who may ask for a group's codes by login, without a Toc of it
     ///
-    /// Whoever stands for a holder may in any case. The Tocs come from the holders alone.
+    /// Whoever stands for a holder is let ask like everybody else. The Tocs come from the holders alone.
     #[command(subcommand)]
     Applicants(ApplicantsCommand),
     /// List the groups that the oracle knows
@@ -288,6 +288,9 @@ fn lines_of(group: &KnownGroup) -> String {
     }
     lines.extend(group.holders.iter().map(|holder| ("holder", holder_line(holder))));
     lines.extend(group.applicants.iter().map(|principal| ("may ask", shown(principal))));
+    let damaged =
+        |principal: &String| format!("{}: not the oracle's word, and counts for nothing; remove it", shown(principal));
+    lines.extend(group.damaged.iter().map(|principal| ("damaged", damaged(principal))));
     lines.iter().map(|(name, value)| format!("{name:<8}  {value}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -320,6 +323,7 @@ mod tests {
                 holder(3, None),
             ],
             applicants: vec!["\u{9b}2J".to_owned()],
+            damaged: vec!["\u{9b}3J".to_owned()],
         }
     }
 

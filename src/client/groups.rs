@@ -32,6 +32,9 @@ pub struct KnownGroup {
     /// Full names of those who may ask for its codes without a Toc; empty in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applicants: Vec<String>,
+    /// Full names of those whom the oracle's database names as holder or applicant by a row that the oracle did not write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 /// A holder of a group.

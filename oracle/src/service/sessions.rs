@@ -58,6 +58,8 @@ pub struct Limits {
     pub max_codes: Option<i64>,
     /// Sessions that one source may have open.
     pub per_source: i64,
+    /// Sessions that one principal may have open which it started with its login alone.
+    pub per_principal: i64,
     /// Sessions that may be open in all.
     pub in_all: i64,
     /// Milliseconds that a closed session is remembered, so that its id answers 'expired' and not 'unknown'.
@@ -76,6 +78,7 @@ impl From<&Config> for Limits {
             open_for: config.session_pending_seconds.into(),
             max_codes: config.session_max_codes.map(i64::from),
             per_source: config.session_open_per_source.into(),
+            per_principal: config.session_open_per_principal.into(),
             in_all: config.session_open.into(),
             remember: i64::from(config.session_remember_seconds) * 1000,
             keep_redeals: i64::from(config.redeal_keep_days) * 24 * 60 * 60 * 1000,
@@ -227,6 +230,11 @@ impl Sessions {
     /// The peer's address as the store may see it.
     fn source(&self, peer: IpAddr) -> Digest {
         self.inner.sources.hash(&[peer.to_string().as_bytes()])
+    }
+
+    /// The same for a principal that asks with its login alone, from wherever it does.
+    fn asker_source(&self, principal: &Digest) -> Digest {
+        self.inner.sources.hash(&[b"principal", principal])
     }
 
     /// The session `id`, when it can still do something.

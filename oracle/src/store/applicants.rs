@@ -1,5 +1,5 @@
-//! Who may ask for the codes of a group: whoever stands for one of its holders, and the users, applications and members of teams
-//! that operators have named as its applicants.
+//! Who may ask for the codes of a group: the users, applications and members of teams that operators have named as its
+//! applicants. Whoever stands for a holder is none by that.
 //!
 //! Knows no name: each row comes with a keyed hash that binds it, which the service looks at.
 
@@ -20,19 +20,12 @@ pub const MAX_APPLICANTS: usize = 1_000;
 /// One of the reasons for which a principal may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ground {
-    /// It stands for the holder of that number.
-    Holder {
-        /// The holder's number.
-        x: u8,
-        /// Keyed hash of group, number and principal.
-        bound: Digest,
-    },
     /// It is an applicant.
     Applicant {
         /// Keyed hash of group and principal.
         bound: Digest,
     },
-    /// It is in a team that is an applicant.
+    /// It is in a team that is an applicant and not disabled.
     Team {
         /// The team.
         team: Digest,
@@ -115,10 +108,10 @@ impl Store {
             Box::pin(async move {
                 let own = select_groups!(
                     "WHERE group_fp IN (
-                         SELECT group_fp FROM group_members WHERE principal = $1
-                         UNION SELECT group_fp FROM group_applicants WHERE principal = $1
+                         SELECT group_fp FROM group_applicants WHERE principal = $1
                          UNION SELECT named.group_fp FROM group_applicants AS named
-                               JOIN members ON members.team = named.principal WHERE members.member = $1
+                               JOIN principals AS team ON team.id = named.principal AND team.disabled_at IS NULL
+                               JOIN members ON members.team = team.id WHERE members.member = $1
                      ) ORDER BY number"
                 );
                 groups(tx, own, &[principal.into()]).await
@@ -164,16 +157,13 @@ async fn change(
 async fn grounds(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Vec<Ground>, StoreError> {
     let values = [group.into(), principal.into()];
     let mut grounds = Vec::new();
-    let held = "SELECT x, bound FROM group_members WHERE group_fp = $1 AND principal = $2";
-    if let Some(row) = tx.first(held, &values).await? {
-        grounds.push(Ground::Holder { x: row.x(0)?, bound: row.digest(1)? });
-    }
     let named = "SELECT bound FROM group_applicants WHERE group_fp = $1 AND principal = $2";
     if let Some(row) = tx.first(named, &values).await? {
         grounds.push(Ground::Applicant { bound: row.digest(0)? });
     }
     let teams = "SELECT named.principal, named.bound, members.bound FROM group_applicants AS named
-                 JOIN members ON members.team = named.principal WHERE named.group_fp = $1 AND members.member = $2";
+                 JOIN principals AS team ON team.id = named.principal AND team.disabled_at IS NULL
+                 JOIN members ON members.team = team.id WHERE named.group_fp = $1 AND members.member = $2";
     for row in tx.query(teams, &values).await? {
         grounds.push(Ground::Team { team: row.digest(0)?, bound: row.digest(1)?, member: row.digest(2)? });
     }

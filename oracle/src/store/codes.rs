@@ -4,18 +4,23 @@ use super::{
     engine::Tx,
     error::StoreError,
     events,
-    rows::{ClosedAs, CodeOutcome, NewEvent, Purpose},
+    rows::{Asking, ClosedAs, CodeOutcome, NewEvent, Purpose},
     sessions,
 };
 
-/// Consumes the allowance for the code of a time step, or says that it was consumed by an earlier request.
+/// Consumes the allowance for the code of a time step, or says that it was consumed by an earlier request. Whoever asks `by` a
+/// login must still be let ask when this is written.
 pub(super) async fn take(
     tx: &mut dyn Tx,
     id: &str,
     step: i64,
     now: i64,
+    by: Option<&Asking>,
     event: &NewEvent,
 ) -> Result<CodeOutcome, StoreError> {
+    if is_dismissed(tx, by).await? {
+        return Ok(CodeOutcome::Dismissed);
+    }
     let taken = tx
         .first(
             "UPDATE sessions SET
@@ -43,7 +48,16 @@ pub(super) async fn take(
 }
 
 /// The answer, without a write, when the code of this step was taken last and may be read again.
-pub(super) async fn again(tx: &mut dyn Tx, id: &str, step: i64, now: i64) -> Result<Option<CodeOutcome>, StoreError> {
+pub(super) async fn again(
+    tx: &mut dyn Tx,
+    id: &str,
+    step: i64,
+    now: i64,
+    by: Option<&Asking>,
+) -> Result<Option<CodeOutcome>, StoreError> {
+    if is_dismissed(tx, by).await? {
+        return Ok(Some(CodeOutcome::Dismissed));
+    }
     Ok(Some(judge(tx, id, step, now).await?).filter(|outcome| matches!(outcome, CodeOutcome::Again { .. })))
 }
 
@@ -65,6 +79,13 @@ pub(super) async fn fail(tx: &mut dyn Tx, id: &str, cap: i64, now: i64, event: &
         sessions::shut(tx, id, ClosedAs::Exhausted, now).await?;
     }
     Ok(failures)
+}
+
+async fn is_dismissed(tx: &mut dyn Tx, by: Option<&Asking>) -> Result<bool, StoreError> {
+    match by {
+        Some(asking) => Ok(!sessions::still_asks(tx, asking).await?),
+        None => Ok(false),
+    }
 }
 
 /// What a code of this step would be, given that it cannot be taken.

@@ -113,7 +113,7 @@ pub struct NewSession {
     pub expires_at: i64,
     /// Seconds for which codes flow after the first.
     pub ttl: i64,
-    /// Keyed hash of the peer that asked.
+    /// Keyed hash of the peer that asked, or of the principal that asked with its login alone.
     pub source: Digest,
     /// Fingerprint G of the group; `None` for Tocs dealt by farMFA.
     pub group_fp: Option<Digest>,
@@ -171,7 +171,7 @@ pub struct SessionRow {
     pub ends_at: i64,
     /// Seconds for which codes flow after the first.
     pub ttl: i64,
-    /// Keyed hash of the peer that asked.
+    /// Keyed hash of the peer that asked, or of the principal that asked with its login alone.
     pub source: Digest,
     /// Fingerprint of its group, if it has one.
     pub group_fp: Option<Digest>,
@@ -366,6 +366,8 @@ pub enum CodeOutcome {
     Exhausted,
     /// No: closed for another reason, or past its time.
     Closed,
+    /// No: the principal that asks may not any more, or is not who it was when it logged in. Nothing was written.
+    Dismissed,
     /// No: the group was replaced by a redeal.
     GroupRefused,
     /// No: there is no such session for codes. A session for a redeal is answered so, too.

@@ -1,16 +1,16 @@
-//! Who may ask for a group's codes by login: whoever stands for a holder, and whom operators have named; as long as they are so, and
-//! as they were when they logged in.
+//! Who may ask for a group's codes by login: whom operators have named; as long as they are so, and as they were when they
+//! logged in.
 
 use quorate_oracle::store::{
-    Acting, ApplicantsOutcome, Applying, Asking, ChangeOutcome, Ground, GroupMembersOutcome, InsertOutcome,
-    MAX_APPLICANTS, NewSession, PrincipalKind, Role, Store,
+    Acting, ApplicantsOutcome, Applying, Asking, ChangeOutcome, CodeOutcome, Ground, GroupMembersOutcome,
+    InsertOutcome, MAX_APPLICANTS, NewSession, PrincipalKind, Role, Store,
 };
 
 use crate::{
     RACERS,
     groups::{group, member},
     people::{named, principal, user},
-    rows::{digest, race, session},
+    rows::{NOW, digest, event, kinds, race, session},
 };
 
 /// Users of the seeds 10 to 12, and the team of seed 20.
@@ -80,16 +80,21 @@ pub async fn every_ground_is_found_and_ends(store: Store) {
         .unwrap();
     store.set_group_members(&digest(7), vec![member(3, 10)], None).await.unwrap();
     let team = |member| Ground::Team { team: digest(20), bound: named(20), member: named(member) };
-    let holder = Ground::Holder { x: 3, bound: named(3) };
-    assert_eq!(grounds(&store, 10).await, [holder, Ground::Applicant { bound: named(10) }, team(1)]);
+    assert_eq!(grounds(&store, 10).await, [Ground::Applicant { bound: named(10) }, team(1)]);
     assert_eq!(grounds(&store, 11).await, [team(2)]);
     assert!(grounds(&store, 12).await.is_empty());
     let own = async |seed| store.groups_of(&digest(seed)).await.unwrap().len();
-    assert_eq!((own(10).await, own(11).await, own(12).await), (1, 1, 0), "three grounds are one group");
+    assert_eq!((own(10).await, own(11).await, own(12).await), (1, 1, 0), "two grounds are one group");
+    store.set_group_members(&digest(7), vec![member(3, 12)], None).await.unwrap();
+    assert_eq!((grounds(&store, 12).await, own(12).await), (vec![], 0), "standing for a holder is no ground");
 
+    store.set_disabled(&digest(20), Some(5), None).await.unwrap();
+    assert_eq!((grounds(&store, 11).await, own(11).await), (vec![], 0), "a disabled team lets nobody ask");
+    assert_eq!(grounds(&store, 10).await, [Ground::Applicant { bound: named(10) }]);
+    store.set_disabled(&digest(20), None, None).await.unwrap();
+    assert_eq!(grounds(&store, 11).await, [team(2)]);
     store.change_members(&digest(20), vec![], vec![digest(11)], None).await.unwrap();
     assert!(grounds(&store, 11).await.is_empty());
-    store.set_group_members(&digest(7), vec![], None).await.unwrap();
     store.remove_principal(&digest(20), None).await.unwrap();
     assert_eq!(grounds(&store, 10).await, [Ground::Applicant { bound: named(10) }]);
     change(&store, &[], &[10]).await;
@@ -123,6 +128,37 @@ pub async fn who_asks_by_login_still_may_and_is_who_logged_in(store: Store) {
     };
     assert_eq!(act("h", 2).await, InsertOutcome::NotHolder, "a player's login has to be the same, too");
     assert_eq!(act("i", 1).await, InsertOutcome::Inserted);
+}
+
+pub async fn a_code_is_taken_by_who_still_may_at_that_moment(store: Store) {
+    cast(&store).await;
+    change(&store, &[10, 20], &[]).await;
+    store.change_members(&digest(20), vec![(digest(11), named(2))], vec![], None).await.unwrap();
+    store.set_group_members(&digest(7), vec![member(1, 12)], None).await.unwrap();
+    store.insert_session(session("a")).await.unwrap();
+    let by = |seed, version| Some(Asking::ByLogin(Applying { group: digest(7), principal: digest(seed), version }));
+    let player = |version| Some(Asking::Player(Acting { group: digest(7), x: 1, principal: digest(12), version }));
+    let take = async |step, by| store.take_code("a", step, NOW, by, event("code")).await.unwrap();
+    let taken = |codes| CodeOutcome::Taken { first_code_at: NOW, codes };
+    assert_eq!(take(1, by(10, 1)).await, taken(1));
+    assert_eq!(take(2, by(11, 1)).await, taken(2), "of a team");
+    assert_eq!(take(3, player(1)).await, taken(3));
+
+    let dismissed = async |step, by| assert_eq!(take(step, by).await, CodeOutcome::Dismissed, "step {step}");
+    dismissed(4, by(12, 1)).await;
+    dismissed(4, by(10, 2)).await;
+    dismissed(4, player(2)).await;
+    store.set_disabled(&digest(10), Some(5), None).await.unwrap();
+    dismissed(4, by(10, 1)).await;
+    dismissed(3, by(10, 1)).await;
+    store.set_disabled(&digest(20), Some(5), None).await.unwrap();
+    dismissed(4, by(11, 1)).await;
+    store.set_group_members(&digest(7), vec![], None).await.unwrap();
+    dismissed(4, player(1)).await;
+    dismissed(3, player(1)).await;
+    assert_eq!(store.session("a").await.unwrap().unwrap().codes, 3, "and nothing was written");
+    assert_eq!(kinds(&store, "a").await, ["asked", "code", "code", "code"]);
+    assert_eq!(take(3, None).await, CodeOutcome::Again { first_code_at: NOW, codes: 3 });
 }
 
 pub async fn members_are_changed_one_by_one_whoever_races(store: Store) {

@@ -110,8 +110,8 @@ pub async fn an_event_is_written_with_its_act_or_not_at_all(store: Store) {
 
     store.deny("a", 1, NOW, told(4)).await.unwrap();
     store.deny("a", 1, NOW, told(5)).await.unwrap();
-    store.take_code("a", 7, NOW, told(6)).await.unwrap();
-    store.take_code("a", 7, NOW, told(7)).await.unwrap();
+    store.take_code("a", 7, NOW, None, told(6)).await.unwrap();
+    store.take_code("a", 7, NOW, None, told(7)).await.unwrap();
     assert_eq!(seeds(&store).await, [1, 4, 6], "what changed nothing is no event");
 }
 

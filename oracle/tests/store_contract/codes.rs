@@ -10,7 +10,7 @@ use quorate_oracle::store::{ClosedAs, CodeOutcome, NewSession, Store};
 use crate::rows::{HOUR, NOW, TTL, event, kinds, proved, race, redeal_session, session};
 
 async fn take(store: &Store, step: i64, now: i64) -> CodeOutcome {
-    store.take_code("a", step, now, event("code")).await.unwrap()
+    store.take_code("a", step, now, None, event("code")).await.unwrap()
 }
 
 pub async fn the_first_code_sets_the_end(store: Store) {
@@ -26,11 +26,11 @@ pub async fn the_first_code_sets_the_end(store: Store) {
     assert_eq!(row.expires_at, NOW + HOUR);
 
     store.insert_session(session("b")).await.unwrap();
-    let late = store.take_code("b", 100, NOW + HOUR, event("code")).await.unwrap();
+    let late = store.take_code("b", 100, NOW + HOUR, None, event("code")).await.unwrap();
     assert_eq!(late, CodeOutcome::Closed);
     assert!(store.close("b", ClosedAs::Cancelled, NOW, event("cancelled")).await.unwrap());
-    assert_eq!(store.take_code("b", 100, NOW, event("code")).await.unwrap(), CodeOutcome::Closed);
-    assert_eq!(store.take_code("none", 100, NOW, event("code")).await.unwrap(), CodeOutcome::Unknown);
+    assert_eq!(store.take_code("b", 100, NOW, None, event("code")).await.unwrap(), CodeOutcome::Closed);
+    assert_eq!(store.take_code("none", 100, NOW, None, event("code")).await.unwrap(), CodeOutcome::Unknown);
 }
 
 pub async fn the_same_step_is_read_again_without_a_write(store: Store) {
@@ -149,7 +149,7 @@ pub async fn random_requests_never_exceed_the_allowance(store: Store) {
                 last = Some(step);
                 CodeOutcome::Taken { first_code_at: *first.get_or_insert(now), codes }
             };
-            let outcome = store.take_code(&id, step, now, event("code")).await.unwrap();
+            let outcome = store.take_code(&id, step, now, None, event("code")).await.unwrap();
             assert_eq!(outcome, expected, "{id}: step {step} after {after} ms");
         }
         let taken = kinds(&store, &id).await.len() - 1;

@@ -221,6 +221,7 @@ on_every_engine! {
     applicants::applicants_are_changed_as_a_whole_or_not_at_all,
     applicants::every_ground_is_found_and_ends,
     applicants::who_asks_by_login_still_may_and_is_who_logged_in,
+    applicants::a_code_is_taken_by_who_still_may_at_that_moment,
     applicants::members_are_changed_one_by_one_whoever_races,
     groups::a_group_comes_back_as_it_was_added,
     groups::a_group_is_added_once_whoever_races,

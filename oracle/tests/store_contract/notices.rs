@@ -109,7 +109,7 @@ pub async fn what_is_kept_for_expiry_comes_with_it_alone(store: Store) {
     }
     assert_eq!(store.waiting_notices().await.unwrap(), HashMap::new());
     store.close("cancelled", ClosedAs::Cancelled, NOW, event("cancelled")).await.unwrap();
-    store.take_code("used", 1, NOW, event("code")).await.unwrap();
+    store.take_code("used", 1, NOW, None, event("code")).await.unwrap();
     assert_eq!(
         store.sweep(NOW + TTL * 1_000, HOUR, HOUR, 100, None).await.unwrap().expired,
         1,

@@ -62,7 +62,7 @@ pub async fn a_threshold_of_receipts_refuses_the_old_group(store: Store) {
         store.insert_session(redeal_session(id)).await.unwrap();
     }
     store.insert_session(session("running")).await.unwrap();
-    store.take_code("running", 100, NOW, event("code")).await.unwrap();
+    store.take_code("running", 100, NOW, None, event("code")).await.unwrap();
     assert!(finish(&store, "a", 2, 3).await);
 
     assert_eq!(receive(&store, 3).await, ReceiveOutcome::Recorded { received: 1, completed: false });
@@ -83,9 +83,9 @@ pub async fn a_threshold_of_receipts_refuses_the_old_group(store: Store) {
     assert_eq!(store.redeal("a").await.unwrap().unwrap().0.completed_at, Some(NOW + 2), "completed once");
     assert_eq!(kinds(&store, "a").await, ["asked", "redealt", "received", "received", "received"]);
 
-    let running = store.take_code("running", 101, NOW, event("code")).await.unwrap();
+    let running = store.take_code("running", 101, NOW, None, event("code")).await.unwrap();
     assert_eq!(running, CodeOutcome::GroupRefused);
-    let again = store.take_code("running", 100, NOW, event("code")).await.unwrap();
+    let again = store.take_code("running", 100, NOW, None, event("code")).await.unwrap();
     assert_eq!(again, CodeOutcome::GroupRefused, "not even the code of before");
     assert_eq!(store.insert_session(session("new")).await.unwrap(), InsertOutcome::GroupRefused);
     assert!(!finish(&store, "second", 2, 3).await, "nor can it be dealt anew a second time");
@@ -121,5 +121,8 @@ pub async fn a_farmfa_group_has_nothing_to_refuse(store: Store) {
         store.insert_session(NewSession { group_fp: None, ..session("b") }).await.unwrap(),
         InsertOutcome::Inserted
     );
-    assert!(matches!(store.take_code("b", 1, NOW, event("code")).await.unwrap(), CodeOutcome::Taken { codes: 1, .. }));
+    assert!(matches!(
+        store.take_code("b", 1, NOW, None, event("code")).await.unwrap(),
+        CodeOutcome::Taken { codes: 1, .. }
+    ));
 }

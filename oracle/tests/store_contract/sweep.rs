@@ -34,8 +34,8 @@ pub async fn a_first_code_moves_the_end(store: Store) {
     for id in ["early", "late"] {
         store.insert_session(session(id)).await.unwrap();
     }
-    store.take_code("early", 1, NOW, event("code")).await.unwrap();
-    store.take_code("late", 1, NOW + HOUR - 1, event("code")).await.unwrap();
+    store.take_code("early", 1, NOW, None, event("code")).await.unwrap();
+    store.take_code("late", 1, NOW + HOUR - 1, None, event("code")).await.unwrap();
     assert_eq!(sweep(&store, NOW + TTL * 1_000 - 1).await, (0, 0));
     assert_eq!(sweep(&store, NOW + TTL * 1_000).await, (1, 0));
     assert_eq!(store.session("early").await.unwrap().unwrap().closed_as, Some(ClosedAs::Expired));
@@ -142,8 +142,8 @@ pub async fn sources_count_right_whatever_happens(store: Store) {
                 3 => assert!(store.close(&id, ClosedAs::Cancelled, now, event("cancelled")).await.unwrap()),
                 4 => assert_eq!(store.record_failure(&id, 1, now, event("failed")).await.unwrap(), 1),
                 _ => {
-                    store.take_code(&id, 1, now, event("code")).await.unwrap();
-                    store.take_code(&id, 2, now, event("code")).await.unwrap();
+                    store.take_code(&id, 1, now, None, event("code")).await.unwrap();
+                    store.take_code(&id, 2, now, None, event("code")).await.unwrap();
                 }
             }
             assert!(store.session(&id).await.unwrap().unwrap().closed_at.is_some());

@@ -45,6 +45,11 @@ pub struct GroupBody {
     holders: Vec<HolderBody>,
     /// Full names of the users, applications and teams that may ask for its codes without a Toc.
     applicants: Vec<String>,
+    /// Full names of those whom the database names as holder or applicant by a row that this oracle did not write. Such a row counts
+    /// for nothing; change or remove it like any other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    damaged: Vec<String>,
 }
 
 /// A holder of a group.
@@ -98,8 +103,7 @@ pub async fn groups(_: Allowed<ReadGroups>, State(people): State<People>) -> Api
 
 /// List the groups for whose codes one may ask
 ///
-/// As one who stands for a holder, as an applicant, or as a member of a team that is one. `POST /sessions` with the name of a group
-/// asks for its codes.
+/// As an applicant, or as a member of a team that is one. `POST /sessions` with the name of a group asks for its codes.
 #[utoipa::path(get, path = "/groups/mine", tag = "people", params(("authorization" = String, Header)),
     responses((status = 200, body = Vec<GroupEntry>), (status = "default", body = ErrorBody)))]
 pub async fn own_groups(by: Allowed<OwnTicket>, State(people): State<People>) -> ApiResult<Json<Vec<GroupEntry>>> {
@@ -180,7 +184,8 @@ pub async fn change_group_members(
 
 /// Change who may ask for a group's codes without a Toc
 ///
-/// Who may already stays, and who may not is gone. Whoever stands for a holder may ask in any case; Tocs come from holders alone.
+/// Who may already stays, and who may not is gone. Whoever stands for a holder is let ask like everybody else; Tocs come from
+/// holders alone.
 #[utoipa::path(post, path = "/groups/{id}/applicants", tag = "people",
     params(("id" = String, Path), ("authorization" = String, Header)), request_body = ApplicantChanges,
     responses((status = 200, body = GroupBody), (status = "default", body = ErrorBody)))]
@@ -226,7 +231,7 @@ impl From<GroupSummary> for GroupEntry {
 }
 
 impl From<KnownGroup> for GroupBody {
-    fn from(KnownGroup { group, added_at, replaced, holders, applicants }: KnownGroup) -> Self {
+    fn from(KnownGroup { group, added_at, replaced, holders, applicants, damaged }: KnownGroup) -> Self {
         let holder = |GroupHolder { x, holder, principal }| HolderBody {
             x,
             holder,
@@ -236,6 +241,7 @@ impl From<KnownGroup> for GroupBody {
             entry: GroupEntry::of(&group, added_at, replaced),
             holders: holders.into_iter().map(holder).collect(),
             applicants: applicants.iter().map(ToString::to_string).collect(),
+            damaged: damaged.iter().map(ToString::to_string).collect(),
         }
     }
 }

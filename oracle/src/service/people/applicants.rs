@@ -1,5 +1,5 @@
-//! Who may ask for a group's codes by login: whoever stands for one of its holders, and those whom operators have made its
-//! applicants, users, applications and teams.
+//! Who may ask for a group's codes by login: those whom operators have made its applicants, users, applications and teams. Whoever
+//! stands for a holder is none by that: a login alone must not do what took a Toc.
 
 use super::People;
 use super::error::PeopleError;
@@ -76,24 +76,24 @@ impl People {
         }
     }
 
-    /// The applicants of a group.
-    pub(super) async fn applicants(&self, group: &Digest) -> Result<Vec<PrincipalName>, PeopleError> {
-        let mut names = Vec::new();
+    /// The applicants of a group, and those whom a row names that somebody else wrote into the database, which makes nobody one.
+    pub(super) async fn applicants(
+        &self,
+        group: &Digest,
+    ) -> Result<(Vec<PrincipalName>, Vec<PrincipalName>), PeopleError> {
+        let (mut names, mut damaged) = (Vec::new(), Vec::new());
         for (row, bound) in self.inner.store.group_applicants(group).await? {
-            // A row that somebody wrote into the database makes nobody an applicant.
-            if self.inner.hashes.applicant(group, &row.id) != bound {
-                return Err(PeopleError::Damaged);
-            }
-            names.push(self.inner.sealer.open_name(&row)?);
+            let good = self.inner.hashes.applicant(group, &row.id) == bound;
+            let list = if good { &mut names } else { &mut damaged };
+            list.push(self.inner.sealer.open_name(&row)?);
         }
-        Ok(names)
+        Ok((names, damaged))
     }
 
     /// Whether the oracle itself wrote a ground.
     fn is_good(&self, group: &Digest, principal: &Digest, ground: &Ground) -> bool {
         let hashes = &self.inner.hashes;
         match ground {
-            Ground::Holder { x, bound } => hashes.holder(group, *x, principal) == *bound,
             Ground::Applicant { bound } => hashes.applicant(group, principal) == *bound,
             Ground::Team { team, bound, member } => {
                 hashes.applicant(group, team) == *bound && hashes.member(team, principal) == *member

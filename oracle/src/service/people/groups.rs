@@ -28,6 +28,9 @@ pub struct KnownGroup {
     pub holders: Vec<GroupHolder>,
     /// Who may ask for its codes without a Toc: users, applications and teams, in order of their making.
     pub applicants: Vec<PrincipalName>,
+    /// Whom the database names as a holder or an applicant by a row that the oracle did not write. It counts for nothing, and is
+    /// changed and removed like any other.
+    pub damaged: Vec<PrincipalName>,
 }
 
 /// A holder of a known group. The share key stands in the group's header under the same number.
@@ -85,20 +88,24 @@ impl People {
         let GroupName(digest) = name;
         let row = self.inner.store.group(&digest).await?.ok_or(PeopleError::GroupUnknown)?;
         let group = self.inner.sealer.open_group(&digest, &row.sealed)?;
+        let (applicants, mut damaged) = self.applicants(&digest).await?;
         let mut principals = BTreeMap::new();
         for member in self.inner.store.group_members(&digest).await? {
-            // A row that somebody wrote into the database makes nobody a holder.
-            if self.inner.hashes.holder(&digest, member.x, &member.principal.id) != member.bound {
-                return Err(PeopleError::Damaged);
+            let name = self.inner.sealer.open_name(&member.principal)?;
+            if self.inner.hashes.holder(&digest, member.x, &member.principal.id) == member.bound {
+                principals.insert(member.x, name);
+            } else if !damaged.contains(&name) {
+                damaged.push(name);
             }
-            principals.insert(member.x, self.inner.sealer.open_name(&member.principal)?);
+        }
+        if !damaged.is_empty() {
+            tracing::error!(group = %name, rows = damaged.len(), "somebody else has written who stands or asks for a group");
         }
         let players = (1..=u8::MAX).zip(&group.header.fields().players);
         let holders = players
             .map(|(x, player)| GroupHolder { x, holder: player.holder.clone(), principal: principals.remove(&x) })
             .collect();
-        let applicants = self.applicants(&digest).await?;
-        Ok(KnownGroup { group, added_at: row.added_at, replaced: row.replaced, holders, applicants })
+        Ok(KnownGroup { group, added_at: row.added_at, replaced: row.replaced, holders, applicants, damaged })
     }
 
     /// Removes a group from those that the oracle knows; nobody stands for its holders any more.

@@ -6,7 +6,7 @@ use super::record::{EventText, Record, TocRowName, toc_place};
 use super::{MAX_FAILURES, Sessions};
 use crate::service::audit::{Kind, Who};
 use crate::service::people::Caller;
-use crate::store::{CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
+use crate::store::{Asking, CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
 use quorate_protocol::api::TotpCode;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
@@ -56,10 +56,17 @@ impl Sessions {
         let text = EventText::by(record.applicant()).of(record.applicant_principal());
         let event = text.seal(id, "code", &self.inner.at_rest, &mut self.rng());
         let event = event.recorded(self.inner.audit.seal(told));
-        // Opening the quorum takes its time: who was dismissed meanwhile is shown nothing.
-        self.check_applicant(&record, caller).await?;
-        let first = match self.inner.store.take_code(id, made.step, self.now_ms(), event).await? {
+        // Opening the quorum takes its time: who was dismissed meanwhile is shown nothing. What is bound by a keyed hash is looked
+        // at here, and whether it still stands in the transaction that takes the code.
+        let by = self.check_applicant(&record, caller).await?;
+        let first = match self.inner.store.take_code(id, made.step, self.now_ms(), by, event).await? {
             CodeOutcome::Taken { first_code_at, .. } | CodeOutcome::Again { first_code_at, .. } => first_code_at,
+            CodeOutcome::Dismissed => {
+                return Err(match by {
+                    Some(Asking::Player(_)) => SessionError::NotHolder,
+                    Some(Asking::ByLogin(_)) | None => SessionError::MayNotAsk,
+                });
+            }
             CodeOutcome::Stale => return Err(SessionError::Stale),
             CodeOutcome::Exhausted | CodeOutcome::Closed => return Err(self.why_closed(id).await),
             CodeOutcome::GroupRefused => return Err(SessionError::GroupRefused),

@@ -192,7 +192,11 @@ impl Sessions {
             asker: applying.by.as_ref().map(By::id),
             names: self.inner.limits.require_login,
         };
-        let source = self.source(peer);
+        // An address has many behind it, and a login may come from many: each principal that shows no Toc is counted for itself.
+        let (source, source_cap) = match &applying.by {
+            Some(By::Login(by)) => (self.asker_source(&by.applying.principal), self.inner.limits.per_principal),
+            _ => (self.source(peer), self.inner.limits.per_source),
+        };
         let told = record.entry(Kind::SessionAsked, record.asker()).from(peer);
         let told = told.with("for", asked.purpose.as_str()).with("reason", asked.reason.as_str());
         let told = told.with("note", record.fields().note.as_str());
@@ -200,7 +204,7 @@ impl Sessions {
         let text = EventText { reason: Some(asked.reason), ..text.of(principal) };
         let audit = match applying.by {
             Some(By::Player(_)) => Some(self.inner.audit.seal(told.with("holder", record.applicant()))),
-            Some(By::Login(_)) => Some(self.inner.audit.seal(told.with("asked_with", "login"))),
+            Some(By::Login(_)) => self.inner.audit.seal_bounded(told.with("asked_with", "login"), &source),
             None => self.inner.audit.seal_bounded(told, &source),
         };
         let event = text.seal(&id, "created", at_rest, rng).recorded(audit);
@@ -224,7 +228,7 @@ impl Sessions {
             on_expiry: self.told_of_expiry(&record),
             once: applying.once,
             applicant: applying.by.map(By::asking),
-            source_cap: self.inner.limits.per_source,
+            source_cap,
             id,
         };
         row.sealed = record.seal(&Bound::of_new(&row), at_rest, rng);

@@ -146,23 +146,28 @@ impl Sessions {
     }
 
     /// Refuses whoever asks for the code and is not the principal that asked for the session, where one did; and that one, too, when it
-    /// may not any more.
-    pub(super) async fn check_applicant(&self, record: &Record, caller: Option<&Caller>) -> Result<(), SessionError> {
+    /// may not any more. Gives that principal for the store to look at again.
+    pub(super) async fn check_applicant(
+        &self,
+        record: &Record,
+        caller: Option<&Caller>,
+    ) -> Result<Option<Asking>, SessionError> {
         self.check_rule(record)?;
         let player = match &record.fields().applicant {
             Applicant::Named { x, .. } => Some(*x),
             Applicant::Login { .. } => None,
-            Applicant::Proved { .. } | Applicant::Unverified => return Ok(()),
+            Applicant::Proved { .. } | Applicant::Unverified => return Ok(None),
         };
         let caller = caller.ok_or(SessionError::LoginRequired)?;
         // By what names it for good: whoever has its name later is somebody else.
         if record.asker != Some(caller.id()) {
             return Err(SessionError::NotApplicant);
         }
-        match (player, record.fields().group) {
-            (None, Some(group)) => self.asker(Some(caller), group).await.map(drop),
-            (x, group) => self.player(Some(caller), group, x).await.map(drop),
-        }
+        let by = match (player, record.fields().group) {
+            (None, Some(group)) => By::Login(self.asker(Some(caller), group).await?.1),
+            (x, group) => By::Player(self.player(Some(caller), group, x).await?),
+        };
+        Ok(Some(by.asking()))
     }
 
     /// Of the Tocs of a session those that count, with the principals that approved. In one with names, an approval counts for

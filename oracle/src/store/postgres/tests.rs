@@ -273,7 +273,7 @@ async fn nothing_is_done_to_a_session_that_was_closed_meanwhile() {
             Box::pin(async move { tocs::drop_false(tx, id, &[[1; 32]], 0, &happened("false")).await.map(drop) })
         }),
         ("deny", |tx, id| Box::pin(async move { tocs::deny(tx, id, 2, 0, &happened("no")).await.map(drop) })),
-        ("take", |tx, id| Box::pin(async move { codes::take(tx, id, 7, 0, &happened("code")).await.map(drop) })),
+        ("take", |tx, id| Box::pin(async move { codes::take(tx, id, 7, 0, None, &happened("code")).await.map(drop) })),
         ("fail", |tx, id| Box::pin(async move { codes::fail(tx, id, 1, 0, &happened("failed")).await.map(drop) })),
     ];
     for (name, act) in acts {

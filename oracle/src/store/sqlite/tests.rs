@@ -322,9 +322,9 @@ async fn reading_waits_for_no_write() {
     let ground = boundless().await;
     let store = &ground.store;
     store.insert_session(session("a")).await.unwrap();
-    store.take_code("a", 100, NOW, event()).await.unwrap();
+    store.take_code("a", 100, NOW, None, event()).await.unwrap();
     let gate = Gate::hold(store).await;
-    let again = store.take_code("a", 100, NOW, event()).await.unwrap();
+    let again = store.take_code("a", 100, NOW, None, event()).await.unwrap();
     assert_eq!(again, CodeOutcome::Again { first_code_at: NOW, codes: 1 });
     assert!(store.session_with_tocs("a").await.unwrap().is_some());
     assert_eq!(store.open_sessions().await.unwrap(), 1);

@@ -11,6 +11,7 @@ use crate::stage::{Answer, Stage, send};
 use crate::support::{Asked, dealt};
 use quorate_oracle::testing::TestSetup;
 use quorate_protocol::invite::Applicant;
+use quorate_protocol::session::Kek;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -75,9 +76,12 @@ async fn nobody_else_starts_one() {
     let scene = Scene::new().await;
     let body = json!({ "group": scene.group(), "reason": "why" });
     for number in [1, 2] {
-        let session = asked(&scene.post(number, "/sessions", &body).await);
-        assert_eq!(scene.look(&session).await["tocs_provided"], 0, "who holds a Toc may, and has not sent it");
+        let answer = scene.post(number, "/sessions", &body).await;
+        assert_eq!(refused(&answer), (403, "may_not_ask"), "who stands for a holder asks with the Toc");
     }
+    scene.applicants(json!({ "add": ["one"] })).await;
+    let session = asked(&scene.post(1, "/sessions", &body).await);
+    assert_eq!(scene.look(&session).await["tocs_provided"], 0, "who is let may, and has not sent a Toc");
     assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
     assert_eq!(refused(&scene.ask_by_login(0).await), (401, "login_required"));
     let operator = scene.people.call(Method::POST, "/sessions", body.clone()).await;
@@ -141,6 +145,11 @@ async fn a_team_lets_its_members_ask_for_as_long_as_they_are() {
     assert_eq!(refused(&scene.code_as(4, &session).await), (403, "may_not_ask"), "and the session gives nothing more");
     assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
     scene.people.done(Method::POST, &members, json!({ "add": ["four"] })).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+    scene.people.done(Method::POST, &format!("/principals/{team}/disable"), json!({})).await;
+    assert_eq!(refused(&scene.code_as(4, &session).await), (403, "may_not_ask"), "disabled, it lets nobody ask");
+    assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
+    scene.people.done(Method::POST, &format!("/principals/{team}/enable"), json!({})).await;
     assert_eq!(scene.code_as(4, &session).await.status, 200);
     scene.people.done(Method::DELETE, &format!("/principals/{team}"), json!({})).await;
     assert_eq!(refused(&scene.code_as(4, &session).await), (403, "may_not_ask"));
@@ -232,7 +241,7 @@ async fn one_sees_the_groups_that_one_may_ask_for_and_no_others() {
         let groups = answer.json.as_array().expect("a list").clone();
         groups.iter().map(|group| group["group"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!((own(1).await, own(4).await), (vec![scene.group()], vec![scene.group()]));
+    assert_eq!((own(1).await, own(4).await), (vec![], vec![scene.group()]));
     let path = format!("/groups/{}/applicants", other.group.name());
     scene.people.done(Method::POST, &path, json!({ "add": ["four"] })).await;
     assert_eq!(own(4).await, [scene.group(), other.group.name().to_string()]);
@@ -284,7 +293,6 @@ async fn who_writes_to_the_database_makes_nobody_an_applicant() {
     let database = database(&scene.people.stage);
     let team = "principal/internal/group/ops";
     scene.people.done(Method::POST, "/principals", json!({ "name": team })).await;
-    let id = |name: &str| format!("(SELECT principal FROM group_members WHERE x = {name})");
     let written = |sql: &str| assert!(database.execute(sql, []).expect("written") > 0, "{sql}");
     written("DELETE FROM group_members WHERE x = 2");
     assert_eq!(refused(&scene.ask_by_login(2).await), (403, "may_not_ask"));
@@ -295,16 +303,59 @@ async fn who_writes_to_the_database_makes_nobody_an_applicant() {
     for number in [2, 4] {
         assert_eq!(refused(&scene.ask_by_login(number).await), (403, "may_not_ask"), "{number}");
     }
-    let shown = scene.people.call(Method::GET, &format!("/groups/{}", scene.group()), json!({})).await;
-    assert_eq!(refused(&shown), (500, "internal"), "and it is noticed");
-    written("DELETE FROM group_applicants");
-    written(&format!(
+    // It is said, hinders nobody, and goes like any other.
+    let shown = async || scene.people.done(Method::GET, &format!("/groups/{}", scene.group()), json!({})).await;
+    let group = shown().await;
+    assert_eq!((&group["applicants"], &group["damaged"]), (&json!([]), &json!([principal("two")])));
+    let group = scene.applicants(json!({ "add": ["four"] })).await;
+    assert_eq!((&group["applicants"], &group["damaged"]), (&json!([principal("four")]), &json!([principal("two")])));
+    asked(&scene.ask_by_login(4).await);
+    let group = scene.applicants(json!({ "remove": ["two"] })).await;
+    assert_eq!((&group["applicants"], group.get("damaged")), (&json!([principal("four")]), None));
+    // The same for a holder.
+    written(
         "INSERT INTO group_members (group_fp, x, principal, bound)
              SELECT group_fp, 2, (SELECT id FROM principals WHERE number = (SELECT MIN(number) + 2 FROM principals)), bound
-             FROM group_members WHERE principal = {}",
-        id("1")
-    ));
-    assert_eq!(refused(&scene.ask_by_login(2).await), (403, "may_not_ask"));
+             FROM group_members WHERE x = 1",
+    );
+    let group = shown().await;
+    assert_eq!((&group["holders"][1]["principal"], &group["damaged"]), (&Value::Null, &json!([principal("two")])));
+    scene.stand(json!({ "player 1": "one", "player 2": "two", "player 3": "three" })).await;
+    let group = shown().await;
+    assert_eq!((&group["holders"][1]["principal"], group.get("damaged")), (&json!(principal("two")), None));
+}
+
+#[tokio::test]
+async fn one_login_fills_neither_the_sessions_nor_the_log() {
+    let setup = named().set("sessions.open_per_principal", "3").set("audit.per_source", "5");
+    let scene = scene(setup).await;
+    scene.applicants(json!({ "add": ["one"] })).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(asked(&scene.ask_by_login(4).await));
+    }
+    assert_eq!(refused(&scene.ask_by_login(4).await), (429, "too_many_sessions"));
+    // From the same address, but somebody else.
+    asked(&scene.ask_by_login(1).await);
+    scene.ask().await;
+    let cancel = async |session: &Asked| {
+        let token = Kek::from_base64(&session.credentials.kek).expect("a KEK").cancel_token();
+        let path = format!("/sessions/{}", session.id());
+        assert_eq!(send(scene.people.request(&token, Method::DELETE, &path)).await.status, 204);
+    };
+    for _ in 0..4 {
+        cancel(&open.pop().expect("a session")).await;
+        open.push(asked(&scene.ask_by_login(4).await));
+    }
+    // Seven were started, one was refused and four were ended: the log has five of them, and counts the others.
+    scene.people.stage.oracle.state().audit.record_counts().await.expect("recorded");
+    let told = scene.people.told().await;
+    let four = json!(format!("principal {}", principal("four")));
+    let of = |kind: &str| told.iter().filter(|event| event["kind"] == kind && event["who"] == four).count();
+    let counted = || told.iter().filter(|event| event["kind"] == "audit.counted");
+    let beyond = |kind: &str| counted().map(|event| event["details"][kind].as_u64().unwrap_or_default()).sum::<u64>();
+    assert_eq!((of("session.asked"), of("session.cancelled")), (3, 1), "{told:?}");
+    assert_eq!((beyond("session.asked"), beyond("session.cancelled")), (4, 3), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -127,5 +127,7 @@ async fn who_is_logged_out_meanwhile_takes_no_part_in_sessions() {
     let shown = scene.look(&session).await;
     assert_eq!((&shown["tocs_provided"], &shown["denials"]), (&json!(2), &json!(0)));
     let group = json!({ "group": scene.deal.group.name().to_string() });
+    let applicants = format!("/groups/{}/applicants", scene.deal.group.name());
+    scene.people.done(Method::POST, &applicants, json!({ "add": ["two"] })).await;
     asked(&scene.post(2, "/sessions", &group).await);
 }

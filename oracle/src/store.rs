@@ -27,6 +27,7 @@ mod legacy;
 mod lockout;
 mod migrations;
 mod notices;
+mod own_keys;
 mod place;
 mod postgres;
 mod principals;
@@ -85,6 +86,7 @@ pub use self::{
     legacy::{FirstUse, KnownDataKey, LegacyUserRow},
     lockout::FailOutcome,
     notices::{NOTICE_ID, NewNotice, TakenNotice},
+    own_keys::{KeyRemoval, KeyRemovalOutcome},
     place::{Channel, DatabaseUrl, Password},
     principals::{
         ChangeOutcome, EnrolOutcome, Enrolment, LinkRow, MAX_MEMBERS, MembersOutcome, NewLink, NewPrincipal,

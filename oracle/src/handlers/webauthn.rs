@@ -8,7 +8,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, LenientJson, Path, RightTime};
 use crate::service::api_keys::Tenant;
 use crate::service::either_base64::EitherBase64;
-use crate::service::webauthn::{LoginAnswer, RegistrationAnswer, Shown, Webauthn};
+use crate::service::webauthn::{LoginAnswer, Noted, RegistrationAnswer, Shown, Webauthn};
 use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::ErrorBody;
@@ -167,7 +167,8 @@ pub async fn finish_registration(
     LenientJson(created): LenientJson<CreatedCredential>,
 ) -> ApiResult<Json<RegisteredCredential>> {
     let answer = created.into_answer()?;
-    let Shown { key_handle_hash, .. } = webauthn.finish_registration(&tenant, party, uuid.as_deref(), answer).await?;
+    let Shown { key_handle_hash, .. } =
+        webauthn.finish_registration(&tenant, party, uuid.as_deref(), answer, Noted::default()).await?;
     Ok(Json(RegisteredCredential { key_handle_hash }))
 }
 

@@ -23,7 +23,7 @@ use crate::service::security_keys::{
     CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, reseal_credential, seal_credential,
 };
 use crate::store::{
-    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, NewCredential, UseOutcome, Which,
+    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, NewAudit, NewCredential, UseOutcome, Which,
 };
 use quorate_protocol::encoding::{base64url, from_base64url, sha256};
 use rand::{CryptoRng, Rng as _};
@@ -74,6 +74,15 @@ pub struct Shown {
     pub key_handle_hash: String,
 }
 
+/// What goes with a credential of one of the oracle's own principals; nothing with an application's.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// What its owner is shown of it.
+    pub note: Option<Note>,
+    /// What the audit log is told in place of `credential.added`.
+    pub told: Option<NewAudit>,
+}
+
 impl Webauthn {
     /// Puts the service together.
     pub fn new(keys: SecurityKeys) -> Self {
@@ -115,18 +124,20 @@ impl Webauthn {
         Ok((uuid, options))
     }
 
-    /// Registers the credential that answers.
+    /// Registers the credential that answers, with what its owner is shown of it and the event that tells of it, in one write.
     pub async fn finish_registration(
         &self,
         tenant: &Tenant,
         party: Party,
         uuid: Option<&str>,
         answer: RegistrationAnswer,
+        noted: Noted,
     ) -> Result<Shown, WebauthnError> {
         let challenge = answer::challenge(&answer.client_data)?;
         let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
         let (row, _) = self.begun(tenant, &ceremony).await?;
         let (name, api_key, owner) = (row.name, tenant.number(), ceremony.owner);
+        let Noted { note, told } = noted;
         let (told_by, keys, tenant, mut rng) = (tenant, self.keys.clone(), tenant.clone(), self.keys.rng());
         let job = move || {
             let core = party.core(&tenant)?;
@@ -141,7 +152,8 @@ impl Webauthn {
             let counter = i64::from(credential.counter);
             let hash = sha256(&[&credential.cred_id]);
             let (id, shown) = (keys.credential(&hash), Shown::new(&credential.cred_id, &hash));
-            let sealed = seal_credential(&owner, &id, &Record::new(&party.id, credential), &tenant, &mut rng)?;
+            let record = Record { note, ..Record::new(&party.id, credential) };
+            let sealed = seal_credential(&owner, &id, &record, &tenant, &mut rng)?;
             Ok((id, counter, shown, sealed))
         };
         let (id, counter, shown, sealed) = self.keys.run(job).await??;
@@ -154,7 +166,11 @@ impl Webauthn {
             counter,
             sealed: sealed.bytes,
         };
-        match self.keys.telling(Kind::CredentialAdded, told_by, &owner).add_credential(api_key, name, new).await? {
+        let store = match told {
+            Some(event) => self.keys.store().telling(event),
+            None => self.keys.telling(Kind::CredentialAdded, told_by, &owner),
+        };
+        match store.add_credential(api_key, name, new).await? {
             AddOutcome::Added => Ok(shown),
             AddOutcome::Used => Err(WebauthnError::Challenge),
             AddOutcome::Duplicate => Err(WebauthnError::Duplicate),

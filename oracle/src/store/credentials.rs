@@ -120,8 +120,6 @@ pub enum Which {
     All,
     /// The one of that keyed hash.
     Id(Digest),
-    /// The one of that keyed hash, if the user has another one besides.
-    Spare(Digest),
     /// The one registered by U2F.
     U2f,
 }
@@ -326,20 +324,18 @@ async fn number(tx: &mut dyn Tx, name: &CredentialName) -> Result<Option<i64>, S
     row.map(|row| row.int(0)).transpose()
 }
 
-async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> Result<Removed, StoreError> {
+/// Removes credentials of an API key's user.
+pub(super) async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which: Which) -> Result<Removed, StoreError> {
     let ceremonies = match which {
         Which::All => ceremonies::abandon(tx, api_key, owner, CeremonyAct::LAST).await?,
         Which::U2f => ceremonies::abandon(tx, api_key, owner, CeremonyAct::U2fSign).await?,
-        Which::Id(_) | Which::Spare(_) => 0,
+        Which::Id(_) => 0,
     };
     let (going, staying): (Vec<_>, Vec<_>) = list(tx, api_key, owner).await?.into_iter().partition(|row| match which {
         Which::All => true,
-        Which::Id(id) | Which::Spare(id) => row.name.id == id,
+        Which::Id(id) => row.name.id == id,
         Which::U2f => row.kind == CredentialKind::U2f,
     });
-    if matches!(which, Which::Spare(_)) && staying.is_empty() {
-        return Ok(Removed { credentials: 0, left: going.len(), ceremonies });
-    }
     let mut emptied: Vec<i64> = Vec::new();
     if which == Which::All {
         emptied = legacy::remove_user(tx, api_key, owner).await?;

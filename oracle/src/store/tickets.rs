@@ -235,13 +235,20 @@ async fn log_in(tx: &mut dyn Tx, login: &LogIn) -> Result<LogInOutcome, StoreErr
     let oldest = "DELETE FROM tickets WHERE principal = $1 AND hash NOT IN (
                       SELECT hash FROM tickets WHERE principal = $1 ORDER BY created_at DESC, hash LIMIT $2)";
     tx.execute(oldest, &[principal.into(), (MAX_TICKETS - 1).into()]).await?;
-    tx.execute(
-        "INSERT INTO tickets (hash, principal, bound, created_at, used_at, expires_at) VALUES ($1, $2, $3, $4, $4, $5)",
-        &[(&ticket.hash).into(), principal.into(), (&ticket.bound).into(), now.into(), ticket.expires_at.into()],
-    )
-    .await?;
+    insert(tx, principal, ticket).await?;
     audit::tell(tx, told.as_ref()).await?;
     Ok(LogInOutcome::LoggedIn)
+}
+
+/// Makes a principal's ticket good.
+pub(super) async fn insert(tx: &mut dyn Tx, principal: &Digest, ticket: &NewTicket) -> Result<(), StoreError> {
+    let NewTicket { hash, bound, created_at, expires_at } = ticket;
+    tx.execute(
+        "INSERT INTO tickets (hash, principal, bound, created_at, used_at, expires_at) VALUES ($1, $2, $3, $4, $4, $5)",
+        &[hash.into(), principal.into(), bound.into(), (*created_at).into(), (*expires_at).into()],
+    )
+    .await
+    .map(drop)
 }
 
 async fn read(tx: &mut dyn Tx, hash: &Digest) -> Result<Option<TicketRow>, StoreError> {

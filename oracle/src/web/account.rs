@@ -22,6 +22,8 @@ pub(crate) struct Account<'a> {
     pub provider: Option<(&'a str, &'a str)>,
     /// Security keys, oldest first; `None` where there can be none.
     pub keys: Option<&'a [NotedKey]>,
+    /// Whether the login is so new that they can be changed.
+    pub fresh: bool,
     /// One more, that is to be touched now.
     pub adding: Option<&'a Adding<'a>>,
     /// What was done just now.
@@ -82,10 +84,19 @@ fn own_keys(account: &Account<'_>, keys: &[NotedKey]) -> Markup {
         section.card {
             h2 { "Security keys and passkeys" }
             ul.people {
-                @for (number, key) in keys.iter().enumerate() { (own_key(account, &action, keys.len() > 1, number, key)) }
+                @for (number, key) in keys.iter().enumerate() {
+                    @let spare = keys.iter().any(|other| other.usable && other.key_handle_hash != key.key_handle_hash);
+                    (own_key(account, &action, account.fresh && spare, number, key))
+                }
             }
             @match account.adding {
                 Some(adding) => (touch(account, &action, adding)),
+                None if !account.fresh => {
+                    p { "Adding or removing a key takes a login of the last five minutes." }
+                    p.actions {
+                        a.button.second href={ (account.root) "login?next=account" } { "Log in again to change them" }
+                    }
+                }
                 None => {
                     @if keys.len() == 1 { p { "Register a second one, and keep it elsewhere: then losing one keeps nobody out." } }
                     form method="post" action=(action) {
@@ -112,6 +123,7 @@ fn own_key(account: &Account<'_>, action: &str, spare: bool, number: usize, key:
             strong { bdi { (called) } }
             p.quiet {
                 @if let Some(at) = key.note.added_at { "Added " (moment(at)) ". " }
+                @if !key.usable { "Of another address than this oracle's logins: it lets nobody in here. " }
                 @match key.note.used_at { Some(at) => { "Last used " (moment(at)) "." } None => "Not used yet." }
             }
             @if spare {
@@ -120,7 +132,7 @@ fn own_key(account: &Account<'_>, action: &str, spare: bool, number: usize, key:
                     form method="post" action=(action) {
                         (hidden("form", account.token))
                         (hidden("key", &key.key_handle_hash))
-                        (confirm(&format!("confirm-{number}"), &html! { "Yes: it lets nobody in any more" }))
+                        (confirm(&format!("confirm-{number}"), &html! { "Yes: it lets nobody in any more, and every other login of mine ends" }))
                         p.actions { button.danger name="act" value="remove" { "Remove the key" } }
                     }
                 }
@@ -152,7 +164,7 @@ fn touch(account: &Account<'_>, action: &str, adding: &Adding<'_>) -> Markup {
 fn done(word: &str) -> Markup {
     let sentence = match word {
         "added" => "The key was added: it lets you in from now on.",
-        "removed" => "The key was removed.",
+        "removed" => "The key was removed, and every other login of yours has ended.",
         _ => return html! {},
     };
     html! { p.card.done role="status" { (sentence) } }

@@ -239,12 +239,19 @@ async fn acts_of_the_audit_log_are_told_where_it_matters() {
         (Kind::ApiKeyActivated, Outcome::Done),
         (Kind::ApiKeyActivated, Outcome::Refused),
         (Kind::OracleStarted, Outcome::Done),
+        (Kind::PrincipalKeyAdded, Outcome::Done),
+        (Kind::PrincipalKeyRemoved, Outcome::Done),
     ] {
         court.oracle.state().audit.record(entry(kind, outcome)).await.expect("recorded");
     }
-    assert_eq!(court.deliver().await, 2);
-    for got in receiver.all() {
-        assert!(got.body.contains("a key was added") && got.body.contains("act: api_key.activated"), "{}", got.body);
+    assert_eq!(court.deliver().await, 6);
+    let got = receiver.all();
+    for act in ["api_key.activated", "principal.key_added", "principal.key_removed"] {
+        let told = got.iter().filter(|got| got.body.contains(&format!("act: {act}"))).count();
+        assert_eq!(told, 2, "{act}");
+    }
+    for got in got {
+        assert!(got.body.contains("a key was added or removed"), "{}", got.body);
         assert_eq!(got.body.contains("app@example.com"), got.path == "/names", "{}", got.body);
     }
 }

@@ -2,12 +2,12 @@
 
 use futures_util::future::join_all;
 use quorate_oracle::store::{
-    AddOutcome, CeremonyAct, CeremonyName, CredentialKind, CredentialName, Digest, FailOutcome, MAX_CREDENTIALS,
-    NewApiKey, NewCeremony, NewCredential, NewDataKey, RecordCounts, Removed, Rewrapped, RotateOutcome, Store,
-    UseOutcome, Which,
+    AddOutcome, CeremonyAct, CeremonyName, CredentialKind, CredentialName, Digest, FailOutcome, KeyRemoval,
+    KeyRemovalOutcome, MAX_CREDENTIALS, NewApiKey, NewCeremony, NewCredential, NewDataKey, NewTicket, RecordCounts,
+    Removed, Rewrapped, Role, RotateOutcome, Store, UseOutcome, Which,
 };
 
-use crate::RACERS;
+use crate::{RACERS, people::enrolled};
 
 const NOW: i64 = 1_000_000;
 const OWNER: Digest = [7; 32];
@@ -94,6 +94,41 @@ pub async fn what_is_over_answers_to_nothing_that_comes_after_it(store: Store) {
     assert_eq!(store.fail_credential(name, &[50], NOW).await.unwrap(), FailOutcome::Unknown);
     let rows = store.credentials(theirs.api_key, &OWNER).await.unwrap();
     assert_eq!((rows[0].name, rows[0].counter, rows[0].locked_until), (another, -1, 0));
+}
+
+pub async fn one_of_several_own_keys_goes_with_what_rested_on_it(store: Store) {
+    let of = owner(&store, 1).await;
+    for id in [1, 2, 3] {
+        added(&store, of, id, CredentialKind::Webauthn).await;
+    }
+    let user = enrolled(&store, 1, Role::Member).await;
+    let ticket = |seed| NewTicket { hash: [seed; 32], bound: [seed; 32], created_at: NOW, expires_at: NOW + 100 };
+    let removal = |key, kept, version, seed| KeyRemoval {
+        api_key: of.api_key,
+        owner: OWNER,
+        key: [key; 32],
+        kept: [kept; 32],
+        principal: user.id,
+        version,
+        ticket: ticket(seed),
+        told: Some(crate::audit::new(seed)),
+    };
+    let remove = async |removal| store.remove_own_key(removal).await.unwrap();
+    let there = async |seed: u8| store.ticket(&[seed; 32]).await.unwrap().is_some();
+    let version = user.version;
+    assert_eq!(remove(removal(1, 2, version + 1, 10)).await, KeyRemovalOutcome::Changed, "of another login");
+    assert_eq!(remove(removal(9, 2, version, 10)).await, KeyRemovalOutcome::Gone);
+    for kept in [1, 9] {
+        assert_eq!(remove(removal(1, kept, version, 10)).await, KeyRemovalOutcome::Last, "{kept}");
+    }
+    assert!(!there(10).await && crate::audit::seeds(&store).await.is_empty(), "nothing of what was refused is written");
+    assert_eq!(remove(removal(1, 2, version, 11)).await, KeyRemovalOutcome::Removed);
+    assert_eq!(remove(removal(2, 3, version, 12)).await, KeyRemovalOutcome::Changed, "it rested on what was removed");
+    assert_eq!(remove(removal(2, 3, version + 1, 13)).await, KeyRemovalOutcome::Removed);
+    assert!(!there(11).await && !there(12).await && there(13).await, "all tickets end but the new one");
+    let left = store.credentials(of.api_key, &OWNER).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.name.id[0]).collect::<Vec<_>>(), [3]);
+    assert_eq!(crate::audit::seeds(&store).await, [11, 13], "told with it or not at all");
 }
 
 pub async fn a_ceremony_ends_in_time(store: Store) {

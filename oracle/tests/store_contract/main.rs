@@ -195,6 +195,7 @@ on_every_engine! {
     credentials::a_ceremony_ends_once,
     credentials::what_is_over_answers_to_nothing_that_comes_after_it,
     credentials::a_ceremony_ends_in_time,
+    credentials::one_of_several_own_keys_goes_with_what_rested_on_it,
     credentials::a_counter_rises_or_there_is_none,
     credentials::wrong_signatures_lock_by_the_schedule_whoever_races,
     credentials::a_users_credentials_differ_and_are_bounded,

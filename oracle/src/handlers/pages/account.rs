@@ -7,7 +7,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::{Form, Query, RightTime};
 use crate::handlers::people::OwnTicket;
 use crate::handlers::webauthn::CreatedCredential;
-use crate::service::people::{Caller, PeopleError};
+use crate::service::people::{Caller, PeopleError, Token};
 use crate::web;
 use crate::web::account::{Account, Adding};
 use axum::http::{StatusCode, header};
@@ -31,6 +31,13 @@ pub async fn change_keys(site: Site, time: ApiResult<RightTime>, Sent { by, form
     };
     match done {
         Ok(Done::Leads(word)) => site.see_other(&format!("account?done={word}")),
+        Ok(Done::Removed(ticket)) => {
+            let mut response = site.see_other("account?done=removed");
+            if let Some(door) = Door::of(&site.state.url) {
+                response.headers_mut().insert(header::SET_COOKIE, door.keep(ticket));
+            }
+            response
+        }
         Ok(Done::Asks(options)) => {
             let adding = Adding { options: &options, name: form.text("name") };
             show(&site, &by, "", Some(&adding), None).await
@@ -46,6 +53,8 @@ pub async fn change_keys(site: Site, time: ApiResult<RightTime>, Sent { by, form
 enum Done {
     Leads(&'static str),
     Asks(String),
+    /// With the ticket that the browser goes on with.
+    Removed(Token),
 }
 
 async fn changed(site: &Site, by: &Caller, form: &Form) -> ApiResult<Done> {
@@ -58,10 +67,7 @@ async fn changed(site: &Site, by: &Caller, form: &Form) -> ApiResult<Done> {
         "remove" if !is_confirmed(form) => {
             Err(ApiError::bad_request("not_confirmed", "nothing was done: tick the box if you mean it"))
         }
-        "remove" => {
-            people.remove_own_key(by, form.text("key")).await?;
-            Ok(Done::Leads("removed"))
-        }
+        "remove" => Ok(Done::Removed(people.remove_own_key(by, form.text("key")).await?)),
         "add" => {
             let read = serde_json::from_str::<CreatedCredential>(form.text("credential"));
             let answer = read.map_err(|_| ApiError::from(PeopleError::Factor))?.into_answer()?;
@@ -88,6 +94,7 @@ async fn show(site: &Site, caller: &Caller, done: &str, adding: Option<&Adding<'
         expires_at: caller.expires_at,
         provider: shown.provider.as_ref().map(|(name, kind)| (name.as_str(), kind.word())),
         keys: keys.as_deref(),
+        fresh: people.is_fresh(caller),
         adding,
         done,
         refusal: told.map(|told| (told.code, told.sentence.as_str())),

@@ -21,6 +21,7 @@ impl From<PeopleError> for ApiError {
             PeopleError::HolderUnknown => Self::bad_request("holder_unknown", message),
             PeopleError::Key(_) => Self::bad_request("invalid_key", message),
             PeopleError::KeyUnknown => Self::new(StatusCode::NOT_FOUND, "key_unknown", message),
+            PeopleError::Stale => Self::forbidden("login_stale", message),
             PeopleError::LastKey => Self::conflict("last_key", message),
             PeopleError::LastOperator => Self::conflict("last_operator", message),
             PeopleError::Late => Self::unauthorized("login_late", message),

@@ -68,7 +68,7 @@ impl Text {
             NoticeKind::DrillEnded => "a drill has ended",
             NoticeKind::DrillReminder => "answers to a drill are missing",
             NoticeKind::DrillStarted => "a drill has begun",
-            NoticeKind::KeyAdded => "a key was added",
+            NoticeKind::KeyAdded => "a key was added or removed",
             NoticeKind::ProviderChanged => "second factors were changed",
             NoticeKind::SessionDenied => "a player said no",
             NoticeKind::SessionExpired => "a session expired",

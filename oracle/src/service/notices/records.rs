@@ -8,7 +8,9 @@ use crate::store::NewNotice;
 /// The notice that an act is told by; none of most.
 fn kind(kind: Kind) -> Option<NoticeKind> {
     match kind {
-        Kind::ApiKeyActivated | Kind::PrincipalEnrolled => Some(NoticeKind::KeyAdded),
+        Kind::ApiKeyActivated | Kind::PrincipalEnrolled | Kind::PrincipalKeyAdded | Kind::PrincipalKeyRemoved => {
+            Some(NoticeKind::KeyAdded)
+        }
         Kind::FactorAssigned
         | Kind::FactorRemoved
         | Kind::ProviderCreated

@@ -10,7 +10,7 @@ use super::provider::{Provider, ProviderKind};
 use super::record::{Own, Verifier};
 use super::{People, whole};
 use crate::service::audit::{Entry, Kind, Who};
-use crate::service::webauthn::{Names, RegistrationAnswer};
+use crate::service::webauthn::{Names, Note, Noted, RegistrationAnswer};
 use crate::store::{EnrolOutcome, Enrolment, LinkRow};
 use std::fmt;
 use std::net::IpAddr;
@@ -139,7 +139,6 @@ impl People {
             Some((id, provider, Own::Webauthn)) => {
                 let uuid = Self::uuid(id);
                 let registered = self.register(&uuid, provider, credential.ok_or(PeopleError::Factor)?).await?;
-                self.inner.webauthn.note_added(self.own().await?, &uuid, &registered, String::new()).await?;
                 Some((uuid, registered))
             }
             _ => None,
@@ -186,8 +185,9 @@ impl People {
     ) -> Result<String, PeopleError> {
         debug_assert_eq!(provider.kind, ProviderKind::Webauthn);
         let party = self.party(&provider.options)?;
-        let registered = self.inner.webauthn.finish_registration(self.own().await?, party, Some(uuid), answer).await?;
-        Ok(registered.key_handle_hash)
+        let noted = Noted { note: Some(Note::added(String::new(), self.now())), told: None };
+        let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
+        Ok(webauthn.finish_registration(own, party, Some(uuid), answer, noted).await?.key_handle_hash)
     }
 
     /// The link, if it still serves. Nobody guesses one: an address that tries many is only told to wait.

@@ -27,6 +27,9 @@ pub enum PeopleError {
     /// What is stored does not open: another root secret, or a database that was altered.
     #[error("a stored principal cannot be read")]
     Damaged,
+    /// A login that is too old to change what logins rest on.
+    #[error("this takes a login of the last five minutes: log in again, and do it then")]
+    Stale,
     /// The confirmation of a factor is missing or wrong.
     #[error(
         "the second factor is not confirmed: send the code that the authenticator shows, or what the security key answers"

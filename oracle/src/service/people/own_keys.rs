@@ -1,11 +1,14 @@
-//! Security keys of whoever is logged in: shown, one more registered, one of several removed.
+//! Security keys of whoever is logged in: shown, one more registered, one of several removed. Both take a login of just now: a ticket
+//! that was stolen must not become a key.
 
 use super::People;
 use super::error::PeopleError;
+use super::hashes::Token;
 use super::record::Own;
 use super::ticket::Caller;
 use crate::service::audit::Kind;
-use crate::service::webauthn::{Names, NotedKey, Party, RegistrationAnswer, WebauthnError};
+use crate::service::webauthn::{Names, Note, Noted, NotedKey, Party, RegistrationAnswer};
+use crate::store::{KeyRemoval, KeyRemovalOutcome};
 use webauthn_rs_core::proto::CreationChallengeResponse;
 
 /// Bytes of what a key is called at most.
@@ -15,15 +18,19 @@ impl People {
     /// The caller's keys; `None` when no provider of security keys is assigned.
     pub async fn own_keys(&self, caller: &Caller) -> Result<Option<Vec<NotedKey>>, PeopleError> {
         match self.with_own_keys(caller).await {
-            Ok((uuid, _)) => Ok(Some(self.inner.webauthn.noted_keys(self.own().await?, &uuid).await?)),
+            Ok((uuid, party)) => {
+                let own = self.own().await?;
+                Ok(Some(self.inner.webauthn.noted_keys(own, &uuid, &party.id).await?))
+            }
             Err(PeopleError::NoSecurityKey) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// What a browser asks one more key of the caller.
+    /// What a browser asks one more key of the caller, who has logged in just now. Only this gives out what a key can answer.
     pub async fn begin_own_key(&self, caller: &Caller) -> Result<CreationChallengeResponse, PeopleError> {
         let (uuid, party) = self.with_own_keys(caller).await?;
+        self.check_fresh(caller)?;
         let name = caller.name.own().to_owned();
         let names = Names { name: name.clone(), display_name: name };
         let begun = self.inner.webauthn.begin_registration(self.own().await?, party, Some(uuid), names).await?;
@@ -41,25 +48,39 @@ impl People {
             return Err(PeopleError::Option("a key is called something of 64 bytes at most"));
         }
         let (uuid, party) = self.with_own_keys(caller).await?;
+        let told = Some(self.told(Kind::PrincipalKeyAdded, caller, &caller.name, &[("key", name)]));
+        let noted = Noted { note: Some(Note::added(name.to_owned(), self.now())), told };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
-        let key = webauthn.finish_registration(own, party, Some(&uuid), answer).await?.key_handle_hash;
-        webauthn.note_added(own, &uuid, &key, name.to_owned()).await?;
-        self.told_of_key(Kind::PrincipalKeyAdded, caller, name).await
+        webauthn.finish_registration(own, party, Some(&uuid), answer, noted).await?;
+        Ok(())
     }
 
-    /// Removes a key of the caller, who has another one.
-    pub async fn remove_own_key(&self, caller: &Caller, key: &str) -> Result<(), PeopleError> {
-        let (uuid, _) = self.with_own_keys(caller).await?;
+    /// Removes a key of the caller, who has logged in just now and has another key that lets in. Whatever rests on the keys as they
+    /// were ends, approvals and every login; the caller goes on with the ticket that this gives.
+    pub async fn remove_own_key(&self, caller: &Caller, key: &str) -> Result<Token, PeopleError> {
+        let (uuid, party) = self.with_own_keys(caller).await?;
+        self.check_fresh(caller)?;
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
-        let keys = webauthn.noted_keys(own, &uuid).await?;
-        let known = keys.into_iter().find(|known| known.key_handle_hash == key).ok_or(PeopleError::KeyUnknown)?;
-        match webauthn.remove_spare(own, &uuid, key).await {
-            Ok(true) => {}
-            Ok(false) => return Err(PeopleError::LastKey),
-            Err(WebauthnError::Unknown) => return Err(PeopleError::KeyUnknown),
-            Err(error) => return Err(error.into()),
+        let keys = webauthn.noted_keys(own, &uuid, &party.id).await?;
+        let going = keys.iter().find(|known| known.key_handle_hash == key).ok_or(PeopleError::KeyUnknown)?;
+        let kept = keys.iter().find(|other| other.usable && other.id != going.id).ok_or(PeopleError::LastKey)?;
+        let (token, ticket) = self.successor(caller);
+        let removal = KeyRemoval {
+            api_key: own.number(),
+            owner: webauthn.owner(&uuid),
+            key: going.id,
+            kept: kept.id,
+            principal: caller.id(),
+            version: caller.version(),
+            ticket,
+            told: Some(self.told(Kind::PrincipalKeyRemoved, caller, &caller.name, &[("key", &*going.note.name)])),
+        };
+        match self.inner.store.remove_own_key(removal).await? {
+            KeyRemovalOutcome::Changed => Err(PeopleError::Ticket),
+            KeyRemovalOutcome::Gone => Err(PeopleError::KeyUnknown),
+            KeyRemovalOutcome::Last => Err(PeopleError::LastKey),
+            KeyRemovalOutcome::Removed => Ok(token),
         }
-        self.told_of_key(Kind::PrincipalKeyRemoved, caller, &known.note.name).await
     }
 
     /// Keeps with a key that it counted. Whoever it let in is in, whether that can be kept now or not.
@@ -73,14 +94,16 @@ impl People {
         }
     }
 
-    async fn told_of_key(&self, kind: Kind, caller: &Caller, key: &str) -> Result<(), PeopleError> {
-        let told = self.told(kind, caller, &caller.name, &[("key", key)]);
-        Ok(self.inner.store.append_audit(vec![told]).await?)
+    fn check_fresh(&self, caller: &Caller) -> Result<(), PeopleError> {
+        if self.is_fresh(caller) { Ok(()) } else { Err(PeopleError::Stale) }
     }
 
-    /// How the caller's keys are kept, and for whom they are.
+    /// How the caller's keys are kept, and for whom they are. A name that is somebody else's by now, or a login that is over, has none.
     async fn with_own_keys(&self, caller: &Caller) -> Result<(String, Party), PeopleError> {
         let row = self.row(&caller.name).await?;
+        if row.id != caller.id() || row.version != caller.version() || row.disabled_at.is_some() {
+            return Err(PeopleError::Ticket);
+        }
         match self.factor_of(&row).await? {
             Some((factor, provider, Own::Webauthn)) => Ok((Self::uuid(&factor), self.party(&provider.options)?)),
             _ => Err(PeopleError::NoSecurityKey),

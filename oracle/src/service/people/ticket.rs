@@ -14,6 +14,8 @@ use subtle::ConstantTimeEq as _;
 
 /// The longest time in milliseconds for which the use of a ticket need not be noted.
 const NOTED: i64 = 60_000;
+/// Milliseconds after a login in which it is good for changing what logins rest on.
+const FRESH: i64 = 5 * 60_000;
 
 /// A principal that has proved who it is.
 #[derive(Debug, Clone)]
@@ -29,6 +31,7 @@ pub struct Caller {
     id: Digest,
     version: i64,
     ticket: Digest,
+    logged_in_at: i64,
 }
 
 /// A login that has just succeeded.
@@ -78,7 +81,21 @@ impl People {
             self.inner.store.touch_ticket(&hash, now).await?;
         }
         let PrincipalRow { id, role, version, .. } = row.principal;
-        Ok(Caller { name, role, expires_at: row.expires_at, source, id, version, ticket: hash })
+        // The end is bound to the ticket, and the beginning is a column like any other: the older of the two counts.
+        let logged_in_at = row.created_at.min(row.expires_at.saturating_sub(self.inner.limits.ticket));
+        Ok(Caller { name, role, expires_at: row.expires_at, source, id, version, ticket: hash, logged_in_at })
+    }
+
+    /// Whether a caller has logged in just now, with every factor that it has: a ticket alone must not become more than a ticket.
+    pub fn is_fresh(&self, caller: &Caller) -> bool {
+        self.now().saturating_sub(caller.logged_in_at) < FRESH
+    }
+
+    /// A ticket in place of the caller's, which ends when that would have, so that it is no newer login than that.
+    pub(super) fn successor(&self, caller: &Caller) -> (Token, NewTicket) {
+        let ticket = Token::generate(&mut self.rng());
+        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &caller.id, caller.expires_at);
+        (ticket, NewTicket { hash, bound, created_at: self.now(), expires_at: caller.expires_at })
     }
 
     /// What every form carries that is made for this caller's ticket, and that no other page can know.

@@ -1,12 +1,14 @@
 //! Security keys as their owner is shown them: what they are called, when they were registered and last used. Kept with the
 //! credential, under its seal, and for the oracle's own principals alone: applications ask for nothing of the kind.
+//!
+//! A key that is bound to another address than the one that logins are for lets nobody in, and counts for nothing here.
 
 use super::record::{Note, Record};
 use super::{Webauthn, WebauthnError};
 use crate::service::api_keys::Tenant;
-use crate::service::audit::Kind;
+use crate::service::relying_party::RpId;
 use crate::service::security_keys::{open_credential, reseal_credential};
-use crate::store::{CredentialKind, Which};
+use crate::store::{CredentialKind, Digest};
 use quorate_protocol::encoding::{base64url, from_base64url, sha256};
 
 /// Times that a note is tried again when somebody else has changed the credential.
@@ -19,34 +21,31 @@ pub struct NotedKey {
     pub key_handle_hash: String,
     /// What is shown of it.
     pub note: Note,
+    /// Whether it lets its owner in: it is bound to the address that logins are for.
+    pub usable: bool,
+    /// What the store knows it by.
+    pub(in crate::service) id: Digest,
 }
 
 impl Webauthn {
-    /// The keys of a user, oldest first.
-    pub async fn noted_keys(&self, tenant: &Tenant, uuid: &str) -> Result<Vec<NotedKey>, WebauthnError> {
+    /// The keys of a user, oldest first, as they are for logins at that relying party.
+    pub async fn noted_keys(&self, tenant: &Tenant, uuid: &str, at: &RpId) -> Result<Vec<NotedKey>, WebauthnError> {
         let owner = self.keys.owner(uuid);
         let rows = self.keys.credentials(tenant, &owner).await?;
-        let tenant = tenant.clone();
+        let (tenant, at) = (tenant.clone(), at.clone());
         let job = move || {
             let mut shown = Vec::with_capacity(rows.len());
             for row in rows.iter().filter(|row| row.kind == CredentialKind::Webauthn) {
-                let Record { credential, note, .. } = open_credential(&owner, row, &tenant)?;
-                let Some(credential) = credential else { continue };
+                let record: Record = open_credential(&owner, row, &tenant)?;
+                let usable = record.may_be_of(&at);
+                let Some(credential) = record.credential else { continue };
                 let key_handle_hash = base64url(&sha256(&[&credential.cred_id]));
-                shown.push(NotedKey { key_handle_hash, note: note.unwrap_or_default() });
+                let note = record.note.unwrap_or_default();
+                shown.push(NotedKey { key_handle_hash, note, usable, id: row.name.id });
             }
             Ok::<_, WebauthnError>(shown)
         };
         self.keys.run(job).await?
-    }
-
-    /// Keeps with a key what it is called, and that it was registered just now.
-    pub async fn note_added(&self, tenant: &Tenant, uuid: &str, key: &str, name: String) -> Result<(), WebauthnError> {
-        let now = self.keys.now();
-        self.note(tenant, uuid, key, move |note| {
-            *note = Note { name: name.clone(), added_at: Some(now), used_at: None }
-        })
-        .await
     }
 
     /// Keeps with a key that it counted just now.
@@ -55,18 +54,9 @@ impl Webauthn {
         self.note(tenant, uuid, key, move |note| note.used_at = note.used_at.max(Some(now))).await
     }
 
-    /// Removes a key, unless it is the last one: then false.
-    pub async fn remove_spare(&self, tenant: &Tenant, uuid: &str, key: &str) -> Result<bool, WebauthnError> {
-        let owner = self.keys.owner(uuid);
-        let id = hashed(key).ok_or(WebauthnError::Unknown)?;
-        let which = Which::Spare(self.keys.credential(&id));
-        let store = self.keys.telling(Kind::CredentialRemoved, tenant, &owner);
-        let removed = store.remove_credentials(tenant.number(), &owner, which).await?;
-        match (removed.credentials, removed.left) {
-            (0, 1) => Ok(false),
-            (0, _) => Err(WebauthnError::Unknown),
-            _ => Ok(true),
-        }
+    /// Whose the keys of a user are, as the store knows it.
+    pub(in crate::service) fn owner(&self, uuid: &str) -> Digest {
+        self.keys.owner(uuid)
     }
 
     /// Changes what is kept with a key; a key that is gone has nothing kept.

@@ -69,6 +69,13 @@ pub struct Note {
     pub used_at: Option<i64>,
 }
 
+impl Note {
+    /// Of a key that was registered just now.
+    pub fn added(name: String, now: i64) -> Self {
+        Self { name, added_at: Some(now), used_at: None }
+    }
+}
+
 /// An imported credential that is used for nothing, and is kept for a release that takes its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::service) struct Untaken {
@@ -93,7 +100,7 @@ impl Record {
     }
 
     /// Whether it is bound to that relying party, or may be. What the token signs decides then.
-    fn may_be_of(&self, rp_id: &RpId) -> bool {
+    pub fn may_be_of(&self, rp_id: &RpId) -> bool {
         match (&self.rp_id, &self.rp_id_hash) {
             (Some(own), _) => own == rp_id.as_str(),
             (None, Some(hash)) => hash.0 == sha256(&[rp_id.as_str().as_bytes()]),

@@ -5,12 +5,15 @@ use super::visit::{Page, Visit};
 use crate::people::stage::{PASSWORD, People, cheap};
 use crate::stage::{Stage, send};
 use crate::token::{Format, Token};
+use quorate_oracle::service::people::{PeopleError, Token as Ticket};
 use quorate_oracle::testing::TestSetup;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 
 const ORIGIN: &str = "https://oracle.example.com";
 const DAY: i64 = 24 * 60 * 60 * 1000;
+const FIVE_MINUTES: i64 = 5 * 60 * 1000;
 
 /// Bob, who has enrolled with a key.
 async fn with_key() -> (People, Token) {
@@ -89,6 +92,97 @@ async fn a_second_key_is_added_and_the_first_one_removed() {
         "the removed one is not asked for: {given}"
     );
     assert_eq!(log_in(&mut visit, &mut second).await.status, 303);
+}
+
+/// Registers one more key of whoever has just logged in.
+async fn add(visit: &mut Visit<'_>, name: &str) -> Token {
+    let page = changed(visit, &[("act", "begin"), ("name", name)]).await;
+    let given: Value = serde_json::from_str(&options(&page)).expect("JSON");
+    let token = Token::new(name.as_bytes());
+    let credential = token.create(&given, ORIGIN, Format::None).to_string();
+    let fields = [("act", "add"), ("name", name), ("credential", &*credential)];
+    assert_eq!(changed(visit, &fields).await.leads_to(), "../account?done=added");
+    token
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_not_new_changes_no_key() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    add(&mut bob, "blue").await;
+    let [of_first, _] = <[String; 2]>::try_from(keys(&bob.open("/account").await)).expect("two keys");
+    people.stage.clock.advance(FIVE_MINUTES);
+    let page = bob.open("/account").await;
+    assert!(page.text.contains("Log in again to change them") && keys(&page).is_empty(), "{}", page.text);
+    let remove = [("act", "remove"), ("key", &*of_first), ("confirm", "yes")];
+    for fields in [&[("act", "begin"), ("name", "thief")][..], &remove] {
+        assert_eq!(changed(&mut bob, fields).await.refusal(), (403, "login_stale"), "{fields:?}");
+    }
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    add(&mut bob, "green").await;
+}
+
+#[tokio::test]
+async fn a_removal_ends_every_other_login_and_is_no_new_one() {
+    let (people, mut first) = with_key().await;
+    let (mut bob, mut thief) = (Visit::new(&people), Visit::new(&people));
+    for visit in [&mut bob, &mut thief] {
+        assert_eq!(log_in(visit, &mut first).await.status, 303);
+    }
+    add(&mut bob, "blue").await;
+    assert_eq!(thief.open("/account").await.status, 200, "one more key ends nothing");
+    people.stage.clock.advance(FIVE_MINUTES - 1);
+    let before = bob.cookie.clone();
+    let [of_first, _] = <[String; 2]>::try_from(keys(&bob.open("/account").await)).expect("two keys");
+    let remove = [("act", "remove"), ("key", &*of_first), ("confirm", "yes")];
+    assert_eq!(changed(&mut bob, &remove).await.leads_to(), "../account?done=removed");
+    assert_ne!(bob.cookie, before);
+    assert_eq!(bob.open("/account").await.status, 200, "whoever removed it goes on");
+    assert_eq!(thief.open("/account").await.status, 303, "every other login is over");
+    let mut old = Visit::new(&people);
+    old.cookie = before;
+    assert_eq!(old.open("/account").await.status, 303);
+    people.stage.clock.advance(1);
+    assert_eq!(changed(&mut bob, &[("act", "begin")]).await.refusal(), (403, "login_stale"));
+
+    // Each is one event, written with the act, and no other tells of it.
+    let told = people.told().await;
+    let count = |kind: &str| told.iter().filter(|event| event["kind"] == kind).count();
+    assert_eq!((count("principal.key_added"), count("principal.key_removed")), (1, 1), "{told:?}");
+    assert_eq!((count("credential.added"), count("credential.removed")), (1, 0), "that of the enrolment: {told:?}");
+    let added = told.iter().find(|event| event["kind"] == "principal.key_added").expect("told");
+    assert_eq!((&added["details"]["key"], &added["result"]), (&json!("blue"), &json!("done")));
+}
+
+#[tokio::test]
+async fn a_key_of_another_address_is_no_spare() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    let options = json!({ "RpId": "example.com", "Origin": ORIGIN });
+    let provider = json!({ "Type": "webauthn", "Name": "Keys", "Options": options });
+    people.done(Method::PUT, "/system/multi_factor/Keys", provider).await;
+    let page = bob.open("/account").await;
+    assert!(page.text.contains("it lets nobody in here"), "{}", page.text);
+    add(&mut bob, "blue").await;
+    let page = bob.open("/account").await;
+    let [of_first] = <[String; 1]>::try_from(keys(&page)).expect("the one that lets in stays");
+    let service = people.stage.oracle.state().people.clone();
+    let ticket = bob.cookie.as_deref().and_then(|cookie| cookie.split_once('=')).expect("a ticket").1;
+    let caller = service.authenticate(Ticket::presented(ticket), Ipv4Addr::LOCALHOST.into()).await.expect("bob");
+    let own = service.own_keys(&caller).await.expect("read").expect("keys");
+    let working = own.iter().find(|key| key.usable).expect("the new one").key_handle_hash.clone();
+    let last = [("act", "remove"), ("key", &*working), ("confirm", "yes")];
+    assert_eq!(changed(&mut bob, &last).await.refusal(), (409, "last_key"));
+    let old = [("act", "remove"), ("key", &*of_first), ("confirm", "yes")];
+    assert_eq!(changed(&mut bob, &old).await.leads_to(), "../account?done=removed");
+    // A caller from before is nobody any more, whoever has the name.
+    for refusal in [service.begin_own_key(&caller).await.err(), service.remove_own_key(&caller, &working).await.err()] {
+        assert!(matches!(refusal, Some(PeopleError::Ticket)), "{refusal:?}");
+    }
+    assert!(matches!(service.own_keys(&caller).await, Err(PeopleError::Ticket)));
 }
 
 #[tokio::test]

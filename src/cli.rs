@@ -54,6 +54,8 @@ Identities:
   Only a key that can open a Toc is asked for its PIN.
 
 Environment:
+  QUORATE_FIDO_PIN_COMMAND
+                       Like QUORATE_PIN_COMMAND, for the PINs of security keys (FIDO)
   QUORATE_GATEWAY_KEY  The oracle's gateway key, for `api-key create` and `api-key activate`
   QUORATE_NO_SECURITY_KEYS
                        Set to anything, no connected security key is looked for

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::{Host, Url};
 
+/// This machine.
+const LOCAL: &str = "localhost";
 /// Type of every credential.
 const PUBLIC_KEY: &str = "public-key";
 /// Bytes of a challenge, an id or a handle at most.
@@ -20,6 +22,9 @@ const MAX_CREDENTIALS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SiteError {
+    /// Somebody said no.
+    #[error("nothing was signed as {0}")]
+    Declined(String),
     /// The site asks for keys of somebody else.
     #[error("{site} asks for the security keys of {party}, which are not its own: nothing was signed")]
     Foreign {
@@ -34,12 +39,21 @@ pub enum SiteError {
     /// An address instead of a name.
     #[error("security keys are bound to names, and {0} is none")]
     NoName(String),
+    /// The site asks in another name than whoever calls it has said.
+    #[error("the oracle asks for the security keys of {party}, and {named} was named: nothing was signed")]
+    Other {
+        /// The relying party, or app ID, that is asked for.
+        party: String,
+        /// The one that was meant.
+        named: String,
+    },
     /// Plain http.
     #[error("security keys answer over https only, and {0} is not")]
     Plain(String),
 }
 
-/// Who asks: scheme, host and port of the address that the program really talks to.
+/// Who asks: scheme, host and port. Whoever makes one answers for it: of the address that the program itself talks to, or of one that
+/// a person has agreed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Site {
     origin: String,
@@ -180,10 +194,8 @@ impl Site {
     pub fn of(url: &str) -> Result<Self, SiteError> {
         let parsed = Url::parse(url).map_err(|_| SiteError::NoName(url.to_owned()))?;
         let Some(Host::Domain(host)) = parsed.host() else { return Err(SiteError::NoName(url.to_owned())) };
-        match parsed.scheme() {
-            "https" => {}
-            "http" if is_local(host) => {}
-            _ => return Err(SiteError::Plain(url.to_owned())),
+        if !is_safe(parsed.scheme(), host) {
+            return Err(SiteError::Plain(url.to_owned()));
         }
         Ok(Self { origin: parsed.origin().ascii_serialization(), host: host.to_owned() })
     }
@@ -191,6 +203,11 @@ impl Site {
     /// Scheme, host and port.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Whether `url` is at the site's host, at whatever port.
+    pub fn is_at(&self, url: &str) -> bool {
+        Url::parse(url).is_ok_and(|url| url.domain() == Some(self.host.as_str()))
     }
 
     /// What the site asks for, if it may.
@@ -242,10 +259,12 @@ impl Site {
         Ok(json(&ClientData { typ: format!("navigator.id.{act}"), challenge, origin: &self.origin }))
     }
 
-    /// The app ID, if it is of the same party as the site (FIDO `AppID` and Facet Specification 1.2 §3.1.2).
+    /// The app ID, if it is of the same party as the site, over https or on this machine (FIDO `AppID` and Facet Specification 1.2
+    /// §3.1.2; lists of facets are not looked up).
     pub fn own_app_id(&self, app_id: &str) -> Result<String, SiteError> {
         let url = Url::parse(app_id).ok();
-        let domain = url.as_ref().and_then(Url::domain).and_then(registrable);
+        let safe = |url: &&Url| is_safe(url.scheme(), url.domain().unwrap_or_default());
+        let domain = url.as_ref().filter(safe).and_then(Url::domain).and_then(registrable);
         let fits = domain.is_some() && domain == registrable(&self.host);
         if fits { Ok(app_id.to_owned()) } else { Err(self.foreign(app_id)) }
     }
@@ -254,7 +273,7 @@ impl Site {
     /// equal to").
     fn own(&self, rp_id: Option<&str>) -> Result<String, SiteError> {
         let Some(rp_id) = rp_id else { return Ok(self.host.clone()) };
-        let above = |rest: &str| rest.ends_with('.') && registrable(rp_id).is_some();
+        let above = |rest: &str| rest.ends_with('.') && psl::domain_str(rp_id).is_some();
         let fits = self.host.strip_suffix(rp_id).is_some_and(|rest| rest.is_empty() || above(rest));
         if fits && !rp_id.is_empty() { Ok(rp_id.to_owned()) } else { Err(self.foreign(rp_id)) }
     }
@@ -353,11 +372,12 @@ fn verification(wish: Option<&str>) -> Verification {
 
 /// The part of a domain that one party registers: a public suffix and one label. `None` for a public suffix.
 fn registrable(domain: &str) -> Option<&str> {
-    if is_local(domain) { Some("localhost") } else { psl::domain_str(domain) }
+    if domain == LOCAL { Some(LOCAL) } else { psl::domain_str(domain) }
 }
 
-fn is_local(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost")
+/// Names below `localhost` go wherever a resolver says.
+fn is_safe(scheme: &str, host: &str) -> bool {
+    scheme == "https" || (scheme == "http" && host == LOCAL)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -159,7 +159,8 @@ fn new_key(
     invitation: &Invitation,
 ) -> Result<Option<Credential>, CliError> {
     let Some(options) = &invitation.public_key else { return Ok(None) };
-    security_key::create(context, &args.key, &Site::of(client.url())?, options).map(Some)
+    let purpose = format!("the enrolment of {} at {}", invitation.principal, client.url());
+    security_key::create(context, &args.key, &Site::of(client.url())?, options, &purpose).map(Some)
 }
 
 fn asks_code(args: &EnrollArgs, invitation: &Invitation) -> bool {

@@ -7,11 +7,11 @@ mod u2f;
 use super::network::OracleAt;
 use super::security_key::{self, WhichKey};
 use super::{CliError, Context, api_key};
-use crate::client::RelyingParty;
+use crate::client::{Client, RelyingParty};
 use crate::token::fido::soft::SoftFidoToken;
 use crate::token::fido::{FidoInfo, FidoToken, ports};
 use crate::ui::shown;
-use crate::webauthn::Site;
+use crate::webauthn::{Site, SiteError};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -81,6 +81,9 @@ struct ApplicationArgs {
     /// Name of the user, for those keys that show it
     #[arg(long, value_name = "TEXT", default_value = "quorate")]
     name: String,
+    /// Do not ask for a confirmation where the oracle is at another host than the application's pages
+    #[arg(short, long)]
+    yes: bool,
     #[command(flatten)]
     oracle: OracleAt,
     #[command(flatten)]
@@ -129,14 +132,10 @@ fn list(context: &Context, args: &ListArgs) -> Result<(), CliError> {
     }
     let (of, mut failed) = (found.len(), 0);
     for found in found {
-        if let Err(error) = found.token.map_err(CliError::from).and_then(|mut key| show(context, key.as_mut())) {
+        let which = format!("{} at {}", shown(&found.name), shown(&found.place));
+        if let Err(error) = found.open().map_err(CliError::from).and_then(|mut key| show(context, key.as_mut())) {
             failed += 1;
-            context.ui.warn(format_args!(
-                "{} at {}: {}",
-                shown(&found.name),
-                shown(&found.place),
-                shown(&error.to_string())
-            ));
+            context.ui.warn(format_args!("{which}: {}", shown(&error.to_string())));
             if let Some(hint) = error.hint() {
                 context.ui.say(format_args!("hint: {}", shown(&hint)));
             }
@@ -175,10 +174,13 @@ fn register(context: &Context, args: &RegisterArgs) -> Result<(), CliError> {
     let Some(rp_id) = &application.rp_id else { return u2f::register(context, application) };
     let (key, client) = (api_key::read_key(&application.api_key)?, application.oracle.client(context)?);
     let site = application.site(rp_id)?;
+    let purpose = application.agreed(context, &client, &site, "a registration")?;
     let mut party = application.party(rp_id, &site, args.user.as_deref());
     let begun = client.begin_key(&key, &party)?;
     party.uuid = Some(&begun.uuid);
-    let made = security_key::create(context, &application.key, &site, &begun.public_key)?;
+    let asked = site.registration(&begun.public_key)?;
+    as_named(&asked.rp_id, rp_id)?;
+    let made = security_key::make(context, &application.key, &asked, &purpose)?;
     let name = client.finish_key(&key, &party, &made)?;
     print(context, &Registered { uuid: &begun.uuid, key_handle_hash: Some(&name) })
 }
@@ -188,9 +190,11 @@ fn authenticate(context: &Context, args: &AuthenticateArgs) -> Result<(), CliErr
     let Some(rp_id) = &application.rp_id else { return u2f::authenticate(context, application, &args.user) };
     let (key, client) = (api_key::read_key(&application.api_key)?, application.oracle.client(context)?);
     let site = application.site(rp_id)?;
+    let purpose = application.agreed(context, &client, &site, "a signature")?;
     let party = application.party(rp_id, &site, Some(&args.user));
     let asked = site.request(&client.begin_key_login(&key, &party)?)?;
-    let signed = security_key::sign(context, &application.key, &asked)?;
+    as_named(&asked.rp_id, rp_id)?;
+    let signed = security_key::sign(context, &application.key, &asked, &purpose)?;
     let name = client.finish_key_login(&key, &party, &signed)?;
     print(context, &Registered { uuid: &args.user, key_handle_hash: Some(&name) })
 }
@@ -201,9 +205,34 @@ impl ApplicationArgs {
         Ok(Site::of(self.origin.as_deref().unwrap_or(&own))?)
     }
 
+    /// What the key is asked for, once somebody has agreed to it: what it signs is good at the site, and the oracle may pass it on
+    /// there. An oracle at the site's own host is the site.
+    fn agreed(&self, context: &Context, client: &Client, site: &Site, act: &str) -> Result<String, CliError> {
+        let (origin, oracle) = (site.origin(), client.url());
+        if !self.yes && !site.is_at(oracle) {
+            let question = format!(
+                "The key would sign as {}, where the answer is good, and the oracle at {} gets it. Is that the oracle of this site?",
+                shown(origin),
+                shown(oracle)
+            );
+            if !context.ui.confirm(&question)? {
+                return Err(SiteError::Declined(origin.to_owned()).into());
+            }
+        }
+        Ok(format!("{act} as {origin}, for the oracle at {oracle}"))
+    }
+
     fn party<'a>(&'a self, id: &'a str, site: &'a Site, uuid: Option<&'a str>) -> RelyingParty<'a> {
         RelyingParty { id, origin: site.origin(), user: &self.name, uuid }
     }
+}
+
+/// Fails when the oracle asks in another name than the one that was given.
+fn as_named(party: &str, named: &str) -> Result<(), SiteError> {
+    if party == named {
+        return Ok(());
+    }
+    Err(SiteError::Other { party: party.to_owned(), named: named.to_owned() })
 }
 
 fn print(context: &Context, done: &Registered<'_>) -> Result<(), CliError> {

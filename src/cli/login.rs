@@ -102,7 +102,8 @@ fn with_key(context: &Context, args: &LoginArgs, client: &Client, refused: &Clie
     if args.mfa.as_ref().is_some_and(|given| given != KEY) {
         return Err(needed().into());
     }
-    let credential = security_key::get(context, &args.key, &Site::of(client.url())?, challenge)?;
+    let purpose = format!("a login as {} at {}", args.user, client.url());
+    let credential = security_key::get(context, &args.key, &Site::of(client.url())?, challenge, &purpose)?;
     Ok(client.log_in_with_key(&args.user, &KeyAnswer { state: &challenge.state, credential: &credential })?)
 }
 

@@ -1,9 +1,10 @@
-//! A security key answers to a site: which key, whose PIN, and the touch. It must not know messages of keys or HTTP.
+//! A security key answers to a site: which key, for what, whose PIN, and the touch. It must not know messages of keys or HTTP.
 
 use super::{CliError, Context};
 use crate::client::{Client, KeyAnswer, KeyChallenge};
+use crate::token::fido::ports::{self, Found};
 use crate::token::fido::soft::SoftFidoToken;
-use crate::token::fido::{FidoError, FidoPin, FidoToken, Hash, NewCredential, Wanted, hash, ports};
+use crate::token::fido::{FidoError, FidoPin, FidoToken, Hash, NewCredential, Wanted, hash};
 use crate::token::{PinRequest, TokenPrompts};
 use crate::ui::shown_path;
 use crate::webauthn::{CreationOptions, Credential, Registration, Request, Site, Verification};
@@ -29,25 +30,12 @@ impl WhichKey {
         if let Some(path) = &self.soft {
             return Ok(vec![Box::new(SoftFidoToken::open(path)?)]);
         }
-        let mut found = ports::connected()?;
-        if let Some(device) = &self.device {
-            found.retain(|found| found.place == *device);
-            if found.is_empty() {
-                return Err(FidoError::Unknown(device.clone()));
-            }
-        }
-        let (mut keys, mut faults) = (Vec::new(), Vec::new());
-        for found in found {
-            match found.token {
-                Ok(key) => keys.push(key),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        match faults.into_iter().next() {
-            Some(fault) if keys.is_empty() => Err(fault),
-            None if keys.is_empty() => Err(FidoError::NoKey),
-            _ => Ok(keys),
-        }
+        opened(ports::connected()?, self.device.as_deref())
+    }
+
+    /// Whether somebody said which key it is.
+    fn is_named(&self) -> bool {
+        self.device.is_some() || self.soft.is_some()
     }
 
     /// The one key that is meant.
@@ -68,14 +56,29 @@ impl WhichKey {
     }
 }
 
-/// Has the key make a credential for `site`.
+/// Says in whose name a key is about to be asked, and what for: the key itself shows neither.
+pub(crate) fn announce(context: &Context, party: &str, purpose: &str) {
+    context.ui.message(&format!("security key for {party}: {purpose}"));
+}
+
+/// Has the key make a credential for `site`. `purpose` is what people are told.
 pub(crate) fn create(
     context: &Context,
     which: &WhichKey,
     site: &Site,
     options: &CreationOptions,
+    purpose: &str,
 ) -> Result<Credential, CliError> {
-    let asked = site.registration(options)?;
+    make(context, which, &site.registration(options)?, purpose)
+}
+
+/// The same for what was looked at already.
+pub(crate) fn make(
+    context: &Context,
+    which: &WhichKey,
+    asked: &Registration,
+    purpose: &str,
+) -> Result<Credential, CliError> {
     let mut key = which.only_or_new(context)?;
     let application = hash(asked.rp_id.as_bytes());
     let mut untold = Vec::new();
@@ -86,7 +89,8 @@ pub(crate) fn create(
             None => untold.push(credential.clone()),
         }
     }
-    let made = register(context, key.as_mut(), &asked, &untold)?;
+    announce(context, &asked.rp_id, purpose);
+    let made = register(context, key.as_mut(), asked, &untold)?;
     Ok(asked.answer(made))
 }
 
@@ -96,26 +100,31 @@ pub(crate) fn get(
     which: &WhichKey,
     site: &Site,
     challenge: &KeyChallenge,
+    purpose: &str,
 ) -> Result<Credential, CliError> {
-    sign(context, which, &site.request(&challenge.public_key)?)
+    sign(context, which, &site.request(&challenge.public_key)?, purpose)
 }
 
 /// The same for what was looked at already.
-pub(crate) fn sign(context: &Context, which: &WhichKey, asked: &Request) -> Result<Credential, CliError> {
+pub(crate) fn sign(
+    context: &Context,
+    which: &WhichKey,
+    asked: &Request,
+    purpose: &str,
+) -> Result<Credential, CliError> {
     if asked.allow.is_empty() {
         return Err(FidoError::NotSupported("credentials that are found by themselves").into());
     }
-    for mut key in which.keys()? {
-        if let Some((party, credential)) = held(key.as_mut(), asked)? {
-            let client_data_hash = asked.client_data_hash();
-            let signed = with_pin(context, key.as_mut(), asked.verification, false, |key, pin, verify| {
-                let wanted = Wanted { party, client_data_hash: &client_data_hash, credential, verify };
-                key.sign(&wanted, pin, &context.ui)
-            })?;
-            return Ok(asked.answer(&signed, party != asked.rp_id));
-        }
-    }
-    Err(FidoError::WrongKey.into())
+    let (mut key, held) = holder(which.keys()?, asked)?.ok_or(FidoError::WrongKey)?;
+    may_want_pin(key.as_ref(), &held, asked.verification, which.is_named())?;
+    let Held { party, credential, .. } = held;
+    announce(context, party, purpose);
+    let client_data_hash = asked.client_data_hash();
+    let signed = with_pin(context, key.as_mut(), asked.verification, false, |key, pin, verify| {
+        let wanted = Wanted { party, client_data_hash: &client_data_hash, credential, verify };
+        key.sign(&wanted, pin, &context.ui)
+    })?;
+    Ok(asked.answer(&signed, party != asked.rp_id))
 }
 
 /// Sends a Toc; has a security key approve it where the oracle asks for one.
@@ -129,7 +138,8 @@ pub(crate) fn add_toc(
     match client.add_toc(session, toc) {
         Err(refused) => {
             let Some(challenge) = refused.challenge() else { return Err(refused.into()) };
-            let credential = get(context, which, &Site::of(client.url())?, challenge)?;
+            let purpose = format!("the approval of session {session} at {}", client.url());
+            let credential = get(context, which, &Site::of(client.url())?, challenge, &purpose)?;
             let answer = KeyAnswer { state: &challenge.state, credential: &credential };
             Ok(client.add_toc_with_key(session, toc, &answer)?)
         }
@@ -137,19 +147,82 @@ pub(crate) fn add_toc(
     }
 }
 
+/// Fails when the key would be given a PIN, although it neither says that it has the credential nor was named: any device may say
+/// nothing, and whoever is told a PIN, were it as a hash, soon knows it.
+fn may_want_pin(
+    key: &dyn FidoToken,
+    held: &Held<'_>,
+    verification: Verification,
+    named: bool,
+) -> Result<(), FidoError> {
+    if !held.sure && !named && key.info().wants_pin(verifies(key, verification, false), false)? {
+        return Err(FidoError::Unsaid(key.info().place.clone()));
+    }
+    Ok(())
+}
+
+/// What a key has, or may have.
+struct Held<'a> {
+    party: &'a str,
+    credential: &'a [u8],
+    /// Whether the key says so.
+    sure: bool,
+}
+
+/// A key, and what it has.
+type Holder<'a> = (Box<dyn FidoToken>, Held<'a>);
+
+/// The keys among `found` that can be used. Where one was named the others are not even opened.
+fn opened(mut found: Vec<Found>, device: Option<&str>) -> Result<Vec<Box<dyn FidoToken>>, FidoError> {
+    if let Some(device) = device {
+        found.retain(|found| found.place == device);
+        if found.is_empty() {
+            return Err(FidoError::Unknown(device.to_owned()));
+        }
+    }
+    let (mut keys, mut faults) = (Vec::new(), Vec::new());
+    for found in found {
+        match found.open() {
+            Ok(key) => keys.push(key),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    match faults.into_iter().next() {
+        Some(fault) if keys.is_empty() => Err(fault),
+        None if keys.is_empty() => Err(FidoError::NoKey),
+        _ => Ok(keys),
+    }
+}
+
+/// The key that says it has a credential that is asked for; if none does, the first that may have one.
+fn holder(keys: Vec<Box<dyn FidoToken>>, asked: &Request) -> Result<Option<Holder<'_>>, FidoError> {
+    let mut unsure = None;
+    for mut key in keys {
+        match held(key.as_mut(), asked)? {
+            Some(held) if held.sure => return Ok(Some((key, held))),
+            Some(held) if unsure.is_none() => unsure = Some((key, held)),
+            _ => {}
+        }
+    }
+    Ok(unsure)
+}
+
 /// Which of the credentials that are asked for the key has, and for which party; asked without a touch.
-fn held<'a>(key: &mut dyn FidoToken, asked: &'a Request) -> Result<Option<(&'a str, &'a [u8])>, FidoError> {
+fn held<'a>(key: &mut dyn FidoToken, asked: &'a Request) -> Result<Option<Held<'a>>, FidoError> {
     let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
+    let mut unsure = None;
     for party in parties.into_iter().flatten() {
         let application: Hash = hash(party.as_bytes());
         for credential in &asked.allow {
-            // One that does not tell may have it, and says so when it is touched.
-            if key.holds(party, &application, credential)? != Some(false) {
-                return Ok(Some((party, credential)));
+            match key.holds(party, &application, credential)? {
+                Some(true) => return Ok(Some(Held { party, credential, sure: true })),
+                // It says so when it is touched.
+                None if unsure.is_none() => unsure = Some(Held { party, credential, sure: false }),
+                Some(false) | None => {}
             }
         }
     }
-    Ok(None)
+    Ok(unsure)
 }
 
 fn register(
@@ -184,11 +257,7 @@ fn with_pin<T>(
     registering: bool,
     mut act: impl FnMut(&mut dyn FidoToken, Option<&FidoPin>, bool) -> Result<T, FidoError>,
 ) -> Result<T, CliError> {
-    let verify = match verification {
-        Verification::Discouraged => false,
-        Verification::Preferred => key.info().wants_pin(true, registering).is_ok(),
-        Verification::Required => true,
-    };
+    let verify = verifies(key, verification, registering);
     if !key.info().wants_pin(verify, registering)? {
         return Ok(act(key, None, verify)?);
     }
@@ -196,9 +265,18 @@ fn with_pin<T>(
     loop {
         let pin = present_pin(context, key, again)?;
         match act(key, Some(&pin), verify) {
-            Err(FidoError::WrongPin { .. }) if context.ui.may_ask_again() => again = true,
+            Err(FidoError::WrongPin { .. }) if context.ui.security_key_pin_is_typed() => again = true,
             result => return Ok(result?),
         }
+    }
+}
+
+/// Whether the key is to verify its user.
+fn verifies(key: &dyn FidoToken, verification: Verification, registering: bool) -> bool {
+    match verification {
+        Verification::Discouraged => false,
+        Verification::Preferred => key.info().wants_pin(true, registering).is_ok(),
+        Verification::Required => true,
     }
 }
 
@@ -208,12 +286,12 @@ pub(crate) fn present_pin(context: &Context, key: &mut dyn FidoToken, again: boo
     if tries_left == 0 {
         return Err(FidoError::PinBlocked.into());
     }
-    if tries_left == 1 && !context.ui.may_ask_again() {
+    if tries_left == 1 && !context.ui.security_key_pin_is_typed() {
         return Err(FidoError::LastTry.into());
     }
     let token = &key.info().token;
-    let entered =
-        TokenPrompts::pin(&context.ui, &PinRequest { token, tries_left, again }).ok_or(FidoError::PinDeclined)?;
+    let entered = context.ui.security_key_pin(&PinRequest { token, tries_left, again });
+    let entered = entered.ok_or(FidoError::PinDeclined)?;
     Ok(FidoPin::parse(entered)?)
 }
 
@@ -222,4 +300,112 @@ fn make_soft(context: &Context, path: &Path) -> Result<SoftFidoToken, FidoError>
     let made = SoftFidoToken::create(path, &name)?;
     context.ui.say(format_args!("{} is a new soft security key, without a PIN", shown_path(path)));
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::fido::{Assertion, Attestation, Ctap2Info, FidoInfo};
+    use crate::token::{TokenInfo, TokenKind};
+
+    /// Says of each credential what it is told to, and wants its PIN.
+    struct Says(FidoInfo, Option<bool>);
+
+    impl Says {
+        fn that(place: &str, answer: Option<bool>) -> Box<dyn FidoToken> {
+            let token = TokenInfo { kind: TokenKind::SecurityKey, name: "key".to_owned(), serial: 0, firmware: None };
+            let ctap2 = Some(Ctap2Info { pin_set: Some(true), always_verifies: true, ..Ctap2Info::default() });
+            Box::new(Self(FidoInfo { token, place: place.to_owned(), u2f: false, ctap2 }, answer))
+        }
+    }
+
+    impl FidoToken for Says {
+        fn info(&self) -> &FidoInfo {
+            &self.0
+        }
+
+        fn pin_tries(&mut self) -> Result<u8, FidoError> {
+            panic!("it is not asked for a PIN")
+        }
+
+        fn set_pin(&mut self, _: Option<&FidoPin>, _: &FidoPin) -> Result<(), FidoError> {
+            panic!("it gets no PIN")
+        }
+
+        fn holds(&mut self, _: &str, _: &Hash, _: &[u8]) -> Result<Option<bool>, FidoError> {
+            Ok(self.1)
+        }
+
+        fn register(
+            &mut self,
+            _: &NewCredential<'_>,
+            _: Option<&FidoPin>,
+            _: &dyn TokenPrompts,
+        ) -> Result<Attestation, FidoError> {
+            Err(FidoError::Refused)
+        }
+
+        fn sign(&mut self, _: &Wanted<'_>, _: Option<&FidoPin>, _: &dyn TokenPrompts) -> Result<Assertion, FidoError> {
+            Err(FidoError::Refused)
+        }
+
+        fn u2f_register(&mut self, _: &Hash, _: &Hash, _: &dyn TokenPrompts) -> Result<Vec<u8>, FidoError> {
+            Err(FidoError::Refused)
+        }
+
+        fn u2f_sign(&mut self, _: &Hash, _: &Hash, _: &[u8], _: &dyn TokenPrompts) -> Result<Vec<u8>, FidoError> {
+            Err(FidoError::Refused)
+        }
+    }
+
+    fn asked() -> Request {
+        let options = serde_json::json!({
+            "challenge": "AAAA",
+            "allowCredentials": [{ "type": "public-key", "id": "aWQ" }],
+        });
+        Site::of("https://example.com").unwrap().request(&serde_json::from_value(options).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_key_that_was_not_named_is_not_even_opened() {
+        let found = |place: &str, opener: fn() -> Result<Box<dyn FidoToken>, FidoError>| {
+            Found::new(place.to_owned(), "key".to_owned(), opener)
+        };
+        let both = || {
+            vec![
+                found("/dev/hidraw1", || panic!("this one hangs for ever")),
+                found("/dev/hidraw2", || Ok(Says::that("/dev/hidraw2", Some(true)))),
+            ]
+        };
+        let keys = opened(both(), Some("/dev/hidraw2")).expect("one is left");
+        assert_eq!(keys.iter().map(|key| key.info().place.as_str()).collect::<Vec<_>>(), ["/dev/hidraw2"]);
+        let unknown = opened(both(), Some("/dev/hidraw9")).map(|keys| keys.len());
+        assert!(matches!(unknown, Err(FidoError::Unknown(_))), "{unknown:?}");
+    }
+
+    #[test]
+    fn a_key_that_says_yes_comes_before_one_that_says_nothing() {
+        let asked = asked();
+        let held = |answers: &[Option<bool>]| {
+            let keys = answers.iter().zip(0..).map(|(answer, place): (_, u32)| Says::that(&place.to_string(), *answer));
+            let held = holder(keys.collect(), &asked).expect("they answer");
+            held.map(|(key, held)| (key.info().place.clone(), held.sure))
+        };
+        assert_eq!(held(&[None, Some(false), Some(true)]), Some(("2".to_owned(), true)));
+        assert_eq!(held(&[Some(false), None, None]), Some(("1".to_owned(), false)));
+        assert_eq!(held(&[Some(false)]), None);
+    }
+
+    #[test]
+    fn a_key_that_says_nothing_gets_no_pin_before_it_is_named() {
+        let asked = asked();
+        let may = |answer, named| {
+            let (key, held) =
+                holder(vec![Says::that("here", answer)], &asked).expect("it answers").expect("it is taken");
+            may_want_pin(key.as_ref(), &held, asked.verification, named)
+        };
+        assert!(matches!(may(None, false), Err(FidoError::Unsaid(place)) if place == "here"));
+        may(None, true).expect("its owner says that it is theirs");
+        may(Some(true), false).expect("it says so itself");
+    }
 }

@@ -1,6 +1,6 @@
-//! PINs, PUKs, passphrases and touches, never from an argument. The program in `QUORATE_PIN_COMMAND` answers for PINs, that in
-//! `QUORATE_PUK_COMMAND` for PUKs, and neither for anything else: all other secrets are typed on the terminal, whoever wants them.
-//! It must not know what a PIN opens.
+//! PINs, PUKs, passphrases and touches, never from an argument. The program in `QUORATE_PIN_COMMAND` answers for PINs of tokens that
+//! open Tocs, that in `QUORATE_PUK_COMMAND` for their PUKs, that in `QUORATE_FIDO_PIN_COMMAND` for PINs of security keys, and none for
+//! anything else: all other secrets are typed on the terminal, whoever wants them. It must not know what a PIN opens.
 
 use super::{Ui, UiError, shown, tty, urge};
 use crate::token::{PinRequest, TokenError, TokenInfo, TokenPrompts, Touch, TouchRequest};
@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 const PIN_COMMAND: &str = "QUORATE_PIN_COMMAND";
 /// The same for PUKs. Apart, so that no PIN is offered as a PUK and spends one of its tries.
 const PUK_COMMAND: &str = "QUORATE_PUK_COMMAND";
+/// The same for PINs of security keys. Apart, since an oracle or a site can have one asked for: a PIN that opens Tocs neither spends
+/// its tries nor gets into a device that only says that it is such a key.
+const FIDO_PIN_COMMAND: &str = "QUORATE_FIDO_PIN_COMMAND";
 /// Longest PIN or passphrase that is read, in bytes.
 const MAX_PIN: u64 = 4096;
 
@@ -54,6 +57,21 @@ impl Ui {
         self.new_code(PUK_COMMAND, what)
     }
 
+    /// The PIN of a security key, likewise from the program in `QUORATE_FIDO_PIN_COMMAND` and no other. `None` when nobody answers.
+    pub fn security_key_pin(&self, request: &PinRequest<'_>) -> Option<SecretString> {
+        self.answer(self.code(FIDO_PIN_COMMAND, &question(request)))
+    }
+
+    /// A new PIN for a security key; typed twice when a person types it.
+    pub fn new_security_key_pin(&self, what: &str) -> Result<Zeroizing<String>, UiError> {
+        self.new_code(FIDO_PIN_COMMAND, what)
+    }
+
+    /// Whether a person types the PINs of security keys.
+    pub fn security_key_pin_is_typed(&self) -> bool {
+        command(FIDO_PIN_COMMAND).is_none()
+    }
+
     /// Whether a person types PUKs.
     pub fn puk_is_typed(&self) -> bool {
         command(PUK_COMMAND).is_none()
@@ -88,9 +106,7 @@ impl Ui {
 
 impl TokenPrompts for Ui {
     fn pin(&self, request: &PinRequest<'_>) -> Option<SecretString> {
-        let again = if request.again { "wrong PIN. " } else { "" };
-        let token = shown(&request.token.to_string());
-        self.answer(Ui::pin(self, &format!("{again}PIN of {token} ({})", tries(request.tries_left))))
+        self.answer(Ui::pin(self, &question(request)))
     }
 
     fn may_ask_again(&self) -> bool {
@@ -135,6 +151,11 @@ impl TokenPrompts for Ui {
     fn passphrase(&self, question: &str) -> Option<SecretString> {
         self.answer(self.ask_hidden(&shown(question)))
     }
+}
+
+fn question(request: &PinRequest<'_>) -> String {
+    let again = if request.again { "wrong PIN. " } else { "" };
+    format!("{again}PIN of {} ({})", shown(&request.token.to_string()), tries(request.tries_left))
 }
 
 /// What a person should know before they guess.

@@ -41,7 +41,22 @@ fn a_site_never_gets_the_keys_of_another() {
     for site in ["https://192.0.2.1", "http://127.0.0.1:8080", "https://[::1]", "nonsense"] {
         assert!(matches!(asks(site, "example.com"), Err(SiteError::NoName(_))), "{site}");
     }
-    assert!(matches!(asks("http://example.com", "example.com"), Err(SiteError::Plain(_))));
+    for site in ["http://example.com", "http://app.localhost", "http://localhost.example.com", "ftp://localhost"] {
+        assert!(matches!(asks(site, "example.com"), Err(SiteError::Plain(_))), "{site}");
+    }
+    // Else all names below would share keys.
+    assert!(matches!(asks("https://app.localhost", "localhost"), Err(SiteError::Foreign { .. })));
+}
+
+#[test]
+fn a_site_is_at_its_own_host_alone() {
+    let site = Site::of("https://example.com").unwrap();
+    for url in ["https://example.com", "https://example.com:8443/mfa"] {
+        assert!(site.is_at(url), "{url}");
+    }
+    for url in ["https://evil.example", "https://sub.example.com", "https://127.0.0.1", "nonsense", ""] {
+        assert!(!site.is_at(url), "{url}");
+    }
 }
 
 #[test]
@@ -53,6 +68,11 @@ fn app_ids_are_of_the_same_party() {
     for app_id in ["https://example.org", "https://com", "example.com", "", "https://192.0.2.1"] {
         assert!(site.own_app_id(app_id).is_err(), "{app_id}");
     }
+    for app_id in ["http://example.com", "ftp://example.com", "android://example.com"] {
+        assert!(site.own_app_id(app_id).is_err(), "{app_id}");
+    }
+    let local = Site::of("http://localhost:8080").unwrap();
+    assert!(local.own_app_id("http://localhost:8080").is_ok() && local.own_app_id("http://a.localhost").is_err());
 }
 
 #[test]

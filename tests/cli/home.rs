@@ -31,6 +31,7 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.0.path())
             .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
+            .env("QUORATE_FIDO_PIN_COMMAND", "echo 260571")
             .env("QUORATE_PIN_COMMAND", "echo 493027")
             .env("QUORATE_PUK_COMMAND", "echo 81736450")
             .env("QUORATE_SOFT_TOUCH", "yes")

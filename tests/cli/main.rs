@@ -22,6 +22,7 @@ fn transcripts() {
         .env("PCSCLITE_CSOCK_NAME", "/nonexistent")
         .env("QUORATE_GATEWAY_KEY", "")
         .env("QUORATE_NO_SECURITY_KEYS", "1")
+        .env("QUORATE_FIDO_PIN_COMMAND", "echo 260571")
         .env("QUORATE_PIN_COMMAND", "echo 493027")
         .env("QUORATE_PUK_COMMAND", "echo 81736450")
         .env("QUORATE_SOFT_TOUCH", "yes")

@@ -12,7 +12,7 @@ const LIMIT_MS: u64 = 60_000;
 
 fn on_terminal(home: &Home, arguments: &[&str]) -> PtySession {
     let mut command = home.command(arguments);
-    for variable in ["QUORATE_PIN_COMMAND", "QUORATE_PUK_COMMAND", "QUORATE_SOFT_TOUCH"] {
+    for variable in ["QUORATE_FIDO_PIN_COMMAND", "QUORATE_PIN_COMMAND", "QUORATE_PUK_COMMAND", "QUORATE_SOFT_TOUCH"] {
         command.env_remove(variable);
     }
     spawn_command(command, Some(LIMIT_MS)).expect("a terminal")

@@ -3,9 +3,12 @@
 
 use super::api_keys;
 use super::people::{log_in, password, with_password};
-use super::support::{Ended, Key, Oracle, Person, Program, Table};
+use super::support::{Ended, Key, Oracle, Person, Program, Table, Terminal, session_of};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::thread;
 
 /// An application with its API key in a file.
 struct Application {
@@ -26,7 +29,7 @@ impl Application {
     }
 
     fn fido_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
-        let application = ["--api-key", &self.file, "--oracle", &self.desk.oracle.url];
+        let application = ["--api-key", &self.file, "--oracle", &self.desk.oracle.url, "--yes"];
         let all = [&["--json", "fido"], arguments, &application].concat();
         Program::start(self.desk.operator.command(&all).envs(variables.iter().copied())).end()
     }
@@ -78,7 +81,7 @@ fn a_touch_and_a_pin_are_told_in_a_line_each() {
         assert!(told.contains(said), "{told}");
     }
     let application = ["--api-key", &app.file, "--oracle", &app.desk.oracle.url];
-    let mut terminal = app.desk.operator.on_terminal(&[&["fido"], &register[..], &application].concat());
+    let mut terminal = app.desk.operator.on_terminal(&[&["fido"], &register[..], &application, &["--yes"]].concat());
     terminal.reads("touch your key now: soft token ann");
     let (file, away) = (app.desk.operator.path("ann.key"), app.desk.operator.path("away"));
     fs::rename(&file, &away).expect("it is there");
@@ -90,7 +93,16 @@ fn a_touch_and_a_pin_are_told_in_a_line_each() {
     assert!(set.stderr.contains("the PIN of soft token ann (serial ") && set.stderr.contains(") is set"), "{set:?}");
     let made = app.fido(&register).json();
     let uuid = made["uuid"].as_str().expect("a uuid");
-    let wrong = [("QUORATE_PIN_COMMAND", "echo 000000")];
+    // The program that knows the PIN for Tocs is never asked for this one, not even when nobody else knows it.
+    let asked = [&["fido"], &register[..], &application, &["--yes"]].concat();
+    let mut command = app.desk.operator.command(&asked);
+    command.env_remove("QUORATE_FIDO_PIN_COMMAND").env("QUORATE_PIN_COMMAND", "touch asked; echo 000000");
+    let mut terminal = Terminal::start(command);
+    terminal.reads("PIN of soft token ann");
+    terminal.types("260571");
+    terminal.ends(0);
+    assert!(!app.desk.operator.path("asked").exists());
+    let wrong = [("QUORATE_FIDO_PIN_COMMAND", "echo 000000")];
     let left = app.fido_with(&wrong, &register).fails(1);
     assert!(left.contains("error: wrong PIN, tries left: 7\nhint: check whose PIN it is"), "{left}");
     // To have somebody there is enough for a second factor.
@@ -125,11 +137,92 @@ fn a_u2f_key_signs_and_goes_on_by_webauthn() {
     let wrong = answer("other.key", &u2f).fails(1);
     assert!(wrong.contains("this security key is not registered there"), "{wrong}");
     let foreign = answer("ann.key", &["--app-id", "https://example.org"]).fails(1);
-    assert!(foreign.contains("asks for the security keys of https://example.com, which are not its own"), "{foreign}");
+    assert!(
+        foreign.contains("asks for the security keys of https://example.com, and https://example.org was named"),
+        "{foreign}"
+    );
     // The extension for keys from the time of U2F.
     let used = answer("ann.key", &["--rp", "example.com"]).json();
     assert_eq!(used["uuid"], made["uuid"]);
     assert!(used["key_handle_hash"].is_string());
+}
+
+#[test]
+fn what_is_signed_for_whom_is_said_and_agreed_to_before_the_touch() {
+    let app = Application::new();
+    let made = app.registered(&["--rp", "example.com", "--soft", "ann.key"]);
+    let uuid = made["uuid"].as_str().expect("a uuid");
+    let url = &app.desk.oracle.url;
+    let ask = ["fido", "authenticate", uuid, "--rp", "example.com", "--soft", "ann.key", "--api-key", &app.file];
+    let ask = [&ask[..], &["--oracle", url]].concat();
+    let question =
+        format!("The key would sign as https://example.com, where the answer is good, and the oracle at {url}");
+    let mut terminal = app.desk.operator.on_terminal(&ask);
+    terminal.reads(&question);
+    terminal.types("n");
+    let declined = terminal.ends(1);
+    assert!(declined.contains("nothing was signed as https://example.com"), "{declined}");
+    assert!(!declined.contains("touch"), "{declined}");
+    let mut terminal = app.desk.operator.on_terminal(&ask);
+    terminal.reads(&question);
+    terminal.types("y");
+    terminal
+        .reads(&format!("security key for example.com: a signature as https://example.com, for the oracle at {url}"));
+    terminal.reads("touch your key now: soft token ann");
+    terminal.types("");
+    terminal.ends(0);
+    let u2f = ["fido", "register", "--app-id", "https://example.com", "--soft", "ann.key", "--api-key", &app.file];
+    let mut terminal = app.desk.operator.on_terminal(&[&u2f[..], &["--oracle", url]].concat());
+    terminal.reads(&question);
+    terminal.types("");
+    assert!(terminal.ends(1).contains("nothing was signed"));
+}
+
+/// Whatever it is asked first, this is what it answers.
+fn answering(answer: &Value) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let answer = answer.to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut lines = BufReader::new(&stream).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
+            write!(stream, "{head} {}\r\n\r\n{answer}", answer.len()).expect("it listens");
+        }
+    });
+    url
+}
+
+/// `login.example.com` may ask for the keys of its parent; whoever named `login.example.com` has not agreed to that.
+#[test]
+fn an_oracle_that_asks_for_the_keys_of_another_party_than_named_gets_nothing() {
+    let ann = Person::new("ann", Key::Plain);
+    fs::write(ann.path("app.key"), "0123456789abcdef:0123456789abcdef0123456789abcdef").expect("written");
+    let uuid = "0191e3a8-7b5c-7c3a-9d58-7f1c9b3a2e10";
+    let ask = |url: &str, arguments: &[&str]| {
+        let more = ["--rp", "login.example.com", "--soft", "ann.key", "--api-key", "app.key", "--yes", "--oracle", url];
+        ann.quorate(&[&["fido"], arguments, &more].concat()).fails(1)
+    };
+    let refused =
+        "the oracle asks for the security keys of example.com, and login.example.com was named: nothing was signed";
+    let begun = serde_json::json!({ "uuid": uuid, "publicKey": {
+        "rp": { "id": "example.com", "name": "Example" },
+        "user": { "id": "dXNlcg", "name": "ann", "displayName": "Ann" },
+        "challenge": "Y2hhbGxlbmdl",
+        "pubKeyCredParams": [{ "type": "public-key", "alg": -7 }],
+    } });
+    let said = ask(&answering(&begun), &["register"]);
+    assert!(said.contains(refused) && !ann.path("ann.key").exists(), "{said}");
+    ann.quorate(&["fido", "pin", "--soft", "ann.key"]).ok();
+    let asked = serde_json::json!({ "publicKey": {
+        "rpId": "example.com",
+        "challenge": "Y2hhbGxlbmdl",
+        "allowCredentials": [{ "type": "public-key", "id": "aWQ" }],
+    } });
+    let said = ask(&answering(&asked), &["authenticate", uuid]);
+    assert!(said.contains(refused), "{said}");
 }
 
 /// An oracle that has a name, and its operator, logged in, who has made the configuration `keys`.
@@ -161,12 +254,17 @@ fn people_enrol_and_log_in_with_their_keys() {
     assert!(none.contains("no security key is connected"), "{none}");
     let enrolled = with_password(&bob, &["enroll", &link, "--soft", "first.key"]);
     assert!(enrolled.stderr.contains("first.key is a new soft security key"), "{}", enrolled.stderr);
+    let purpose = "security key for localhost: the enrolment of principal/internal/user/bob at http://localhost:";
+    assert!(enrolled.stderr.contains(purpose), "{}", enrolled.stderr);
     assert_eq!(enrolled.ok().lines().count(), 10, "recovery codes");
     let again = with_password(&bob, &["enroll", &link, "--soft", "first.key"]).fails(1);
     assert!(again.contains("hint: a link serves once"), "{again}");
 
     let key = |file: &'static str| ["-m", "key", "--soft", file];
-    let said = log_in(&bob, &oracle, &key("first.key")).ok();
+    let said = log_in(&bob, &oracle, &key("first.key"));
+    let purpose = format!("security key for localhost: a login as bob at {}", oracle.url);
+    assert!(said.stderr.contains(&purpose), "{}", said.stderr);
+    let said = said.ok();
     assert!(said.contains("principal  principal/internal/user/bob"), "{said}");
     bob.quorate(&["whoami"]).ok();
     let timeout = ["login", "-u", "bob", "-m", "key", "--soft", "first.key", "--oracle", &oracle.url];
@@ -219,6 +317,8 @@ fn keys_approve_a_session() {
     let wrong = bob.quorate(&["join", &invite, "--yes", "--soft", "other.key"]).fails(1);
     assert!(wrong.contains("this security key is not registered there"), "{wrong}");
     let joined = bob.quorate(&["join", &invite, "--yes", "--soft", "my.key"]);
+    let purpose = format!("security key for localhost: the approval of session {}", session_of(&invite));
+    assert!(joined.stderr.contains(&purpose), "{}", joined.stderr);
     assert!(joined.stderr.contains("your Toc has been sent: 2 of 2 needed"), "{}", joined.stderr);
     joined.ok();
     assert!(!asking.end().ok().trim().is_empty(), "a code");

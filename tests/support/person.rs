@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 /// The PIN of a person's token.
 pub const PIN: &str = "493027";
+/// The PIN of a person's security keys, which is another.
+pub const FIDO_PIN: &str = "260571";
 /// The PUK of a person's token.
 const PUK: &str = "81736450";
 
@@ -89,6 +91,7 @@ impl Person {
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("QUORATE_FIDO_PIN_COMMAND", format!("echo {FIDO_PIN}"))
             .env("QUORATE_PIN_COMMAND", format!("echo {PIN}"))
             .env("QUORATE_PUK_COMMAND", format!("echo {PUK}"))
             .env("QUORATE_SOFT_TOUCH", "yes")
@@ -102,7 +105,8 @@ impl Person {
     /// Starts `quorate` on a terminal, where the person answers every question.
     pub fn on_terminal(&self, arguments: &[&str]) -> Terminal {
         let mut command = self.command(arguments);
-        for variable in ["QUORATE_PIN_COMMAND", "QUORATE_PUK_COMMAND", "QUORATE_SOFT_TOUCH"] {
+        for variable in ["QUORATE_FIDO_PIN_COMMAND", "QUORATE_PIN_COMMAND", "QUORATE_PUK_COMMAND", "QUORATE_SOFT_TOUCH"]
+        {
             command.env_remove(variable);
         }
         Terminal::start(command)

@@ -16,7 +16,7 @@ pub(super) fn findings() -> Vec<Finding> {
 
 fn of_key(found: Found) -> Finding {
     let what = format!("security key {} at {}", shown(&found.name), shown(&found.place));
-    match found.token.and_then(|mut key| pin_of(key.as_mut())) {
+    match found.open().and_then(|mut key| pin_of(key.as_mut())) {
         Ok(pin) => ok(&what, format!("answers; PIN: {pin}")),
         Err(error) => amiss(&what, error),
     }
@@ -47,7 +47,7 @@ mod tests {
 
     fn said(token: Result<Box<dyn FidoToken>, FidoError>) -> String {
         let (place, name) = ("/dev/hidraw3".to_owned(), "Example\u{1b} Key".to_owned());
-        super::super::line(&of_key(Found { place, name, token }))
+        super::super::line(&of_key(Found::new(place, name, || token)))
     }
 
     #[test]

@@ -25,13 +25,16 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
         FidoError::PinBlocked => {
             "use another key; a reset with its maker's program makes this one usable again, and forgets every registration"
         }
-        FidoError::PinDeclined => "enter it on the terminal, or name a program that prints it in QUORATE_PIN_COMMAND",
+        FidoError::PinDeclined => {
+            "enter it on the terminal, or name a program that prints it in QUORATE_FIDO_PIN_COMMAND: no other program is asked"
+        }
         FidoError::PinNotSet => "`quorate fido pin` sets one",
         FidoError::PinFormat | FidoError::PinRefused => "choose 4 to 63 characters, not those it has now",
         FidoError::Removed => "put it back and try again: nothing was used up",
         FidoError::Several(_) => "leave one in, or name it with --key DEVICE: `quorate fido list` shows them",
         FidoError::Silent | FidoError::Transport(_) => "take it out, put it in again, and try again",
         FidoError::Timeout => "try again, and touch the key when it blinks",
+        FidoError::Unsaid(_) => "if it is yours, name it with --key DEVICE: what plugs in may be anything",
         FidoError::Unknown(_) => "`quorate fido list` shows those that are connected",
         FidoError::VerificationBlocked => "`quorate fido pin` asks for its PIN, which makes it know you again",
         FidoError::WrongKey => "try your other key, or look at the right site",
@@ -44,11 +47,15 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
 /// The hint for what a site may not ask.
 pub(super) fn site_hint(error: &SiteError) -> String {
     let hint = match error {
+        SiteError::Declined(_) => "--oracle names another; --yes leaves the question out",
         SiteError::Foreign { .. } => {
             "ask its operator: the RP ID of the configuration has to be the oracle's own domain, or one above it"
         }
         SiteError::Malformed(_) => "is it an oracle of quorate, and the right address?",
         SiteError::NoName(_) => "use its name in the place of its number, such as http://localhost:8080",
+        SiteError::Other { .. } => {
+            "ask the oracle's operator: what it asks for is good for another site than the one that you named"
+        }
         SiteError::Plain(_) => "use https; http is for this machine, by the name of localhost",
     };
     hint.to_owned()
@@ -72,7 +79,7 @@ mod tests {
             (FidoError::PinBarred, "three wrong PINs in a row", "put it in again"),
             (FidoError::PinBlocked, "the PIN of the security key is blocked", "another key"),
             (FidoError::PinNotSet, "the security key has no PIN yet", "quorate fido pin"),
-            (FidoError::PinDeclined, "no PIN was entered", "QUORATE_PIN_COMMAND"),
+            (FidoError::PinDeclined, "no PIN was entered", "QUORATE_FIDO_PIN_COMMAND"),
             (FidoError::LastTry, "only one try is left for the PIN", "yourself on a terminal"),
             (FidoError::Excluded, "this security key is registered there already", "another key"),
             (FidoError::NotSupported("U2F"), "the security key does not support U2F", "another key, or a browser"),
@@ -81,6 +88,7 @@ mod tests {
             (FidoError::Several(2), "2 security keys are connected, and one is wanted", "--key DEVICE"),
             (FidoError::Unknown(place()), "no security key is called /dev/hidraw3", "quorate fido list"),
             (FidoError::Access(place()), "use the security key at /dev/hidraw3", "udev/README.md"),
+            (FidoError::Unsaid(place()), "does not say whether it is registered there", "--key DEVICE"),
             (FidoError::Full, "the security key is full", "another key"),
         ] {
             let error = CliError::from(error);
@@ -89,7 +97,10 @@ mod tests {
             assert_eq!(error.exit_code(), 1);
         }
         let foreign = SiteError::Foreign { site: "a.example".to_owned(), party: "b.example".to_owned() };
-        for error in [foreign, SiteError::NoName("x".to_owned()), SiteError::Plain("x".to_owned())] {
+        let other = SiteError::Other { party: "b.example".to_owned(), named: "a.example".to_owned() };
+        let [declined, nameless, plain] =
+            [SiteError::Declined, SiteError::NoName, SiteError::Plain].map(|error| error("x".to_owned()));
+        for error in [foreign, other, declined, nameless, plain] {
             assert!(CliError::from(error).hint().is_some());
         }
     }

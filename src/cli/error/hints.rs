@@ -71,7 +71,7 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         }
         CliError::Ui(UiError::NoTerminal(_)) => {
             "run it from a terminal, or say it with an option (--fingerprint, --yes: see --help); PINs come from the program in \
-             QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND"
+             QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND, PINs of security keys from QUORATE_FIDO_PIN_COMMAND"
         }
         CliError::Write { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>

@@ -1,6 +1,7 @@
 //! The ceremonies of U2F for an application's user. It must not know messages of keys or HTTP.
 
-use super::{ApplicationArgs, Registered, print};
+use super::{ApplicationArgs, Registered, as_named, print};
+use crate::cli::security_key::announce;
 use crate::cli::{CliError, Context, api_key};
 use crate::client::{U2fChallenge, U2fRegistered, U2fSigned};
 use crate::token::fido::{FidoError, hash};
@@ -13,9 +14,11 @@ const VERSION: &str = "U2F_V2";
 pub(super) fn register(context: &Context, application: &ApplicationArgs) -> Result<(), CliError> {
     let (app_id, site) = whose(application)?;
     let (key, client) = (api_key::read_key(&application.api_key)?, application.oracle.client(context)?);
+    let purpose = application.agreed(context, &client, &site, "a registration")?;
     let (uuid, asked) = client.begin_u2f(&key, app_id)?;
-    let client_data = site.u2f_client_data("finishEnrollment", checked(&asked, app_id, &site)?)?;
+    let client_data = site.u2f_client_data("finishEnrollment", checked(&asked, app_id)?)?;
     let mut token = application.key.only_or_new(context)?;
+    announce(context, app_id, &purpose);
     let message = token.u2f_register(&hash(&client_data), &hash(app_id.as_bytes()), &context.ui)?;
     let made = U2fRegistered {
         version: VERSION,
@@ -29,13 +32,15 @@ pub(super) fn register(context: &Context, application: &ApplicationArgs) -> Resu
 pub(super) fn authenticate(context: &Context, application: &ApplicationArgs, uuid: &str) -> Result<(), CliError> {
     let (app_id, site) = whose(application)?;
     let (key, client) = (api_key::read_key(&application.api_key)?, application.oracle.client(context)?);
+    let purpose = application.agreed(context, &client, &site, "a signature")?;
     let asked = client.begin_u2f_login(&key, uuid)?;
-    let client_data = site.u2f_client_data("getAssertion", checked(&asked, app_id, &site)?)?;
+    let client_data = site.u2f_client_data("getAssertion", checked(&asked, app_id)?)?;
     let named = asked.key_handle.as_deref().and_then(from_base64url);
     let handle = named.ok_or_else(|| SiteError::Malformed(client.url().to_owned()))?;
     let app_hash = hash(app_id.as_bytes());
     for mut token in application.key.keys()? {
         if token.holds(app_id, &app_hash, &handle)? != Some(false) {
+            announce(context, app_id, &purpose);
             let message = token.u2f_sign(&hash(&client_data), &app_hash, &handle, &context.ui)?;
             let signed = U2fSigned {
                 signature_data: base64url(&message),
@@ -58,9 +63,7 @@ fn whose(application: &ApplicationArgs) -> Result<(&str, Site), CliError> {
 }
 
 /// The challenge, if it is for the keys that we asked about.
-fn checked<'a>(asked: &'a U2fChallenge, app_id: &str, site: &Site) -> Result<&'a str, CliError> {
-    if asked.app_id == app_id {
-        return Ok(&asked.challenge);
-    }
-    Err(SiteError::Foreign { site: site.origin().to_owned(), party: asked.app_id.clone() }.into())
+fn checked<'a>(asked: &'a U2fChallenge, app_id: &str) -> Result<&'a str, SiteError> {
+    as_named(&asked.app_id, app_id)?;
+    Ok(&asked.challenge)
 }

@@ -38,9 +38,9 @@ const CHANNEL_BUSY: u8 = 0x06;
 /// How long a key may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Patience {
-    /// Until the next sign of life.
+    /// Until the next sign of life; and from the beginning of an answer to its end.
     pub answer: Duration,
-    /// Until it was touched. A key itself gives up after about 30 seconds.
+    /// Until an answer begins, the touch included. A key itself gives up after about 30 seconds.
     pub touch: Duration,
 }
 
@@ -77,6 +77,7 @@ impl Channel {
                 channel.capabilities = *capabilities;
                 return Ok(channel);
             }
+            channel.in_time(deadline, false)?;
         }
     }
 
@@ -124,59 +125,72 @@ impl Channel {
         loop {
             let report = self.next(deadline, waits_for_touch)?;
             let (command, length) = (report[4], usize::from(u16::from_be_bytes([report[5], report[6]])));
-            // What is left of an answer that nobody waited for.
-            let Some(command) = command.checked_sub(FIRST) else { continue };
-            if command == KEEPALIVE {
-                if report[7] == TOUCH_NEEDED && !waits_for_touch {
+            match command.checked_sub(FIRST) {
+                Some(KEEPALIVE) if report[7] == TOUCH_NEEDED && !waits_for_touch => {
                     waits_for_touch = true;
                     touch();
                 }
-                if !waits_for_touch && Instant::now() >= deadline {
-                    return Err(FidoError::Silent);
+                Some(command) if command == asked || command == ERROR => {
+                    return Ok((command, self.rest(&report, length)?));
                 }
-                continue;
+                // What is left of an answer that nobody waited for, or a key that only keeps us busy.
+                _ => {}
             }
-            if command != asked && command != ERROR {
-                continue;
-            }
-            if length > MAX_MESSAGE {
-                return Err(strange("an impossible length".to_owned()));
-            }
-            let mut message = report[7..REPORT.min(7 + length)].to_vec();
-            for sequence in 0_u8.. {
-                if message.len() >= length {
-                    break;
-                }
-                let report = self.next(deadline, false)?;
-                if report[4] != sequence {
-                    return Err(strange("reports out of order".to_owned()));
-                }
-                let left = (length - message.len()).min(NEXT_HOLDS);
-                message.extend_from_slice(&report[5..5 + left]);
-            }
-            return Ok((command, message));
+            self.in_time(deadline, waits_for_touch)?;
         }
     }
 
-    /// The next report on our channel.
+    /// The whole message of `length` bytes that begins with `first`.
+    fn rest(&mut self, first: &[u8; REPORT], length: usize) -> Result<Vec<u8>, FidoError> {
+        if length > MAX_MESSAGE {
+            return Err(strange("an impossible length".to_owned()));
+        }
+        let deadline = Instant::now() + self.patience.answer;
+        let mut message = first[7..REPORT.min(7 + length)].to_vec();
+        for sequence in 0_u8.. {
+            if message.len() >= length {
+                break;
+            }
+            let report = self.next(deadline, false)?;
+            if report[4] != sequence {
+                return Err(strange("reports out of order".to_owned()));
+            }
+            let left = (length - message.len()).min(NEXT_HOLDS);
+            message.extend_from_slice(&report[5..5 + left]);
+            if message.len() < length {
+                self.in_time(deadline, false)?;
+            }
+        }
+        Ok(message)
+    }
+
+    /// The next report on our channel: what is there already comes even when it is late.
     fn next(&mut self, deadline: Instant, waits_for_touch: bool) -> Result<[u8; REPORT], FidoError> {
         let silent_from = Instant::now() + self.patience.answer;
         loop {
-            let now = Instant::now();
-            if now >= deadline && waits_for_touch {
-                // The key would go on blinking, and take a touch that is meant for something else.
-                self.write(&[FIRST | CANCEL, 0, 0])?;
-                return Err(FidoError::Timeout);
-            }
-            if now >= silent_from {
-                return Err(FidoError::Silent);
-            }
-            let until = if waits_for_touch { silent_from.min(deadline) } else { silent_from };
-            match self.reports.read(until - now)? {
+            let until = silent_from.min(deadline);
+            match self.reports.read(until.saturating_duration_since(Instant::now()))? {
                 Some(report) if report[..4] == self.id => return Ok(report),
                 Some(_) | None => {}
             }
+            self.in_time(deadline, waits_for_touch)?;
+            if Instant::now() >= silent_from {
+                return Err(FidoError::Silent);
+            }
         }
+    }
+
+    /// Gives a key up for which the time is over, whatever it goes on sending.
+    fn in_time(&mut self, deadline: Instant, waits_for_touch: bool) -> Result<(), FidoError> {
+        if Instant::now() < deadline {
+            return Ok(());
+        }
+        if waits_for_touch {
+            // The key would go on blinking, and take a touch that is meant for something else.
+            self.write(&[FIRST | CANCEL, 0, 0])?;
+            return Err(FidoError::Timeout);
+        }
+        Err(FidoError::Silent)
     }
 }
 
@@ -192,6 +206,22 @@ mod tests {
 
     #[derive(Clone, Default)]
     struct Line(Arc<Mutex<Both>>);
+
+    /// A line on which one report comes again and again, never any other.
+    struct Babble([u8; REPORT], u32);
+
+    impl Reports for Babble {
+        fn write(&mut self, _: &[u8; REPORT]) -> Result<(), FidoError> {
+            Ok(())
+        }
+
+        fn read(&mut self, _: Duration) -> Result<Option<[u8; REPORT]>, FidoError> {
+            // Far more than are read in the time that the tests give: whoever has no end fails here.
+            self.1 = self.1.checked_sub(1).ok_or(FidoError::NoKey)?;
+            std::thread::yield_now();
+            Ok(Some(self.0))
+        }
+    }
 
     /// What was written, and what will be read; a `None` there is a key that is gone.
     #[derive(Default)]
@@ -306,5 +336,48 @@ mod tests {
         line.0.lock().unwrap().1.push_back(None);
         assert!(matches!(channel.call(CBOR, &[], &mut || ()), Err(FidoError::Removed)));
         assert!(matches!(channel.call(CBOR, &[0; MAX_MESSAGE + 1], &mut || ()), Err(FidoError::NotSupported(_))));
+    }
+
+    /// Each of these reports is a sign of life, and none is an answer.
+    #[test]
+    fn a_key_that_keeps_talking_is_given_up_whatever_it_says() {
+        const MANY: u32 = 100_000_000;
+        let patience = Patience { answer: Duration::from_millis(20), touch: Duration::from_millis(20) };
+        let report = |channel: [u8; 4], content: &[u8]| {
+            let mut report = [0; REPORT];
+            report[..4].copy_from_slice(&channel);
+            report[4..4 + content.len()].copy_from_slice(content);
+            report
+        };
+        for (what, said) in [
+            ("continuations", report(OURS, &[0, 1, 2, 3])),
+            ("answers to nothing", report(OURS, &[FIRST | MSG, 0, 1, 1])),
+            ("signs of life", report(OURS, &[FIRST | KEEPALIVE, 0, 1, 1])),
+            ("words to others", report([9; 4], &[FIRST | CBOR, 0, 1, 1])),
+        ] {
+            let reports = Box::new(Babble(said, MANY));
+            let mut channel = Channel { reports, id: OURS, capabilities: 0, version: [0; 3], patience };
+            let called = channel.call(CBOR, &[], &mut || ());
+            assert!(matches!(called, Err(FidoError::Silent)), "{what}: {called:?}");
+        }
+        let blinking = Box::new(Babble(report(OURS, &[FIRST | KEEPALIVE, 0, 1, TOUCH_NEEDED]), MANY));
+        let mut channel = Channel { reports: blinking, id: OURS, capabilities: 0, version: [0; 3], patience };
+        assert!(matches!(channel.call(CBOR, &[], &mut || ()), Err(FidoError::Timeout)));
+        let foreign = report(BROADCAST, &[FIRST | INIT, 0, 17]);
+        let opened = Channel::open(Box::new(Babble(foreign, MANY)), patience);
+        assert!(matches!(opened, Err(FidoError::Silent)), "an answer to somebody else, for ever");
+    }
+
+    /// A report comes before each silence is over, and the message never ends.
+    #[test]
+    fn a_message_has_an_end_however_slowly_it_comes() {
+        let (line, mut channel) = open(Patience::default());
+        channel.patience = Patience { answer: Duration::ZERO, touch: Duration::from_secs(60) };
+        line.says(OURS, &[FIRST | CBOR, 0, 200]);
+        for sequence in 0..3 {
+            line.says(OURS, &[sequence]);
+        }
+        assert!(matches!(channel.call(CBOR, &[], &mut || ()), Err(FidoError::Silent)));
+        assert_eq!(line.0.lock().unwrap().1.len(), 2, "given up after the first part that came too late");
     }
 }

@@ -80,6 +80,9 @@ pub enum FidoError {
     /// No key of that name or place.
     #[error("no security key is called {0}")]
     Unknown(String),
+    /// A key that was not named wants a PIN, and does not say whether it has what is asked for. Holds its device.
+    #[error("the security key at {0} does not say whether it is registered there, and gets no PIN before it is named")]
+    Unsaid(String),
     /// Verification by finger or the like has failed too often.
     #[error("the security key does not know its user any more")]
     VerificationBlocked,

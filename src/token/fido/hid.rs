@@ -7,6 +7,7 @@ use crate::token::{TokenInfo, TokenKind};
 use hidapi::{DeviceInfo, HidApi, HidDevice, HidError};
 use std::fs::OpenOptions;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The page and the usage that security keys are found by (CTAP 2.1 §11.2.8.1).
@@ -18,25 +19,29 @@ struct Device(HidDevice);
 
 /// Every connected key, by device.
 pub(super) fn connected() -> Result<Vec<Found>, FidoError> {
-    let api = HidApi::new().map_err(|error| fault(&error))?;
+    let api = Rc::new(HidApi::new().map_err(|error| fault(&error))?);
     let mut keys: Vec<&DeviceInfo> =
         api.device_list().filter(|device| (device.usage_page(), device.usage()) == USAGE).collect();
     keys.sort_by_key(|device| device.path().to_owned());
     Ok(keys.into_iter().map(|device| find(&api, device)).collect())
 }
 
-fn find(api: &HidApi, device: &DeviceInfo) -> Found {
+fn find(api: &Rc<HidApi>, device: &DeviceInfo) -> Found {
     let place = device.path().to_string_lossy().into_owned();
     let words = [device.manufacturer_string(), device.product_string()].into_iter().flatten();
     let words: Vec<&str> = words.map(str::trim).filter(|word| !word.is_empty()).collect();
     let name = if words.is_empty() { "security key".to_owned() } else { words.join(" ") };
     let name: String = name.chars().take(MAX_NAME).collect();
+    let (api, device) = (Rc::clone(api), device.clone());
+    let token = TokenInfo { kind: TokenKind::SecurityKey, name: name.clone(), serial: 0, firmware: None };
+    Found::new(place.clone(), name, move || open(&api, &device, token, place))
+}
+
+fn open(api: &HidApi, device: &DeviceInfo, token: TokenInfo, place: String) -> Result<Box<dyn FidoToken>, FidoError> {
     let opened = device
         .open_device(api)
-        .map_err(|error| if is_refused(&place) { FidoError::Access(place.clone()) } else { fault(&error) });
-    let token = TokenInfo { kind: TokenKind::SecurityKey, name: name.clone(), serial: 0, firmware: None };
-    let key = opened.and_then(|opened| CtapKey::open(Box::new(Device(opened)), token, place.clone()));
-    Found { place, name, token: key.map(|key| Box::new(key) as Box<dyn FidoToken>) }
+        .map_err(|error| if is_refused(&place) { FidoError::Access(place.clone()) } else { fault(&error) })?;
+    Ok(Box::new(CtapKey::open(Box::new(Device(opened)), token, place)?))
 }
 
 impl Reports for Device {

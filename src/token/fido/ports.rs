@@ -18,17 +18,34 @@ pub trait Reports: Send {
     fn read(&mut self, limit: Duration) -> Result<Option<[u8; REPORT]>, FidoError>;
 }
 
-/// Something that is a security key.
+/// Something that says it is a security key, and was not asked anything yet.
 pub struct Found {
     /// Where: its device.
     pub place: String,
     /// What it calls itself.
     pub name: String,
-    /// The key, unless it cannot be used.
-    pub token: Result<Box<dyn FidoToken>, FidoError>,
+    opener: Opener,
 }
 
-/// The keys that are connected to this machine; none where this build reaches none.
+type Opener = Box<dyn FnOnce() -> Result<Box<dyn FidoToken>, FidoError>>;
+
+impl Found {
+    /// A key that `opener` opens.
+    pub fn new(
+        place: String,
+        name: String,
+        opener: impl FnOnce() -> Result<Box<dyn FidoToken>, FidoError> + 'static,
+    ) -> Self {
+        Self { place, name, opener: Box::new(opener) }
+    }
+
+    /// The key, unless it cannot be used.
+    pub fn open(self) -> Result<Box<dyn FidoToken>, FidoError> {
+        (self.opener)()
+    }
+}
+
+/// The keys that are connected to this machine, none of them opened; none where this build reaches none.
 pub fn connected() -> Result<Vec<Found>, FidoError> {
     if std::env::var_os(NO_KEYS_VARIABLE).is_some() {
         return Ok(Vec::new());

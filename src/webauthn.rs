@@ -3,7 +3,7 @@
 //!
 //! What a site asks for comes from outside: a hostile oracle must not get a signature that is good for another site.
 
-use crate::token::fido::{Assertion, Attestation, Hash, hash};
+use crate::token::fido::{Assertion, Attestation};
 use quorate_protocol::encoding::{base64url, from_base64url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -307,9 +307,9 @@ impl Site {
 }
 
 impl Registration {
-    /// What the key signs.
-    pub fn client_data_hash(&self) -> Hash {
-        hash(&self.client_data)
+    /// What the key signs, by its hash.
+    pub fn client_data(&self) -> &[u8] {
+        &self.client_data
     }
 
     /// The key's answer, in the words of `WebAuthn`. Who asked for no attestation gets none.
@@ -326,9 +326,9 @@ impl Registration {
 }
 
 impl Request {
-    /// What the key signs.
-    pub fn client_data_hash(&self) -> Hash {
-        hash(&self.client_data)
+    /// What the key signs, by its hash.
+    pub fn client_data(&self) -> &[u8] {
+        &self.client_data
     }
 
     /// The key's answer, in the words of `WebAuthn`; `by_app_id` when it signed for the app ID.

@@ -3,10 +3,10 @@
 
 use quorate::token::fido::channel::{CBOR, MSG, Patience};
 use quorate::token::fido::soft::SoftFidoToken;
-use quorate::token::fido::{Attestation, CtapKey, FidoError, FidoToken, NewCredential, Wanted};
+use quorate::token::fido::{Attestation, CtapKey, FidoError, FidoToken, Wanted};
 use quorate::token::{NoPrompts, TokenInfo, TokenKind, Touch};
 use quorate_hw_tests::contract::Person;
-use quorate_hw_tests::fido::contract::{CASES, assert_attested, assert_signed_by, run};
+use quorate_hw_tests::fido::contract::{CASES, assert_attested, assert_signed_by, new_credential, run, wanted};
 use quorate_hw_tests::fido::double::{Double, Firmware, Reaction, key};
 use quorate_hw_tests::fido::firmware::{VirtualKey, program};
 use std::time::Duration;
@@ -56,9 +56,9 @@ fn a_key_of_u2f_alone_serves_webauthn() {
     let person = Person::default();
     let made = make(&mut old, &person).expect("it registers");
     assert_eq!(made.format, "fido-u2f");
-    assert_attested(&made, &[7; 32]);
+    assert_attested(&made);
     let credential = made.credential_id().expect("an id");
-    let wanted = Wanted { party: "example.com", client_data_hash: &[9; 32], credential, verify: false };
+    let wanted = wanted(credential);
     assert_signed_by(&made, &old.sign(&wanted, None, &person).expect("it signs"));
     let foreign = Wanted { party: "example.org", ..wanted };
     assert!(matches!(old.sign(&foreign, None, &person), Err(FidoError::WrongKey)));
@@ -120,19 +120,7 @@ fn register(key: &mut CtapKey, person: &Person) -> Result<(), FidoError> {
 }
 
 fn make(key: &mut CtapKey, person: &Person) -> Result<Attestation, FidoError> {
-    let new = NewCredential {
-        rp_id: "example.com",
-        rp_name: "Example",
-        client_data_hash: &[7; 32],
-        user_id: b"user",
-        user_name: "ann",
-        user_display_name: "Ann",
-        algorithms: &[-7],
-        exclude: &[],
-        resident: false,
-        verify: false,
-    };
-    key.register(&new, None, person)
+    key.register(&new_credential(), None, person)
 }
 
 fn scripted(capabilities: u8, reaction: Reaction) -> CtapKey {
@@ -218,7 +206,7 @@ fn a_u2f_key_is_asked_until_it_is_touched_and_knows_no_pins() {
     assert_eq!(slow.holds("example.com", &[2; 32], b"handle").expect("it says"), Some(false));
     assert!(matches!(slow.u2f_sign(&[1; 32], &[2; 32], b"handle", &NoPrompts), Err(FidoError::WrongKey)));
     assert!(matches!(slow.pin_tries(), Err(FidoError::NotSupported(_))));
-    let wanted = Wanted { party: "example.com", client_data_hash: &[1; 32], credential: b"handle", verify: true };
+    let wanted = Wanted { party: "example.com", client_data: b"data", credential: b"handle", verify: true };
     assert!(matches!(slow.sign(&wanted, None, &NoPrompts), Err(FidoError::NotSupported(_))));
     assert!(matches!(register(&mut slow, &person), Err(FidoError::Unexpected { .. })), "its answer makes no sense");
 }

@@ -119,9 +119,8 @@ pub(crate) fn sign(
     may_want_pin(key.as_ref(), &held, asked.verification, which.is_named())?;
     let Held { party, credential, .. } = held;
     announce(context, party, purpose);
-    let client_data_hash = asked.client_data_hash();
     let signed = with_pin(context, key.as_mut(), asked.verification, false, |key, pin, verify| {
-        let wanted = Wanted { party, client_data_hash: &client_data_hash, credential, verify };
+        let wanted = Wanted { party, client_data: asked.client_data(), credential, verify };
         key.sign(&wanted, pin, &context.ui)
     })?;
     Ok(asked.answer(&signed, party != asked.rp_id))
@@ -231,12 +230,11 @@ fn register(
     asked: &Registration,
     exclude: &[Vec<u8>],
 ) -> Result<crate::token::fido::Attestation, CliError> {
-    let client_data_hash = asked.client_data_hash();
     with_pin(context, key, asked.verification, true, |key, pin, verify| {
         let new = NewCredential {
             rp_id: &asked.rp_id,
             rp_name: &asked.rp_name,
-            client_data_hash: &client_data_hash,
+            client_data: asked.client_data(),
             user_id: &asked.user_id,
             user_name: &asked.user_name,
             user_display_name: &asked.user_display_name,
@@ -244,6 +242,7 @@ fn register(
             exclude,
             resident: asked.resident,
             verify,
+            hmac_secret: false,
         };
         key.register(&new, pin, &context.ui)
     })
@@ -305,7 +304,7 @@ fn make_soft(context: &Context, path: &Path) -> Result<SoftFidoToken, FidoError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::fido::{Assertion, Attestation, Ctap2Info, FidoInfo};
+    use crate::token::fido::{Assertion, Attestation, Ctap2Info, FidoInfo, HmacSecrets};
     use crate::token::{TokenInfo, TokenKind};
 
     /// Says of each credential what it is told to, and wants its PIN.
@@ -346,6 +345,16 @@ mod tests {
         }
 
         fn sign(&mut self, _: &Wanted<'_>, _: Option<&FidoPin>, _: &dyn TokenPrompts) -> Result<Assertion, FidoError> {
+            Err(FidoError::Refused)
+        }
+
+        fn hmac_secret(
+            &mut self,
+            _: &Wanted<'_>,
+            _: [&[u8; 32]; 2],
+            _: Option<&FidoPin>,
+            _: &dyn TokenPrompts,
+        ) -> Result<HmacSecrets, FidoError> {
             Err(FidoError::Refused)
         }
 

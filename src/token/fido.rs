@@ -12,6 +12,7 @@ mod key;
 mod pin;
 mod pin_protocol;
 pub mod ports;
+mod secrets;
 pub mod soft;
 mod u2f;
 
@@ -22,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::error::FidoError;
 pub use self::key::CtapKey;
 pub use self::pin::FidoPin;
+pub use self::secrets::HmacSecrets;
 
 /// SHA-256, as both protocols hash whatever they sign for.
 pub type Hash = [u8; 32];
@@ -36,6 +38,10 @@ pub const PRESENT: u8 = 0x01;
 pub const VERIFIED: u8 = 0x04;
 /// See [`PRESENT`].
 pub const ATTESTED: u8 = 0x40;
+/// Flag of authenticator data: extensions included.
+pub const EXTENDED: u8 = 0x80;
+/// The extension by which applications get secrets of a credential (CTAP 2.1 §12.5).
+pub const HMAC_SECRET: &str = "hmac-secret";
 
 /// A security key. Calls block until the key or the person has answered, or the key has given up.
 ///
@@ -69,6 +75,18 @@ pub trait FidoToken: Send {
         pin: Option<&FidoPin>,
         prompts: &dyn TokenPrompts,
     ) -> Result<Assertion, FidoError>;
+
+    /// Two secrets out of a credential that was made with [`NewCredential::hmac_secret`], one for each salt, after a touch: the same
+    /// for the same salts, whatever the client data is. They are others without the user verified: `prf` of `WebAuthn` has those of
+    /// the verified user, so ask for that. [`FidoError::WrongKey`] when the credential is another key's,
+    /// [`FidoError::NotSupported`] when it was made without, and the key does not give them of any credential.
+    fn hmac_secret(
+        &mut self,
+        wanted: &Wanted<'_>,
+        salts: [&[u8; 32]; 2],
+        pin: Option<&FidoPin>,
+        prompts: &dyn TokenPrompts,
+    ) -> Result<HmacSecrets, FidoError>;
 
     /// U2F: makes a key pair, after a touch. Gives the raw registration message (FIDO U2F Raw Message Formats 1.2 §4.3).
     fn u2f_register(
@@ -127,6 +145,11 @@ pub struct Ctap2Info {
 }
 
 impl FidoInfo {
+    /// Whether applications can have secrets of its credentials: [`FidoToken::hmac_secret`].
+    pub fn gives_secrets(&self) -> bool {
+        self.ctap2.as_ref().is_some_and(|ctap2| ctap2.extensions.iter().any(|known| known == HMAC_SECRET))
+    }
+
     /// Whether a PIN has to go along. `verify` when the relying party wants the user verified, `registering` when a credential is
     /// made. [`FidoError::PinNotSet`] when verification is wanted from a key that has no PIN yet.
     pub fn wants_pin(&self, verify: bool, registering: bool) -> Result<bool, FidoError> {
@@ -150,8 +173,8 @@ pub struct NewCredential<'a> {
     pub rp_id: &'a str,
     /// What people call that.
     pub rp_name: &'a str,
-    /// SHA-256 of the client data.
-    pub client_data_hash: &'a Hash,
+    /// The client data (`WebAuthn` §5.8.1), of which the key gets the hash.
+    pub client_data: &'a [u8],
     /// The user's handle.
     pub user_id: &'a [u8],
     /// The user's name.
@@ -166,6 +189,8 @@ pub struct NewCredential<'a> {
     pub resident: bool,
     /// Whether the user has to be verified.
     pub verify: bool,
+    /// Whether [`FidoToken::hmac_secret`] has to work with it. A key that cannot do that answers [`FidoError::NotSupported`].
+    pub hmac_secret: bool,
 }
 
 /// A signature that is wanted.
@@ -173,8 +198,8 @@ pub struct NewCredential<'a> {
 pub struct Wanted<'a> {
     /// The RP ID, or for credentials made by U2F the app ID, whose hash is signed.
     pub party: &'a str,
-    /// SHA-256 of the client data.
-    pub client_data_hash: &'a Hash,
+    /// The client data (`WebAuthn` §5.8.1), of which the key gets the hash.
+    pub client_data: &'a [u8],
     /// With which credential.
     pub credential: &'a [u8],
     /// Whether the user has to be verified.
@@ -203,6 +228,20 @@ pub struct Assertion {
     pub signature: Vec<u8>,
     /// Whose credential it is, of a key that keeps that.
     pub user_handle: Option<Vec<u8>>,
+}
+
+impl NewCredential<'_> {
+    /// What the key signs.
+    pub fn client_data_hash(&self) -> Hash {
+        hash(self.client_data)
+    }
+}
+
+impl Wanted<'_> {
+    /// What the key signs.
+    pub fn client_data_hash(&self) -> Hash {
+        hash(self.client_data)
+    }
 }
 
 impl Attestation {

@@ -6,8 +6,8 @@ use p256::ecdsa::{DerSignature, VerifyingKey};
 use quorate::token::Touch;
 use quorate::token::fido::cbor::Value;
 use quorate::token::fido::{
-    AUTHENTICATOR_HEAD, Assertion, Attestation, ES256, FidoError, FidoPin, FidoToken, NewCredential, PRESENT, VERIFIED,
-    Wanted, hash,
+    AUTHENTICATOR_HEAD, Assertion, Attestation, ES256, EXTENDED, FidoError, FidoPin, FidoToken, NewCredential, PRESENT,
+    VERIFIED, Wanted, hash,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,6 +16,10 @@ const PARTY: &str = "example.com";
 const OTHER: &str = "example.org";
 const APP_ID: &str = "https://example.com";
 const PIN: &str = "471108";
+/// What is registered for, and what is signed for.
+pub const CREATING: &[u8] = br#"{"type":"webauthn.create","challenge":"AAAA","origin":"https://example.com"}"#;
+/// See [`CREATING`].
+pub const GETTING: &[u8] = br#"{"type":"webauthn.get","challenge":"BBBB","origin":"https://example.com"}"#;
 
 /// Makes a key without credentials and without a PIN.
 pub type Fresh<'a> = &'a mut dyn FnMut() -> Box<dyn FidoToken>;
@@ -46,6 +50,7 @@ cases![
     a_changed_pin_replaces_the_old_one,
     a_credential_that_must_not_be_there_is_found,
     algorithms_that_it_does_not_know_are_refused,
+    secrets_for_applications_are_of_the_credential_the_salts_and_the_verified_user,
 ];
 
 /// Runs every case; panics at the end with the names of those that failed, if any. How many ran.
@@ -81,19 +86,29 @@ fn register_beside(
     pin: Option<&FidoPin>,
     algorithms: &[i64],
 ) -> Result<Attestation, FidoError> {
-    let new = NewCredential {
+    key.register(&NewCredential { algorithms, exclude, ..new_credential() }, pin, &person())
+}
+
+/// A credential of P-256 for the relying party of the contract.
+pub fn new_credential() -> NewCredential<'static> {
+    NewCredential {
         rp_id: PARTY,
         rp_name: "Example",
-        client_data_hash: &[7; 32],
+        client_data: CREATING,
         user_id: b"user",
         user_name: "ann",
         user_display_name: "Ann",
-        algorithms,
-        exclude,
+        algorithms: &[ES256],
+        exclude: &[],
         resident: false,
         verify: false,
-    };
-    key.register(&new, pin, &person())
+        hmac_secret: false,
+    }
+}
+
+/// A signature by `credential` for the relying party of the contract, without the user verified.
+pub fn wanted(credential: &[u8]) -> Wanted<'_> {
+    Wanted { party: PARTY, client_data: GETTING, credential, verify: false }
 }
 
 fn register(key: &mut dyn FidoToken) -> Attestation {
@@ -101,8 +116,7 @@ fn register(key: &mut dyn FidoToken) -> Attestation {
 }
 
 fn sign(key: &mut dyn FidoToken, party: &str, credential: &[u8]) -> Result<Assertion, FidoError> {
-    let wanted = Wanted { party, client_data_hash: &[9; 32], credential, verify: false };
-    key.sign(&wanted, None, &person())
+    key.sign(&Wanted { party, ..wanted(credential) }, None, &person())
 }
 
 fn counter(authenticator_data: &[u8]) -> u32 {
@@ -127,8 +141,9 @@ fn vouched_for(statement: &Value) -> VerifyingKey {
     VerifyingKey::from_sec1_bytes(&certificate[at..at + 65]).expect("a point")
 }
 
-/// Asserts that the maker of a key signed for `client_data_hash` that the key made this credential.
-pub fn assert_attested(made: &Attestation, client_data_hash: &[u8; 32]) {
+/// Asserts that the maker of a key signed for [`CREATING`] that the key made this credential.
+pub fn assert_attested(made: &Attestation) {
+    let client_data_hash = &hash(CREATING);
     let data = &made.authenticator_data;
     let message = match made.format.as_str() {
         "packed" => [data, &client_data_hash[..]].concat(),
@@ -151,7 +166,7 @@ pub fn assert_signed_by(made: &Attestation, signed: &Assertion) {
 }
 
 fn assert_signed(key: &VerifyingKey, signed: &Assertion) {
-    let message = [&signed.authenticator_data[..], &[9; 32]].concat();
+    let message = [&signed.authenticator_data[..], &hash(GETTING)].concat();
     let signature = DerSignature::from_bytes(&signed.signature).expect("DER");
     key.verify(&message, &signature).expect("it signed what was asked");
 }
@@ -181,7 +196,7 @@ fn a_credential_signs_for_its_party_alone(fresh: Fresh<'_>) {
     let id = made.credential_id().expect("an id").to_vec();
     assert_eq!(made.format, "packed");
     assert!(made.authenticator_data.starts_with(&hash(PARTY.as_bytes())));
-    assert_attested(&made, &[7; 32]);
+    assert_attested(&made);
     assert_eq!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"), Some(true));
     assert_eq!(key.holds(OTHER, &hash(OTHER.as_bytes()), &id).expect("it says"), Some(false));
     let signed = sign(key.as_mut(), PARTY, &id).expect("it signs");
@@ -240,7 +255,7 @@ fn with_a_pin_set_registering_wants_it(fresh: Fresh<'_>) {
     let id = made.credential_id().expect("an id").to_vec();
     assert_eq!(key.holds(PARTY, &hash(PARTY.as_bytes()), &id).expect("it says"), Some(true));
     sign(key.as_mut(), PARTY, &id).expect("a second factor signs without");
-    let wanted = Wanted { party: PARTY, client_data_hash: &[9; 32], credential: &id, verify: true };
+    let wanted = Wanted { verify: true, ..wanted(&id) };
     let without = key.sign(&wanted, None, &person());
     assert!(matches!(without, Err(FidoError::PinRequired)), "{without:?}");
     let signed = key.sign(&wanted, Some(&pin(PIN)), &person()).expect("with its PIN");
@@ -286,4 +301,43 @@ fn algorithms_that_it_does_not_know_are_refused(fresh: Fresh<'_>) {
     let refused = register_with(key.as_mut(), None, &[-257]);
     assert!(matches!(refused, Err(FidoError::NotSupported(_))), "{refused:?}");
     register_with(key.as_mut(), None, &[-257, ES256]).expect("one of them is known");
+}
+
+fn secrets_for_applications_are_of_the_credential_the_salts_and_the_verified_user(fresh: Fresh<'_>) {
+    let mut key = fresh();
+    assert!(key.info().gives_secrets(), "{:?}", key.info());
+    key.set_pin(None, &pin(PIN)).expect("the first PIN needs nothing");
+    let with_secrets = NewCredential { hmac_secret: true, ..new_credential() };
+    let make = |key: &mut dyn FidoToken| {
+        let made = key.register(&with_secrets, Some(&pin(PIN)), &person()).expect("with its PIN");
+        assert_eq!(made.authenticator_data[32] & EXTENDED, EXTENDED);
+        assert_attested(&made);
+        made.credential_id().expect("an id").to_vec()
+    };
+    let (one, other) = (make(key.as_mut()), make(key.as_mut()));
+    let mut secrets = |credential: &[u8], salts: [u8; 2], client_data: &[u8], verify: bool| {
+        let wanted = Wanted { verify, client_data, ..wanted(credential) };
+        let pin = verify.then(|| pin(PIN));
+        let [first, second] = salts.map(|salt| [salt; 32]);
+        *key.hmac_secret(&wanted, [&first, &second], pin.as_ref(), &person()).expect("it has them").expose()
+    };
+    let both = secrets(&one, [1, 2], GETTING, true);
+    assert_eq!(secrets(&one, [1, 2], b"another day", true), both);
+    let [first, second] = both;
+    assert_eq!(secrets(&one, [2, 1], GETTING, true), [second, first]);
+    assert_ne!(first, second);
+    assert_ne!(secrets(&other, [1, 2], GETTING, true)[0], first);
+    assert_ne!(secrets(&one, [1, 2], GETTING, false)[0], first, "whoever finds the key has others");
+
+    let wanted = Wanted { verify: true, ..wanted(&one) };
+    let mut ask = |wanted: &Wanted<'_>, entered: Option<&str>| {
+        let pin = entered.map(pin);
+        key.hmac_secret(wanted, [&[1; 32], &[2; 32]], pin.as_ref(), &person())
+    };
+    let without = ask(&wanted, None);
+    assert!(matches!(without, Err(FidoError::PinRequired)), "{without:?}");
+    let wrong = ask(&wanted, Some("000000"));
+    assert!(matches!(wrong, Err(FidoError::WrongPin { tries_left: 7 })), "{wrong:?}");
+    let foreign = ask(&Wanted { party: OTHER, ..wanted }, Some(PIN));
+    assert!(matches!(foreign, Err(FidoError::WrongKey)), "{foreign:?}");
 }

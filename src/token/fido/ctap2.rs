@@ -3,7 +3,10 @@
 
 use super::cbor::Value;
 use super::pin_protocol::{PinToken, Protocol};
-use super::{AUTHENTICATOR_HEAD, Assertion, Attestation, Ctap2Info, FidoError, NewCredential, Wanted, hash};
+use super::{
+    AUTHENTICATOR_HEAD, Assertion, Attestation, Ctap2Info, EXTENDED, FidoError, HMAC_SECRET, NewCredential, Wanted,
+    hash,
+};
 
 const MAKE_CREDENTIAL: u8 = 0x01;
 const GET_ASSERTION: u8 = 0x02;
@@ -45,7 +48,7 @@ pub(super) fn make_credential(new: &NewCredential<'_>, token: Option<&PinToken>,
     let algorithm =
         |number: &i64| Value::Map(vec![(text("alg"), Value::Int(*number)), (text("type"), text("public-key"))]);
     let mut map = vec![
-        (1, bytes(new.client_data_hash)),
+        (1, bytes(&new.client_data_hash())),
         (2, Value::Map(vec![(text("id"), text(new.rp_id)), (text("name"), text(new.rp_name))])),
         (
             3,
@@ -60,25 +63,36 @@ pub(super) fn make_credential(new: &NewCredential<'_>, token: Option<&PinToken>,
     if !new.exclude.is_empty() {
         map.push((5, Value::Array(new.exclude.iter().map(|id| descriptor(id)).collect())));
     }
+    if new.hmac_secret {
+        map.push((6, Value::Map(vec![(text(HMAC_SECRET), Value::Bool(true))])));
+    }
     let options = [("rk", new.resident), ("uv", uv && token.is_none())];
     map.extend(asked_for(&options).map(|options| (7, options)));
-    sign(&mut map, token, new.client_data_hash, [8, 9]);
+    sign(&mut map, token, &new.client_data_hash(), [8, 9]);
     message(MAKE_CREDENTIAL, map)
 }
 
 /// Without `present` the key only says whether it has the credential, and is not touched.
-pub(super) fn get_assertion(wanted: &Wanted<'_>, token: Option<&PinToken>, uv: bool, present: bool) -> Vec<u8> {
+/// `secrets` is what [`HMAC_SECRET`] wants, if it is asked for.
+pub(super) fn get_assertion(
+    wanted: &Wanted<'_>,
+    token: Option<&PinToken>,
+    uv: bool,
+    present: bool,
+    secrets: Option<Value>,
+) -> Vec<u8> {
     let mut map = vec![
         (1, text(wanted.party)),
-        (2, bytes(wanted.client_data_hash)),
+        (2, bytes(&wanted.client_data_hash())),
         (3, Value::Array(vec![descriptor(wanted.credential)])),
     ];
+    map.extend(secrets.map(|secrets| (4, Value::Map(vec![(text(HMAC_SECRET), secrets)]))));
     if present {
         map.extend(asked_for(&[("uv", uv && token.is_none())]).map(|options| (5, options)));
     } else {
         map.push((5, Value::Map(vec![(text("up"), Value::Bool(false))])));
     }
-    sign(&mut map, token, wanted.client_data_hash, [6, 7]);
+    sign(&mut map, token, &wanted.client_data_hash(), [6, 7]);
     message(GET_ASSERTION, map)
 }
 
@@ -188,6 +202,13 @@ pub(super) fn assertion(answer: &Value, wanted: &Wanted<'_>) -> Result<Assertion
     })
 }
 
+/// What the key answered to [`HMAC_SECRET`], still encrypted.
+pub(super) fn secrets(signed: &Assertion) -> Option<Vec<u8>> {
+    let (head, extensions) = signed.authenticator_data.split_at_checked(AUTHENTICATOR_HEAD)?;
+    let extensions = (head[32] & EXTENDED != 0).then(|| Value::parse(extensions))??;
+    extensions.named(HMAC_SECRET).and_then(Value::bytes).map(<[u8]>::to_vec)
+}
+
 pub(super) fn strange(command: &'static str) -> FidoError {
     FidoError::Unexpected { command, answer: "unreadable".to_owned() }
 }
@@ -232,8 +253,7 @@ fn bytes(bytes: &[u8]) -> Value {
 mod tests {
     use super::*;
 
-    const WANTED: Wanted<'_> =
-        Wanted { party: "example.com", client_data_hash: &[7; 32], credential: b"id", verify: false };
+    const WANTED: Wanted<'_> = Wanted { party: "example.com", client_data: b"data", credential: b"id", verify: false };
 
     fn signed(party: &str, id: &[u8]) -> Value {
         let data = [&hash(party.as_bytes())[..], &[1, 0, 0, 0, 9]].concat();
@@ -274,9 +294,9 @@ mod tests {
 
     #[test]
     fn a_silent_question_needs_no_touch() {
-        let silent = get_assertion(&WANTED, None, true, false);
+        let silent = get_assertion(&WANTED, None, true, false, None);
         assert!(silent.ends_with(b"\x05\xa1\x62up\xf4"), "{silent:02x?}");
-        let loud = get_assertion(&WANTED, None, true, true);
+        let loud = get_assertion(&WANTED, None, true, true, None);
         assert!(loud.ends_with(b"\x05\xa1\x62uv\xf5"), "{loud:02x?}");
     }
 }

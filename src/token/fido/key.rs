@@ -8,8 +8,8 @@ use super::pin_protocol::{PinToken, Protocol, Shared};
 use super::ports::Reports;
 use super::u2f::{self, Outcome};
 use super::{
-    Assertion, Attestation, Ctap2Info, ES256, FidoError, FidoInfo, FidoPin, FidoToken, Hash, NewCredential, Wanted,
-    hash,
+    Assertion, Attestation, Ctap2Info, ES256, FidoError, FidoInfo, FidoPin, FidoToken, Hash, HmacSecrets,
+    NewCredential, Wanted, hash,
 };
 use crate::token::{TokenInfo, TokenPrompts, TouchRequest};
 use std::thread;
@@ -187,8 +187,8 @@ impl FidoToken for CtapKey {
 
     fn holds(&mut self, party: &str, application: &Hash, credential: &[u8]) -> Result<Option<bool>, FidoError> {
         if self.info.ctap2.is_some() {
-            let wanted = Wanted { party, client_data_hash: &NO_CHALLENGE, credential, verify: false };
-            let asked = self.ask("whether it knows", &ctap2::get_assertion(&wanted, None, false, false), None)?;
+            let wanted = Wanted { party, client_data: &NO_CHALLENGE, credential, verify: false };
+            let asked = self.ask("whether it knows", &ctap2::get_assertion(&wanted, None, false, false, None), None)?;
             match asked {
                 Ok(_) => return Ok(Some(true)),
                 Err(Status::NotHere) => {}
@@ -210,6 +210,9 @@ impl FidoToken for CtapKey {
         prompts: &dyn TokenPrompts,
     ) -> Result<Attestation, FidoError> {
         let wants_pin = self.info.wants_pin(new.verify, true)?;
+        if new.hmac_secret && !self.info.gives_secrets() {
+            return Err(FidoError::NotSupported("secrets for applications"));
+        }
         if self.info.ctap2.is_none() {
             if new.resident {
                 return Err(FidoError::NotSupported("credentials that are found by themselves"));
@@ -218,7 +221,7 @@ impl FidoToken for CtapKey {
                 return Err(FidoError::NotSupported("the kinds of signatures that are asked for"));
             }
             let application = hash(new.rp_id.as_bytes());
-            let message = self.u2f_register(new.client_data_hash, &application, prompts)?;
+            let message = self.u2f_register(&new.client_data_hash(), &application, prompts)?;
             return u2f::attestation(&application, &message);
         }
         let token = match pin {
@@ -244,7 +247,7 @@ impl FidoToken for CtapKey {
                 None if wants_pin => return Err(FidoError::PinRequired),
                 None => None,
             };
-            let message = ctap2::get_assertion(wanted, token.as_ref(), wanted.verify, true);
+            let message = ctap2::get_assertion(wanted, token.as_ref(), wanted.verify, true, None);
             match self.ask("sign", &message, Some(prompts))? {
                 Ok(answer) => return ctap2::assertion(&answer, wanted),
                 // What it made as a U2F key, not every key finds here.
@@ -253,8 +256,33 @@ impl FidoToken for CtapKey {
             }
         }
         let application = hash(wanted.party.as_bytes());
-        let message = self.u2f_sign(wanted.client_data_hash, &application, wanted.credential, prompts)?;
+        let message = self.u2f_sign(&wanted.client_data_hash(), &application, wanted.credential, prompts)?;
         u2f::assertion(&application, wanted, &message)
+    }
+
+    fn hmac_secret(
+        &mut self,
+        wanted: &Wanted<'_>,
+        salts: [&[u8; 32]; 2],
+        pin: Option<&FidoPin>,
+        prompts: &dyn TokenPrompts,
+    ) -> Result<HmacSecrets, FidoError> {
+        let wants_pin = self.info.wants_pin(wanted.verify, false)?;
+        if !self.info.gives_secrets() {
+            return Err(FidoError::NotSupported("secrets for applications"));
+        }
+        let token = match pin {
+            Some(pin) => Some(self.pin_token(pin, Permission::Sign, wanted.party)?),
+            None if wants_pin => return Err(FidoError::PinRequired),
+            None => None,
+        };
+        let shared = self.agree(self.protocol()?)?;
+        let salts = shared.salts(salts);
+        let message = ctap2::get_assertion(wanted, token.as_ref(), wanted.verify, true, Some(salts));
+        let answer = self.command("secrets", &message, Some(prompts))?;
+        let encrypted = ctap2::secrets(&ctap2::assertion(&answer, wanted)?);
+        let encrypted = encrypted.ok_or(FidoError::NotSupported("secrets of this credential"))?;
+        shared.secrets(&encrypted).ok_or_else(|| ctap2::strange("secrets"))
     }
 
     fn u2f_register(

@@ -2,7 +2,7 @@
 //! token that the key gives for it. It must not know messages.
 
 use super::cbor::Value;
-use super::{FidoError, FidoPin, hash};
+use super::{FidoError, FidoPin, HmacSecrets, hash};
 use aes::Aes256;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
@@ -112,6 +112,28 @@ impl Shared {
         let mut padded = Zeroizing::new([0; PADDED_PIN]);
         padded[..pin.expose().len()].copy_from_slice(pin.expose().as_bytes());
         self.encrypted(&*padded)
+    }
+
+    /// What a key wants to know before it makes secrets of salts (CTAP 2.1 §12.5).
+    pub(super) fn salts(&self, salts: [&[u8; 32]; 2]) -> Value {
+        let encrypted = self.encrypted(&salts.map(|salt| *salt).concat());
+        let tag = self.authenticate(&encrypted);
+        let mut parts = vec![
+            (Value::Int(1), self.platform_key.clone()),
+            (Value::Int(2), Value::Bytes(encrypted)),
+            (Value::Int(3), Value::Bytes(tag)),
+        ];
+        if self.protocol != Protocol::One {
+            parts.push((Value::Int(4), Value::Int(self.protocol.number())));
+        }
+        Value::Map(parts)
+    }
+
+    /// What the key made of them.
+    pub(super) fn secrets(&self, encrypted: &[u8]) -> Option<HmacSecrets> {
+        let plain = self.decrypted(encrypted)?;
+        let (first, second) = plain.split_first_chunk::<32>()?;
+        Some(HmacSecrets::new([*first, second.try_into().ok()?]))
     }
 
     /// Signs a change of PIN.

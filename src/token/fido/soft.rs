@@ -9,25 +9,34 @@ mod file;
 
 use super::cbor::Value;
 use super::{
-    Assertion, Attestation, Ctap2Info, ES256, FidoError, FidoInfo, FidoPin, FidoToken, Hash, NewCredential, PRESENT,
-    VERIFIED, Wanted, attested_data, hash,
+    Assertion, Attestation, Ctap2Info, ES256, EXTENDED, FidoError, FidoInfo, FidoPin, FidoToken, HMAC_SECRET, Hash,
+    HmacSecrets, NewCredential, PRESENT, VERIFIED, Wanted, attested_data, hash,
 };
 use crate::token::soft::seal;
 use crate::token::soft::store::{Held, Store};
 use crate::token::soft::{PATIENCE, touch_from_environment};
 use crate::token::{NewKey, TokenError, TokenInfo, TokenKind, TokenPrompts, Touch, TouchRequest};
 use file::{KeyFile, PinLock};
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::SecretKey;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::Signer as _;
 use p256::elliptic_curve::Generate as _;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
+use sha2::Sha256;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Says what make of key this is: none that anybody sells.
 const AAGUID: [u8; 16] = *b"quorate soft key";
 /// What a credential id is sealed for, before the hash of its relying party.
 const CREDENTIAL_LABEL: &[u8] = b"quorate/1 soft-fido credential\0";
+/// Ends the secret of a credential with which applications can have secrets of their own.
+const GIVES_SECRETS: u8 = 1;
+/// What those are derived for: with and without the user verified, before the credential id.
+const SECRETS_LABELS: [&[u8]; 2] =
+    [b"quorate/1 soft-fido hmac-secret verified\0", b"quorate/1 soft-fido hmac-secret present\0"];
 /// Wrong PINs in a row that are borne before the key has to be put in again (CTAP 2.1 §6.5.5.7.1).
 const IN_A_ROW: u8 = 3;
 
@@ -42,7 +51,10 @@ pub struct SoftFidoToken {
 }
 
 /// What a credential id holds.
-struct Credential(SigningKey);
+struct Credential {
+    key: SigningKey,
+    gives_secrets: bool,
+}
 
 impl SoftFidoToken {
     /// Makes a key without a PIN, never over an existing file; readable by its owner only. The name has the limits of a label.
@@ -77,6 +89,7 @@ impl SoftFidoToken {
         let token = TokenInfo { kind: TokenKind::Soft, name: file.name.clone(), serial: file.serial, firmware: None };
         let ctap2 = Ctap2Info {
             versions: ["U2F_V2", "FIDO_2_0"].map(str::to_owned).to_vec(),
+            extensions: vec![HMAC_SECRET.to_owned()],
             pin_set: Some(file.pin.is_some()),
             pin_protocols: vec![2, 1],
             ..Ctap2Info::default()
@@ -163,19 +176,29 @@ impl SoftFidoToken {
     }
 
     /// A new credential: its id, its public point, and the file that attests it.
-    fn make(&mut self, application: &Hash) -> Result<(Vec<u8>, [u8; 65], KeyFile), FidoError> {
+    fn make(&mut self, application: &Hash, gives_secrets: bool) -> Result<(Vec<u8>, [u8; 65], KeyFile), FidoError> {
         let file = self.read()?;
         let secret = SecretKey::generate();
         let mut scalar = secret.to_bytes();
-        let id = seal::seal(&file.secret(), &context(application), &scalar);
+        // Of its whole length at once: a list that grows would leave a copy behind.
+        let mut inner = Zeroizing::new(Vec::with_capacity(scalar.len() + 1));
+        inner.extend_from_slice(&scalar);
+        inner.extend(gives_secrets.then_some(GIVES_SECRETS));
+        let id = seal::seal(&file.secret(), &context(application), &inner);
         zeroize::Zeroize::zeroize(scalar.as_mut_slice());
         let point = secret.public_key().to_sec1_point(false).as_bytes().try_into().expect("65 bytes uncompressed");
         Ok((id, point, file))
     }
 
     fn credential(file: &KeyFile, application: &Hash, id: &[u8]) -> Option<Credential> {
-        let scalar = seal::open(&file.secret(), &context(application), id)?;
-        SecretKey::from_slice(&*scalar).ok().map(|secret| Credential(SigningKey::from(secret)))
+        let inner = seal::open_any(&file.secret(), &context(application), id)?;
+        let (scalar, rest) = inner.split_at_checked(32)?;
+        let gives_secrets = match rest {
+            [] => false,
+            [GIVES_SECRETS] => true,
+            _ => return None,
+        };
+        SecretKey::from_slice(scalar).ok().map(|secret| Credential { key: SigningKey::from(secret), gives_secrets })
     }
 
     /// Counts a signature, durably, before there is one: two never have the same number.
@@ -196,7 +219,7 @@ impl SoftFidoToken {
         flags: u8,
         prompts: &dyn TokenPrompts,
     ) -> Result<([u8; 5], Vec<u8>), FidoError> {
-        let Credential(key) = Self::credential(&self.read()?, application, id).ok_or(FidoError::WrongKey)?;
+        let Credential { key, .. } = Self::credential(&self.read()?, application, id).ok_or(FidoError::WrongKey)?;
         self.be_touched(prompts)?;
         let [a, b, c, d] = self.count()?.to_be_bytes();
         let head = [flags, a, b, c, d];
@@ -250,14 +273,18 @@ impl FidoToken for SoftFidoToken {
         let flags = if self.verified(pin, new.verify, true)? { PRESENT | VERIFIED } else { PRESENT };
         self.be_touched(prompts)?;
         let application = hash(new.rp_id.as_bytes());
-        let (id, point, file) = self.make(&application)?;
+        let (id, point, file) = self.make(&application, new.hmac_secret)?;
         if new.exclude.iter().any(|known| Self::credential(&file, &application, known).is_some()) {
             return Err(FidoError::Excluded);
         }
         let counter = self.count()?;
-        let authenticator_data = attested_data(&application, flags, counter, &AAGUID, &id, &point);
-        let signed = [&authenticator_data[..], new.client_data_hash].concat();
         let text = |text: &str| Value::Text(text.to_owned());
+        let mut authenticator_data = attested_data(&application, flags, counter, &AAGUID, &id, &point);
+        if new.hmac_secret {
+            authenticator_data[application.len()] |= EXTENDED;
+            authenticator_data.extend(Value::Map(vec![(text(HMAC_SECRET), Value::Bool(true))]).encode());
+        }
+        let signed = [&authenticator_data[..], &new.client_data_hash()].concat();
         let statement = Value::Map(vec![
             (text("alg"), Value::Int(ES256)),
             (text("sig"), Value::Bytes(der_signature(&file.attestation_key()?, &signed))),
@@ -275,13 +302,44 @@ impl FidoToken for SoftFidoToken {
         let application = hash(wanted.party.as_bytes());
         let flags = if self.verified(pin, wanted.verify, false)? { PRESENT | VERIFIED } else { PRESENT };
         let (head, signature) =
-            self.signature(&application, wanted.client_data_hash, wanted.credential, flags, prompts)?;
+            self.signature(&application, &wanted.client_data_hash(), wanted.credential, flags, prompts)?;
         Ok(Assertion {
             credential: wanted.credential.to_vec(),
             authenticator_data: [&application[..], &head].concat(),
             signature,
             user_handle: None,
         })
+    }
+
+    fn hmac_secret(
+        &mut self,
+        wanted: &Wanted<'_>,
+        salts: [&[u8; 32]; 2],
+        pin: Option<&FidoPin>,
+        prompts: &dyn TokenPrompts,
+    ) -> Result<HmacSecrets, FidoError> {
+        let application = hash(wanted.party.as_bytes());
+        let verified = self.verified(pin, wanted.verify, false)?;
+        let file = self.read()?;
+        let credential = Self::credential(&file, &application, wanted.credential).ok_or(FidoError::WrongKey)?;
+        if !credential.gives_secrets {
+            return Err(FidoError::NotSupported("secrets of this credential"));
+        }
+        self.be_touched(prompts)?;
+        // Whoever asks gets a signature along with them, of other keys.
+        self.count()?;
+        let [with, without] = SECRETS_LABELS;
+        let label = [if verified { with } else { without }, wanted.credential].concat();
+        let mut random = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(None, &*file.secret())
+            .expand(&label, &mut *random)
+            .expect("32 bytes are a possible length");
+        let output = |salt: &[u8; 32]| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&*random).expect("HMAC takes keys of any length");
+            mac.update(salt);
+            mac.finalize().into_bytes().into()
+        };
+        Ok(HmacSecrets::new(salts.map(output)))
     }
 
     fn u2f_register(
@@ -291,10 +349,10 @@ impl FidoToken for SoftFidoToken {
         prompts: &dyn TokenPrompts,
     ) -> Result<Vec<u8>, FidoError> {
         self.be_touched(prompts)?;
-        let (id, point, file) = self.make(application)?;
+        let (id, point, file) = self.make(application, false)?;
         let signed = [&[0][..], application, challenge, &id, &point].concat();
         let signature = der_signature(&file.attestation_key()?, &signed);
-        let length = u8::try_from(id.len()).expect("our ids have 72 bytes");
+        let length = u8::try_from(id.len()).expect("our ids have 72 or 73 bytes");
         Ok([&[5][..], &point, &[length], &id, &file.certificate.0, &signature].concat())
     }
 

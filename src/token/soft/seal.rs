@@ -60,16 +60,21 @@ impl Cost {
 pub(in crate::token) fn seal(key: &SealKey, associated: &[u8], plain: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_BYTES] = rand::random();
     let payload = Payload { msg: plain, aad: associated };
-    let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload).expect("32 bytes are within the cipher's limit");
+    let sealed =
+        cipher(key).encrypt(&XNonce::from(nonce), payload).expect("a short secret is within the cipher's limit");
     [nonce.as_slice(), &sealed].concat()
 }
 
 /// The 32 bytes that were sealed. `None` for another key or anything altered.
 pub(in crate::token) fn open(key: &SealKey, associated: &[u8], sealed: &[u8]) -> Option<SealKey> {
+    Some(Zeroizing::new(open_any(key, associated, sealed)?.as_slice().try_into().ok()?))
+}
+
+/// The same for a secret of whatever length.
+pub(in crate::token) fn open_any(key: &SealKey, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     let payload = Payload { msg: sealed, aad: associated };
-    let plain = Zeroizing::new(cipher(key).decrypt(&XNonce::from(*nonce), payload).ok()?);
-    Some(Zeroizing::new(plain.as_slice().try_into().ok()?))
+    cipher(key).decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
 }
 
 fn cipher(key: &SealKey) -> XChaCha20Poly1305 {

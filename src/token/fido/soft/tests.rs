@@ -98,3 +98,47 @@ fn another_key_under_the_same_name_is_another_key() {
     SoftFidoToken::create(&path, "mallory").unwrap();
     assert!(matches!(key.u2f_register(&[1; 32], &[2; 32], &NoPrompts), Err(FidoError::Removed)));
 }
+
+/// Releases that knew nothing of secrets for applications sealed the private key alone.
+#[test]
+fn keys_and_credentials_of_earlier_releases_are_still_good() {
+    let (_folder, _path, mut key) = fresh();
+    let file = key.read().unwrap();
+    let scalar = SecretKey::generate().to_bytes();
+    let id = seal::seal(&file.secret(), &context(&hash(b"example.com")), &scalar);
+    assert_eq!(id.len(), 72);
+    assert!(key.holds("example.com", &hash(b"example.com"), &id).unwrap().unwrap());
+    let wanted = Wanted { party: "example.com", client_data: b"data", credential: &id, verify: false };
+    key.sign(&wanted, None, &NoPrompts).unwrap();
+    let refused = key.hmac_secret(&wanted, [&[1; 32], &[2; 32]], None, &NoPrompts);
+    assert!(matches!(refused, Err(FidoError::NotSupported(_))), "{refused:?}");
+}
+
+#[test]
+fn secrets_are_the_same_in_another_process_and_gone_with_the_file() {
+    let (_folder, path, mut key) = fresh();
+    let new = NewCredential {
+        rp_id: "example.com",
+        rp_name: "Example",
+        client_data: b"data",
+        user_id: b"ann",
+        user_name: "ann",
+        user_display_name: "Ann",
+        algorithms: &[ES256],
+        exclude: &[],
+        resident: false,
+        verify: false,
+        hmac_secret: true,
+    };
+    let made = key.register(&new, None, &NoPrompts).unwrap();
+    let id = made.credential_id().unwrap();
+    let wanted = Wanted { party: "example.com", client_data: b"data", credential: id, verify: false };
+    let ask = |key: &mut SoftFidoToken| key.hmac_secret(&wanted, [&[1; 32], &[2; 32]], None, &NoPrompts);
+    let secrets = ask(&mut key).unwrap();
+    let mut again = SoftFidoToken::open(&path).unwrap().with_touch(Touch::Given);
+    assert_eq!(ask(&mut again).unwrap(), secrets);
+    let mut refusing = SoftFidoToken::open(&path).unwrap().with_touch(Touch::Refused);
+    assert!(matches!(ask(&mut refusing), Err(FidoError::Refused)));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(ask(&mut again), Err(FidoError::Removed)));
+}

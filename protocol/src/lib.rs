@@ -13,6 +13,7 @@ pub mod display;
 pub mod drill;
 pub mod encoding;
 pub mod farmfa;
+pub mod fido2prf;
 mod gf256;
 pub mod header;
 #[cfg(feature = "import")]

@@ -8,6 +8,7 @@ those of FOLDER.
 """
 
 import base64
+import hmac
 import json
 import re
 import struct
@@ -217,10 +218,35 @@ def check_encrypted():
         same(age_open(case["armored"], case["identity"]).decode(), file["plaintext"], case["recipient"])
 
 
+def check_fido2prf():
+    label = b"age-encryption.org/fido2prf"
+    for case in load("fido2prf.json")["cases"]:
+        outputs = b""
+        for number, salt, output in zip((1, 2), case["salts"], case["outputs"]):
+            asked = sha256(b"WebAuthn PRF\0" + label + bytes([number]) + bytes.fromhex(case["nonce"]))
+            same(asked.hex(), salt, "salt")
+            outputs += hmac.digest(bytes.fromhex(case["secret"]), asked, "sha256")
+            same(outputs[-32:].hex(), output, "output")
+        key = hmac.digest(label, outputs, "sha256")
+        same(key.hex(), case["wrapping_key"], "wrapping key")
+        same(age_open(case["file"], key).decode(), load("fido2prf.json")["plaintext"], "identity")
+        parts = [(2, bytes.fromhex(case["credential"])), (3, case["rp_id"].encode())]
+        texts = b"".join(cbor(3, len(text)) + text for text in map(str.encode, case["transports"]))
+        items = b"\1" + b"".join(cbor(kind, len(part)) + part for kind, part in parts) + cbor(4, len(case["transports"])) + texts
+        same(bech32(case["identity"]), ("age-plugin-fido2prf-", items), "credential")
+
+
+def cbor(major, argument):
+    """Head of an item (RFC 8949 §3)."""
+    if argument < 24:
+        return bytes([major << 5 | argument])
+    return bytes([major << 5 | 24, argument]) if argument < 256 else bytes([major << 5 | 25]) + argument.to_bytes(2, "big")
+
+
 def main():
     checks = [
         check_sharing, check_deals, check_plans, check_invites, check_session, check_proofs, check_drills, check_audit, check_refused,
-        check_encrypted,
+        check_encrypted, check_fido2prf,
     ]
     for check in checks:
         check()

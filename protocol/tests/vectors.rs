@@ -10,6 +10,8 @@ mod audit;
 mod drill;
 #[path = "vectors/encrypted.rs"]
 mod encrypted;
+#[path = "vectors/fido2prf.rs"]
+mod fido2prf;
 #[path = "vectors/fixed.rs"]
 mod fixed;
 #[path = "vectors/make.rs"]

@@ -1,4 +1,4 @@
-"""Age files of one stanza: X25519 as age specifies it, and the two P-256 stanzas of protocol/SPEC.md §6."""
+"""Age files of one stanza: X25519 as age specifies it, and the stanzas of protocol/SPEC.md §6."""
 
 import base64
 import hmac
@@ -42,6 +42,9 @@ def unpadded(text):
 
 def file_key(stanza, body, identity):
     kind, *arguments = stanza
+    if kind == "age-encryption.org/fido2prf":
+        # The identity is the wrapping key: what made it asks a credential.
+        return ChaCha20Poly1305(identity).decrypt(bytes(12), body, None)
     if identity.startswith("AGE-SECRET-KEY-1"):
         assert kind == "X25519"
         scalar = x25519.X25519PrivateKey.from_private_bytes(bech32(identity)[1])
@@ -77,7 +80,7 @@ def age_open(armored, identity):
     starts = [number for number, line in enumerate(header_lines) if line.startswith("-> ")] + [len(header_lines)]
     for start, stop in zip(starts, starts[1:]):
         stanza = header_lines[start].split(" ")[1:]
-        if stanza[0] in ("X25519", "piv-p256", "p256tag"):
+        if stanza[0] in ("X25519", "piv-p256", "p256tag", "age-encryption.org/fido2prf"):
             key = file_key(stanza, unpadded("".join(header_lines[start + 1 : stop])), identity)
     mac = hmac.digest(hkdf(key, b"header"), data[: end - 1], "sha256")
     assert mac == unpadded(mac_text), "the age header's MAC"

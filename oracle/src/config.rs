@@ -7,7 +7,7 @@
 mod kinds;
 mod notices;
 
-pub use kinds::{ApproveWith, IpRange, LogFormat, LogLevel};
+pub use kinds::{ApproveWith, IpRange, LogFormat, LogLevel, Origin};
 pub use notices::{NoticeKind, NoticeTarget, NoticeTargets, Shape, webhook};
 
 use crate::mail::{MailServer, Mailbox};
@@ -125,6 +125,8 @@ settings! {
         "PEM file of the certificates that vouch for webhooks. Unset: those of the system.";
     "webhooks.seconds" webhooks_seconds: u32 = "10",
         "Seconds that handing over a notice to a webhook may take. Then it is tried again later.";
+    "approve.origins" approve_origins: Vec<Origin> = "",
+        "Origins of approving pages, which browsers then let call this oracle, as `https://approve.example`; see docs/passkeys.md. Unset: none.";
     "name" name: String = "quorate oracle",
         "What this oracle calls itself on its pages.";
     "listen" listen: SocketAddr = "127.0.0.1:8080",

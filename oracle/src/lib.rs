@@ -3,6 +3,7 @@
 //! Handlers know HTTP, services know the rules, the store knows rows; each knows only the next. [`router`] is the whole
 //! table of routes, [`config`] the whole table of settings.
 
+mod approving;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The whole table of routes. It must not know what any of them does.
 
+use crate::approving::open_to_pages;
 use crate::config::BODY_LIMIT;
 use crate::error::ApiError;
 use crate::handlers::{api_keys, apps, audit, docs, drills, pages, people, sessions, system, totps, u2f, webauthn};
@@ -8,7 +9,7 @@ use crate::state::AppState;
 use crate::unread;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 use utoipa::OpenApi;
@@ -202,13 +203,13 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(system::ready))
         .route("/s/{id}", get(pages::session))
         .route("/sessions", post(sessions::create))
-        .route("/sessions/{id}", get(sessions::show).delete(sessions::cancel))
-        .route("/sessions/{id}/denials", post(sessions::deny))
+        .route("/sessions/{id}", open_to_pages(get(sessions::show), Method::GET, &state).delete(sessions::cancel))
+        .route("/sessions/{id}/denials", open_to_pages(post(sessions::deny), Method::POST, &state))
         .route("/sessions/{id}/events", get(sessions::events))
         .route("/sessions/{id}/invite.svg", get(sessions::invite_picture))
         .route("/sessions/{id}/receipts", post(sessions::receive))
         .route("/sessions/{id}/redeal", get(sessions::fetch).post(sessions::redeal))
-        .route("/sessions/{id}/tocs", post(sessions::approve))
+        .route("/sessions/{id}/tocs", open_to_pages(post(sessions::approve), Method::POST, &state))
         .route("/sessions/{id}/totp", post(sessions::code))
         .route("/system/multi_factor", get(people::providers).post(people::create_provider))
         .route("/system/multi_factor/{name}", put(people::update_provider).delete(people::remove_provider))

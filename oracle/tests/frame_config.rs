@@ -6,7 +6,7 @@ use quorate_oracle::config::{Config, ConfigError, KEYS};
 use std::path::PathBuf;
 
 /// A value that differs from the default, for each key.
-const OTHER: [(&str, &str); 67] = [
+const OTHER: [(&str, &str); 68] = [
     ("state", "/tmp/elsewhere"),
     ("database", "sqlite:/tmp/x.db"),
     ("postgres.password_file", "/tmp/password"),
@@ -29,6 +29,7 @@ const OTHER: [(&str, &str); 67] = [
     ("webhooks.allow", "127.0.0.1/32"),
     ("webhooks.ca", "/tmp/webhooks.pem"),
     ("webhooks.seconds", "3"),
+    ("approve.origins", "https://approve.example,https://approve.example.org:8443"),
     ("name", "oracle of Delphi"),
     ("listen", "127.0.0.1:9999"),
     ("url", "https://oracle.example/prod"),
@@ -174,6 +175,12 @@ fn bad_values_name_their_key_and_where_they_came_from() {
         ("mail.server", "mail.example.com"),
         ("mail.server", "smtp-plain://mail.example.com"),
         ("mail.from", "oracle"),
+        ("approve.origins", "approve.example"),
+        ("approve.origins", "http://approve.example"),
+        ("approve.origins", "https://approve.example/"),
+        ("approve.origins", "https://approve.example:443"),
+        ("approve.origins", "https://Approve.example"),
+        ("approve.origins", "*"),
     ] {
         let variable = format!("QUORATE_{}", path.to_uppercase().replace('.', "_"));
         let env = |name: &str| (name == variable).then(|| value.to_owned());

@@ -126,6 +126,33 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
+/// The origin of a page elsewhere, as browsers write it (RFC 6454 §6.2): `https://HOST` or `https://HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Its text, as browsers send it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Origin {
+    /// In the one spelling that browsers have for it, or it would never be met.
+    fn parse(text: &str) -> Result<Self, String> {
+        let spelled = url::Url::parse(text).ok().filter(|url| url.scheme() == "https");
+        match spelled.map(|url| url.origin().ascii_serialization()) {
+            Some(origin) if origin == text => Ok(Self(origin)),
+            Some(origin) => Err(format!("{text:?} is no origin: did you mean {origin}?")),
+            None => Err(format!("{text:?} is no origin: write https://HOST or https://HOST:PORT")),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// What is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLevel(String);

@@ -22,6 +22,7 @@ pub use self::drill::drill;
 pub use self::enroll::{enrol, invitation, open_link};
 pub use self::login::{login, password, second_factor};
 
+use crate::config::Origin;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Path;
 use crate::state::AppState;
@@ -62,7 +63,8 @@ pub async fn asset(Path(name): Path<String>, RawQuery(version): RawQuery, header
 fn open_session(state: &AppState, session: &Session) -> Response {
     let title = format!("{} of {} joined", session.tocs_provided, session.tocs_threshold);
     let frame = Frame { title: &title, oracle: &state.config.name, root: ABOVE, kind: Kind::Live, ..Frame::default() };
-    frame.page(StatusCode::OK, &web::session::open(session, state.clock().now_ms()))
+    let approving = state.config.approve_origins.first().map(Origin::as_str);
+    frame.page(StatusCode::OK, &web::session::open(session, state.clock().now_ms(), approving))
 }
 
 /// The page of a session that is over, unknown, or out of reach, with the status of the same refusal elsewhere.

@@ -155,6 +155,8 @@
     );
     if (at("plan-players")) showPlan(details);
     offer(`quorate join ${quoted(details.invite)}`, details.invite);
+    const passkey = at("passkey");
+    if (passkey) passkey.href = `${passkey.dataset.origin}/#${details.invite}`;
     if (document.documentElement.dataset.invite !== "confirmed") {
       state("confirmed");
       showPicture();

@@ -102,7 +102,9 @@ pub(crate) fn ended(ending: Ending, id: &str) -> Markup {
 }
 
 /// The page of the open `session`, at `now_ms` since 1970.
-pub(crate) fn open(session: &Session, now_ms: i64) -> Markup {
+///
+/// `approving` is the origin of a page elsewhere where those approve whose Tocs are held by a passkey.
+pub(crate) fn open(session: &Session, now_ms: i64, approving: Option<&str>) -> Markup {
     let asks = match session.purpose {
         Purpose::Code => "Somebody asks for a code",
         Purpose::Redeal => "Somebody asks for a redeal",
@@ -127,7 +129,7 @@ pub(crate) fn open(session: &Session, now_ms: i64) -> Markup {
                 ul #people .people {}
             }
             @if session.purpose == Purpose::Redeal { (plan()) }
-            (join(session.purpose))
+            (join(session.purpose, approving))
             (events())
             p #said .apart role="status" {}
         }
@@ -217,7 +219,7 @@ fn plan() -> Markup {
 }
 
 /// How to join.
-fn join(purpose: Purpose) -> Markup {
+fn join(purpose: Purpose, approving: Option<&str>) -> Markup {
     html! {
         section.card.join data-when="none reading confirmed damaged insecure" {
             h2 { "Join" }
@@ -231,6 +233,15 @@ fn join(purpose: Purpose) -> Markup {
                 "This page does not verify the invite. " code { "quorate join" } " does, against the key in your own Toc, and says "
                 @match purpose { Purpose::Code => "who asks for what", Purpose::Redeal => "who asks for which plan" }
                 " before you touch your key. Believe it, not a page. To say no, add " code { "--deny" } "."
+            }
+            @if let Some(origin) = approving {
+                p.actions data-when="confirmed" {
+                    a #passkey .button.second href=(origin) data-origin=(origin) rel="noreferrer" { "Approve with a passkey" }
+                }
+                p.quiet data-when="confirmed" {
+                    "That is for Tocs that a passkey holds, and leads to a page that is no part of this oracle: see that its address is "
+                    "the one where you made your key."
+                }
             }
             figure.code data-when="confirmed" {
                 button.bare type="button" data-large aria-label="Show the QR code large" {

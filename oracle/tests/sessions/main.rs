@@ -1,6 +1,7 @@
 //! Quorum sessions over HTTP: the honest path, and everything dishonest that a stranger, an applicant, a constituent or a
 //! dealer can send. Every refusal is checked by its status and stable word. All of it on each engine of the store.
 
+mod approving;
 mod audit;
 mod codes;
 mod false_tocs;

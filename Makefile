@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz hw-test build clean-state
+.PHONY: help demo test lint bench fuzz hw-test build approve clean-state
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -27,6 +27,9 @@ hw-test: ## erase the keys named in QUORATE_HW_SERIALS and run the token contrac
 
 build: ## install what is missing and build both programs
 	@scripts/build.sh build
+
+approve: ## make the approving page's bundle in target/approve, and print its hash
+	@scripts/approve.sh
 
 clean-state: ## forget the caches that lint and test keep outside the clone
 	@scripts/clean-state.sh

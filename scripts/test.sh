@@ -18,6 +18,8 @@ PATH=${tool%/*}:$PATH
 source "$here/python-peers.sh"
 # shellcheck source=scripts/axe.sh
 source "$here/axe.sh"
+# shellcheck source=scripts/approve-packages.sh
+source "$here/approve-packages.sh"
 # shellcheck source=scripts/virtual-key.sh
 source "$here/virtual-key.sh"
 virtual_key build --quiet

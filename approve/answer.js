@@ -1,0 +1,161 @@
+// Answering an invite: it is read and verified, and what it asks is shown, before anybody touches anything; then one touch
+// opens the Toc, which says yes or no. After that nothing secret is left.
+
+import { base64, utf8, wipe } from "./bytes.js";
+import * as drawer from "./drawer.js";
+import { once, onSubmit, say } from "./form.js";
+import { parseInvite } from "./invite.js";
+import * as oracle from "./oracle.js";
+import { factsOf, openToc } from "./own-toc.js";
+import { encryptTo } from "./passkey.js";
+import { approveMessage, denyMessage } from "./proof.js";
+import { Refused } from "./refused.js";
+import { counts, show } from "./request.js";
+import { sign } from "./signature.js";
+import { at } from "./text.js";
+import { shareSeed, shortToc } from "./toc.js";
+import { lostPlace, vouch } from "./vouch.js";
+
+const MAX_REASON = 1024;
+const now = () => Math.floor(Date.now() / 1000);
+
+/** The invite that is shown and may be answered, with the Toc that vouches for it. */
+let current = null;
+
+export function start() {
+  onSubmit("read", "read-said", () => read(at("invite").value));
+  onSubmit("approve", "answer-said", () => answer(approval));
+  at("deny").addEventListener("click", () => {
+    at("denial").hidden = false;
+    at("denial-reason").focus();
+  });
+  onSubmit("denial", "answer-said", () => answer(denial));
+  at("other").addEventListener("click", () => {
+    forget();
+    at("invite").focus();
+  });
+  addEventListener("hashchange", fromAddress);
+  fromAddress();
+}
+
+/** Reads the invite that the address has behind its first #. What stands below comes when that is done, so that nothing moves. */
+async function fromAddress() {
+  const given = location.hash.slice(1);
+  if (!given) return;
+  // Some programs that pass links on write the second # as %23, and with it the rest.
+  at("invite").value = given.includes("#") ? given : unescaped(given);
+  document.documentElement.dataset.reading = "";
+  await once(at("read").querySelector("button"), "read-said", () => read(at("invite").value));
+  delete document.documentElement.dataset.reading;
+}
+
+function unescaped(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function forget() {
+  current = null;
+  at("request").hidden = true;
+  at("done").hidden = true;
+  at("read").hidden = false;
+  at("denial").hidden = true;
+  at("denial-reason").value = "";
+  at("invite").value = "";
+  say("read-said");
+  say("answer-said");
+}
+
+async function read(link) {
+  say("read-said", "Reading the invite …");
+  at("request").hidden = true;
+  current = null;
+  const invite = parseInvite(link);
+  if (invite.group === undefined) {
+    throw new Refused("farmfa", "This invite is for Tocs dealt by farMFA, which this page does not hold: use quorate join.");
+  }
+  const toc = drawer.tocOf(invite.group);
+  vouch(invite, toc, now());
+  if (invite.applicant.status === "named") needsLogin();
+  const session = await oracle.session({ url: toc.oracle }, invite);
+  if (session.details?.approvals) needsLogin();
+  show(invite, toc, ownRecipients(), session);
+  current = { invite, toc };
+  say("read-said");
+  say("answer-said");
+  at("read").hidden = true;
+  at("done").hidden = true;
+  at("approve").hidden = false;
+  at("request").hidden = false;
+  delete document.documentElement.dataset.reading;
+  at("asks").focus();
+}
+
+function needsLogin() {
+  throw new Refused("login_required", "This oracle asks for a login besides. This page has none: use quorate join.");
+}
+
+const ownRecipients = () => drawer.keys().map((key) => key.recipient);
+
+/** Opens the Toc with one touch, looks at everything once more by the Toc's own word, and sends what `make` makes of it. */
+async function answer(make) {
+  const { invite, toc } = current;
+  const key = drawer.keyOf(toc.recipient);
+  if (!key) throw new Refused("no_key", "The key of this Toc is not here any more: take it up again from its file, below.");
+  say("answer-said", "Use your passkey now.");
+  const opened = await openToc(key, toc.file);
+  let said;
+  try {
+    const facts = factsOf(opened, key);
+    vouch(invite, facts, now());
+    if (lostPlace(invite, facts, ownRecipients()) !== lostPlace(invite, toc, ownRecipients())) {
+      throw new Refused("other_toc", "Your Toc is not what was noted when it was filed. File it anew.");
+    }
+    say("answer-said", "Sending …");
+    said = await make(invite, opened, { url: facts.oracle });
+  } finally {
+    wipe(opened.share);
+  }
+  await finish(invite, toc, said);
+}
+
+function signed(opened, message) {
+  const seed = shareSeed(opened.share, opened.header.group_id, opened.player.toc_id);
+  try {
+    return base64(sign(seed, message));
+  } finally {
+    wipe(seed);
+  }
+}
+
+async function approval(invite, opened, pin) {
+  const clear = shortToc(opened);
+  const encrypted = await encryptTo(invite.tek, clear).finally(() => wipe(clear));
+  const proof = signed(opened, approveMessage(invite.digest, opened.group, opened.x, encrypted));
+  await oracle.addToc(pin, invite, { encrypted_toc: encrypted, x: opened.x, proof });
+  return "Your Toc has been sent";
+}
+
+async function denial(invite, opened, pin) {
+  const reason = at("denial-reason").value.trim();
+  if (utf8(reason).length > MAX_REASON) throw new Refused("reason", "That is too long: say it in fewer words.");
+  const proof = signed(opened, denyMessage(invite.digest, opened.group, opened.x, reason));
+  await oracle.deny(pin, invite, { x: opened.x, proof, reason });
+  return "Your no has been sent";
+}
+
+/** The answer has arrived; that the counts cannot be read, or that the session has ended by now, is no failure of it. */
+async function finish(invite, toc, said) {
+  const session = await oracle.session({ url: toc.oracle }, invite).catch(() => null);
+  say("answer-said");
+  at("done-says").textContent = session ? `${said}: ${counts(session)}.` : `${said}.`;
+  at("approve").hidden = true;
+  at("denial").hidden = true;
+  at("done").hidden = false;
+  at("done-says").focus();
+  current = null;
+}
+

@@ -1,0 +1,61 @@
+// The few things that this page asks an oracle, at the address that a player's own Toc pins. It sends no cookies and no
+// login, follows nobody elsewhere, and must not know what is sent.
+
+import { Refused } from "./refused.js";
+import { shown } from "./text.js";
+
+const PATIENCE = 60000;
+
+/** What refusals mean, by the word that they carry. */
+const SENTENCES = {
+  session_unknown: "The oracle knows no such session. It may be long over.",
+  session_expired: "This session has ended: its time ran out.",
+  session_cancelled: "Whoever asked has cancelled this session.",
+  session_exhausted: "This session is used up.",
+  session_redealt: "This redeal is done already.",
+  group_refused: "A redeal has replaced this group: the oracle takes none of its Tocs.",
+  bad_proof: "The oracle does not take the signature of your Toc for this group.",
+  login_required: "This oracle asks for a login besides. This page has none: use quorate join.",
+  second_factor_required: "This oracle asks for a login and a security key besides. This page has none: use quorate join.",
+  pool_full: "You have sent your Toc to this session too often.",
+  overloaded: "The oracle is busy. Nothing is lost: try again in a moment.",
+  unavailable: "The oracle cannot answer now. Nothing is lost: try again in a moment.",
+  timeout: "The oracle cannot answer now. Nothing is lost: try again in a moment.",
+};
+
+async function ask(url, options) {
+  let response;
+  try {
+    response = await fetch(url, {
+      ...options,
+      mode: "cors",
+      credentials: "omit",
+      cache: "no-store",
+      redirect: "error",
+      referrerPolicy: "no-referrer",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+  } catch {
+    throw new Refused("out_of_reach", "The oracle is out of reach, or does not answer this page: its operator has to name this page's address in approve.origins.");
+  }
+  if (response.ok) return response;
+  const { code, message } = await response.json().catch(() => ({}));
+  throw new Refused(code ?? "refused", SENTENCES[code] ?? `The oracle refused: ${shown(message ?? response.status)}.`);
+}
+
+const at = (pin, invite, what = "") => `${pin.url}/sessions/${invite.session}${what}`;
+
+/** The session as it stands, with names for whoever has the invite. */
+export async function session(pin, invite) {
+  const response = await ask(at(pin, invite), { headers: { "Quorate-Invite": invite.viewToken } });
+  return response.json();
+}
+
+const post = (url, body) =>
+  ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+/** Approves: `{encrypted_toc, x, proof}`. */
+export const addToc = (pin, invite, body) => post(at(pin, invite, "/tocs"), body);
+
+/** Says no: `{x, proof, reason}`. */
+export const deny = (pin, invite, body) => post(at(pin, invite, "/denials"), body);

@@ -1,0 +1,45 @@
+// A player's own Toc, opened with their passkey, and what everybody may know of it. It must not know what it is opened for.
+
+import { base64, wipe } from "./bytes.js";
+import { fingerprint } from "./header.js";
+import { open, unseal } from "./passkey.js";
+import { Refused } from "./refused.js";
+import { parseToc } from "./toc.js";
+
+/** The Toc in the armored `file`, opened with one touch of the passkey of `key`. Its share is a secret: wipe it. */
+export async function openToc(key, file) {
+  const { identity } = await unseal(key);
+  const bytes = await open(identity, file);
+  try {
+    return parseToc(bytes);
+  } catch (error) {
+    throw new Refused(error.word ?? "no_toc", `This is no Toc that can be used here: ${error.message}.`);
+  } finally {
+    wipe(bytes);
+  }
+}
+
+/** What everybody may know of an opened Toc, as it is filed; throws unless it is for the oracle of `key`. */
+export function factsOf(opened, key) {
+  const { header, group, x, player } = opened;
+  if (!header.oracle) {
+    throw new Refused("no_oracle", "This Toc names no oracle, so this page cannot tell whose invites to believe: use quorate join.");
+  }
+  const { url, root_key: root } = header.oracle;
+  if (url !== key.oracle || fingerprint(root) !== key.fingerprint) {
+    throw new Refused("other_oracle", "This Toc names another oracle than the one that the key was made for. Ask the dealer before you go on.");
+  }
+  return {
+    group,
+    x,
+    holder: player.holder,
+    note: header.note,
+    groupId: header.group_id,
+    size: header.size,
+    threshold: header.threshold,
+    players: header.players.map(({ holder }) => holder),
+    oracle: url,
+    rootKey: base64(root),
+    recipient: key.recipient,
+  };
+}

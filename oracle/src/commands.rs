@@ -2,6 +2,7 @@
 //! done.
 
 mod api_keys;
+mod apps;
 mod audit;
 mod certify;
 mod config;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// List, revoke or restrict the API keys of applications
     ApiKeys(api_keys::ApiKeysCommand),
+    /// List shared codes, and end what nobody else can
+    Apps(apps::AppsCommand),
     /// Export the audit log, print its newest checkpoint or its key
     Audit(audit::AuditCommand),
     /// Certify the invite key, or a successor of the root key
@@ -128,6 +131,7 @@ pub fn run() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let outcome = match Cli::parse().command {
         Command::ApiKeys(command) => command.run(),
+        Command::Apps(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Certify(command) => command.run(),
         Command::Config(command) => command.run(),

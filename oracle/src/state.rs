@@ -13,7 +13,7 @@ use crate::mail::{MailError, Mailer};
 use crate::memory::pool::CryptoPool;
 use crate::pulse::{Comparison, Pulse, Standing as Time};
 use crate::service::api_keys::{self, ApiKeys};
-use crate::service::apps::{self, Apps};
+use crate::service::apps::{self, Apps, Custody};
 use crate::service::audit::{self, Audit};
 use crate::service::drills::{self, DrillError, Drills};
 use crate::service::notices::{self, NoticeError, Notices};
@@ -269,6 +269,8 @@ impl AppState {
             keys.root_secret(),
         );
         let duo = Duo::open(&config, Arc::clone(&clock))?;
+        let custody =
+            Custody::new(store.clone(), Arc::clone(&crypto), audit.clone(), api_keys.clone(), keys.root_secret());
         let people = People::new(people::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -279,6 +281,7 @@ impl AppState {
             url: url.clone(),
             webauthn: Webauthn::new(security_keys.clone()),
             api_keys: api_keys.clone(),
+            custody: custody.clone(),
             remote: Arc::new(DuoFactor::new(duo, config.name.clone())),
             audit: audit.clone(),
             limits: people::Limits::from(&config),
@@ -313,7 +316,7 @@ impl AppState {
             clock: Arc::clone(&clock),
             rng: StateRng(Arc::clone(&entropy)),
             crypto: Arc::clone(&crypto),
-            root: keys.root_secret(),
+            custody,
             audit: audit.clone(),
             people: people.clone(),
             api_keys: api_keys.clone(),

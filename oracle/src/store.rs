@@ -55,13 +55,14 @@ use tokio::sync::broadcast;
 
 pub use self::{
     api_keys::{
-        ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, OwningApiKey, RecordCounts, RecordKind, Rewrapped,
-        RotateOutcome,
+        ApiKeyRow, DataKeyRow, MAX_DATA_KEYS, NewApiKey, NewDataKey, OwningApiKey, RecordCounts, RecordKind,
+        RevokeOutcome, Rewrapped, RotateOutcome,
     },
     applicants::{ApplicantsOutcome, Ground, MAX_APPLICANTS},
     apps::{
-        AppChange, AppReader, AppRow, ChangeAppOutcome, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant,
-        HeldUnder, HolderRow, InsertAppOutcome, MAX_APPS, NewAppRow, NewHolder, OwnedApp, WrittenGrant,
+        AppBy, AppChange, AppReader, AppRow, ChangeAppOutcome, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant,
+        HeldUnder, HolderRow, InsertAppOutcome, LastApp, MAX_APPS, NewAppRow, NewHolder, OverseenApp, OwnedApp,
+        WrittenGrant,
     },
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},

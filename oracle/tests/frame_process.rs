@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "process/apps.rs"]
+mod apps;
 #[path = "process/operators.rs"]
 mod operators;
 #[path = "process/pictures.rs"]

@@ -84,7 +84,7 @@ pub fn read<B: AsRef<[u8]>>(
         }
         row::bounded(rows.len())?;
     }
-    rows.extend(parts.finish()?);
+    rows.extend(parts.rows());
     rows.extend(shared.finish());
     row::leave_out_duplicates(&mut rows)?;
     Ok(Import { formats, rows })

@@ -78,7 +78,7 @@ impl ApiKeysCommand {
                 if (owned != RecordCounts::default() || apps > 0) && !yes {
                     agree(value, owned, apps)?;
                 }
-                state.api_keys.revoke(value).await.map_err(|error| named(value, error))?;
+                state.apps.revoke_api_key(value).await.map_err(|error| named(value, error))?;
                 tell(&format!("{value} is revoked: requests with it are refused from now on"));
                 Ok(())
             }

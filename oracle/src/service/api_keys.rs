@@ -26,11 +26,12 @@ use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::mail::{self, Mailer};
 use crate::memory::pool::CryptoPool;
+use crate::service::apps::Custody;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::failures::{Failures, PER_SOURCE};
 use crate::state::StateRng;
-use crate::store::{ApiKeyRow, DataKeyRow, NewApiKey, OwningApiKey, RecordCounts, Store};
+use crate::store::{ApiKeyRow, AppReader, DataKeyRow, NewApiKey, OwningApiKey, RecordCounts, RevokeOutcome, Store};
 use data_encoding::HEXLOWER;
 use rand::Rng as _;
 use std::fmt;
@@ -43,6 +44,8 @@ const VALUE_BYTES: usize = 20;
 const MAX_VALUE: usize = 256;
 /// Origins that an API key may list.
 const MAX_ORIGINS: usize = 64;
+/// How often a revocation looks again at the apps that go with it when they were changed meanwhile.
+const TRIES: usize = 32;
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -282,13 +285,19 @@ impl ApiKeys {
     }
 
     /// Takes an API key out of use. What it owns stays in the store, where nobody can use it any more: another key takes it
-    /// over before, or never.
-    pub async fn revoke(&self, value: &str) -> Result<(), ApiKeyError> {
+    /// over before, or never. Apps that nobody else may read go with it.
+    pub(in crate::service) async fn revoke(&self, value: &str, custody: &Custody) -> Result<(), ApiKeyError> {
         let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
-        // A key that is revoked already is as it should be.
-        let store = self.by_operator(Kind::ApiKeyRevoked, &row.id, None, None);
-        store.revoke_api_key(&row.id, self.now()).await?;
-        Ok(())
+        let told = Entry::new(Kind::ApiKeyRevoked, Who::Operator).to(told::name(&row.id));
+        for _ in 0..TRIES {
+            let last = custody.last_apps::<ApiKeyError>(AppReader::ApiKey(row.number), &told).await?;
+            match self.telling(told.clone()).revoke_api_key(&row.id, self.now(), last).await? {
+                RevokeOutcome::Stale => {}
+                // A key that is revoked already is as it should be.
+                RevokeOutcome::NotInUse | RevokeOutcome::Revoked => return Ok(()),
+            }
+        }
+        Err(ApiKeyError::Changed)
     }
 
     /// Sets where the browsers of an API key's users may be; an empty list restores the rule that needs none.

@@ -5,24 +5,29 @@
 //! takes no secret of whoever is granted something, and what an application may read opens with its API secret alone.
 
 mod adding;
+mod custody;
 mod error;
 mod exporting;
 mod grantee;
 mod granting;
 mod holders;
+mod overseeing;
 mod reading;
+mod refused;
 mod sealed;
 
 pub use self::adding::New;
+pub use self::custody::Custody;
 pub use self::error::AppError;
 pub use self::grantee::Grantee;
+pub use self::overseeing::{Overseen, OverseenGrant, WhichApp};
 
 use self::sealed::Sealer;
 use crate::clock::Clock;
-use crate::keys::RootSecret;
 use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{ApiKeys, Tenant};
 use crate::service::audit::{Audit, Entry, Kind, Who};
+use crate::service::failures::{Failures, PER_SOURCE};
 use crate::service::people::{Caller, People};
 use crate::state::StateRng;
 use crate::store::{AppReader, Digest, NewAudit, Store};
@@ -43,9 +48,12 @@ struct Inner {
     rng: StateRng,
     crypto: Arc<CryptoPool>,
     sealer: Arc<Sealer>,
+    custody: Custody,
     audit: Audit,
     people: People,
     api_keys: ApiKeys,
+    /// UUIDs and names that were tried and told something of others' apps and of who there is, by caller.
+    tried: Failures<Digest>,
 }
 
 impl fmt::Debug for Apps {
@@ -55,7 +63,7 @@ impl fmt::Debug for Apps {
 }
 
 /// What the service is made of.
-pub struct Parts<'a> {
+pub struct Parts {
     /// The store.
     pub store: Store,
     /// The clock.
@@ -65,7 +73,7 @@ pub struct Parts<'a> {
     /// The threads that handle secrets.
     pub crypto: Arc<CryptoPool>,
     /// What principals' key pairs are sealed under, and what binds grants.
-    pub root: &'a RootSecret,
+    pub custody: Custody,
     /// The audit log.
     pub audit: Audit,
     /// Who has a ticket, and who is in which team.
@@ -74,7 +82,7 @@ pub struct Parts<'a> {
     pub api_keys: ApiKeys,
 }
 
-impl fmt::Debug for Parts<'_> {
+impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts").finish_non_exhaustive()
     }
@@ -148,10 +156,11 @@ impl AppCaller {
 
 impl Apps {
     /// Puts the service together.
-    pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { store, clock, rng, crypto, root, audit, people, api_keys } = parts;
-        let sealer = Arc::new(Sealer::new(root));
-        Self { inner: Arc::new(Inner { store, clock, rng, crypto, sealer, audit, people, api_keys }) }
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, clock, rng, crypto, custody, audit, people, api_keys } = parts;
+        let (sealer, tried) = (Arc::clone(custody.sealer()), Failures::new(PER_SOURCE));
+        let inner = Inner { store, clock, rng, crypto, sealer, custody, audit, people, api_keys, tried };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The UUID that a text names, in the spelling that was given out, in either case: other spellings name nothing.

@@ -47,6 +47,7 @@ use crate::config::Config;
 use crate::keys::RootSecret;
 use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{ApiKeys, Tenant};
+use crate::service::apps::Custody;
 use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::failures::{Failures, PER_SOURCE};
@@ -83,6 +84,7 @@ struct Inner {
     url: String,
     webauthn: Webauthn,
     api_keys: ApiKeys,
+    custody: Custody,
     own: OnceCell<Tenant>,
     remote: Arc<dyn RemoteFactor>,
     audit: Audit,
@@ -120,6 +122,8 @@ pub struct Parts<'a> {
     pub webauthn: Webauthn,
     /// Knows the oracle as an application.
     pub api_keys: ApiKeys,
+    /// Opens the apps that go with a principal.
+    pub custody: Custody,
     /// Decides about second factors elsewhere.
     pub remote: Arc<dyn RemoteFactor>,
     /// The audit log.
@@ -172,7 +176,8 @@ impl From<&Config> for Limits {
 impl People {
     /// Puts the service together; fails when the system gives no threads.
     pub fn new(parts: Parts<'_>) -> std::io::Result<Self> {
-        let Parts { store, clock, rng, crypto, root, name, url, webauthn, api_keys, remote, audit, limits } = parts;
+        let Parts { store, clock, rng, crypto, root, name, url, webauthn, api_keys, custody, remote, audit, limits } =
+            parts;
         let inner = Inner {
             store,
             clock,
@@ -186,6 +191,7 @@ impl People {
             url,
             webauthn,
             api_keys,
+            custody,
             own: OnceCell::new(),
             remote,
             audit,

@@ -4,7 +4,8 @@
 //! Knows no plain secret: values and API secrets come as keyed hashes, data keys come wrapped.
 
 use super::{
-    Store, apps,
+    Store,
+    apps::{self, AppReader, LastApp},
     engine::{Row, Tx},
     error::StoreError,
     legacy,
@@ -138,6 +139,17 @@ pub struct RecordCounts {
     pub webauthn: i64,
 }
 
+/// What became of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokeOutcome {
+    /// It was out of use already, or is unknown; nothing was written.
+    NotInUse,
+    /// It is out of use now.
+    Revoked,
+    /// Another app would go with it than was said; nothing was written.
+    Stale,
+}
+
 impl Store {
     /// Makes an API key. False when there is one of that value.
     pub async fn insert_api_key(&self, new: NewApiKey) -> Result<bool, StoreError> {
@@ -174,9 +186,9 @@ impl Store {
         .await
     }
 
-    /// Takes an API key out of use. False when it was already, or is unknown.
-    pub async fn revoke_api_key(&self, id: &Digest, now: i64) -> Result<bool, StoreError> {
-        self.write_told(id, (*id, now), |tx, (id, now)| Box::pin(revoke(tx, id, *now))).await
+    /// Takes an API key out of use, and with it the apps that nobody else in use may read: those that `last` names.
+    pub async fn revoke_api_key(&self, id: &Digest, now: i64, last: Vec<LastApp>) -> Result<RevokeOutcome, StoreError> {
+        self.write_told(id, (*id, now, last), |tx, (id, now, last)| Box::pin(revoke(tx, id, *now, last))).await
     }
 
     /// Removes an API key that was never activated. False when it was, or is unknown.
@@ -326,18 +338,16 @@ async fn activate(
     Ok(true)
 }
 
-async fn revoke(tx: &mut dyn Tx, id: &Digest, now: i64) -> Result<bool, StoreError> {
-    let revoked = tx
-        .execute(
-            // What its secret is checked with goes, so that no other value of `revoked_at` brings it back.
-            "UPDATE api_keys SET revoked_at = $1, secret_hash = NULL WHERE id = $2 AND revoked_at IS NULL",
-            &[now.into(), id.into()],
-        )
-        .await?;
-    if revoked > 0 {
-        apps::owe_for_api_key(tx, id).await?;
+async fn revoke(tx: &mut dyn Tx, id: &Digest, now: i64, last: &[LastApp]) -> Result<RevokeOutcome, StoreError> {
+    let in_use = "SELECT number FROM api_keys WHERE id = $1 AND revoked_at IS NULL";
+    let Some(row) = tx.first(in_use, &[id.into()]).await? else { return Ok(RevokeOutcome::NotInUse) };
+    if !apps::end_for(tx, AppReader::ApiKey(row.int(0)?), last).await? {
+        return Ok(RevokeOutcome::Stale);
     }
-    Ok(revoked > 0)
+    // What its secret is checked with goes, so that no other value of `revoked_at` brings it back.
+    let revoke = "UPDATE api_keys SET revoked_at = $1, secret_hash = NULL WHERE id = $2";
+    tx.defer(revoke, &[now.into(), id.into()]).await?;
+    Ok(RevokeOutcome::Revoked)
 }
 
 async fn forget(tx: &mut dyn Tx, id: &Digest) -> Result<bool, StoreError> {

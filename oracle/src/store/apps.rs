@@ -5,10 +5,13 @@
 //! ended a moment ago has ended. What binds these rows to each other are keyed hashes, for the service to check.
 
 mod change;
+mod overseen;
 mod owned;
 mod rows;
 
-pub use self::change::{AppChange, ChangeAppOutcome, InsertAppOutcome, MAX_APPS, NewAppRow, WrittenGrant};
+pub use self::change::{AppBy, AppChange, ChangeAppOutcome, InsertAppOutcome, MAX_APPS, NewAppRow, WrittenGrant};
+pub(super) use self::overseen::end_for;
+pub use self::overseen::{LastApp, OverseenApp};
 pub use self::owned::OwnedApp;
 pub use self::rows::{
     AppReader, AppRow, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant, HeldUnder, HolderRow, NewHolder,
@@ -96,7 +99,7 @@ macro_rules! select_granted {
         concat!(
             "SELECT o.app, o.level, o.granted_at, o.sealed_key, o.mac, ",
             holder_columns!("oh", "od"),
-            ", op.id, op.kind, op.role, op.sealed, ok.id, ok.sealed, ok.revoked_at
+            ", op.id, op.kind, op.role, op.sealed, ok.id, ok.sealed, ok.revoked_at, op.disabled_at
              FROM app_grants AS o
              JOIN app_holders AS oh ON oh.number = o.holder
              LEFT JOIN principals AS op ON op.id = oh.principal
@@ -107,7 +110,7 @@ macro_rules! select_granted {
     };
 }
 
-pub(super) use {held_by_api_key, held_by_principal, holder_columns, select_held};
+pub(super) use {held_by_api_key, held_by_principal, holder_columns, select_granted, select_held};
 
 impl Store {
     /// The app of that hashed UUID, if the reader may read it. The event that this store was given is written with that.
@@ -181,18 +184,12 @@ impl Store {
         self.write(&lane, change, |tx, change| Box::pin(change::change(tx, change))).await
     }
 
-    /// Removes an app, if who removes it still holds the grant (by the number of its holder) that lets them.
-    pub async fn remove_app(
-        &self,
-        reader: AppReader,
-        by: i64,
-        app: &Digest,
-        told: Option<NewAudit>,
-    ) -> Result<bool, StoreError> {
-        self.write(app, (reader, by, *app, told), |tx, (reader, by, app, told)| {
+    /// Removes an app, if who removes it still may.
+    pub async fn remove_app(&self, by: AppBy, app: &Digest, told: Option<NewAudit>) -> Result<bool, StoreError> {
+        self.write(app, (by, *app, told), |tx, (by, app, told)| {
             Box::pin(async move {
-                let Some(held) = held(tx, *reader, app).await?.filter(|held| held.is_by(*by)) else { return Ok(false) };
-                tx.execute("DELETE FROM apps WHERE number = $1", &[held.app.number.into()]).await?;
+                let Some(found) = change::changeable(tx, by, app, &[]).await? else { return Ok(false) };
+                tx.execute("DELETE FROM apps WHERE number = $1", &[found.number.into()]).await?;
                 audit::tell(tx, told.as_ref()).await?;
                 Ok(true)
             })
@@ -292,48 +289,6 @@ async fn insert_holder(tx: &mut dyn Tx, of: AppReader, new: &NewHolder) -> Resul
         )
         .await?;
     Ok(inserted > 0)
-}
-
-/// Has the apps sealed anew that a principal could read, which is about to be removed; what nobody else could goes with it.
-pub(super) async fn owe_for_principal(tx: &mut dyn Tx, principal: &Digest) -> Result<(), StoreError> {
-    tx.defer(
-        "DELETE FROM apps WHERE number IN (
-             SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder WHERE h.principal = $1)
-         AND NOT EXISTS (
-             SELECT 1 FROM app_grants AS o JOIN app_holders AS oh ON oh.number = o.holder
-             WHERE o.app = apps.number AND (oh.principal IS NULL OR oh.principal <> $1))",
-        &[principal.into()],
-    )
-    .await?;
-    tx.defer(
-        "UPDATE apps SET owed = 1, revision = revision + 1 WHERE number IN (
-             SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder WHERE h.principal = $1)",
-        &[principal.into()],
-    )
-    .await
-}
-
-/// The same of an API key that is taken out of use. Its grants end, so that it reads nothing even if somebody who can write to
-/// the database has it used again, and has what is owed forgotten.
-pub(super) async fn owe_for_api_key(tx: &mut dyn Tx, id: &Digest) -> Result<(), StoreError> {
-    for end in [
-        "DELETE FROM apps WHERE number IN (
-             SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder
-             JOIN data_keys AS d ON d.number = h.data_key JOIN api_keys AS k ON k.number = d.api_key WHERE k.id = $1)
-         AND NOT EXISTS (
-             SELECT 1 FROM app_grants AS o JOIN app_holders AS oh ON oh.number = o.holder
-             LEFT JOIN data_keys AS od ON od.number = oh.data_key LEFT JOIN api_keys AS ok ON ok.number = od.api_key
-             WHERE o.app = apps.number AND (oh.principal IS NOT NULL OR ok.id <> $1))",
-        "UPDATE apps SET owed = 1, revision = revision + 1 WHERE number IN (
-             SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder
-             JOIN data_keys AS d ON d.number = h.data_key JOIN api_keys AS k ON k.number = d.api_key WHERE k.id = $1)",
-        "DELETE FROM app_grants WHERE holder IN (
-             SELECT h.number FROM app_holders AS h JOIN data_keys AS d ON d.number = h.data_key
-             JOIN api_keys AS k ON k.number = d.api_key WHERE k.id = $1)",
-    ] {
-        tx.defer(end, &[id.into()]).await?;
-    }
-    Ok(())
 }
 
 /// Whether somebody can read apps with the key pair that is kept under a data key.

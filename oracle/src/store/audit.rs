@@ -5,7 +5,7 @@
 
 use super::{
     Store,
-    api_keys::RotateOutcome,
+    api_keys::{RevokeOutcome, RotateOutcome},
     credentials::{AddOutcome, Removed},
     engine::{Row, Tx},
     error::StoreError,
@@ -93,6 +93,12 @@ impl Done for bool {
 impl Done for RotateOutcome {
     fn is_done(&self) -> bool {
         matches!(self, Self::Moved(_))
+    }
+}
+
+impl Done for RevokeOutcome {
+    fn is_done(&self) -> bool {
+        *self == Self::Revoked
     }
 }
 

@@ -5,7 +5,8 @@
 use std::collections::HashSet;
 
 use super::{
-    Store, apps,
+    Store,
+    apps::{self, AppReader, LastApp},
     audit::{self, NewAudit},
     engine::{Row, Tx, Value},
     error::StoreError,
@@ -189,6 +190,8 @@ pub enum ChangeOutcome {
     Changed,
     /// There would be no operator left who can log in; nothing was written.
     LastOperator,
+    /// Another app would go with it than was said; nothing was written.
+    Stale,
     /// There is no such principal.
     Unknown,
 }
@@ -259,9 +262,14 @@ impl Store {
         self.write(id, (*id, at, told), |tx, (id, at, told)| Box::pin(disable(tx, id, *at, told.as_ref()))).await
     }
 
-    /// Removes a principal with all that belongs to it.
-    pub async fn remove_principal(&self, id: &Digest, told: Option<NewAudit>) -> Result<ChangeOutcome, StoreError> {
-        self.write(id, (*id, told), |tx, (id, told)| Box::pin(remove(tx, id, told.as_ref()))).await
+    /// Removes a principal with all that belongs to it, and the apps that nobody else in use may read: those that `last` names.
+    pub async fn remove_principal(
+        &self,
+        id: &Digest,
+        last: Vec<LastApp>,
+        told: Option<NewAudit>,
+    ) -> Result<ChangeOutcome, StoreError> {
+        self.write(id, (*id, last, told), |tx, (id, last, told)| Box::pin(remove(tx, id, last, told.as_ref()))).await
     }
 
     /// Gives a user a new link, which replaces the one before. False when there is no such user.
@@ -373,11 +381,18 @@ async fn disable(
     Ok(ChangeOutcome::Changed)
 }
 
-async fn remove(tx: &mut dyn Tx, id: &Digest, told: Option<&NewAudit>) -> Result<ChangeOutcome, StoreError> {
+async fn remove(
+    tx: &mut dyn Tx,
+    id: &Digest,
+    last: &[LastApp],
+    told: Option<&NewAudit>,
+) -> Result<ChangeOutcome, StoreError> {
     if is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
-    apps::owe_for_principal(tx, id).await?;
+    if !apps::end_for(tx, AppReader::Principal(*id), last).await? {
+        return Ok(ChangeOutcome::Stale);
+    }
     let removed = tx.execute("DELETE FROM principals WHERE id = $1", &[id.into()]).await?;
     audit::tell(tx, told.filter(|_| removed > 0)).await?;
     Ok(if removed > 0 { ChangeOutcome::Changed } else { ChangeOutcome::Unknown })

@@ -143,11 +143,11 @@ async fn a_revoked_key_is_refused() {
     let stage = Stage::new().await;
     let tenant = stage.tenant(EMAIL).await;
     assert_eq!(send(stage.by(&tenant, Method::POST, "/totp")).await.status, 200);
-    stage.oracle.state().api_keys.revoke(&tenant.value).await.expect("revoked");
+    stage.oracle.state().apps.revoke_api_key(&tenant.value).await.expect("revoked");
     assert_eq!(send(stage.by(&tenant, Method::POST, "/totp")).await.refusal().0, 401);
     send(stage.gateway("/api-key").json(&json!({ "email": "new@example.com" }))).await;
     let new = stage.value_of("new@example.com").await;
-    stage.oracle.state().api_keys.revoke(&new).await.expect("revoked");
+    stage.oracle.state().apps.revoke_api_key(&new).await.expect("revoked");
     let body = json!({ "email": "new@example.com", "apiKey": new });
     assert_eq!(send(stage.gateway("/api-key/activate").json(&body)).await.refusal().0, 404);
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod bad_input;
 mod curl;
+mod ends;
 mod export;
 mod grants;
 mod ground;

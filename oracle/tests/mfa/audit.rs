@@ -52,10 +52,10 @@ async fn what_applications_and_their_operators_do_is_told() {
     assert_eq!(send(stage.at(Method::POST, "/api-key/rotate").json(&rotation)).await.status, 200);
     assert_eq!(send(stage.by(&two, Method::DELETE, &format!("/totp/{uuid}"))).await.status, 204);
     assert_eq!(send(stage.by(&two, Method::DELETE, &format!("/totp/{uuid}"))).await.status, 404);
-    let api_keys = &stage.oracle.state().api_keys;
-    api_keys.allow(&two.value, vec!["https://login.example.com".to_owned()]).await.expect("set");
+    let oracle = stage.oracle.state();
+    oracle.api_keys.allow(&two.value, vec!["https://login.example.com".to_owned()]).await.expect("set");
     for _ in 0..2 {
-        api_keys.revoke(&one.value).await.expect("revoked");
+        oracle.apps.revoke_api_key(&one.value).await.expect("revoked");
     }
     assert_eq!(send(stage.by(&one, Method::POST, "/totp").json(&json!({}))).await.status, 401);
     let wrong = stage.at(Method::POST, "/api-key").header("x-api-key", "wrong");

@@ -117,7 +117,7 @@ async fn what_one_node_makes_the_other_knows() {
     }
     let locked = pair.validate_at_second(&enrolled, &stage.code(&enrolled, 1)).await;
     assert_eq!((locked.refusal().0, locked.retry_after), (429, Some(30)), "guesses at one count at the other");
-    pair.second.state().api_keys.revoke(&tenant.value).await.expect("revoked");
+    pair.second.state().apps.revoke_api_key(&tenant.value).await.expect("revoked");
     assert_eq!(send(stage.by(tenant, Method::POST, "/totp")).await.refusal().0, 401);
 }
 

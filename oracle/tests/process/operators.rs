@@ -17,19 +17,19 @@ const NOBODY: u32 = 65_534;
 const NAMES: [&str; 7] =
     ["audit.key", "gateway.key", "invite.certificate", "invite.key", "root.key", "root.public", "root.secret"];
 
-fn made() -> (tempfile::TempDir, PathBuf) {
+pub fn made() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     assert_eq!(run(oracle(&state).arg("init")).0, Some(0));
     (folder, state)
 }
 
-fn serving(state: &Path) -> Serving {
+pub fn serving(state: &Path) -> Serving {
     Serving::start(oracle(state).env("QUORATE_LISTEN", "127.0.0.1:0"))
 }
 
 /// Status and body of what the oracle answers to a JSON body.
-fn post(serving: &Serving, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, String) {
+pub fn post(serving: &Serving, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, String) {
     let mut stream = TcpStream::connect(serving.url.strip_prefix("http://").unwrap()).unwrap();
     let headers: String = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
     let body = body.to_string();
@@ -45,11 +45,11 @@ fn post(serving: &Serving, path: &str, headers: &[(&str, &str)], body: &Value) -
     (head["HTTP/1.1 ".len()..][..3].parse().unwrap(), body.to_owned())
 }
 
-fn api_keys(state: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn api_keys(state: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     run(oracle(state).arg("api-keys").args(arguments))
 }
 
-fn listed(state: &Path) -> Value {
+pub fn listed(state: &Path) -> Value {
     let (status, listed, stderr) = api_keys(state, &["list", "--json"]);
     assert_eq!(status, Some(0), "{stderr}");
     serde_json::from_str(&listed).unwrap()

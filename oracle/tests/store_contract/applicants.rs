@@ -47,7 +47,7 @@ pub async fn applicants_are_changed_as_a_whole_or_not_at_all(store: Store) {
     assert_eq!(change(&store, &[], &[12]).await, ApplicantsOutcome::Changed);
     let none = store.change_group_applicants(&digest(9), Vec::new(), Vec::new(), None).await.unwrap();
     assert_eq!(none, ApplicantsOutcome::GroupGone);
-    assert_eq!(store.remove_principal(&digest(10), None).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&digest(10), Vec::new(), None).await.unwrap(), ChangeOutcome::Changed);
     assert_eq!(applicants(&store).await, [20]);
     assert!(store.remove_group(&digest(7), None).await.unwrap());
     store.add_group(group(7)).await.unwrap();
@@ -95,7 +95,7 @@ pub async fn every_ground_is_found_and_ends(store: Store) {
     assert_eq!(grounds(&store, 11).await, [team(2)]);
     store.change_members(&digest(20), vec![], vec![digest(11)], None).await.unwrap();
     assert!(grounds(&store, 11).await.is_empty());
-    store.remove_principal(&digest(20), None).await.unwrap();
+    store.remove_principal(&digest(20), Vec::new(), None).await.unwrap();
     assert_eq!(grounds(&store, 10).await, [Ground::Applicant { bound: named(10) }]);
     change(&store, &[], &[10]).await;
     assert_eq!((grounds(&store, 10).await, own(10).await), (vec![], 0));

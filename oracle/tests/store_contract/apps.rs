@@ -1,8 +1,9 @@
 //! Apps, grants and key pairs: each change on what was read and by who still may, and reads that no ended right outlives.
 
 use quorate_oracle::store::{
-    AppChange, AppReader, ChangeAppOutcome, HolderRow, InsertAppOutcome, NewAppRow, NewAudit, NewHolder, OwnedApp,
-    PrincipalKind, RecordCounts, Role, RotateOutcome, Store, WrittenGrant,
+    AppBy, AppChange, AppReader, ChangeAppOutcome, ChangeOutcome, HolderRow, InsertAppOutcome, LastApp, NewAppRow,
+    NewAudit, NewHolder, OwnedApp, PrincipalKind, RecordCounts, RevokeOutcome, Role, RotateOutcome, Store,
+    WrittenGrant,
 };
 
 use crate::{
@@ -41,15 +42,29 @@ fn change(revision: i64, reader: AppReader, by: &HolderRow) -> AppChange {
     AppChange {
         app: digest(1),
         revision,
-        reader,
-        by: by.number,
+        by: AppBy::Holder { reader, holder: by.number },
         version: 1,
         owed: false,
         sealed: None,
         grants: Vec::new(),
         ended: Vec::new(),
         told: None,
+        last: None,
     }
+}
+
+fn told(seed: u8) -> NewAudit {
+    NewAudit { id: [seed; 16], sealed: vec![seed; 40], notices: Vec::new() }
+}
+
+/// That an app goes with somebody.
+fn last(app: u8) -> LastApp {
+    LastApp { app: digest(app), told: told(app) }
+}
+
+/// What the audit log was told of, in order.
+async fn pending(store: &Store) -> Vec<u8> {
+    store.pending_audit(100).await.unwrap().1.iter().map(|event| event.id[0]).collect()
 }
 
 /// The level with which somebody can read app 1.
@@ -80,8 +95,9 @@ pub async fn an_app_comes_back_as_it_was_put_to_who_may_read_it(store: Store) {
         (NOW, vec![1; 90], vec![3; 64])
     );
     assert_eq!((grants.len(), grants[0].holder.public, grants[0].grant.mac), (1, named(10), digest(3)));
-    assert!(!store.remove_app(bob, hers.number, &digest(1), None).await.unwrap());
-    assert!(store.remove_app(ann, hers.number, &digest(1), None).await.unwrap());
+    let by = |reader| AppBy::Holder { reader, holder: hers.number };
+    assert!(!store.remove_app(by(bob), &digest(1), None).await.unwrap());
+    assert!(store.remove_app(by(ann), &digest(1), None).await.unwrap());
     assert_eq!(level(&store, ann).await, None);
 }
 
@@ -170,7 +186,7 @@ pub async fn a_right_ends_with_whatever_it_rests_on(store: Store) {
         store.set_disabled(&digest(disabled), None, None).await.unwrap();
     }
     assert!(!store.app(ann, &digest(1)).await.unwrap().unwrap().app.owed);
-    store.remove_principal(&digest(12), None).await.unwrap();
+    store.remove_principal(&digest(12), Vec::new(), None).await.unwrap();
     assert_eq!((level(&store, bob).await, level(&store, carol).await), (Some(2), None));
     let app = store.app(ann, &digest(1)).await.unwrap().unwrap().app;
     assert_eq!((app.owed, app.revision), (true, 3));
@@ -199,8 +215,95 @@ pub async fn what_an_api_key_may_read_moves_with_a_rotation(store: Store) {
     assert_eq!((level(&store, first).await, level(&store, second).await), (None, Some(3)));
     assert_eq!(store.app_holders(second).await.unwrap().len(), 2);
     assert_eq!(store.api_key(&old.id).await.unwrap().unwrap().1.len(), 1, "a fresh data key");
-    assert!(store.revoke_api_key(&new.id, NOW).await.unwrap());
-    assert_eq!(level(&store, second).await, None);
+    let revoke = async |last| store.revoke_api_key(&new.id, NOW, last).await.unwrap();
+    assert_eq!(revoke(Vec::new()).await, RevokeOutcome::Stale, "an app that nobody else may read would go untold");
+    assert_eq!(level(&store, second).await, Some(3));
+    assert_eq!(store.apps_only_of(second).await.unwrap()[0].0.id, digest(1));
+    assert_eq!(revoke(vec![last(1)]).await, RevokeOutcome::Revoked);
+    assert_eq!((level(&store, second).await, pending(&store).await), (None, vec![1]));
+    assert!(store.overseen_app(&digest(1)).await.unwrap().is_none());
+}
+
+pub async fn an_app_ends_with_the_last_in_use_who_may_read_it_and_never_untold(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, his) = reader(&store, 11).await;
+    let (key, keys) = active(&store, 1).await;
+    let theirs = holder(&store, AppReader::ApiKey(key.number), 31, Some(keys[0].number)).await;
+    for app in [1, 2, 3] {
+        add(&store, app, ann, &hers).await;
+    }
+    // The first may be read by bob as well, the second by an API key, the third by nobody else.
+    let granting = AppChange { grants: vec![grant(&his, 1)], ..change(1, ann, &hers) };
+    assert_eq!(store.change_app(granting).await.unwrap(), ChangeAppOutcome::Changed);
+    let granting = AppChange { app: digest(2), grants: vec![grant(&theirs, 2)], ..change(1, ann, &hers) };
+    assert_eq!(store.change_app(granting).await.unwrap(), ChangeAppOutcome::Changed);
+    let only = async |of| {
+        let only = store.apps_only_of(of).await.unwrap();
+        only.into_iter().map(|(app, grants)| (app.id, grants.len())).collect::<Vec<_>>()
+    };
+    assert_eq!((only(ann).await, only(bob).await), (vec![(digest(3), 1)], Vec::new()));
+    assert_eq!(store.revoke_api_key(&key.id, NOW, Vec::new()).await.unwrap(), RevokeOutcome::Revoked);
+    assert_eq!(only(ann).await, [(digest(2), 1), (digest(3), 1)], "who is revoked keeps nothing");
+    let remove = async |last| store.remove_principal(&digest(10), last, Some(told(9))).await.unwrap();
+    assert_eq!(remove(vec![last(3)]).await, ChangeOutcome::Stale);
+    assert_eq!((level(&store, ann).await, pending(&store).await), (Some(3), Vec::new()), "nothing of it is written");
+    // One that has got a reader since it was looked at stays, and nothing is told of it.
+    assert_eq!(remove(vec![last(3), last(2), last(1)]).await, ChangeOutcome::Changed);
+    let mut told = pending(&store).await;
+    told.sort_unstable();
+    assert_eq!(told, [2, 3, 9]);
+    let left = store.apps_after(0, 10).await.unwrap();
+    assert_eq!(
+        left.iter().map(|(app, grants)| (app.id, app.owed, grants.len())).collect::<Vec<_>>(),
+        [(digest(1), true, 1)]
+    );
+}
+
+pub async fn whoever_gives_up_their_own_right_needs_no_other(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, his) = reader(&store, 11).await;
+    add(&store, 1, ann, &hers).await;
+    let apply = async |change| store.change_app(change).await.unwrap();
+    assert_eq!(
+        apply(AppChange { grants: vec![grant(&his, 1)], ..change(1, ann, &hers) }).await,
+        ChangeAppOutcome::Changed
+    );
+    let ending = |holder: &HolderRow| AppChange { ended: vec![holder.number], ..change(2, bob, &his) };
+    assert_eq!(apply(ending(&hers)).await, ChangeAppOutcome::Unknown, "another one's");
+    assert_eq!(apply(ending(&his)).await, ChangeAppOutcome::Changed);
+    assert_eq!((level(&store, bob).await, level(&store, ann).await), (None, Some(3)));
+    let leaving =
+        AppChange { ended: vec![hers.number], told: Some(told(1)), last: Some(told(2)), ..change(3, ann, &hers) };
+    assert_eq!(apply(leaving).await, ChangeAppOutcome::Changed);
+    assert_eq!(pending(&store).await, [1, 2], "nobody is left, so it goes");
+    assert!(store.overseen_app(&digest(1)).await.unwrap().is_none());
+}
+
+pub async fn operators_end_what_nobody_else_can(store: Store) {
+    let (ann, hers) = reader(&store, 10).await;
+    let (bob, his) = reader(&store, 11).await;
+    let (key, keys) = active(&store, 1).await;
+    let theirs = holder(&store, AppReader::ApiKey(key.number), 31, Some(keys[0].number)).await;
+    add(&store, 1, ann, &hers).await;
+    assert_eq!(store.revoke_api_key(&key.id, NOW, Vec::new()).await.unwrap(), RevokeOutcome::Revoked);
+    let apply = async |change| store.change_app(change).await.unwrap();
+    let to_revoked = AppChange { grants: vec![grant(&theirs, 1)], ..change(1, ann, &hers) };
+    assert_eq!(apply(to_revoked).await, ChangeAppOutcome::HolderGone);
+    assert_eq!(
+        apply(AppChange { grants: vec![grant(&his, 1)], ..change(1, ann, &hers) }).await,
+        ChangeAppOutcome::Changed
+    );
+    store.set_disabled(&digest(11), Some(NOW), None).await.unwrap();
+    let (_, grants) = store.overseen_app(&digest(1)).await.unwrap().unwrap();
+    assert_eq!(grants.iter().map(|granted| granted.grantee.in_use()).collect::<Vec<_>>(), [true, false]);
+    let by_operator = AppChange { by: AppBy::Operator, ..change(2, bob, &his) };
+    let stale = AppChange { revision: 1, ended: vec![his.number], ..by_operator.clone() };
+    assert_eq!(apply(stale).await, ChangeAppOutcome::Stale);
+    assert_eq!(apply(AppChange { ended: vec![his.number], ..by_operator }).await, ChangeAppOutcome::Changed);
+    assert_eq!(store.overseen_app(&digest(1)).await.unwrap().unwrap().1.len(), 1);
+    assert!(store.remove_app(AppBy::Operator, &digest(1), Some(told(5))).await.unwrap());
+    assert!(!store.remove_app(AppBy::Operator, &digest(1), Some(told(6))).await.unwrap());
+    assert_eq!((pending(&store).await, level(&store, ann).await), (vec![5], None));
 }
 
 pub async fn an_export_is_told_only_while_all_of_it_is_its_owners(store: Store) {
@@ -214,9 +317,8 @@ pub async fn an_export_is_told_only_while_all_of_it_is_its_owners(store: Store) 
     let apps: Vec<_> = owned.iter().map(|held| held.app.number).collect();
     let both: Vec<_> = apps.iter().map(|app| OwnedApp { app: *app, version: 1, holder: hers.number }).collect();
     assert_eq!((both.len(), store.owned_apps(bob).await.unwrap().len()), (2, 0));
-    let told = || vec![NewAudit { id: [9; 16], sealed: vec![9; 40], notices: Vec::new() }];
-    let export = async |reader, apps| store.export_apps(reader, apps, told()).await.unwrap();
-    let pending = async || store.pending_audit(10).await.unwrap().1.len();
+    let export = async |reader, apps| store.export_apps(reader, apps, vec![told(9)]).await.unwrap();
+    let pending = async || pending(&store).await.len();
     assert!(!export(bob, vec![OwnedApp { holder: his.number, ..both[0] }]).await, "he manages, and no more");
     assert!(!export(ann, vec![both[0], OwnedApp { version: 2, ..both[1] }]).await, "not as it is");
     store.set_disabled(&digest(10), Some(NOW), None).await.unwrap();
@@ -225,6 +327,7 @@ pub async fn an_export_is_told_only_while_all_of_it_is_its_owners(store: Store) 
     assert_eq!(pending().await, 0);
     assert!(export(ann, both.clone()).await);
     assert_eq!(pending().await, 1);
-    assert!(store.remove_app(ann, hers.number, &digest(2), None).await.unwrap());
+    let by = AppBy::Holder { reader: ann, holder: hers.number };
+    assert!(store.remove_app(by, &digest(2), None).await.unwrap());
     assert!(!export(ann, both).await, "removed since it was read");
 }

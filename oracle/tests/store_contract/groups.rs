@@ -74,7 +74,7 @@ pub async fn who_stands_for_whom_is_set_at_once_or_not_at_all(store: Store) {
     assert_eq!(standing(1, 12).await, Standing::Stranger);
     assert_eq!(standing(3, 10).await, Standing::UnknownGroup);
 
-    assert_eq!(store.remove_principal(&digest(10), None).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&digest(10), Vec::new(), None).await.unwrap(), ChangeOutcome::Changed);
     assert_eq!((members(&store, 1).await, members(&store, 2).await), (vec![(1, 11)], vec![]));
     assert!(store.remove_group(&digest(1), None).await.unwrap());
     assert_eq!(standing(1, 11).await, Standing::UnknownGroup);

@@ -141,7 +141,7 @@ pub async fn a_ticket_is_its_principals_and_ends(store: Store) {
     let current = row(&store, 1).await;
     assert!(store.remove_factor(&user.id, current.version, None, None).await.unwrap());
     log_in(6).await;
-    assert_eq!(store.remove_principal(&user.id, None).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&user.id, Vec::new(), None).await.unwrap(), ChangeOutcome::Changed);
     assert!(!alive(6).await, "removed");
 }
 

@@ -162,7 +162,7 @@ pub async fn the_last_operator_stays_whoever_races(store: Store) {
     enrolled(&store, 1, Role::Operator).await;
     // One who has not enrolled lets nobody in.
     user(&store, 2, Role::Operator).await;
-    assert_eq!(store.remove_principal(&digest(1), None).await.unwrap(), ChangeOutcome::LastOperator);
+    assert_eq!(store.remove_principal(&digest(1), Vec::new(), None).await.unwrap(), ChangeOutcome::LastOperator);
     assert_eq!(store.set_disabled(&digest(1), Some(NOW), None).await.unwrap(), ChangeOutcome::LastOperator);
     for seed in 3..10 {
         enrolled(&store, seed, Role::Operator).await;
@@ -170,7 +170,7 @@ pub async fn the_last_operator_stays_whoever_races(store: Store) {
     let outcomes = race(&store, async |store, number| {
         let id = digest([1, 3, 4, 5, 6, 7, 8, 9][number % 8]);
         match number % 2 {
-            0 => store.remove_principal(&id, None).await.unwrap(),
+            0 => store.remove_principal(&id, Vec::new(), None).await.unwrap(),
             _ => store.set_disabled(&id, Some(NOW), None).await.unwrap(),
         }
     });
@@ -178,7 +178,7 @@ pub async fn the_last_operator_stays_whoever_races(store: Store) {
     let left = store.principals_after(0, 100).await.unwrap();
     let left = left.iter().filter(|row| row.enrolled_at.is_some() && row.disabled_at.is_none());
     assert_eq!(left.count(), 1);
-    assert_eq!(store.remove_principal(&digest(99), None).await.unwrap(), ChangeOutcome::Unknown);
+    assert_eq!(store.remove_principal(&digest(99), Vec::new(), None).await.unwrap(), ChangeOutcome::Unknown);
     assert_eq!(store.set_disabled(&digest(99), None, None).await.unwrap(), ChangeOutcome::Unknown);
 }
 
@@ -209,7 +209,7 @@ pub async fn a_team_has_so_many_members_and_no_more(store: Store) {
         (id, id)
     });
     assert_eq!(store.change_members(&digest(1), many.collect(), Vec::new(), None).await.unwrap(), MembersOutcome::Full);
-    assert_eq!(store.remove_principal(&digest(4), None).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&digest(4), Vec::new(), None).await.unwrap(), ChangeOutcome::Changed);
     assert_eq!(members().await, [(2, named(2))]);
 }
 
@@ -281,7 +281,7 @@ pub async fn what_is_done_is_told_with_it_or_not_at_all(store: Store) {
     assert!(!store.assign_factor(NewFactor { told: told(8), ..factor(2, &user, 1) }).await.unwrap());
     let assigned = store.remove_provider(&digest(1), told(9)).await.unwrap();
     assert_eq!(assigned, RemoveProviderOutcome::Assigned);
-    assert_eq!(store.remove_principal(&digest(1), told(10)).await.unwrap(), ChangeOutcome::Changed);
-    assert_eq!(store.remove_principal(&digest(1), told(11)).await.unwrap(), ChangeOutcome::Unknown);
+    assert_eq!(store.remove_principal(&digest(1), Vec::new(), told(10)).await.unwrap(), ChangeOutcome::Changed);
+    assert_eq!(store.remove_principal(&digest(1), Vec::new(), told(11)).await.unwrap(), ChangeOutcome::Unknown);
     assert_eq!(crate::audit::seeds(&store).await, [1, 3, 5, 7, 10]);
 }

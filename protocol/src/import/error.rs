@@ -31,6 +31,14 @@ pub enum LeftOut {
         /// What the export calls it.
         name: Option<String>,
     },
+    /// Parts of an export that are in none of the inputs; the rows of its other parts are kept.
+    #[error("this export has {of} parts and {} missing; import all of them", Numbers(.missing))]
+    PartsMissing {
+        /// The absent parts, counted from 1.
+        missing: Vec<u32>,
+        /// Parts of the export.
+        of: u32,
+    },
     /// The UUID of another row.
     #[error("its UUID is that of {of}")]
     SameUuid {

@@ -68,20 +68,36 @@ impl Parts {
         Ok(())
     }
 
-    /// The entries of all exports, in the app's order.
+    /// The entries of all exports, in the app's order. All parts have to be there.
     pub(super) fn finish(self) -> Result<Vec<Row>, ImportError> {
+        let incomplete = self.exports.values().find_map(|export| Some((export.missing()?, export.size)));
+        match incomplete {
+            Some((missing, of)) => Err(ImportError::PartsMissing { missing, of }),
+            None => Ok(self.rows()),
+        }
+    }
+
+    /// The entries of all parts that are there, in the app's order. What is missing of an export is one row more, where its
+    /// first part stands.
+    pub(super) fn rows(self) -> Vec<Row> {
         let mut rows = Vec::new();
         for export in self.exports.into_values() {
-            let missing: Vec<u32> =
-                (0..export.size).filter(|index| !export.parts.contains_key(index)).map(|index| index + 1).collect();
-            if !missing.is_empty() {
-                return Err(ImportError::PartsMissing { missing, of: export.size });
-            }
             for (place, entries) in export.parts.values() {
                 rows.extend(entries.iter().map(|entry| entry.row(*place)));
             }
+            if let (Some(missing), Some((place, _))) = (export.missing(), export.parts.values().next()) {
+                rows.push(Row::unnamed(*place, LeftOut::PartsMissing { missing, of: export.size }));
+            }
         }
-        Ok(rows)
+        rows
+    }
+}
+
+impl Export {
+    /// The parts that are not there, counted from 1; `None` when all are.
+    fn missing(&self) -> Option<Vec<u32>> {
+        let missing = (0..self.size).filter(|index| !self.parts.contains_key(index)).map(|index| index + 1);
+        Some(missing.collect::<Vec<u32>>()).filter(|missing| !missing.is_empty())
     }
 }
 
@@ -323,6 +339,35 @@ mod tests {
     fn every_missing_part_is_reported() {
         let error = import(&[part(entry(), 5, 3), part(entry(), 5, 0)]).unwrap_err();
         assert_eq!(error, ImportError::PartsMissing { missing: vec![2, 3, 5], of: 5 });
+    }
+
+    #[test]
+    fn a_missing_part_leaves_out_its_own_rows_and_no_others() {
+        let uri = |payload: &Payload| {
+            format!("otpauth-migration://offline?data={}", BASE64URL_NOPAD.encode(&payload.encode_to_vec()))
+        };
+        let named = |name: &str, batch_size, batch_index, batch_id| {
+            let mut entry = entry();
+            entry.name = name.into();
+            entry.secret = vec![name.as_bytes()[0]; 20];
+            uri(&Payload { entries: vec![entry], batch_size, batch_index, batch_id })
+        };
+        let list = [
+            named("fourth", 5, 3, 5),
+            "otpauth://totp/alone?secret=JBSWY3DPEHPK3PXP".to_owned(),
+            named("whole", 1, 0, 6),
+            named("second", 5, 1, 5),
+        ];
+        let read = crate::import::read(&[list.join("\n"), list[2].clone()], None, None).unwrap();
+        let missing = LeftOut::PartsMissing { missing: vec![1, 3, 5], of: 5 };
+        let rows: Vec<_> = read.rows.iter().map(|row| (row.place.to_string(), row.found.as_ref().err())).collect();
+        let expected =
+            [("line 2", None), ("line 4", None), ("line 1", None), ("line 4", Some(&missing)), ("line 3", None)];
+        assert_eq!(rows, expected.map(|(place, left_out)| (place.to_owned(), left_out)));
+        let said = "this export has 5 parts and parts 1, 3, 5 are missing; import all of them";
+        assert_eq!(missing.to_string(), said);
+        // Whoever wants one secret is still told to give all.
+        assert!(matches!(crate::import::parse_any(&list[0]), Err(ImportError::PartsMissing { of: 5, .. })));
     }
 
     #[test]

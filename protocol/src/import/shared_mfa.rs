@@ -76,7 +76,7 @@ impl Parts {
 
     /// The apps, each with its secret; then secrets that the table does not have, since clients may still know their UUIDs.
     pub(super) fn finish(mut self) -> Vec<Row> {
-        let mut rows = self.unreadable;
+        let (mut rows, mut taken) = (self.unreadable, BTreeMap::new());
         for (place, app) in self.apps {
             let issuer = app.account_name.unwrap_or_default();
             let label = app.custom_name.filter(|label| !label.trim().is_empty());
@@ -84,8 +84,11 @@ impl Parts {
             let found = match uuid(&app.row_key) {
                 None => Err(LeftOut::Uuid),
                 Some(uuid) => match self.secrets.remove(&uuid) {
-                    None => Err(LeftOut::SecretAbsent),
-                    Some((_, key)) => found(&key, &issuer, label, uuid),
+                    None => Err(taken.get(&uuid).map_or(LeftOut::SecretAbsent, |of| LeftOut::SameUuid { of: *of })),
+                    Some((_, key)) => {
+                        taken.insert(uuid.clone(), place);
+                        found(&key, &issuer, label, uuid)
+                    }
                 },
             };
             rows.push(Row::new(place, &name, found));

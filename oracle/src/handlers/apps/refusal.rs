@@ -1,6 +1,7 @@
 //! What the refusal of an app is in HTTP: status and stable word (see `docs/apps.md`).
 
 use crate::error::ApiError;
+use crate::handlers::api_keys::seconds;
 use crate::service::apps::AppError;
 use axum::http::StatusCode;
 
@@ -25,6 +26,7 @@ impl From<AppError> for ApiError {
             AppError::Request(_) => Self::bad_request("invalid_request", message),
             AppError::Store(cause) => cause.into(),
             AppError::Taken => Self::conflict("uuid_taken", message),
+            AppError::TooMany(wait) => Self::too_many("too_many_failures", message, seconds(wait.milliseconds)),
             AppError::Ungranted => Self::new(StatusCode::NOT_FOUND, "no_grant", message),
             AppError::Unknown => Self::new(StatusCode::NOT_FOUND, "app_unknown", message),
         }

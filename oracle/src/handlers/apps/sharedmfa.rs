@@ -6,6 +6,7 @@ use crate::extract::{Json, LenientJson, Query, RightTime, Text};
 use crate::service::apps::{AppError, Apps, New};
 use axum::extract::State;
 use quorate_protocol::api::{App, AppCode, ErrorBody};
+use quorate_protocol::display::escape_controls;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -84,8 +85,7 @@ pub async fn add_secret(
     let otpauth = data.given().ok_or(AppError::Missing("data"))?;
     let name = named.filter(|name| !name.is_empty()).or_else(|| appname.given().map(|name| name.to_string()));
     let app = apps.add(&caller, New { otpauth: Some(otpauth), name, ..New::default() }).await?;
-    let uuid = app.uuid.clone();
-    Ok(Json(AddedSecret { name: account(app), uuid }))
+    Ok(Json(AddedSecret { name: account(&app), uuid: app.uuid }))
 }
 
 /// List the apps that one may read, as clients of sharedmfa do
@@ -97,8 +97,8 @@ pub async fn list_available(
     State(apps): State<Apps>,
 ) -> ApiResult<Json<Vec<AvailableApp>>> {
     let available = apps.list(&caller).await?.into_iter().map(|app| {
-        let (uuid, custom) = (app.uuid.clone(), app.name.clone());
-        AvailableApp { uuid, appname: account(app), custom }
+        let (appname, custom) = (account(&app), app.name.as_deref().map(escape_controls));
+        AvailableApp { uuid: app.uuid, appname, custom }
     });
     Ok(Json(available.collect()))
 }
@@ -134,6 +134,7 @@ pub async fn post_mfa_code(
     mfa_code(key, time, apps, address, body).await
 }
 
-fn account(app: App) -> String {
-    if app.issuer.is_empty() { app.label } else { app.issuer }
+/// The account, safe to show: clients of sharedmfa print what they get.
+fn account(app: &App) -> String {
+    escape_controls(if app.issuer.is_empty() { &app.label } else { &app.issuer })
 }

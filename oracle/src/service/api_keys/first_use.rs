@@ -277,7 +277,8 @@ mod tests {
             assert!(poll!(&mut request).is_pending());
             tokio::task::yield_now().await;
         }
-        node.revoke(VALUE).await.unwrap();
+        let id = node.row(VALUE).await.unwrap().unwrap().0.id;
+        node.inner.store.revoke_api_key(&id, 1, Vec::new()).await.unwrap();
         assert!((&mut request).now_or_never().is_none(), "it waits");
         drop(turn);
         let refused = request.await.unwrap_err();

@@ -2,6 +2,7 @@
 
 use super::record::Record;
 use super::{ApiKeyError, ApiKeys, tenant, told};
+use crate::service::at_rest::AtRest;
 use crate::store::Digest;
 
 impl ApiKeys {
@@ -15,7 +16,12 @@ impl ApiKeys {
     /// Whether a data key was made for the API key of that id, or handed over to it: what the root secret wraps says so,
     /// whatever API key its row names.
     pub(in crate::service) fn owns(&self, id: &Digest, data_key: &Digest, by_root: &[u8]) -> bool {
-        tenant::is_wrapped_for(id, data_key, by_root, &self.inner.at_rest)
+        tenant::opened_by_root(id, data_key, by_root, &self.inner.at_rest).is_some()
+    }
+
+    /// What a data key of that API key seals, opened by the root secret alone: for what is done on the oracle's own machine.
+    pub(in crate::service) fn sealing_of(&self, id: &Digest, data_key: &Digest, by_root: &[u8]) -> Option<AtRest> {
+        tenant::opened_by_root(id, data_key, by_root, &self.inner.at_rest).map(AtRest::new)
     }
 
     /// The value of an API key, from what its row holds.

@@ -172,15 +172,20 @@ pub(super) fn adopt(
     rng: &mut impl CryptoRng,
 ) -> Result<KnownDataKey, NotOwned> {
     let row: [&[u8]; 2] = [&data_key.id, owner];
-    let key = key(&root.open(place(&row, "by_root"), by_root).map_err(|_| NotOwned)?)?;
+    let key = opened_by_root(owner, &data_key.id, by_root, root).ok_or(NotOwned)?;
     let by_secret = AtRest::new(wrapping.bytes()).seal(place(&row, "by_secret"), key.as_slice(), rng);
     let legacy_key = AtRest::new(key).seal(place(&[&data_key.id], "legacy_key"), legacy_key.as_bytes(), rng);
     Ok(KnownDataKey { number: data_key.number, by_secret, legacy_key })
 }
 
-/// Whether a data key is wrapped under the root secret as one of API key `owner`.
-pub(super) fn is_wrapped_for(owner: &Digest, data_key: &Digest, by_root: &[u8], root: &AtRest) -> bool {
-    root.open(place(&[data_key, owner], "by_root"), by_root).is_ok()
+/// A data key that is wrapped under the root secret as one of API key `owner`.
+pub(super) fn opened_by_root(
+    owner: &Digest,
+    data_key: &Digest,
+    by_root: &[u8],
+    root: &AtRest,
+) -> Option<Zeroizing<[u8; 32]>> {
+    key(&root.open(place(&[data_key, owner], "by_root"), by_root).ok()?).ok()
 }
 
 fn key(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, NotOwned> {
@@ -247,9 +252,8 @@ mod tests {
     }
 
     /// What the root secret alone makes of a data key's other wrapped form.
-    fn opened_by_root(root: &AtRest, key: &Digest, owner: &Tenant, by_root: &[u8]) -> Option<Vec<u8>> {
-        let row: [&[u8]; 2] = [key, owner.id()];
-        root.open(place(&row, "by_root"), by_root).ok().map(|key| key.to_vec())
+    fn opened(root: &AtRest, key: &Digest, owner: &Tenant, by_root: &[u8]) -> Option<Vec<u8>> {
+        opened_by_root(owner.id(), key, by_root, root).map(|key| key.to_vec())
     }
 
     #[test]
@@ -259,7 +263,7 @@ mod tests {
         let NewDataKey { id, by_secret, by_root } = new_data_key(old.id(), &old.0.wrapping, &root, &mut rng);
         let old = tenant(1, "old secret", vec![DataKeyRow { number: 5, id, by_secret, legacy_key: None }]);
         let key = old.unwrapped(&old.0.data_keys[0]).expect("its own").to_vec();
-        assert_eq!(opened_by_root(&root, &id, &old, &by_root).as_ref(), Some(&key));
+        assert_eq!(opened(&root, &id, &old, &by_root).as_ref(), Some(&key));
 
         let new = tenant(2, "new secret", Vec::new());
         let (moved, fresh) = old.hand_over(&new, &root, &mut rng).expect("its own");
@@ -267,14 +271,14 @@ mod tests {
         assert_eq!(number, 5);
         let new = tenant(2, "new secret", vec![DataKeyRow { number, id, by_secret, legacy_key: None }]);
         assert_eq!(new.unwrapped(&new.0.data_keys[0]).expect("its own now").to_vec(), key);
-        assert_eq!(opened_by_root(&root, &id, &new, &rewrapped), Some(key.clone()));
-        assert_eq!(opened_by_root(&root, &id, &old, &rewrapped), None, "bound to its owner");
-        assert_eq!(opened_by_root(&root, &id, &new, &by_root), None);
+        assert_eq!(opened(&root, &id, &new, &rewrapped), Some(key.clone()));
+        assert_eq!(opened(&root, &id, &old, &rewrapped), None, "bound to its owner");
+        assert_eq!(opened(&root, &id, &new, &by_root), None);
 
         let NewDataKey { id, by_secret, by_root } = fresh;
         let old = tenant(1, "old secret", vec![DataKeyRow { number: 6, id, by_secret, legacy_key: None }]);
         let left = old.unwrapped(&old.0.data_keys[0]).expect("its own").to_vec();
-        assert_eq!(opened_by_root(&root, &id, &old, &by_root).as_ref(), Some(&left));
+        assert_eq!(opened(&root, &id, &old, &by_root).as_ref(), Some(&left));
         assert_ne!(left, key, "who hands over cannot open what it handed over");
     }
 }

@@ -6,7 +6,7 @@ use super::{AppCaller, Apps, hyphenated};
 use crate::service::audit::Kind;
 use crate::service::people::PeopleError;
 use crate::service::people::rights::Act;
-use crate::store::{InsertAppOutcome, NewAppRow, WrittenGrant};
+use crate::store::{AppBy, InsertAppOutcome, NewAppRow, WrittenGrant};
 use quorate_protocol::api::{App, AppQuorum, AppRight};
 use quorate_protocol::app_key::AppKey;
 use quorate_protocol::header::GroupName;
@@ -40,6 +40,7 @@ impl Apps {
     /// Adds an app, which is the caller's, and gives it.
     pub async fn add(&self, caller: &AppCaller, new: New) -> Result<App, AppError> {
         let New { otpauth, group, name, uuid } = new;
+        let kept = uuid.is_some();
         let uuid = match uuid {
             Some(uuid) => hyphenated(&uuid).ok_or(AppError::Request("uuid is not a UUID in its usual spelling"))?,
             None => self.new_uuid(),
@@ -54,6 +55,9 @@ impl Apps {
             _ => return Err(AppError::Request("an app takes either otpauth or group")),
         };
         let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", matches!(code, CodeSource::Quorum { .. }));
+        if kept {
+            self.admit(caller)?;
+        }
         let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
         let (sealer, owner, mut rng) = (Arc::clone(&self.inner.sealer), caller.name(), self.rng());
         let job = move || {
@@ -75,13 +79,13 @@ impl Apps {
             Ok::<_, AppError>((record.shown(AppRight::Owner, Some(owner), added_at)?, content, grant))
         };
         let (app, content, grant) = self.inner.crypto.run(job).await??;
-        let new =
-            NewAppRow { id, added_at, sealed: content, owner: caller.reader(), grant, told: Some(self.seal(told)) };
+        let sealed_told = Some(self.seal(told.clone()));
+        let new = NewAppRow { id, added_at, sealed: content, owner: caller.reader(), grant, told: sealed_told };
         match self.inner.store.insert_app(new).await? {
             InsertAppOutcome::Added => Ok(app),
             InsertAppOutcome::Full => Err(AppError::Full),
             InsertAppOutcome::Moved => Err(AppError::Changed),
-            InsertAppOutcome::Taken => Err(AppError::Taken),
+            InsertAppOutcome::Taken => Err(self.refused(caller, told, AppError::Taken).await),
         }
     }
 
@@ -94,8 +98,8 @@ impl Apps {
             return Err(AppError::Forbidden);
         }
         let told = Some(self.seal(caller.entry(Kind::AppRemoved, uuid)));
-        let by = readable.held.holder.number;
-        let removed = self.inner.store.remove_app(caller.reader(), by, &id, told).await?;
+        let by = AppBy::Holder { reader: caller.reader(), holder: readable.held.holder.number };
+        let removed = self.inner.store.remove_app(by, &id, told).await?;
         if removed { Ok(()) } else { Err(AppError::Unknown) }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::memory::pool::PoolError;
 use crate::service::api_keys::ApiKeyError;
+use crate::service::failures::TooMany;
 use crate::service::people::PeopleError;
 use crate::store::StoreError;
 use quorate_protocol::api::AppQuorum;
@@ -65,6 +66,9 @@ pub enum AppError {
     /// There is an app of that UUID.
     #[error("there is an app of this uuid already")]
     Taken,
+    /// Too many UUIDs or names were tried that are others', or nobody's.
+    #[error("too many of your requests named what is others' or not there")]
+    TooMany(#[from] TooMany),
     /// No such app, or none that the caller may read.
     #[error("there is no such app, or you may not read it")]
     Unknown,

@@ -59,7 +59,7 @@ impl Apps {
     pub(super) fn name(&self, row: &GranteeRow) -> Result<Grantee, AppError> {
         match row {
             GranteeRow::ApiKey { id, sealed, .. } => Ok(Grantee::ApiKey(self.inner.api_keys.value_of(id, sealed)?)),
-            GranteeRow::Principal { id, kind, role, sealed } => {
+            GranteeRow::Principal { id, kind, role, sealed, .. } => {
                 Ok(Grantee::Principal(self.inner.people.name_of(id, *kind, *role, sealed)?))
             }
         }

@@ -7,16 +7,19 @@
 use super::error::AppError;
 use super::grantee::Grantee;
 use super::reading::Readable;
-use super::sealed::{Bound, Sealer, level, right};
+use super::sealed::{Bound, Record, Sealer, level, right};
 use super::{AppCaller, Apps, rfc3339};
-use crate::service::api_keys::Tenant;
-use crate::service::audit::{Entry, Kind};
+use crate::service::api_keys::{ApiKeyError, Tenant};
+use crate::service::audit::{Entry, Kind, Who};
+use crate::service::people::PeopleError;
 use crate::state::StateRng;
-use crate::store::{AppChange, AppRow, ChangeAppOutcome, Digest, GrantedRow, GranteeRow, HolderRow, WrittenGrant};
+use crate::store::{
+    AppBy, AppChange, AppRow, ChangeAppOutcome, Digest, GrantedRow, GranteeRow, HeldGrant, HolderRow, WrittenGrant,
+};
 use quorate_protocol::api::{AppGrant, AppRight};
 use quorate_protocol::app_key::AppKey;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fmt;
 use uuid::Uuid;
 
 /// How often a change looks again when others were faster.
@@ -39,8 +42,8 @@ impl Apps {
         let (uuid, id) = self.named(uuid)?;
         let (readable, grants) = self.managed(caller, &id).await?;
         let (mut shown, mut places): (Vec<AppGrant>, HashMap<&Digest, usize>) = (Vec::new(), HashMap::new());
-        for GrantedRow { grant, grantee, .. } in grants.iter().filter(|granted| self.is_genuine(&readable.app, granted))
-        {
+        let genuine = grants.iter().filter(|granted| self.inner.custody.is_genuine(&readable.app, granted));
+        for GrantedRow { grant, grantee, .. } in genuine {
             let right = right(grant.level).ok_or(AppError::Damaged)?;
             if let Some(place) = places.get(grantee.id()) {
                 // An API key that has taken over another one's rights may have two: the better one counts.
@@ -77,30 +80,47 @@ impl Apps {
         let (uuid, id) = self.named(uuid)?;
         // Who may not, learns nothing of whom there is.
         self.managed(caller, &id).await?;
-        let whose = self.grantee(grantee).await?;
-        let holder = self.holder_of(whose).await?;
         let told = caller.entry(Kind::AppGranted, uuid).with("right", right.word()).with("grantee", self.told(grantee));
-        self.change(caller, &id, &Edit::Grant(Box::new(holder), whose.id, right), &told).await
+        // Everybody may add an app and manage it: who tries names to learn whom there is has to wait.
+        self.admit(caller)?;
+        let whose = match self.grantee(grantee).await {
+            Err(error) if is_nobody(&error) => return Err(self.refused(caller, told, error).await),
+            found => found?,
+        };
+        let holder = self.holder_of(whose).await?;
+        let edit = Edit::Grant(Box::new(holder), whose.id, right);
+        self.change(By::Manager(caller), &id, &edit, &told).await
     }
 
-    /// Takes somebody's right away, at once.
+    /// Takes somebody's right away, at once. Their own everybody may give up.
     pub async fn revoke(&self, caller: &AppCaller, uuid: &str, grantee: &Grantee) -> Result<(), AppError> {
         let (uuid, id) = self.named(uuid)?;
-        let (_, grants) = self.managed(caller, &id).await?;
+        let by = if grantee.to_string() == caller.name() { By::Leaver(caller) } else { By::Manager(caller) };
+        self.revoke_by(by, uuid, &id, grantee).await
+    }
+
+    pub(super) async fn revoke_by(
+        &self,
+        by: By<'_>,
+        uuid: impl fmt::Display,
+        id: &Digest,
+        grantee: &Grantee,
+    ) -> Result<(), AppError> {
+        let found = self.found(by, id).await?;
         // By name among those who have one, so that whoever is disabled or revoked can be taken off as well.
-        let theirs = grants.iter().filter(|granted| self.name(&granted.grantee).ok().as_ref() == Some(grantee));
+        let theirs = found.grants.iter().filter(|granted| self.name(&granted.grantee).ok().as_ref() == Some(grantee));
         let theirs: Vec<_> = theirs.map(|granted| granted.holder.number).collect();
         if theirs.is_empty() {
             return Err(AppError::Ungranted);
         }
-        let told = caller.entry(Kind::AppRevoked, uuid).with("grantee", self.told(grantee));
-        self.change(caller, &id, &Edit::Revoke(theirs), &told).await
+        let told = by.entry(Kind::AppRevoked, uuid).with("grantee", self.told(grantee));
+        self.change(by, id, &Edit::Revoke(theirs), &told).await
     }
 
     /// Seals an app under another data key, if that is owed.
     pub(super) async fn rekey(&self, caller: &AppCaller, uuid: Uuid) -> Result<(), AppError> {
         let told = caller.entry(Kind::AppRekeyed, uuid);
-        self.change(caller, &self.inner.sealer.id(uuid), &Edit::Rekey, &told).await
+        self.change(By::Manager(caller), &self.inner.sealer.id(uuid), &Edit::Rekey, &told).await
     }
 
     /// What the audit log calls a grantee: an API key by a part of its keyed hash, as everywhere in the log.
@@ -119,44 +139,71 @@ impl Apps {
         if readable.right < AppRight::Manage { Err(AppError::Forbidden) } else { Ok((readable, grants)) }
     }
 
-    /// Whether a grant is as it was given, for the app as it is now, and for whom the database says.
-    pub(super) fn is_genuine(&self, app: &AppRow, granted: &GrantedRow) -> bool {
-        let GrantedRow { grant, holder, grantee, .. } = granted;
-        self.is_theirs(holder, grantee.id()) && self.inner.sealer.is_granted(&app.id, app.version, grant, holder)
+    /// An app as it is to be changed, with everybody's grants.
+    async fn found(&self, by: By<'_>, id: &Digest) -> Result<Found, AppError> {
+        let (readable, grants) = match by {
+            By::Manager(caller) => self.managed(caller, id).await?,
+            By::Leaver(caller) => {
+                let found = self.inner.store.app_with_grants(caller.reader(), id).await?;
+                let (mut held, grants) = found.ok_or(AppError::Unknown)?;
+                // What a team has is the team's.
+                held.held.retain(|held| held.member.is_none());
+                if held.held.is_empty() {
+                    return Err(AppError::Ungranted);
+                }
+                (self.readable(caller, held)?, grants)
+            }
+            By::Operator => {
+                let (app, grants) = self.inner.store.overseen_app(id).await?.ok_or(AppError::Unknown)?;
+                return Ok(Found { app, grants, opening: Opening::ByRoot });
+            }
+        };
+        let Readable { app, held, .. } = readable;
+        Ok(Found { app, grants, opening: Opening::By(Box::new(held)) })
     }
 
-    async fn change(&self, caller: &AppCaller, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
+    async fn change(&self, by: By<'_>, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
         for _ in 0..TRIES {
-            let (readable, grants) = self.managed(caller, id).await?;
-            if matches!(edit, Edit::Rekey) && !readable.app.owed {
+            let Found { app, grants, opening } = self.found(by, id).await?;
+            if matches!(edit, Edit::Rekey) && !app.owed {
                 return Ok(());
             }
-            let (genuine, forged): (Vec<_>, Vec<_>) =
-                grants.into_iter().partition(|granted| self.is_genuine(&readable.app, granted));
-            let rewrite = Rewrite {
-                readable,
-                genuine,
-                forged: forged.into_iter().map(|granted| granted.holder.number).collect(),
-                now: self.now(),
+            let written_by = match (by, &opening) {
+                (By::Manager(caller) | By::Leaver(caller), Opening::By(held)) => {
+                    AppBy::Holder { reader: caller.reader(), holder: held.holder.number }
+                }
+                _ => AppBy::Operator,
             };
-            let (sealer, tenant, mut rng) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned(), self.rng());
-            let (reader, told, edit) = (caller.reader(), Some(self.seal(told.clone())), edit.clone());
-            let job = move || rewrite.done(&edit, &sealer, tenant.as_ref(), &mut rng);
-            let written = self.inner.crypto.run(job).await??;
-            let Written { app, by, version, content, grants, ended } = written;
-            let revision = app.revision;
+            let (revision, now) = (app.revision, self.now());
+            let (custody, tenant, mut rng) = (self.inner.custody.clone(), by.tenant().cloned(), self.rng());
+            let job_edit = edit.clone();
+            let job = move || {
+                let (record, key) = match opening {
+                    Opening::By(held) => {
+                        let key = custody.sealer().open_key(&held.holder, tenant.as_ref(), &held.grant.sealed_key)?;
+                        (Record::open(&app.id, &key, &app.sealed)?, key)
+                    }
+                    Opening::ByRoot => custody.open(&app, &grants)?,
+                };
+                let (genuine, forged): (Vec<_>, Vec<_>) =
+                    grants.into_iter().partition(|granted| custody.is_genuine(&app, granted));
+                let forged = forged.into_iter().map(|granted| granted.holder.number).collect();
+                Rewrite { app, record, key, genuine, forged, now }.done(&job_edit, custody.sealer(), &mut rng)
+            };
+            let Written { version, content, grants, ended, uuid } = self.inner.crypto.run(job).await??;
+            let last = told.beside(Kind::AppRemoved, format!("app {uuid}")).with("with", "its last reader");
             // What was owed is paid with whatever changes the app.
             let change = AppChange {
                 app: *id,
                 revision,
-                reader,
-                by,
+                by: written_by,
                 version,
                 owed: false,
                 sealed: content,
                 grants,
                 ended,
-                told,
+                told: Some(self.seal(told.clone())),
+                last: Some(self.seal(last)),
             };
             match self.inner.store.change_app(change).await? {
                 ChangeAppOutcome::Changed => return Ok(()),
@@ -170,9 +217,59 @@ impl Apps {
     }
 }
 
-/// An app that is about to be changed, by whom, and all its grants.
+/// Who changes an app.
+#[derive(Clone, Copy)]
+pub(super) enum By<'a> {
+    /// Somebody who gives up their own right.
+    Leaver(&'a AppCaller),
+    /// One of its managers.
+    Manager(&'a AppCaller),
+    /// An operator on the oracle's own machine.
+    Operator,
+}
+
+impl By<'_> {
+    fn tenant(&self) -> Option<&Tenant> {
+        match self {
+            Self::Leaver(caller) | Self::Manager(caller) => caller.tenant(),
+            Self::Operator => None,
+        }
+    }
+
+    /// What they did to an app, for the audit log.
+    pub fn entry(&self, kind: Kind, uuid: impl fmt::Display) -> Entry {
+        match self {
+            Self::Leaver(caller) | Self::Manager(caller) => caller.acted(kind, format!("app {uuid}")),
+            Self::Operator => Entry::new(kind, Who::Operator).to(format!("app {uuid}")),
+        }
+    }
+}
+
+/// An app that is to be changed.
+struct Found {
+    app: AppRow,
+    grants: Vec<GrantedRow>,
+    opening: Opening,
+}
+
+/// What opens an app.
+enum Opening {
+    /// A grant of whoever changes it.
+    By(Box<HeldGrant>),
+    /// The root secret, by any genuine grant.
+    ByRoot,
+}
+
+/// Whether nobody of that name is there.
+fn is_nobody(error: &AppError) -> bool {
+    matches!(error, AppError::ApiKey(ApiKeyError::Unknown) | AppError::People(PeopleError::Unknown))
+}
+
+/// An app that is about to be changed, and all its grants.
 struct Rewrite {
-    readable: Readable,
+    app: AppRow,
+    record: Record,
+    key: AppKey,
     genuine: Vec<GrantedRow>,
     /// Key pairs whose grants somebody wrote into the database, or brought back.
     forged: Vec<i64>,
@@ -181,12 +278,11 @@ struct Rewrite {
 
 /// What is to be written.
 struct Written {
-    app: AppRow,
-    by: i64,
     version: i64,
     content: Option<Vec<u8>>,
     grants: Vec<WrittenGrant>,
     ended: Vec<i64>,
+    uuid: String,
 }
 
 /// Who holds what from now on.
@@ -197,16 +293,8 @@ struct Holding {
 }
 
 impl Rewrite {
-    fn done(
-        self,
-        edit: &Edit,
-        sealer: &Sealer,
-        tenant: Option<&Tenant>,
-        rng: &mut StateRng,
-    ) -> Result<Written, AppError> {
-        let Self { readable, genuine, forged: mut ended, now } = self;
-        let by = readable.held.holder.number;
-        let (record, key) = readable.open(sealer, tenant)?;
+    fn done(self, edit: &Edit, sealer: &Sealer, rng: &mut StateRng) -> Result<Written, AppError> {
+        let Self { app, record, key, genuine, forged: mut ended, now } = self;
         if let Edit::Revoke(theirs) = edit {
             // Another manager was faster.
             let mut there = genuine.iter().map(|granted| granted.holder.number).chain(ended.iter().copied());
@@ -214,7 +302,7 @@ impl Rewrite {
                 return Err(AppError::Ungranted);
             }
         }
-        let (mut lost, mut holdings) = (readable.app.owed, Vec::with_capacity(genuine.len() + 1));
+        let (mut lost, mut holdings) = (app.owed, Vec::with_capacity(genuine.len() + 1));
         for GrantedRow { grant, holder, grantee, .. } in genuine {
             let right = right(grant.level).ok_or(AppError::Damaged)?;
             let revoked = matches!(edit, Edit::Revoke(theirs) if theirs.contains(&holder.number));
@@ -256,7 +344,6 @@ impl Rewrite {
             }
             new = Some(holder.number);
         }
-        let app = readable.app;
         let (version, key, content) = if lost {
             let key = AppKey::generate(rng);
             let content = record.seal(&app.id, &key, rng);
@@ -268,7 +355,7 @@ impl Rewrite {
         let rewritten = holdings.iter().filter(|holding| lost || new == Some(holding.holder.number));
         let grants = rewritten.map(|holding| written(&app.id, version, holding, &key, sealer, rng));
         let grants = grants.collect::<Result<_, _>>()?;
-        Ok(Written { app, by, version, content, grants, ended })
+        Ok(Written { version, content, grants, ended, uuid: record.uuid })
     }
 }
 

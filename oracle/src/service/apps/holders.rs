@@ -4,7 +4,7 @@
 use super::error::AppError;
 use super::{AppCaller, Apps, Whose};
 use crate::service::api_keys::{ApiSecret, Tenant};
-use crate::store::{AppReader, Digest, HolderRow};
+use crate::store::{AppReader, HolderRow};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -35,17 +35,6 @@ impl Apps {
         self.holder(of, None).await
     }
 
-    /// Whether a key pair is what it was made as, and that of the principal, the team or the API key of that id: an API key's lies
-    /// under a data key that the root secret wraps for it. So no exchange of rows makes one's key pair another's.
-    pub(super) fn is_theirs(&self, holder: &HolderRow, id: &Digest) -> bool {
-        let theirs = match (&holder.principal, &holder.data_key) {
-            (Some(principal), None) => principal == id,
-            (None, Some(under)) => self.inner.api_keys.owns(id, &under.id, &under.by_root),
-            _ => false,
-        };
-        theirs && self.inner.sealer.is_genuine(holder)
-    }
-
     async fn holder(&self, of: Whose, tenant: Option<&Tenant>) -> Result<HolderRow, AppError> {
         if let Some(holder) = self.known_holder(of).await? {
             return Ok(holder);
@@ -67,7 +56,7 @@ impl Apps {
         let holders = self.inner.store.app_holders(of.reader).await?;
         let none = holders.is_empty();
         // One that somebody wrote into the database is nobody's, and nothing is sealed to it.
-        match holders.into_iter().find(|holder| self.is_theirs(holder, &of.id)) {
+        match holders.into_iter().find(|holder| self.inner.custody.is_theirs(holder, &of.id)) {
             None if !none => Err(AppError::Damaged),
             holder => Ok(holder),
         }

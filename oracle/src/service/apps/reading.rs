@@ -113,7 +113,7 @@ impl Apps {
             }
             _ => &own,
         };
-        self.is_theirs(holder, id) && self.inner.sealer.is_granted(&app.id, app.version, grant, holder)
+        self.inner.custody.is_theirs(holder, id) && self.inner.sealer.is_granted(&app.id, app.version, grant, holder)
     }
 
     /// Names of owners by the numbers of their apps: of those whose grants are genuine.
@@ -121,7 +121,7 @@ impl Apps {
         let apps: HashMap<i64, &AppRow> = apps.into_iter().map(|app| (app.number, app)).collect();
         let owners = grants.iter().filter(|granted| {
             right(granted.grant.level) == Some(AppRight::Owner)
-                && apps.get(&granted.app).is_some_and(|app| self.is_genuine(app, granted))
+                && apps.get(&granted.app).is_some_and(|app| self.inner.custody.is_genuine(app, granted))
         });
         owners.filter_map(|granted| Some((granted.app, self.name(&granted.grantee).ok()?.to_string()))).collect()
     }

@@ -118,9 +118,14 @@ impl Sealer {
             (None, None) => self.at_rest.open(private(&row), &holder.sealed).ok(),
             _ => None,
         };
-        let secret = secret.ok_or(AppError::Damaged)?;
-        let pair = HolderKey::of(&secret, &holder.public).ok_or(AppError::Damaged)?;
-        pair.open(sealed_key).ok_or(AppError::Damaged)
+        opened(&secret.ok_or(AppError::Damaged)?, holder, sealed_key)
+    }
+
+    /// The same of an API key's, by the data key that its private half is sealed under.
+    pub fn open_key_under(holder: &HolderRow, under: &AtRest, sealed_key: &[u8]) -> Result<AppKey, AppError> {
+        let row: [&[u8]; 2] = [&holder.id, bytes(holder.principal.as_ref())];
+        let secret = under.open(private(&row), &holder.sealed).map_err(|_| AppError::Damaged)?;
+        opened(&secret, holder, sealed_key)
     }
 
     /// Of a principal or a team it binds whose the key pair is, of an API key the data key, which is bound to its owner in turn
@@ -144,6 +149,11 @@ impl Record {
         let json = AtRest::new(key.sealing_key()).open(app(&[id]), sealed).map_err(|_| AppError::Damaged)?;
         serde_json::from_slice(&json).map_err(|_| AppError::Damaged)
     }
+}
+
+fn opened(secret: &[u8], holder: &HolderRow, sealed_key: &[u8]) -> Result<AppKey, AppError> {
+    let pair = HolderKey::of(secret, &holder.public).ok_or(AppError::Damaged)?;
+    pair.open(sealed_key).ok_or(AppError::Damaged)
 }
 
 /// The number of a right in the database.

@@ -168,6 +168,12 @@ impl Entry {
         Self { kind, who, source: None, subject: String::new(), outcome: Outcome::Done, details: Map::new() }
     }
 
+    /// What happened beside it in the same act: by the same, from the same place.
+    #[must_use]
+    pub fn beside(&self, kind: Kind, subject: impl Into<String>) -> Self {
+        Self { source: self.source, ..Self::new(kind, self.who.clone()) }.to(subject)
+    }
+
     /// What happened.
     pub fn kind(&self) -> Kind {
         self.kind

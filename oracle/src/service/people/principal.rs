@@ -9,8 +9,8 @@ use super::ticket::Caller;
 use super::{People, random_id};
 use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{
-    ChangeOutcome, Digest, MembersOutcome, NewAudit, NewLink, NewPrincipal, OPERATOR_ENROLLED, PrincipalKind,
-    PrincipalRow, Role,
+    AppReader, ChangeOutcome, Digest, MembersOutcome, NewAudit, NewLink, NewPrincipal, OPERATOR_ENROLLED,
+    PrincipalKind, PrincipalRow, Role,
 };
 use quorate_protocol::encoding::{Base64, base64url};
 use std::collections::HashMap;
@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 
 /// Principals in a page of a list that is read from the store.
 const PAGE: i64 = 500;
+/// How often a removal looks again at the apps that go with it when they were changed meanwhile.
+const TRIES: usize = 32;
 
 /// A principal as it may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +126,8 @@ impl People {
         // One who was named before, and has not enrolled, was another name for the same person.
         for other in self.principals().await? {
             if other.role == Role::Operator && other.enrolled_at.is_none() && other.name != *name {
-                let told = Some(self.told_here(Kind::PrincipalRemoved, &other.name));
-                done(self.inner.store.remove_principal(&self.row(&other.name).await?.id, told).await?)?;
+                let told = Entry::new(Kind::PrincipalRemoved, Who::Operator).to(other.name.to_string());
+                self.end(&self.row(&other.name).await?.id, &told).await?;
             }
         }
         match self.make(name, Role::Operator, at_this_machine(Kind::PrincipalCreated)).await {
@@ -205,9 +207,22 @@ impl People {
     /// Removes a principal with all that is its own.
     pub async fn remove_principal(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
-        let told = Some(self.told(Kind::PrincipalRemoved, by, name, &[]));
-        done(self.inner.store.remove_principal(&row.id, told).await?)?;
+        let told = Entry::new(Kind::PrincipalRemoved, Who::Principal(by.name.to_string()));
+        self.end(&row.id, &told.from(by.source).to(name.to_string())).await?;
         self.forget_security_keys(&row).await
+    }
+
+    /// Removes a principal, and with it the apps that nobody else in use may read.
+    async fn end(&self, id: &Digest, told: &Entry) -> Result<(), PeopleError> {
+        for _ in 0..TRIES {
+            let last = self.inner.custody.last_apps::<PeopleError>(AppReader::Principal(*id), told).await?;
+            let event = Some(self.inner.audit.seal(told.clone()));
+            match self.inner.store.remove_principal(id, last, event).await? {
+                ChangeOutcome::Stale => {}
+                outcome => return done(outcome),
+            }
+        }
+        Err(PeopleError::Changed)
     }
 
     /// The members of a team.
@@ -319,6 +334,7 @@ fn done(outcome: ChangeOutcome) -> Result<(), PeopleError> {
     match outcome {
         ChangeOutcome::Changed => Ok(()),
         ChangeOutcome::LastOperator => Err(PeopleError::LastOperator),
+        ChangeOutcome::Stale => Err(PeopleError::Changed),
         ChangeOutcome::Unknown => Err(PeopleError::Unknown),
     }
 }

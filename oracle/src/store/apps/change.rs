@@ -45,6 +45,20 @@ pub struct WrittenGrant {
     pub mac: Digest,
 }
 
+/// Who changes an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppBy {
+    /// A reader with a grant that lets them manage it, or which is one of those that end with the change.
+    Holder {
+        /// Who.
+        reader: AppReader,
+        /// Number of the key pair that the grant is for.
+        holder: i64,
+    },
+    /// An operator on the oracle's own machine.
+    Operator,
+}
+
 /// A change of an app and its grants.
 #[derive(Clone, Debug)]
 pub struct AppChange {
@@ -53,9 +67,7 @@ pub struct AppChange {
     /// Its revision as it was read.
     pub revision: i64,
     /// Who changes it.
-    pub reader: AppReader,
-    /// Number of the key pair whose grant lets them.
-    pub by: i64,
+    pub by: AppBy,
     /// The new version.
     pub version: i64,
     /// Whether it must be sealed under another data key.
@@ -68,6 +80,8 @@ pub struct AppChange {
     pub ended: Vec<i64>,
     /// What the audit log is told when it is done.
     pub told: Option<NewAudit>,
+    /// What it is told besides when nobody is left who may read the app, which then goes.
+    pub last: Option<NewAudit>,
 }
 
 /// What became of a new app.
@@ -127,14 +141,12 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewAppRow) -> Result<InsertApp
 }
 
 pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<ChangeAppOutcome, StoreError> {
-    let AppChange { app, revision, reader, by, version, owed, sealed, grants, ended, told } = change;
-    let Some(held) = held(tx, *reader, app).await?.filter(|held| held.is_by(*by)) else {
-        return Ok(ChangeAppOutcome::Unknown);
-    };
-    if held.app.revision != *revision {
+    let AppChange { app, revision, by, version, owed, sealed, grants, ended, told, last } = change;
+    let Some(found) = changeable(tx, by, app, ended).await? else { return Ok(ChangeAppOutcome::Unknown) };
+    if found.revision != *revision {
         return Ok(ChangeAppOutcome::Stale);
     }
-    let number = held.app.number;
+    let number = found.number;
     let had = tx.query("SELECT holder FROM app_grants WHERE app = $1", &[number.into()]).await?;
     let had = had.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
     let new: Vec<i64> = grants.iter().map(|grant| grant.holder).filter(|holder| !had.contains(holder)).collect();
@@ -142,8 +154,14 @@ pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<Change
     if staying + new.len() > MAX_APPS {
         return Ok(ChangeAppOutcome::Full);
     }
+    if staying + new.len() == 0 {
+        tx.defer("DELETE FROM apps WHERE number = $1", &[number.into()]).await?;
+        audit::tell(tx, told.as_ref()).await?;
+        audit::tell(tx, last.as_ref()).await?;
+        return Ok(ChangeAppOutcome::Changed);
+    }
     for holder in &new {
-        if tx.first("SELECT 1 FROM app_holders WHERE number = $1", &[(*holder).into()]).await?.is_none() {
+        if !is_in_use(tx, *holder).await? {
             return Ok(ChangeAppOutcome::HolderGone);
         }
         // Nobody is asked before they are granted something: what they read must stay a list that can be shown.
@@ -170,6 +188,40 @@ pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<Change
     }
     audit::tell(tx, told.as_ref()).await?;
     Ok(ChangeAppOutcome::Changed)
+}
+
+/// An app as it is found by whoever changes it.
+pub(super) struct Changeable {
+    pub number: i64,
+    pub revision: i64,
+}
+
+/// The app of that hashed UUID, if who changes it still may: with a grant of theirs that lets them, or with `ended` among whose
+/// key pairs is their own.
+pub(super) async fn changeable(
+    tx: &mut dyn Tx,
+    by: &AppBy,
+    app: &Digest,
+    ended: &[i64],
+) -> Result<Option<Changeable>, StoreError> {
+    match by {
+        AppBy::Holder { reader, holder } => {
+            let held = held(tx, *reader, app).await?;
+            let held = held.filter(|held| held.is_by(*holder) || (ended.contains(holder) && held.has(*holder)));
+            Ok(held.map(|held| Changeable { number: held.app.number, revision: held.app.revision }))
+        }
+        AppBy::Operator => {
+            let row = tx.first("SELECT number, revision FROM apps WHERE id = $1", &[app.into()]).await?;
+            row.map(|row| Ok(Changeable { number: row.int(0)?, revision: row.int(1)? })).transpose()
+        }
+    }
+}
+
+/// Whether a key pair is there, and not that of an API key which an operator has taken out of use.
+async fn is_in_use(tx: &mut dyn Tx, holder: i64) -> Result<bool, StoreError> {
+    let in_use = "SELECT 1 FROM app_holders AS h LEFT JOIN data_keys AS d ON d.number = h.data_key
+                  LEFT JOIN api_keys AS k ON k.number = d.api_key WHERE h.number = $1 AND k.revoked_at IS NULL";
+    Ok(tx.first(in_use, &[holder.into()]).await?.is_some())
 }
 
 /// How many grants of a key pair a query counts.

@@ -107,6 +107,11 @@ impl HeldApp {
     pub(super) fn is_by(&self, holder: i64) -> bool {
         self.held.iter().any(|held| held.holder.number == holder && held.grant.level >= 2)
     }
+
+    /// Whether the key pair of that number is the reader's own, and not that of a team, and has a grant.
+    pub(super) fn has(&self, holder: i64) -> bool {
+        self.held.iter().any(|held| held.holder.number == holder && held.member.is_none())
+    }
 }
 
 /// A grant that lets a reader read.
@@ -142,6 +147,8 @@ pub enum GranteeRow {
         role: Role,
         /// Its name.
         sealed: Vec<u8>,
+        /// Whether an operator has disabled it.
+        disabled: bool,
     },
 }
 
@@ -150,6 +157,13 @@ impl GranteeRow {
     pub fn id(&self) -> &Digest {
         match self {
             Self::ApiKey { id, .. } | Self::Principal { id, .. } => id,
+        }
+    }
+
+    /// Whether it is neither revoked nor disabled.
+    pub fn in_use(&self) -> bool {
+        match self {
+            Self::ApiKey { revoked: out_of_use, .. } | Self::Principal { disabled: out_of_use, .. } => !out_of_use,
         }
     }
 }
@@ -176,13 +190,14 @@ pub(super) fn held_apps(rows: Vec<Row>) -> Result<Vec<HeldApp>, StoreError> {
         let number = row.int(0)?;
         match apps.last_mut() {
             Some(last) if last.app.number == number => last.held.push(held),
-            _ => apps.push(HeldApp { app: app(&mut row)?, held: vec![held] }),
+            _ => apps.push(HeldApp { app: app_row(&mut row)?, held: vec![held] }),
         }
     }
     Ok(apps)
 }
 
-fn app(row: &mut Row) -> Result<AppRow, StoreError> {
+/// Seven columns from the first one on.
+pub(super) fn app_row(row: &mut Row) -> Result<AppRow, StoreError> {
     Ok(AppRow {
         number: row.int(0)?,
         id: row.digest(1)?,
@@ -231,6 +246,7 @@ pub(super) fn granted(rows: Vec<Row>) -> Result<Vec<GrantedRow>, StoreError> {
                     .ok_or(StoreError::Row { column: 15, expected: "a kind of principal" })?,
                 role: Role::numbered(row.int(16)?).ok_or(StoreError::Row { column: 16, expected: "a role" })?,
                 sealed: row.take_blob(17)?,
+                disabled: row.optional_int(21)?.is_some(),
             },
             None => GranteeRow::ApiKey {
                 id: row.digest(18)?,

@@ -84,7 +84,7 @@ async fn who_can_read_follows_every_change_at_once() {
                 Step::Rotate => rotate(&ground, &first, &second).await,
                 Step::RevokeKey => {
                     let Who::Key(key) = &second else { unreachable!("it is a key") };
-                    ground.stage().oracle.state().api_keys.revoke(&key.value).await.expect("revoked");
+                    ground.stage().oracle.state().apps.revoke_api_key(&key.value).await.expect("revoked");
                 }
             }
             let everybody = [&ann, &bob, &carol, &first, &second];

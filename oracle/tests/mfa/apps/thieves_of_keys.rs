@@ -109,7 +109,7 @@ async fn a_revoked_key_is_brought_back_by_no_value_of_a_column() {
         .rows
         .query_row("SELECT secret_hash FROM api_keys WHERE number = ?1", [his.2], |row| row.get(0))
         .expect("an old copy");
-    scene.ground.stage().oracle.state().api_keys.revoke(value(&scene.victim)).await.expect("revoked");
+    scene.ground.stage().oracle.state().apps.revoke_api_key(value(&scene.victim)).await.expect("revoked");
     scene.rows.execute_batch("UPDATE apps SET owed = 0; UPDATE api_keys SET revoked_at = NULL").expect("forgiven");
     assert!(!scene.ground.reads(&scene.victim, &scene.uuid).await);
     let listed = scene.ground.ask(&scene.victim, Method::GET, "/api/apps", &json!({})).await;

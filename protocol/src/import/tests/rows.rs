@@ -120,8 +120,21 @@ fn the_parts_of_an_export_may_come_in_files_of_any_kind() {
     let places: Vec<(usize, String)> = import.rows.iter().map(|row| (row.place.input, row.place.to_string())).collect();
     let place = |input, text: &str| (input, text.to_owned());
     assert_eq!(places, [place(2, "QR code 1"), place(0, "line 1"), place(1, "QR code 1")]);
-    let missing = ImportError::PartsMissing { missing: vec![1], of: 2 };
-    assert_eq!(read(&[picture], None, None), Err(missing));
+    let import = read(&[picture], None, None).unwrap();
+    assert_eq!(usable(&import), ["second"], "the part that is there is kept");
+    assert_eq!(reasons(&import), ["QR code 1 this export has 2 parts and part 1 is missing; import all of them"]);
+}
+
+#[test]
+fn a_row_that_the_table_has_twice_is_told_by_its_uuid() {
+    let row = r#"{"PartitionKey":"mfaseed","RowKey":"5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1","AccountName":"AWS"}"#;
+    let absent = row.replace("c1a1", "c1a2");
+    let table = format!("[{row},{row},{absent}]");
+    let secret = r#"{"name":"5f0c8d10-1f0e-4a35-8d21-0c2e4ad3c1a1","value":"JBSWY3DPEHPK3PXP"}"#;
+    let import = read(&[table.as_str(), secret], Some(Format::SharedMfa), None).unwrap();
+    assert_eq!(usable(&import), ["AWS"]);
+    let reasons = reasons(&import);
+    assert!(reasons[0] == "entry 2 its UUID is that of entry 1" && reasons[1].starts_with("entry 3 its secret is in"));
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! How apps and rights end: with the last who may read them, by operators when nobody else can, by whoever gives up their own;
+//! and what those are told and kept from who try what is others'.
+
+use super::ground::{Ground, URI, Who};
+use crate::audit::log;
+use crate::people::stage::refused;
+use quorate_oracle::service::apps::{AppError, Overseen, WhichApp};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const UUID: &str = "3f1c9a52-7b0e-4c88-a6d4-90b1e2f35c67";
+
+fn value(who: &Who) -> &str {
+    let Who::Key(key) = who else { unreachable!("it is a key") };
+    &key.value
+}
+
+async fn overseen(ground: &Ground) -> Vec<Overseen> {
+    ground.stage().oracle.state().apps.overseen().await.expect("listed")
+}
+
+/// What was told of kind and subject since so many events.
+async fn told_since(ground: &Ground, before: usize) -> Vec<(String, String)> {
+    let (events, _) = log(&ground.people).await;
+    events[before..].iter().map(|event| (event.kind.clone(), event.subject.clone())).collect()
+}
+
+#[tokio::test]
+async fn what_nobody_else_may_read_goes_with_its_last_reader_and_each_is_told() {
+    for ground in Ground::on_both().await {
+        let (ann, bob) = (ground.user("ann").await, ground.user("bob").await);
+        let (key, other) = (ground.key("one@example.com").await, ground.key("two@example.com").await);
+        let own = ground.add(&ann).await;
+        let with_key = ground.add(&ann).await;
+        let shared = ground.add(&ann).await;
+        ground.grant(&ann, &with_key, &format!("api-key/{}", value(&key)), "code").await;
+        ground.grant(&ann, &shared, "bob", "code").await;
+        let of_key = ground.add(&key).await;
+        let before = log(&ground.people).await.0.len();
+        let apps = &ground.stage().oracle.state().apps;
+        apps.revoke_api_key(value(&key)).await.expect("revoked");
+        ground.people.done(Method::DELETE, "/principals/ann", Value::Null).await;
+        let told = told_since(&ground, before).await;
+        let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+        let expected = ["app.removed", "api_key.revoked", "app.removed", "app.removed", "principal.removed"];
+        assert_eq!(kinds, expected, "{told:?}");
+        assert_eq!(told[0].1, format!("app {of_key}"));
+        let mut gone = [told[2].1.clone(), told[3].1.clone()];
+        gone.sort();
+        let mut expected = [format!("app {own}"), format!("app {with_key}")];
+        expected.sort();
+        assert_eq!(gone, expected);
+        assert!(ground.reads(&bob, &shared).await && !ground.reads(&other, &of_key).await);
+        let left: Vec<_> = overseen(&ground).await.into_iter().map(|app| app.uuid).collect();
+        assert_eq!(left, [Some(shared)]);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_sees_and_ends_an_app_that_nobody_manages_any_more() {
+    let ground = Ground::new().await;
+    let (ann, bob, carol) = (ground.user("ann").await, ground.user("bob").await, ground.user("carol").await);
+    let key = ground.key("app@example.com").await;
+    let uuid = ground.add(&ann).await;
+    let theirs = ground.add(&key).await;
+    for who in ["bob", "carol"] {
+        ground.grant(&ann, &uuid, who, "code").await;
+    }
+    let listed = overseen(&ground).await;
+    assert_eq!(listed.iter().map(|app| app.uuid.as_deref()).collect::<Vec<_>>(), [Some(&*uuid), Some(&*theirs)]);
+    assert!(listed.iter().all(|app| app.owner().is_some_and(|owner| owner.in_use)));
+    assert_eq!(listed[1].owner().map(|owner| &owner.grantee), Some(&format!("api-key/{}", value(&key))));
+    assert!(!format!("{listed:?}").contains("findable"), "not even what it is called");
+    ground.people.done(Method::DELETE, "/principals/ann", Value::Null).await;
+    let app = overseen(&ground).await.remove(0);
+    assert_eq!((app.owner(), app.grants.len()), (None, 2));
+    // Bob may read it, and nobody can take that away but an operator.
+    let path = format!("/api/apps/{uuid}/grants/carol");
+    assert_eq!(refused(&ground.ask(&bob, Method::DELETE, &path, &json!({})).await), (403, "not_a_manager"));
+    let apps = &ground.stage().oracle.state().apps;
+    let which: WhichApp = uuid.parse().expect("a UUID");
+    let before = log(&ground.people).await.0.len();
+    apps.revoke_overseen(which, &"carol".parse().expect("a name")).await.expect("revoked");
+    assert!(ground.reads(&bob, &uuid).await && !ground.reads(&carol, &uuid).await);
+    let again = apps.revoke_overseen(which, &"carol".parse().expect("a name")).await;
+    assert!(matches!(again, Err(AppError::Ungranted)), "{again:?}");
+    // The last one takes it along.
+    apps.revoke_overseen(which, &"bob".parse().expect("a name")).await.expect("revoked");
+    let owner = format!("api-key/{}", value(&key)).parse().expect("an API key");
+    let stays = apps.revoke_overseen(theirs.parse().expect("a UUID"), &owner).await;
+    assert!(matches!(stays, Err(AppError::OwnerStays)), "{stays:?}");
+    apps.remove_overseen(theirs.parse().expect("a UUID")).await.expect("removed");
+    assert!(matches!(apps.remove_overseen(which).await, Err(AppError::Unknown)));
+    assert!(overseen(&ground).await.is_empty());
+    let (events, _) = log(&ground.people).await;
+    let ended: Vec<_> = events[before..].iter().filter(|event| event.kind != "app.code").collect();
+    let told: Vec<_> = ended.iter().map(|event| (event.kind.as_str(), event.subject.as_str())).collect();
+    let (subject, other) = (format!("app {uuid}"), format!("app {theirs}"));
+    let expected = ["app.revoked", "app.revoked", "app.removed"].map(|kind| (kind, subject.as_str()));
+    assert_eq!(told, [&expected[..], &[("app.removed", other.as_str())]].concat());
+    assert!(ended.iter().all(|event| event.who == "operator"));
+}
+
+#[tokio::test]
+async fn an_operator_removes_what_does_not_open_by_its_number_and_frees_what_was_squatted() {
+    let ground = Ground::new().await;
+    let (eve, ann) = (ground.key("eve@example.com").await, ground.user("ann").await);
+    let new = json!({ "otpauth": URI, "uuid": UUID });
+    ground.done(&eve, Method::POST, "/api/apps", &new).await;
+    assert_eq!(refused(&ground.ask(&ann, Method::POST, "/api/apps", &new).await), (409, "uuid_taken"));
+    let apps = &ground.stage().oracle.state().apps;
+    apps.remove_overseen(UUID.parse().expect("a UUID")).await.expect("removed");
+    ground.done(&ann, Method::POST, "/api/apps", &new).await;
+    // A row that somebody has altered has no UUID any more; its number is left.
+    let rows = crate::at_rest::database(ground.stage());
+    rows.execute("UPDATE app_grants SET mac = randomblob(32)", []).expect("altered");
+    let app = overseen(&ground).await.remove(0);
+    assert_eq!((&app.uuid, app.grants.len()), (&None, 0));
+    let which = WhichApp::Number(app.number);
+    let nobody = apps.revoke_overseen(which, &"ann".parse().expect("a name")).await;
+    assert!(matches!(nobody, Err(AppError::Damaged)), "{nobody:?}");
+    assert!(matches!(apps.remove_overseen(WhichApp::Number(app.number + 1)).await, Err(AppError::Unknown)));
+    apps.remove_overseen(which).await.expect("removed");
+    ground.done(&ann, Method::POST, "/api/apps", &new).await;
+    assert!(ground.reads(&ann, UUID).await);
+}
+
+#[tokio::test]
+async fn everybody_may_give_up_their_own_right_and_no_other() {
+    let ground = Ground::new().await;
+    let (ann, bob, mia, key) = (
+        ground.user("ann").await,
+        ground.user("bob").await,
+        ground.user("mia").await,
+        ground.key("app@example.com").await,
+    );
+    let uuid = ground.add(&ann).await;
+    let by_key = format!("api-key/{}", value(&key));
+    for who in ["bob", "mia", &by_key] {
+        ground.grant(&ann, &uuid, who, "code").await;
+    }
+    let rows = crate::at_rest::database(ground.stage());
+    let kept = "CREATE TEMP TABLE kept AS SELECT * FROM app_grants WHERE level = 1";
+    rows.execute_batch(kept).expect("kept");
+    let path = |who: &str| format!("/api/apps/{uuid}/grants/{who}");
+    let leave = async |by: &Who, who: &str| ground.ask(by, Method::DELETE, &path(who), &json!({})).await;
+    assert_eq!(refused(&leave(&bob, "mia").await), (403, "not_a_manager"));
+    assert_eq!(refused(&leave(&ann, "ann").await), (409, "owner_stays"));
+    assert_eq!(leave(&bob, "principal/internal/user/bob").await.status, 204);
+    assert!(!ground.reads(&bob, &uuid).await && ground.reads(&mia, &uuid).await && ground.reads(&key, &uuid).await);
+    assert_eq!(refused(&leave(&bob, "bob").await), (404, "app_unknown"));
+    assert_eq!(leave(&key, &by_key).await.status, 204);
+    assert!(!ground.reads(&key, &uuid).await && ground.reads(&ann, &uuid).await);
+    // It is sealed under another key, as after every right that ends: no old row gives one back.
+    rows.execute_batch("INSERT OR IGNORE INTO app_grants SELECT * FROM kept").expect("brought back");
+    for who in [&bob, &key] {
+        assert_eq!(refused(&ground.code(who, &uuid).await), (500, "internal"));
+    }
+    // What a team has is the team's.
+    let team = "principal/internal/group/ops";
+    ground.people.done(Method::POST, "/principals", json!({ "name": team })).await;
+    ground.people.done(Method::POST, &format!("/principals/{team}/members"), json!({ "add": ["mia"] })).await;
+    ground.grant(&ann, &uuid, team, "code").await;
+    assert_eq!(leave(&mia, "mia").await.status, 204);
+    assert_eq!(refused(&leave(&mia, "mia").await), (404, "no_grant"));
+    assert!(ground.reads(&mia, &uuid).await);
+}
+
+#[tokio::test]
+async fn whoever_tries_what_is_others_is_told_of_and_has_to_wait() {
+    let ground = Ground::new().await;
+    let (ann, key) = (ground.user("ann").await, ground.key("app@example.com").await);
+    ground.done(&ann, Method::POST, "/api/apps", &json!({ "otpauth": URI, "uuid": UUID })).await;
+    let own = ground.add(&key).await;
+    let before = log(&ground.people).await.0.len();
+    let mut words = Vec::new();
+    for number in 0..40 {
+        let answer = if number % 2 == 0 {
+            ground.ask(&key, Method::POST, "/api/apps", &json!({ "otpauth": URI, "uuid": UUID })).await
+        } else {
+            let path = format!("/api/apps/{own}/grants/user{number}");
+            ground.ask(&key, Method::PUT, &path, &json!({ "right": "code" })).await
+        };
+        let (status, word) = refused(&answer);
+        words.push((status, word.to_owned()));
+    }
+    assert_eq!((words[0].clone(), words[1].clone()), ((409, "uuid_taken".into()), (404, "principal_unknown".into())));
+    assert_eq!(words[39], (429, "too_many_failures".to_owned()));
+    let (events, text) = log(&ground.people).await;
+    let told = &events[before..];
+    assert_eq!((told[0].kind.as_str(), told[0].result.as_str()), ("app.added", "refused"));
+    assert_eq!((told[0].subject.as_str(), told[1].kind.as_str()), (&*format!("app {UUID}"), "app.granted"));
+    assert_eq!(told[1].details["grantee"], "principal/internal/user/user1");
+    assert!(!text.contains("JBSW"));
+    // What says nothing of others goes on, and others are not kept from anything.
+    assert!(ground.reads(&key, &own).await);
+    ground.add(&key).await;
+    ground.done(&ann, Method::PUT, &format!("/api/apps/{UUID}/grants/operator"), &json!({ "right": "code" })).await;
+}

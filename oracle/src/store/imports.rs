@@ -359,7 +359,7 @@ async fn insert_unwrapped(tx: &mut dyn Tx, api_key: i64, new: &NewDataKey, now: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::migrations::{Applied, IMPORTS, SQLITE, needed, pending};
+    use crate::store::migrations::{IMPORTS, needed, program_before};
     use futures_util::future::BoxFuture;
 
     fn new(seed: u8) -> NewDataKey {
@@ -379,8 +379,7 @@ mod tests {
     /// What a program that knows the steps before the imports makes of the database.
     async fn previous_program(store: &Store) -> Result<(), StoreError> {
         let needs = store.read((), |tx, ()| Box::pin(needed(tx))).await.unwrap();
-        let before = &SQLITE[..usize::try_from(IMPORTS).unwrap() - 1];
-        pending(before, &[Applied { version: IMPORTS, needs, checksum: [0; 32] }]).map(drop)
+        program_before(IMPORTS, needs)
     }
 
     #[tokio::test]

@@ -121,6 +121,16 @@ pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
     Ok(pending)
 }
 
+/// What a program that knows only the steps before `step` makes of a database that has been through it and needs `needs`.
+#[cfg(test)]
+pub(super) fn program_before(step: i64, needs: i64) -> Result<(), StoreError> {
+    let known = &SQLITE[..usize::try_from(step - 1).expect("steps begin at 1")];
+    let been =
+        known.iter().map(|known| Applied { version: known.version, needs: known.needs, checksum: known.checksum() });
+    let applied: Vec<Applied> = been.chain([Applied { version: step, needs, checksum: [0; 32] }]).collect();
+    pending(known, &applied).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{APPS, Applied, IMPORTS, Migration, POSTGRES, SQLITE, pending};

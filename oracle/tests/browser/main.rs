@@ -79,6 +79,7 @@ async fn where_a_login_is_asked_for_the_page_says_who_asked_and_who_approved() {
 
     // Without a Toc: the same person, who has shown none.
     let group = json!({ "group": stage.deal.group.name(), "reason": REASON });
+    stage.post(&format!("/groups/{}/applicants", stage.deal.group.name()), &json!({ "add": ["ann"] })).await;
     let asked = stage.send(reqwest::Method::POST, "/sessions", &group).await.asked();
     browser.open(&stage.link(&asked)).await;
     let asks =

@@ -229,7 +229,7 @@ async fn a_security_key_is_registered_and_logs_in() {
     browser.click("summary", "Remove Key 1").await;
     browser.run("document.getElementById('confirm-0').click()").await;
     browser.click("button", "Remove the key").await;
-    browser.see("The key was removed.").await;
+    browser.see("The key was removed, and every other login of yours has ended.").await;
     browser.see("Register a second one").await;
     browser.click("button", "Log out").await;
     browser.see("Go on").await;

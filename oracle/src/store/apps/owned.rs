@@ -86,14 +86,13 @@ async fn still_owned(tx: &mut dyn Tx, reader: AppReader) -> Result<HashSet<Owned
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::migrations::{APPS, Applied, SQLITE, needed, pending};
+    use crate::store::migrations::{APPS, needed, program_before};
     use crate::store::{InsertAppOutcome, NewApiKey, NewAppRow, NewDataKey, NewHolder, WrittenGrant};
 
     /// What a program that knows the steps before apps makes of the database.
     async fn previous_program(store: &Store) -> Result<(), StoreError> {
         let needs = store.read((), |tx, ()| Box::pin(needed(tx))).await.unwrap();
-        let before = &SQLITE[..usize::try_from(APPS).unwrap() - 1];
-        pending(before, &[Applied { version: APPS, needs, checksum: [0; 32] }]).map(drop)
+        program_before(APPS, needs)
     }
 
     #[tokio::test]

@@ -6,7 +6,8 @@
     # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file or a pattern of files, else a command.
     need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
         pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev)
-    need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq unshare:util-linux /usr/bin/kill:procps)
+    need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq node:nodejs unshare:util-linux
+        /usr/bin/kill:procps)
     need_browser=(chromium:chromium chromedriver:chromium-driver)
     need_keys=(/usr/sbin/pcscd:pcscd ykman:yubikey-manager)
     need_card=(/usr/sbin/pcscd:pcscd /usr/lib/pcsc/drivers/serial/libifdvpcd.so:vsmartcard-vpcd /sbin/ip:iproute2

@@ -49,9 +49,10 @@ pub(crate) use paths::Paths;
 
 const ENVIRONMENT: &str = "\
 Identities:
-  -i names files of AGE-SECRET-KEY and AGE-PLUGIN lines, sealed with a passphrase or not, and soft
-  tokens. Without -i, $XDG_CONFIG_HOME/quorate/identities is tried, a file or a folder of such files.
-  Only a key that can open a Toc is asked for its PIN.
+  -i names files of AGE-SECRET-KEY and AGE-PLUGIN lines, sealed with a passphrase or not, identities
+  that are sealed to a passkey, and soft tokens; also security keys that may be asked for a passkey,
+  by their device or the file of a soft one. Without -i, $XDG_CONFIG_HOME/quorate/identities is
+  tried, a file or a folder of such files. Only a key that can open a Toc is asked for its PIN.
 
 Environment:
   QUORATE_FIDO_PIN_COMMAND
@@ -144,7 +145,7 @@ enum Command {
 }
 
 /// What every command is given besides its own arguments.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Context {
     /// Speaks to people.
     pub(crate) ui: Ui,

@@ -370,6 +370,12 @@ fn verification(wish: Option<&str>) -> Verification {
     }
 }
 
+/// Whether keys can be bound to `text`: a domain of one party, as browsers write it, or this machine.
+pub fn is_rp_id(text: &str) -> bool {
+    let spelt = Host::parse(text).is_ok_and(|host| matches!(host, Host::Domain(domain) if domain == text));
+    spelt && registrable(text).is_some()
+}
+
 /// The part of a domain that one party registers: a public suffix and one label. `None` for a public suffix.
 fn registrable(domain: &str) -> Option<&str> {
     if domain == LOCAL { Some(LOCAL) } else { psl::domain_str(domain) }

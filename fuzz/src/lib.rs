@@ -11,6 +11,7 @@ use quorate_protocol::audit::checkpoint::{Checkpoint, VerifierKey};
 use quorate_protocol::audit::event::Event;
 use quorate_protocol::audit::export::{Line, Verifier};
 use quorate_protocol::drill::Call;
+use quorate_protocol::fido2prf::Fido2PrfStanza;
 use quorate_protocol::header::Header;
 use quorate_protocol::import::{Format, from_image, parse_any, read};
 use quorate_protocol::invite::{Certificate, Invite, follow_chain};
@@ -224,7 +225,12 @@ pub fn recipient(data: &[u8]) -> bool {
 /// One stanza of an age header, as it stands in the file.
 pub fn stanza(data: &[u8]) -> bool {
     let Ok((_, stanza)) = age_stanza(data) else { return false };
-    matches!(SoftP256(p256_identity()).open(&stanza.into()), Some(Ok(_)))
+    let stanza: Stanza = stanza.into();
+    if let Some(Ok(sealed)) = Fido2PrfStanza::parse(&stanza) {
+        assert_eq!(sealed.to_stanza().args, stanza.args, "one nonce has one spelling");
+        return sealed.open(&seeds::PRF_OUTPUTS).is_ok();
+    }
+    matches!(SoftP256(p256_identity()).open(&stanza), Some(Ok(_)))
 }
 
 /// A decrypted Toc.

@@ -11,6 +11,7 @@ use quorate_protocol::audit::tree::{Frontier, leaf_hash};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
 use quorate_protocol::drill::{Call, CallPayload};
 use quorate_protocol::encoding::{base64, base64url};
+use quorate_protocol::fido2prf::{Fido2PrfStanza, NONCE_BYTES, PrfOutputs};
 use quorate_protocol::header::OraclePin;
 use quorate_protocol::invite::{Applicant, Certificate, CertifiedKind, Invite, InvitePayload, Purpose};
 use quorate_protocol::otp::OtpSecret;
@@ -112,15 +113,21 @@ fn sealed(to: &NativeRecipient, plaintext: &[u8]) -> String {
 
 fn stanzas() -> Vec<Vec<u8>> {
     let file_key = age_core::format::FileKey::new(Box::new([3; 16]));
-    recipients()[1..]
-        .iter()
-        .map(|recipient| {
-            let (stanzas, _) = age::Recipient::wrap_file_key(recipient, &file_key).expect("a point wraps");
-            let body = data_base64(&stanzas[0].body);
-            format!("-> {} {}\n{body}\n", stanzas[0].tag, stanzas[0].args.join(" ")).into_bytes()
+    let wrapped = recipients()[1..].iter().map(|recipient| {
+        let (mut stanzas, _) = age::Recipient::wrap_file_key(recipient, &file_key).expect("a point wraps");
+        stanzas.swap_remove(0)
+    });
+    let sealed = Fido2PrfStanza::seal(&file_key, [7; NONCE_BYTES], &PRF_OUTPUTS).to_stanza();
+    wrapped
+        .chain([sealed])
+        .map(|stanza| {
+            format!("-> {} {}\n{}\n", stanza.tag, stanza.args.join(" "), data_base64(&stanza.body)).into_bytes()
         })
         .collect()
 }
+
+/// What the passkey of the sealed stanza makes of its salts.
+pub const PRF_OUTPUTS: PrfOutputs = [[1; 32], [2; 32]];
 
 /// Unpadded standard base64, as age headers have it. The bodies here fit one line.
 fn data_base64(bytes: &[u8]) -> String {

@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
     if let Some(card) = &card {
         start::choose_oracle(context, args, card.oracle.as_ref())?;
     }
-    let (own, _) = context.open_toc(&args.toc)?;
+    let (own, _) = context.open_toc(&args.toc, &args.key)?;
     let card = Card::of(&own.toc).ok_or_else(|| super::drawer::DrawerError::Short(own.path.clone()))?;
     let pin = start::choose_oracle(context, args, card.oracle.as_ref())?;
     let plan = plan_file.map(|file| redeal::plan(file, &card)).transpose()?;

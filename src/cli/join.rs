@@ -64,7 +64,7 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     let vouched = vouch::vouch(context, &invite, pin, context.now())?;
     // Then whether an answer can arrive, and be made: a PIN and a touch for nothing are worse than an error.
     still_open(&args.network.client(context, &vouched.pin.url)?, &invite)?;
-    let identities = context.load_identities()?;
+    let identities = context.load_identities_with(&args.key)?;
     opening::check(&identities, &path)?;
     let own_keys = OwnKeys::of(&identities);
     let noted = card.as_ref().map(|card| lost_place(args, &invite, card, &own_keys)).transpose()?.flatten();

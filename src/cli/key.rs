@@ -1,10 +1,11 @@
 //! `quorate key`: keys in tokens. It must not know how a token keeps them.
 
 mod hardware;
+mod passkey;
 mod pin;
 mod report;
 
-use self::report::{KeyReport, PlainReport};
+use self::report::{KeyReport, PlainReport, SealedReport};
 use super::{CliError, Context};
 use crate::token::identity::PivIdentity;
 use crate::token::soft_piv::SoftPivToken;
@@ -27,7 +28,9 @@ enum KeyCommand {
     List,
     /// Make a key in a token, and print its recipients
     Generate(GenerateArgs),
-    /// Show the keys of tokens in full
+    /// Make an identity for one oracle, sealed to a passkey in a FIDO2 key
+    Passkey(passkey::PasskeyArgs),
+    /// Show the keys of tokens, and identities sealed to passkeys, in full
     Show(ShowArgs),
     /// Change a token's PIN or PUK, or unblock its PIN
     Pin(pin::PinArgs),
@@ -66,6 +69,7 @@ pub(crate) fn run(context: &Context, args: &KeyArgs) -> Result<(), CliError> {
     match &args.command {
         KeyCommand::List => list(context),
         KeyCommand::Generate(args) => generate(context, args),
+        KeyCommand::Passkey(args) => passkey::run(context, args),
         KeyCommand::Show(args) => show(context, args.slot),
         KeyCommand::Pin(args) => pin::run(context, args),
     }
@@ -112,6 +116,15 @@ fn show(context: &Context, slot: Option<Slot>) -> Result<(), CliError> {
             let report = KeyReport::new(token.info(), &key);
             context.ui.print(&report, || report.lines())?;
         }
+    }
+    for sealed in identities.sealed().filter(|_| slot.is_none()) {
+        let Some(label) = &sealed.label else { continue };
+        if found && !context.ui.json() {
+            context.ui.data("")?;
+        }
+        found = true;
+        let report = SealedReport::new(&sealed.source, label);
+        context.ui.print(&report, || report.lines())?;
     }
     match slot {
         Some(slot) if !found => Err(TokenError::NoKey(slot).into()),

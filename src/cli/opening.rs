@@ -2,6 +2,7 @@
 //! command then does with a Toc.
 
 use super::drawer::{Card, Drawer, MAX_TOC_FILE};
+use super::security_key::{OwnSecurityKeys, WhichKey};
 use super::{CliError, Context, files};
 use crate::token::identities::Identities;
 use crate::token::readers::system_readers;
@@ -26,16 +27,22 @@ pub(crate) struct OpenedToc {
 impl Context {
     /// The identities of `-i`, or those in the configuration folder and connected tokens. Asks nobody for anything.
     pub(crate) fn load_identities(&self) -> Result<Identities, CliError> {
+        self.load_identities_with(&WhichKey::default())
+    }
+
+    /// The same where a security key may have been named.
+    pub(crate) fn load_identities_with(&self, which: &WhichKey) -> Result<Identities, CliError> {
         let default = self.paths()?.identities();
         let readers = system_readers().map(Arc::from);
-        Ok(Identities::load(&self.identities, &default, Arc::new(self.ui), readers)?)
+        let identities = Identities::load(&self.identities, &default, Arc::new(self.ui), readers)?;
+        Ok(identities.asking(Arc::new(OwnSecurityKeys { context: self.clone(), which: which.clone() })))
     }
 
     /// Opens the Toc that `wanted` means: a file, or a group whose Toc is filed. Takes a PIN and a touch as the key wants.
     /// The card is there when the Toc is filed.
-    pub(crate) fn open_toc(&self, wanted: &str) -> Result<(OpenedToc, Option<Card>), CliError> {
+    pub(crate) fn open_toc(&self, wanted: &str, which: &WhichKey) -> Result<(OpenedToc, Option<Card>), CliError> {
         let (path, card) = Drawer::new(&self.paths()?).path_of(wanted)?;
-        Ok((open(&self.load_identities()?, &path)?, card))
+        Ok((open(&self.load_identities_with(which)?, &path)?, card))
     }
 }
 

@@ -1,5 +1,9 @@
 //! A security key answers to a site: which key, for what, whose PIN, and the touch. It must not know messages of keys or HTTP.
 
+mod passkey;
+
+pub(crate) use passkey::{NewPasskey, OwnSecurityKeys, make_passkey};
+
 use super::{CliError, Context};
 use crate::client::{Client, KeyAnswer, KeyChallenge};
 use crate::token::fido::ports::{self, Found};
@@ -115,7 +119,9 @@ pub(crate) fn sign(
     if asked.allow.is_empty() {
         return Err(FidoError::NotSupported("credentials that are found by themselves").into());
     }
-    let (mut key, held) = holder(which.keys()?, asked)?.ok_or(FidoError::WrongKey)?;
+    let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
+    let parties: Vec<&str> = parties.into_iter().flatten().collect();
+    let (mut key, held) = holder(which.keys()?, &parties, &asked.allow)?.ok_or(FidoError::WrongKey)?;
     may_want_pin(key.as_ref(), &held, asked.verification, which.is_named())?;
     let Held { party, credential, .. } = held;
     announce(context, party, purpose);
@@ -194,10 +200,14 @@ fn opened(mut found: Vec<Found>, device: Option<&str>) -> Result<Vec<Box<dyn Fid
 }
 
 /// The key that says it has a credential that is asked for; if none does, the first that may have one.
-fn holder(keys: Vec<Box<dyn FidoToken>>, asked: &Request) -> Result<Option<Holder<'_>>, FidoError> {
+fn holder<'a>(
+    keys: Vec<Box<dyn FidoToken>>,
+    parties: &[&'a str],
+    allow: &'a [Vec<u8>],
+) -> Result<Option<Holder<'a>>, FidoError> {
     let mut unsure = None;
     for mut key in keys {
-        match held(key.as_mut(), asked)? {
+        match held(key.as_mut(), parties, allow)? {
             Some(held) if held.sure => return Ok(Some((key, held))),
             Some(held) if unsure.is_none() => unsure = Some((key, held)),
             _ => {}
@@ -207,12 +217,11 @@ fn holder(keys: Vec<Box<dyn FidoToken>>, asked: &Request) -> Result<Option<Holde
 }
 
 /// Which of the credentials that are asked for the key has, and for which party; asked without a touch.
-fn held<'a>(key: &mut dyn FidoToken, asked: &'a Request) -> Result<Option<Held<'a>>, FidoError> {
-    let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
+fn held<'a>(key: &mut dyn FidoToken, parties: &[&'a str], allow: &'a [Vec<u8>]) -> Result<Option<Held<'a>>, FidoError> {
     let mut unsure = None;
-    for party in parties.into_iter().flatten() {
+    for &party in parties {
         let application: Hash = hash(party.as_bytes());
-        for credential in &asked.allow {
+        for credential in allow {
             match key.holds(party, &application, credential)? {
                 Some(true) => return Ok(Some(Held { party, credential, sure: true })),
                 // It says so when it is touched.
@@ -230,7 +239,7 @@ fn register(
     asked: &Registration,
     exclude: &[Vec<u8>],
 ) -> Result<crate::token::fido::Attestation, CliError> {
-    with_pin(context, key, asked.verification, true, |key, pin, verify| {
+    let made = with_pin(context, key, asked.verification, true, |key, pin, verify| {
         let new = NewCredential {
             rp_id: &asked.rp_id,
             rp_name: &asked.rp_name,
@@ -245,7 +254,8 @@ fn register(
             hmac_secret: false,
         };
         key.register(&new, pin, &context.ui)
-    })
+    });
+    Ok(made?)
 }
 
 /// Does what may want a PIN. Whoever types it may mend it.
@@ -255,17 +265,17 @@ fn with_pin<T>(
     verification: Verification,
     registering: bool,
     mut act: impl FnMut(&mut dyn FidoToken, Option<&FidoPin>, bool) -> Result<T, FidoError>,
-) -> Result<T, CliError> {
+) -> Result<T, FidoError> {
     let verify = verifies(key, verification, registering);
     if !key.info().wants_pin(verify, registering)? {
-        return Ok(act(key, None, verify)?);
+        return act(key, None, verify);
     }
     let mut again = false;
     loop {
         let pin = present_pin(context, key, again)?;
         match act(key, Some(&pin), verify) {
             Err(FidoError::WrongPin { .. }) if context.ui.security_key_pin_is_typed() => again = true,
-            result => return Ok(result?),
+            result => return result,
         }
     }
 }
@@ -280,18 +290,17 @@ fn verifies(key: &dyn FidoToken, verification: Verification, registering: bool) 
 }
 
 /// The PIN that a key has now, from whoever knows it: a program has all tries but the last.
-pub(crate) fn present_pin(context: &Context, key: &mut dyn FidoToken, again: bool) -> Result<FidoPin, CliError> {
+pub(crate) fn present_pin(context: &Context, key: &mut dyn FidoToken, again: bool) -> Result<FidoPin, FidoError> {
     let tries_left = key.pin_tries()?;
     if tries_left == 0 {
-        return Err(FidoError::PinBlocked.into());
+        return Err(FidoError::PinBlocked);
     }
     if tries_left == 1 && !context.ui.security_key_pin_is_typed() {
-        return Err(FidoError::LastTry.into());
+        return Err(FidoError::LastTry);
     }
     let token = &key.info().token;
     let entered = context.ui.security_key_pin(&PinRequest { token, tries_left, again });
-    let entered = entered.ok_or(FidoError::PinDeclined)?;
-    Ok(FidoPin::parse(entered)?)
+    FidoPin::parse(entered.ok_or(FidoError::PinDeclined)?)
 }
 
 fn make_soft(context: &Context, path: &Path) -> Result<SoftFidoToken, FidoError> {
@@ -397,7 +406,7 @@ mod tests {
         let asked = asked();
         let held = |answers: &[Option<bool>]| {
             let keys = answers.iter().zip(0..).map(|(answer, place): (_, u32)| Says::that(&place.to_string(), *answer));
-            let held = holder(keys.collect(), &asked).expect("they answer");
+            let held = holder(keys.collect(), &[&asked.rp_id], &asked.allow).expect("they answer");
             held.map(|(key, held)| (key.info().place.clone(), held.sure))
         };
         assert_eq!(held(&[None, Some(false), Some(true)]), Some(("2".to_owned(), true)));
@@ -409,8 +418,9 @@ mod tests {
     fn a_key_that_says_nothing_gets_no_pin_before_it_is_named() {
         let asked = asked();
         let may = |answer, named| {
-            let (key, held) =
-                holder(vec![Says::that("here", answer)], &asked).expect("it answers").expect("it is taken");
+            let (key, held) = holder(vec![Says::that("here", answer)], &[&asked.rp_id], &asked.allow)
+                .expect("it answers")
+                .expect("it is taken");
             may_want_pin(key.as_ref(), &held, asked.verification, named)
         };
         assert!(matches!(may(None, false), Err(FidoError::Unsaid(place)) if place == "here"));

@@ -6,6 +6,7 @@ mod verify;
 use self::report::Report;
 use super::drawer::{Card, Drawer, DrawerError};
 use super::opening::open;
+use super::security_key::WhichKey;
 use super::{CliError, Context};
 use crate::ui::{shown, shown_path};
 use clap::{Args, Subcommand};
@@ -119,7 +120,7 @@ fn list(context: &Context) -> Result<(), CliError> {
 }
 
 fn show(context: &Context, args: &ShowArgs) -> Result<(), CliError> {
-    let (opened, _) = context.open_toc(&args.toc)?;
+    let (opened, _) = context.open_toc(&args.toc, &WhichKey::default())?;
     let report = Report::of(&opened, args.with_share).ok_or_else(|| DrawerError::Short(opened.path.clone()))?;
     if args.with_share {
         context

@@ -1,30 +1,37 @@
 //! Everything a person can open age files with: the identities of every command.
 //!
 //! A file is opened with what can open it, in the order of what it costs a person: X25519 keys, then tokens that one of the
-//! file's stanzas names, soft ones first and absent ones last, then plugins, then identity files under a passphrase. Whoever
-//! cannot help is never asked for a PIN. Knows age files; knows neither Tocs nor terminals.
+//! file's stanzas names, soft ones first and absent ones last, then identities that are sealed to passkeys, then plugins, then
+//! identity files under a passphrase. Whoever cannot help is never asked for a PIN. Knows age files; knows neither Tocs nor terminals.
 
 mod callbacks;
 mod connected;
+mod passkeys;
 mod source;
 
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use age::armor::ArmoredReader;
 use age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
+use quorate_protocol::fido2prf::FIDO2PRF;
 use quorate_protocol::p256_stanza::P256Stanza;
 use zeroize::Zeroizing;
 
 pub(crate) use self::callbacks::Person;
 use self::connected::Connected;
-use self::source::{Cost, Source};
+use self::passkeys::Passkeys;
+pub use self::passkeys::{Asked, PasskeyError, SecurityKeys};
+use self::source::{Cost, Source, Surroundings};
 use super::identity::{PinKeeper, PivIdentity};
 use super::readers::Readers;
+use super::sealed_identity::Label;
 use super::{ServiceFault, TokenError, TokenPrompts};
 
 /// Largest age file that is opened, in bytes: twenty times the largest Toc.
@@ -63,6 +70,14 @@ pub enum IdentityError {
         path: PathBuf,
         /// Why.
         cause: String,
+    },
+    /// A passkey did not open what is sealed to it.
+    #[error("{file}: {source}")]
+    Passkey {
+        /// The file that it is named in.
+        file: String,
+        /// Why.
+        source: PasskeyError,
     },
     /// A plugin failed, or is not installed.
     #[error("age-plugin-{name}: {cause}")]
@@ -107,6 +122,15 @@ pub struct OwnRecipient {
     pub recipient: String,
 }
 
+/// An identity that is sealed to a passkey, as far as it can be seen without the passkey.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OwnSealed {
+    /// Its file.
+    pub source: String,
+    /// What it says of itself, which is not proved; `None` of a file that says nothing.
+    pub label: Option<Label>,
+}
+
 /// What one person can open files with.
 pub struct Identities {
     sources: Vec<Source>,
@@ -114,6 +138,7 @@ pub struct Identities {
     /// Shared by all of them: no token is offered a wrong PIN twice because two files or identities lead to it.
     pins: Arc<PinKeeper>,
     readers: Option<Arc<dyn Readers>>,
+    passkeys: Rc<Passkeys>,
     /// `None` when identities were named: then no token is tried that none of them names.
     connected: Option<Connected>,
 }
@@ -121,7 +146,8 @@ pub struct Identities {
 impl Identities {
     /// Reads the identities in `files`; when there are none, in `default`, which may be missing, and looks for connected tokens
     /// in `readers` when a file may need one. Each may be a file or a folder of files: age identity files, also under a
-    /// passphrase, and soft tokens. Nobody is asked for anything.
+    /// passphrase, identities that are sealed to a passkey, and soft tokens; or a security key, by the file of a soft one or by its
+    /// device. Nobody is asked for anything.
     pub fn load(
         files: &[PathBuf],
         default: &Path,
@@ -131,7 +157,8 @@ impl Identities {
         let pins = Arc::new(PinKeeper::new(prompts));
         let tries_all = readers.clone().filter(|_| files.is_empty());
         let connected = tries_all.map(|readers| Connected::new(readers, Arc::clone(&pins)));
-        let mut identities = Self { sources: Vec::new(), looked_in: default.to_owned(), pins, readers, connected };
+        let (sources, looked_in, passkeys) = (Vec::new(), default.to_owned(), Rc::default());
+        let mut identities = Self { sources, looked_in, pins, readers, passkeys, connected };
         for path in files {
             identities.add(path)?;
         }
@@ -142,6 +169,13 @@ impl Identities {
             }
         }
         Ok(identities)
+    }
+
+    /// The same, with security keys to ask for what opens sealed identities. Without, those do not open.
+    #[must_use]
+    pub fn asking(self, keys: Arc<dyn SecurityKeys>) -> Self {
+        self.passkeys.ask_of(keys);
+        self
     }
 
     /// Looks for connected tokens, unless identities were named; gives those that cannot be used, and why.
@@ -160,6 +194,11 @@ impl Identities {
     pub fn recipients(&self) -> Vec<OwnRecipient> {
         self.look_for_tokens();
         self.all().flat_map(Source::recipients).collect()
+    }
+
+    /// The identities that are sealed to passkeys.
+    pub fn sealed(&self) -> impl Iterator<Item = OwnSealed> {
+        self.sources.iter().filter_map(Source::sealed)
     }
 
     /// All that is known so far.
@@ -213,7 +252,12 @@ impl Identities {
 
     fn add(&mut self, path: &Path) -> Result<(), IdentityError> {
         let failed = |source| IdentityError::Read { path: path.to_owned(), source };
-        if !fs::metadata(path).map_err(failed)?.is_dir() {
+        let metadata = fs::metadata(path).map_err(failed)?;
+        if metadata.file_type().is_char_device() {
+            self.passkeys.name(path);
+            return Ok(());
+        }
+        if !metadata.is_dir() {
             return self.add_file(path);
         }
         let mut files = Vec::new();
@@ -228,9 +272,13 @@ impl Identities {
         files.iter().try_for_each(|file| self.add_file(file))
     }
 
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { pins: &self.pins, readers: self.readers.as_ref(), passkeys: &self.passkeys }
+    }
+
     fn add_file(&mut self, path: &Path) -> Result<(), IdentityError> {
         let bytes = read_bounded(path)?;
-        for source in source::parse(path, &bytes, &self.pins, self.readers.as_ref())? {
+        for source in source::parse(path, &bytes, &self.surroundings())? {
             // Named twice is one: what failed once would only fail again, at the price of another try.
             if !self.sources.iter().any(|known| known.is_the_same_as(&source)) {
                 self.sources.push(source);
@@ -402,6 +450,7 @@ fn wanted(types: &[String]) -> String {
     let words = types.iter().map(|name| match name.as_str() {
         "X25519" => "an age key (X25519)".to_owned(),
         "piv-p256" | "p256tag" => format!("a YubiKey or soft token ({name})"),
+        FIDO2PRF => format!("a passkey ({FIDO2PRF})"),
         "mlkem768p256tag" => "a post-quantum token (mlkem768p256tag)".to_owned(),
         "ssh-ed25519" | "ssh-rsa" => format!("an SSH key ({name}), which quorate does not read"),
         // age allows any visible character; the length is a stranger's choice.

@@ -103,3 +103,23 @@ fn client_data_say_who_really_asked_and_what() {
         assert!(matches!(site.u2f_client_data("getAssertion", challenge), Err(SiteError::Malformed(_))), "{challenge}");
     }
 }
+
+#[test]
+fn keys_are_bound_to_domains_of_one_party() {
+    for (text, fits) in [
+        ("example.com", true),
+        ("approve.example.co.uk", true),
+        ("quorate.invalid", true),
+        ("localhost", true),
+        ("com", false),
+        ("co.uk", false),
+        ("Example.com", false),
+        ("https://example.com", false),
+        ("example.com:443", false),
+        ("192.0.2.1", false),
+        ("[::1]", false),
+        ("", false),
+    ] {
+        assert_eq!(is_rp_id(text), fits, "{text}");
+    }
+}

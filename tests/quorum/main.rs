@@ -13,6 +13,7 @@ mod farmfa;
 mod forgeries;
 mod groups;
 mod manuals;
+mod passkeys;
 mod people;
 mod principals;
 mod readme;
@@ -22,6 +23,7 @@ mod security_keys;
 mod terminal;
 mod transcript;
 mod trouble;
+mod typage;
 
 use std::fs;
 use support::{Person, Table, session_of};

@@ -2,7 +2,7 @@
 //! are waited for by what they say, with a limit. Nothing here knows what a test is about.
 
 mod oracle;
-mod peers;
+pub mod peers;
 mod person;
 mod program;
 mod table;

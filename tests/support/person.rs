@@ -19,6 +19,8 @@ const PUK: &str = "81736450";
 pub enum Key {
     /// A key on the connected card with this serial number, whose codes are [`PIN`] or the factory's.
     Card(u32),
+    /// An identity that is sealed to a passkey in a soft security key, which lies beside it.
+    Passkey,
     /// An age identity in a file.
     Plain,
     /// A soft token with a PIN and a touch.
@@ -47,6 +49,14 @@ impl Person {
                 person.reaches_cards = true;
                 let serial = serial.to_string();
                 let made = person.quorate(&["--json", "key", "generate", "--label", name, "--serial", &serial]).json();
+                made["recipients"][0].as_str().expect("a recipient").to_owned()
+            }
+            Key::Passkey => {
+                let key = identities.join("security.key");
+                let key = key.to_str().expect("UTF-8");
+                person.quorate(&["fido", "pin", "--soft", key]).ok();
+                let oracle = "https://oracle.example";
+                let made = person.quorate(&["--json", "key", "passkey", "--oracle", oracle, "--soft", key]).json();
                 made["recipients"][0].as_str().expect("a recipient").to_owned()
             }
             Key::Plain => {

@@ -65,7 +65,32 @@ pub(super) fn site_hint(error: &SiteError) -> String {
 mod tests {
     use crate::cli::CliError;
     use crate::token::fido::FidoError;
+    use crate::token::identities::{IdentityError, PasskeyError};
+    use crate::token::sealed_identity::SealedIdentityError;
     use crate::webauthn::SiteError;
+
+    #[test]
+    fn what_a_passkey_does_not_open_has_a_line_and_a_cure() {
+        let device = || "/dev/hidraw3".to_owned();
+        for (source, line, cure) in [
+            (PasskeyError::Absent("example.com".to_owned()), "its passkey, which is bound to example.com", "put in"),
+            (FidoError::NoKey.into(), "no security key is connected", "that it was sealed with"),
+            (FidoError::Unsaid(device()).into(), "the security key at /dev/hidraw3 does not say", "-i DEVICE"),
+            (FidoError::WrongPin { tries_left: 3 }.into(), "wrong PIN, tries left: 3", "whose PIN it is"),
+            (FidoError::NotSupported("it").into(), "does not support it", "another key"),
+            (PasskeyError::GivenUp, "is not asked again", "the PIN"),
+            (PasskeyError::Unnamed, "does not say which passkey opens it", "AGE-PLUGIN-FIDO2PRF-1"),
+            (SealedIdentityError::Key.into(), "sealed to another one, or altered", "your copy"),
+            (SealedIdentityError::Other.into(), "another identity than it says", "your copy"),
+            (SealedIdentityError::NotAnIdentity.into(), "does not hold an identity", "your copy"),
+            (SealedIdentityError::Damaged("here".to_owned()).into(), "damaged: here", "your copy"),
+        ] {
+            let error = CliError::from(IdentityError::Passkey { file: "ann.age".to_owned(), source });
+            assert!(error.to_string().starts_with("ann.age: ") && error.to_string().contains(line), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains(cure)), "{error}: {:?}", error.hint());
+            assert_eq!(error.exit_code(), 1);
+        }
+    }
 
     #[test]
     fn each_thing_that_goes_wrong_has_a_line_and_a_cure() {

@@ -1,10 +1,11 @@
 //! What to do about an error: a cause that a person can check, or a command to run. It must not know how anything is done.
 
-use super::CliError;
+use super::{CliError, fido};
 use crate::cli::drawer::DrawerError;
 use crate::cli::players::PlayersError;
 use crate::cli::trust::TrustError;
-use crate::token::identities::IdentityError;
+use crate::token::fido::FidoError;
+use crate::token::identities::{IdentityError, PasskeyError};
 use crate::token::{ServiceFault, TokenError};
 use crate::ui::{UiError, shown};
 use quorate_protocol::audit::checkpoint::CheckpointError;
@@ -148,12 +149,31 @@ pub(super) fn identity(error: &IdentityError) -> Option<String> {
             "connect your key, name an identity with -i FILE, or make one: `quorate key generate`"
         }
         IdentityError::Passphrase => "Tocs are encrypted to keys: is it the right file?",
+        IdentityError::Passkey { source, .. } => return passkey(source),
         IdentityError::Plugin { name, .. } => {
             return Some(format!("check that age-plugin-{} is installed and works", shown(name)));
         }
         IdentityError::Read { source, .. } if source.kind() == ErrorKind::NotFound => "check the name",
         IdentityError::Token { source, .. } => return token(source),
         _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn passkey(error: &PasskeyError) -> Option<String> {
+    let hint = match error {
+        PasskeyError::Absent(_) | PasskeyError::Fido(FidoError::NoKey) => {
+            "put in the security key that it was sealed with: `quorate fido list` shows what is seen, -i FILE names a soft one"
+        }
+        PasskeyError::Fido(FidoError::Unsaid(_)) => {
+            "if it is yours, name it with -i DEVICE: what plugs in may be anything"
+        }
+        PasskeyError::Fido(error) => return fido::hint(error),
+        PasskeyError::GivenUp => "see to the PIN that was refused or missing, and run the command again",
+        PasskeyError::Unnamed => {
+            "keep the line AGE-PLUGIN-FIDO2PRF-1… that came with it in a file of its own among your identities"
+        }
+        _ => "take your copy of the file; when there is none, use your spare key, or ask the others for a redeal",
     };
     Some(hint.to_owned())
 }

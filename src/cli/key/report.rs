@@ -1,6 +1,7 @@
 //! What is said of a key: on a line, in full, and as JSON. It must not know where the key is.
 
 use crate::token::identities::OwnRecipient;
+use crate::token::sealed_identity::Label;
 use crate::token::stub::Stub;
 use crate::token::{PivKey, TokenInfo, TokenKind};
 use crate::ui::{shown, time_of};
@@ -69,7 +70,47 @@ impl KeyReport {
         let identity = self.identity.iter().map(|identity| ("for age", identity.clone()));
         let firmware = self.firmware.iter().map(|firmware| ("firmware", firmware.clone()));
         let lines = lines.into_iter().chain(identity).chain(firmware);
-        lines.map(|(word, value)| format!("{word:10} {value}")).collect::<Vec<_>>().join("\n")
+        in_columns(lines)
+    }
+}
+
+fn in_columns(lines: impl Iterator<Item = (&'static str, String)>) -> String {
+    lines.map(|(word, value)| format!("{word:10} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// An identity that is sealed to a passkey.
+#[derive(Serialize)]
+pub(super) struct SealedReport {
+    identity: String,
+    recipients: [String; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oracle: Option<String>,
+    relying_party: String,
+    /// `AGE-PLUGIN-FIDO2PRF-1…`: what age wants in an identity file. No secret.
+    passkey: String,
+}
+
+impl SealedReport {
+    pub(super) fn new(file: &str, label: &Label) -> Self {
+        Self {
+            identity: file.to_owned(),
+            recipients: [label.recipient.clone()],
+            oracle: label.oracle.clone(),
+            relying_party: label.passkey.rp_id.clone(),
+            passkey: label.passkey.to_string(),
+        }
+    }
+
+    /// The file, for people.
+    pub(super) fn file(&self) -> String {
+        shown(&self.identity)
+    }
+
+    pub(super) fn lines(&self) -> String {
+        let oracle = self.oracle.iter().map(|oracle| ("oracle", shown(oracle)));
+        let lines = [("file", self.file()), ("recipient", self.recipients[0].clone())].into_iter().chain(oracle);
+        let lines = lines.chain([("party", shown(&self.relying_party)), ("for age", self.passkey.clone())]);
+        in_columns(lines)
     }
 }
 

@@ -33,6 +33,17 @@ impl Value {
         rest.is_empty().then_some(value)
     }
 
+    /// Reads items that stand one behind another (RFC 8742), as many as there are.
+    pub fn sequence(mut bytes: &[u8]) -> Option<Vec<Self>> {
+        let mut items = Vec::new();
+        while !bytes.is_empty() {
+            let (value, rest) = item(bytes, MAX_DEPTH)?;
+            items.push(value);
+            bytes = rest;
+        }
+        Some(items)
+    }
+
     /// The item as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();

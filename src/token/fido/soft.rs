@@ -7,6 +7,8 @@
 
 mod file;
 
+pub use self::file::is_soft_security_key;
+
 use super::cbor::Value;
 use super::{
     Assertion, Attestation, Ctap2Info, ES256, EXTENDED, FidoError, FidoInfo, FidoPin, FidoToken, HMAC_SECRET, Hash,

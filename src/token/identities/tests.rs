@@ -15,6 +15,7 @@ use crate::token::soft_piv::SoftPivToken;
 use crate::token::testing::Script;
 use crate::token::{NewKey, NoPrompts, Pin, PinPolicy, PivToken, Puk, TouchPolicy};
 
+mod passkeys;
 mod tokens;
 
 fn sealed_to(recipients: &[&dyn Recipient], format: Format) -> Vec<u8> {

@@ -87,15 +87,20 @@ impl KeyFile {
     }
 }
 
+/// Whether a file says that it is a soft security key, of whatever version.
+pub fn is_soft_security_key(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("format = \"quorate-soft-fido/"))
+}
+
 impl Kept for KeyFile {
     /// Nothing is trusted: version, cost, count and lengths are checked.
     fn parse(path: &Path, text: &str) -> Result<Self, TokenError> {
         let malformed = |cause: &str| TokenError::Malformed { path: path.to_owned(), cause: cause.to_owned() };
-        let line = |format: &str| text.lines().any(|line| line.starts_with(format));
-        if !line("format = \"quorate-soft-fido/") {
+        if !is_soft_security_key(text) {
             return Err(malformed("not a soft security key"));
         }
-        if !line(&format!("format = \"{FORMAT}\"")) {
+        let format = format!("format = \"{FORMAT}\"");
+        if !text.lines().any(|line| line.starts_with(&format)) {
             return Err(malformed("a soft security key of a later version of quorate"));
         }
         // The parser's message would quote the line.

@@ -1,0 +1,102 @@
+//! Players whose Tocs are for an identity that a passkey opens: from the deal to the code, with soft security keys, and what is said
+//! when the key is missing, another's, or gets a wrong PIN.
+
+use super::support::{Key, Oracle, Person, Program, SECRET, Table, oathtool, session_of};
+use std::fs;
+
+/// `person`'s `quorate`, with a program that knows another PIN for security keys, and one that must not be asked.
+fn with_wrong_pin(person: &Person, arguments: &[&str]) -> String {
+    let mut command = person.command(arguments);
+    command.env("QUORATE_FIDO_PIN_COMMAND", "echo 000000").env("QUORATE_PIN_COMMAND", "touch asked; echo 000000");
+    Program::start(&mut command).end().fails(1)
+}
+
+#[test]
+fn passkeys_approve_a_session_to_its_code() {
+    let table = Table::deal(&["ann", "bob", "carol"], 2, Key::Passkey);
+    for person in &table.people {
+        assert!(person.recipient.starts_with("age1") && person.recipient.len() == 62, "{}", person.recipient);
+    }
+    let (mut asking, invite) = table.ask("ann", &["--ttl", "120"]);
+    let joined = table.person("bob").quorate(&["join", &invite, "--yes"]);
+    assert_eq!(joined.stderr.matches("security key for quorate.invalid: opening ").count(), 1, "{}", joined.stderr);
+    assert!(joined.stderr.contains("your Toc has been sent: 2 of 2 needed"), "{}", joined.stderr);
+    joined.ok();
+    asking.says("bob has joined");
+    let printed = asking.end().ok();
+    assert_eq!(printed.lines().last().map(str::len), Some(6), "{printed}");
+    let again = table.person("ann").quorate(&["--json", "session", "code", session_of(&invite)]).json();
+    if let Some(theirs) = oathtool(SECRET, again["code_expires_at"].as_str().expect("a time")) {
+        assert_eq!(again["code"], *theirs);
+    }
+}
+
+#[test]
+fn without_the_right_key_and_its_pin_nothing_is_sent() {
+    let oracle = Oracle::start();
+    let people = vec![Person::new("ann", Key::Plain), Person::new("bob", Key::Passkey)];
+    let table = Table::deal_to(oracle, people, 2);
+    let (asking, invite) = table.ask("ann", &[]);
+    let bob = table.person("bob");
+    let join = ["join", &invite, "--yes"];
+    let with = |more: &[&'static str]| [&join[..], more].concat();
+
+    // A wrong PIN costs one try, and the program that knows the one for tokens is never asked.
+    let wrong = with_wrong_pin(bob, &join);
+    assert!(wrong.contains("wrong PIN, tries left: 7\nhint: check whose PIN it is"), "{wrong}");
+    assert!(!bob.path("asked").exists());
+    let mut command = bob.command(&join);
+    let refused = Program::start(command.env("QUORATE_SOFT_TOUCH", "no")).end().fails(1);
+    assert!(refused.contains("the touch was refused"), "{refused}");
+
+    // Its key is elsewhere.
+    let identities = bob.path("config/quorate/identities");
+    fs::rename(identities.join("security.key"), bob.path("away.key")).expect("it is there");
+    let none = bob.quorate(&join).fails(1);
+    assert!(
+        none.contains("no security key is connected\nhint: put in the security key that it was sealed with"),
+        "{none}"
+    );
+    // Another key in its place is not even asked for its PIN.
+    bob.quorate(&["fido", "pin", "--soft", "other.key"]).ok();
+    let other = with_wrong_pin(bob, &with(&["--soft", "other.key"]));
+    assert!(other.contains("none of the security keys that are connected has its passkey"), "{other}");
+    let tries = bob.quorate(&["--json", "fido", "list", "--soft", "other.key"]).json();
+    assert_eq!(tries["pin_tries"], 8);
+
+    // A file that somebody has changed.
+    let file = identities.join("oracle.example.passkey.age");
+    let whole = fs::read_to_string(&file).expect("it is there");
+    let (start, end) = whole.split_at(whole.len() - 60);
+    fs::write(&file, format!("{start}{}", end.replacen(|c: char| c.is_ascii_lowercase(), "A", 1))).expect("written");
+    let damaged = bob.quorate(&with(&["--soft", "away.key"])).fails(1);
+    assert!(damaged.contains("oracle.example.passkey.age: ") && damaged.contains("hint: take your copy"), "{damaged}");
+    fs::write(&file, whole).expect("written");
+
+    let shown = bob.quorate(&["--json", "session", "show", &invite]).json();
+    assert_eq!(shown["tocs_provided"], 1, "nothing of Bob's came");
+    let joined = bob.quorate(&with(&["--soft", "away.key"]));
+    assert!(joined.stderr.contains("2 of 2 needed"), "{}", joined.stderr);
+    joined.ok();
+    asking.end().ok();
+}
+
+#[test]
+fn the_right_one_of_several_keys_opens_the_right_one_of_several_files() {
+    let bob = Person::new("bob", Key::Passkey);
+    let oracle = ["--oracle", "https://other.example"];
+    bob.quorate(&["fido", "pin", "--soft", "spare.key"]).ok();
+    let spare = [&["--json", "key", "passkey", "--soft", "spare.key", "-o", "spare.age"], &oracle[..]].concat();
+    let spare = bob.quorate(&spare).json();
+    assert_eq!((&spare["oracle"], &spare["identity"]), (&"https://other.example".into(), &"spare.age".into()));
+    let table = Table::deal_to(Oracle::start(), vec![Person::new("ann", Key::Plain), bob], 2);
+    let bob = table.person("bob");
+    let (_asking, invite) = table.ask("ann", &[]);
+    // Named with -i, in the worse order: the first file's key is not there, so nobody touches anything for it.
+    let own = bob.path("config/quorate/identities/oracle.example.passkey.age");
+    let key = bob.path("config/quorate/identities/security.key");
+    let [own, key] = [&own, &key].map(|path| path.to_str().expect("UTF-8"));
+    let joined = bob.quorate(&["join", &invite, "--yes", "-i", "spare.age", "-i", own, "-i", key]);
+    assert_eq!(joined.stderr.matches("security key for").count(), 1, "{}", joined.stderr);
+    joined.ok();
+}

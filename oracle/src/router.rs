@@ -27,6 +27,7 @@ use utoipa::OpenApi;
         api_keys::rotate,
         apps::list,
         apps::add,
+        apps::known,
         apps::show,
         apps::remove,
         apps::code,
@@ -144,6 +145,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/add-totp-secret", post(apps::add_secret))
         .route("/api/apps", get(apps::list).post(apps::add))
         .route("/api/apps/export", post(apps::export))
+        .route("/api/apps/known", post(apps::known))
         .route("/api/apps/{uuid}", get(apps::show).delete(apps::remove))
         .route("/api/apps/{uuid}/code", post(apps::code))
         .route("/api/apps/{uuid}/grants", get(apps::grants))

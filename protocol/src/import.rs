@@ -118,7 +118,8 @@ pub fn parse_any(text: &str) -> Result<Vec<Imported>, ImportError> {
     if text.trim_start().starts_with(['{', '[']) {
         return Ok(read(&[text], None, None)?.rows.into_iter().map(Imported::from).collect());
     }
-    if !text.lines().any(is_uri) {
+    // An address of something else is no key either.
+    if !text.lines().any(is_uri) && !text.contains("://") {
         return Ok(vec![Imported::Secret(OtpSecret::from_base32(text)?)]);
     }
     let mut entries = Entries::default();

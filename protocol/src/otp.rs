@@ -175,6 +175,12 @@ impl OtpSecret {
         base32::encode(self.key())
     }
 
+    /// Whether both make the same codes, whatever they are called. Keys are compared in constant time.
+    pub fn makes_codes_of(&self, other: &Self) -> bool {
+        let same_key: bool = self.key().ct_eq(other.key()).into();
+        same_key && self.parameters == other.parameters
+    }
+
     /// How codes are made.
     pub fn parameters(&self) -> Parameters {
         self.parameters

@@ -109,6 +109,14 @@ pub(crate) enum CliError {
     /// No secret in what was given.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A file among those to be imported that holds nothing that could be.
+    #[error("{}: {source}", .path.display())]
+    ImportFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ImportError,
+    },
     /// An invite that is refused.
     #[error(transparent)]
     Invite(#[from] InviteError),

@@ -2,7 +2,8 @@
 
 use super::{ApiKey, Client, ClientError, MAX_ANSWER, is_code, segment};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, AppRight, ExportApps, ExportedApps, NewApp, NewAppGrant, ReadCode,
+    App, AppCode, AppGrant, AppRight, ExportApps, ExportedApps, KnownApp, MAX_WANTED, NewApp, NewAppGrant, ReadCode,
+    WantedApp, WantedApps,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -13,6 +14,8 @@ use zeroize::Zeroizing;
 pub(super) const FUNCTION_KEY_HEADER: &str = "x-functions-key";
 /// Bytes of an answer with every app, or with an export of them.
 const MAX_APPS: u64 = 64 * MAX_ANSWER;
+/// Bytes of URIs in one question for what is known, which the oracle's bound for bodies lets pass.
+const MAX_QUESTION: usize = 48 * 1024;
 /// Longest code in time, in milliseconds: a year.
 const LONGEST: u64 = 365 * 24 * 3600 * 1000;
 
@@ -60,6 +63,35 @@ impl Client {
     /// `POST /api/apps`.
     pub fn add_app(&self, app: &NewApp) -> Result<App, ClientError> {
         self.json(self.post("/api/apps", app)?, MAX_ANSWER)
+    }
+
+    /// `POST /api/apps/known`, as often as it takes: what is known of each.
+    pub fn known_apps(&self, wanted: Vec<WantedApp>) -> Result<Vec<KnownApp>, ClientError> {
+        let (mut known, mut asked, mut size) = (Vec::with_capacity(wanted.len()), WantedApps::default(), 0);
+        for app in wanted {
+            let more = app.otpauth.as_ref().map_or(0, |uri| uri.len());
+            if asked.apps.len() == MAX_WANTED || (size + more > MAX_QUESTION && !asked.apps.is_empty()) {
+                self.ask_known(&mut asked, &mut known)?;
+                size = 0;
+            }
+            size += more;
+            asked.apps.push(app);
+        }
+        self.ask_known(&mut asked, &mut known)?;
+        Ok(known)
+    }
+
+    fn ask_known(&self, asked: &mut WantedApps, known: &mut Vec<KnownApp>) -> Result<(), ClientError> {
+        if asked.apps.is_empty() {
+            return Ok(());
+        }
+        let answer: Vec<KnownApp> = self.json(self.post("/api/apps/known", &asked)?, MAX_ANSWER)?;
+        if answer.len() != asked.apps.len() {
+            return Err(self.strange("it does not say of each app whether it is known"));
+        }
+        asked.apps.clear();
+        known.extend(answer);
+        Ok(())
     }
 
     /// `DELETE /api/apps/{uuid}`.

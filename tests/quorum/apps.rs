@@ -157,7 +157,7 @@ fn an_import_keeps_what_is_good_and_says_what_becomes_of_each_row() {
             &format!("{first} line 1 AWS: root"),
             "left_out line 2 unnamed",
             "repeated line 3 AWS: again",
-            "there line 4 Mail: team",
+            "differs line 4 Mail: team",
             &format!("{first} line 5 Shop: till"),
             "left_out line 6 Bank:x",
         ]
@@ -166,12 +166,12 @@ fn an_import_keeps_what_is_good_and_says_what_becomes_of_each_row() {
     let import = |more: &[&str]| app(ann, &[&["--json", "import", "list.txt"][..], more].concat(), "");
     let dry = import(&["--dry-run"]);
     assert_eq!((outcomes(&dry.stdout), dry.code), (expected("to_add").to_vec(), Some(1)));
-    assert!(dry.stderr.contains("2 to add, 1 there, 1 repeated, 2 left out"), "{}", dry.stderr);
+    assert!(dry.stderr.contains("2 to add, 1 repeated, 1 differs, 2 left out"), "{}", dry.stderr);
     assert_eq!(listed(ann, &[]).len(), 1, "a dry run changes nothing");
 
     let done = import(&[]);
     assert_eq!((outcomes(&done.stdout), done.code), (expected("added").to_vec(), Some(1)));
-    assert!(done.stderr.contains("error: 2 of 6 entries failed") && !done.stderr.contains(OTHER_KEY), "{done:?}");
+    assert!(done.stderr.contains("error: 3 of 6 entries failed") && !done.stderr.contains(OTHER_KEY), "{done:?}");
     assert_eq!(outcomes(&import(&[]).stdout), expected("there"), "a second time adds nothing");
     reads(ann, &["AWS: root"], OTHER_KEY);
     assert_eq!(app(ann, &["--json", "show", UUID], "").json()["label"], "till");
@@ -181,6 +181,61 @@ fn an_import_keeps_what_is_good_and_says_what_becomes_of_each_row() {
     let line = format!("{}&uuid={UUID}", uri("Shop", "till", KEY));
     let refused = app(&bob, &["import", "-"], &line);
     assert!(refused.stdout.starts_with("refused   line 1  Shop: till  ") && refused.code == Some(1), "{refused:?}");
+    // Which a dry run knows, and it says what helps.
+    let dry = app(&bob, &["import", "-n", "-"], &line);
+    assert_eq!((&dry.stdout, dry.code), (&refused.stdout, Some(1)));
+    let taken_over = |more: &[&str]| app(&bob, &[&["import", "--new-uuids", "-"][..], more].concat(), &line).ok();
+    assert!(dry.stdout.contains("--new-uuids") && taken_over(&["-n"]).starts_with("to add    line 1  Shop: till\n"));
+    assert!(taken_over(&[]).starts_with("added     line 1  Shop: till  "));
+    assert!(taken_over(&[]).starts_with("there     line 1  Shop: till  "), "by its codes");
+    reads(&bob, &["Shop: till"], KEY);
+}
+
+#[test]
+fn an_app_of_the_same_name_with_another_secret_is_not_taken_for_what_is_imported() {
+    let desk = Desk::new();
+    let (ann, bob) = (&desk.ann, desk.bob());
+    // What somebody else lets one read is theirs, and stands for nothing of one's own.
+    let theirs = add(ann, &uri("Example", "alice", KEY), &[]);
+    app(ann, &["grant", &theirs, "bob"], "").ok();
+    let list = format!("{}\n", uri("Example", "alice", OTHER_KEY));
+    let import = |more: &[&str]| app(&bob, &[&["--json", "import", "-"][..], more].concat(), &list);
+    let added = import(&[]).json();
+    assert_eq!(
+        (&added["status"], &added["issuer"], &added["label"]),
+        (&"added".into(), &"Example".into(), &"alice".into())
+    );
+    let own = added["uuid"].as_str().expect("a UUID");
+    reads(&bob, &[own], OTHER_KEY);
+    // Of one's own app the codes are compared, whatever it is called.
+    let there = import(&[]).json();
+    assert_eq!((&there["status"], &there["uuid"]), (&"there".into(), &own.into()));
+    let nameless = format!("otpauth://totp/?secret={OTHER_KEY}");
+    assert!(app(&bob, &["import", "-"], &nameless).ok().starts_with("there     line 1  unnamed  "));
+    // The account has got a new secret: nobody is told that it is there.
+    let new = uri("Example", "alice", &OTHER_KEY.replace('G', "H"));
+    let differs = app(&bob, &["import", "-"], &new);
+    assert!(differs.stdout.starts_with("differs   line 1  Example: alice  ") && differs.code == Some(1), "{differs:?}");
+    assert!(app(&bob, &["import", "-", "--again"], &new).ok().starts_with("added     line 1"));
+    reads(&bob, &[own], OTHER_KEY);
+}
+
+#[test]
+fn a_file_that_cannot_be_imported_is_named() {
+    let desk = Desk::new();
+    fs::write(desk.ann.path("good.txt"), uri("AWS", "root", KEY)).expect("written");
+    fs::write(desk.ann.path("cut.json"), r#"{"version":1,"header":{},"db":{"entr"#).expect("written");
+    fs::write(desk.ann.path("apps.age"), "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n").expect("written");
+    let said = |files: &[&str]| app(&desk.ann, &[&["import", "-n"][..], files].concat(), "").fails(1);
+    let cut = said(&["good.txt", "cut.json"]);
+    assert!(cut.contains("error: cut.json: this begins as an export does, and is not whole"), "{cut}");
+    let age = said(&["good.txt", "apps.age"]);
+    assert!(
+        age.contains("error: apps.age: this is encrypted with age") && age.contains("hint: `age -d -i KEY"),
+        "{age}"
+    );
+    let empty = said(&["cut.json", "--format", "2fas"]);
+    assert!(empty.contains("cut.json: this is no export of 2FAS"), "{empty}");
 }
 
 #[test]
@@ -192,7 +247,7 @@ fn sharedmfas_table_and_secrets_move_with_their_uuids() {
     fs::write(ann.path("table.json"), json!({"items": [row]}).to_string()).expect("written");
     fs::write(ann.path("secrets.json"), secret.to_string()).expect("written");
     let said = app(ann, &["import", "table.json", "secrets.json"], "").ok();
-    assert_eq!(said, format!("added     table.json, entry 1  AWS  {UUID}\n"));
+    assert_eq!(said, format!("added     table.json, entry 1  AWS (production)  {UUID}\n"));
     assert_eq!(listed(ann, &[]), [format!("{UUID}  owner   AWS (production)")]);
     reads(ann, &[UUID], KEY);
 }

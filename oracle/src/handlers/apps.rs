@@ -20,7 +20,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, ErrorBody, ExportApps, ExportedApps, NewApp, NewAppGrant, ReadCode, SessionCredentials,
+    App, AppCode, AppGrant, ErrorBody, ExportApps, ExportedApps, KnownApp, NewApp, NewAppGrant, ReadCode,
+    SessionCredentials, WantedApps,
 };
 use serde::Deserialize;
 
@@ -45,6 +46,20 @@ pub async fn add(
 ) -> ApiResult<(StatusCode, Json<App>)> {
     let app = apps.add(&caller, New { otpauth, group, name, uuid }).await?;
     Ok((StatusCode::CREATED, Json(app)))
+}
+
+/// Compare what one is about to add with what there is
+///
+/// Which of the caller's own apps make the same codes, and which UUIDs are taken. Nothing is changed.
+#[utoipa::path(post, path = "/api/apps/known", tag = "apps",
+    params(("authorization" = Option<String>, Header), ("x-functions-key" = Option<String>, Header)),
+    request_body = WantedApps, responses((status = 200, body = Vec<KnownApp>), (status = "default", body = ErrorBody)))]
+pub async fn known(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Still(SensitiveJson(WantedApps { apps: wanted })): Still<SensitiveJson<WantedApps>>,
+) -> ApiResult<Json<Vec<KnownApp>>> {
+    Ok(Json(apps.known(&caller, wanted).await?))
 }
 
 /// Look at an app

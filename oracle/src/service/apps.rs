@@ -11,6 +11,7 @@ mod exporting;
 mod grantee;
 mod granting;
 mod holders;
+mod knowing;
 mod overseeing;
 mod reading;
 mod refused;

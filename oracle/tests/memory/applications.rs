@@ -109,7 +109,8 @@ impl Application {
         let export = json!({ "recipients": [recipient], "uuids": [uuid] });
         ask("POST", "/api/apps/export", &header, export, 200);
         let again = json!({ "otpauth": secret.to_uri().as_str(), "uuid": uuid });
-        ask("POST", "/api/apps", &header, again, 409);
+        ask("POST", "/api/apps", &header, again.clone(), 409);
+        ask("POST", "/api/apps/known", &header, json!({ "apps": [again] }), 200);
         ask("DELETE", &format!("/api/apps/{uuid}"), &header, json!({}), 204);
         ask("GET", &read, &header, json!({}), 404);
     }

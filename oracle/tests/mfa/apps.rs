@@ -8,6 +8,7 @@ mod ends;
 mod export;
 mod grants;
 mod ground;
+mod known;
 mod quorum;
 mod races;
 mod readers;

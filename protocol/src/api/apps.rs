@@ -104,6 +104,46 @@ impl fmt::Debug for NewApp {
     }
 }
 
+/// What somebody is about to add: an entry of `POST /api/apps/known`.
+#[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WantedApp {
+    /// The secret as an otpauth URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub otpauth: Option<Zeroizing<String>>,
+    /// The UUID to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+impl fmt::Debug for WantedApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WantedApp").field("uuid", &self.uuid).finish_non_exhaustive()
+    }
+}
+
+/// `POST /api/apps/known`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WantedApps {
+    /// At most [`MAX_WANTED`].
+    pub apps: Vec<WantedApp>,
+}
+
+/// Entries of `POST /api/apps/known` at most.
+pub const MAX_WANTED: usize = 64;
+
+/// What is known of an entry of `POST /api/apps/known`, in the order of the entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KnownApp {
+    /// UUIDs of the caller's own apps that make the same codes: of the same key, hash, length and period.
+    pub same: Vec<String>,
+    /// Whether there is an app of that UUID, whosever it is.
+    pub taken: bool,
+}
+
 /// `POST /api/apps/{uuid}/code`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -211,7 +251,8 @@ mod tests {
         let new = NewApp { otpauth: Some(otpauth()), ..NewApp::default() };
         let record = AppRecord { uuid: "u".to_owned(), otpauth: otpauth(), name: None };
         let code = AppCode { otp: Zeroizing::new("123456".to_owned()), expires: 1, period: 30 };
-        let shown = format!("{new:?} {record:?} {code:?}");
+        let wanted = WantedApps { apps: vec![WantedApp { otpauth: Some(otpauth()), uuid: None }] };
+        let shown = format!("{new:?} {record:?} {code:?} {wanted:?}");
         assert!(!shown.contains("JBSW") && !shown.contains("123456"), "{shown}");
     }
 }

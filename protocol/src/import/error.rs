@@ -45,9 +45,20 @@ pub enum LeftOut {
         /// Where that stands.
         of: Place,
     },
+    /// What stands for the rest of a list that came in parts.
+    #[error("this is not all: the rest is fetched with `--marker`, and imported together with this")]
+    MorePages,
+    /// A secret of a key vault of which only the name is there.
+    #[error(
+        "its value is not there: `az keyvault secret list` prints names alone, `az keyvault secret show` prints one"
+    )]
+    NameAlone,
     /// A row of sharedmfa's table whose secret is in none of the files.
     #[error("its secret is in none of the files: add what `az keyvault secret show` prints for it")]
     SecretAbsent,
+    /// Different secrets for one UUID.
+    #[error("several secrets are given for its UUID: keep the file with the one that counts")]
+    SecretsDiffer,
     /// Steam Guard, whose codes are letters.
     #[error("it is Steam's, whose letter codes are not supported")]
     Steam,
@@ -122,6 +133,12 @@ pub enum ImportError {
     /// Over [`MAX_ROWS`].
     #[error("there are more than {MAX_ROWS} entries; import them in parts")]
     TooManyRows,
+    /// A file of age.
+    #[error("this is encrypted with age: open it first")]
+    Age,
+    /// It begins as JSON does, and does not end so.
+    #[error("this begins as an export does, and is not whole: it was cut off, or damaged")]
+    CutOff,
     /// Not one of the formats.
     #[error("this is no export that is known: {}", Formats)]
     UnknownFormat,

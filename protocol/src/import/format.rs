@@ -30,6 +30,9 @@ pub enum Format {
     TwoFas,
 }
 
+/// How files of age begin, armored or not.
+const AGE: [&[u8]; 2] = [b"-----BEGIN AGE ENCRYPTED FILE-----", b"age-encryption.org/v1"];
+
 impl Format {
     /// All of them.
     pub const ALL: [Self; 8] = [
@@ -67,6 +70,9 @@ impl Format {
         if bytes.starts_with(b"\x89PNG\r\n") || bytes.starts_with(b"\xff\xd8\xff") {
             return Ok(Self::Picture);
         }
+        if AGE.iter().any(|start| bytes.trim_ascii_start().starts_with(start)) {
+            return Err(ImportError::Age);
+        }
         let Some(text) = text(bytes) else {
             return Err(if like_encrypted_andotp(bytes) {
                 ImportError::Encrypted(Self::AndOtp)
@@ -78,7 +84,7 @@ impl Format {
             return Err(ImportError::Empty);
         }
         if text.trim_start().starts_with(['{', '[']) {
-            return of_json(text).ok_or(ImportError::UnknownFormat);
+            return of_json(text);
         }
         // A key alone has no mark of its own, and no white space in its line but what groups its letters.
         let one_line = text.trim().lines().count() == 1;
@@ -127,8 +133,12 @@ pub(super) fn elements(list: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str::<Entries<'_>>(list.get()).ok().map(Entries::kept)
 }
 
-fn of_json(text: &str) -> Option<Format> {
-    let documents = documents(text)?;
+fn of_json(text: &str) -> Result<Format, ImportError> {
+    let documents = documents(text).ok_or(ImportError::CutOff)?;
+    of_documents(&documents).ok_or(ImportError::UnknownFormat)
+}
+
+fn of_documents(documents: &[&RawValue]) -> Option<Format> {
     let first = documents.first()?;
     if let Some(fields) = fields(first) {
         return of_object(|name| fields.contains_key(name));
@@ -154,7 +164,8 @@ fn of_object(has: impl Fn(&str) -> bool) -> Option<Format> {
 }
 
 fn of_row(has: impl Fn(&str) -> bool) -> Option<Format> {
-    if has("RowKey") || (has("value") && has("id")) {
+    // Of a key vault's list of names, too, so that it can be said what it lacks.
+    if has("RowKey") || (has("id") && (has("value") || has("attributes"))) {
         Some(Format::SharedMfa)
     } else {
         (has("secret") && has("type")).then_some(Format::AndOtp)
@@ -189,6 +200,7 @@ mod tests {
             (r#"{"value":[{"RowKey":""}]}"#, Format::SharedMfa),
             ("{\"id\":\"\",\"value\":\"\"}\n{\"id\":\"\",\"value\":\"\"}", Format::SharedMfa),
             (r#"{"apps":[],"secrets":[]}"#, Format::SharedMfa),
+            (r#"[{"attributes":{},"id":"https://v/secrets/x","name":"x"}]"#, Format::SharedMfa),
             (r#"{"schemaVersion":4,"services":[]}"#, Format::TwoFas),
             ("\u{feff}{\"servicesEncrypted\":\"\"}", Format::TwoFas),
         ] {
@@ -200,8 +212,14 @@ mod tests {
 
     #[test]
     fn what_is_none_of_them_is_not_guessed() {
-        for text in ["{}", "[]", "[{}]", "[1]", "{", "[{\"secret\":1}", "hello, world", "a\nb", "{} {} x", "\"x\""] {
+        for text in ["{}", "[]", "[{}]", "[1]", "hello, world", "a\nb", "\"x\""] {
             assert_eq!(Format::of(text.as_bytes()), Err(ImportError::UnknownFormat), "{text}");
+        }
+        for text in ["{", "[{\"secret\":1}", "{} {} x", r#"{"version":1,"header":{},"db":{"entries":[{"#] {
+            assert_eq!(Format::of(text.as_bytes()), Err(ImportError::CutOff), "{text}");
+        }
+        for text in ["-----BEGIN AGE ENCRYPTED FILE-----\nYWdl", "age-encryption.org/v1\n-> X25519"] {
+            assert_eq!(Format::of(text.as_bytes()), Err(ImportError::Age), "{text}");
         }
         assert_eq!(Format::of(b" \n"), Err(ImportError::Empty));
         assert_eq!(Format::of(&[0xff; 100]), Err(ImportError::UnknownFormat));

@@ -33,11 +33,19 @@ struct Secret {
     value: Zeroizing<String>,
 }
 
+/// The secret of one name.
+struct Kept {
+    place: Place,
+    value: Zeroizing<String>,
+    /// Whether another value was given as well.
+    differs: bool,
+}
+
 /// Everything that was found, by the name of the secret.
 #[derive(Default)]
 pub(super) struct Parts {
     apps: Vec<(Place, App)>,
-    secrets: BTreeMap<String, (Place, Zeroizing<String>)>,
+    secrets: BTreeMap<String, Kept>,
     unreadable: Vec<Row>,
 }
 
@@ -45,16 +53,22 @@ impl Parts {
     /// Adds the rows and secrets of one file.
     pub(super) fn add(&mut self, input: usize, text: &str) -> Result<(), ImportError> {
         let damaged = || ImportError::NotThisFormat(Format::SharedMfa);
-        let mut records = Vec::new();
+        let (mut records, mut more) = (Vec::new(), false);
         for document in documents(text).ok_or_else(damaged)? {
             collect(document, &mut records).ok_or_else(damaged)?;
+            more |= has_more(document);
             if records.len() > MAX_ENTRIES {
                 return Err(ImportError::TooManyRows);
             }
         }
+        let entries = records.len();
         for (index, record) in records.into_iter().enumerate() {
             self.take(Place { input, at: At::Entry(index + 1) }, record);
             bounded(self.apps.len().max(self.secrets.len()) + self.unreadable.len())?;
+        }
+        if more {
+            let place = Place { input, at: At::Entry(entries + 1) };
+            self.unreadable.push(Row::unnamed(place, LeftOut::MorePages));
         }
         Ok(())
     }
@@ -65,12 +79,15 @@ impl Parts {
                 self.apps.push((place, app));
             }
         } else if let Some((name, value)) = secret(record) {
-            // A key vault holds other secrets too. Of one, the version that was given first counts.
+            // A key vault holds other secrets too.
             if let Some(name) = uuid(&name) {
-                self.secrets.entry(name).or_insert((place, value));
+                let kept = self.secrets.entry(name).or_insert(Kept { place, value: value.clone(), differs: false });
+                kept.differs |= kept.value != value;
             }
         } else {
-            self.unreadable.push(Row::unnamed(place, LeftOut::Unreadable));
+            let name_alone = fields(record).is_some_and(|has| has.contains_key("id") && has.contains_key("attributes"));
+            let reason = if name_alone { LeftOut::NameAlone } else { LeftOut::Unreadable };
+            self.unreadable.push(Row::unnamed(place, reason));
         }
     }
 
@@ -85,25 +102,36 @@ impl Parts {
                 None => Err(LeftOut::Uuid),
                 Some(uuid) => match self.secrets.remove(&uuid) {
                     None => Err(taken.get(&uuid).map_or(LeftOut::SecretAbsent, |of| LeftOut::SameUuid { of: *of })),
-                    Some((_, key)) => {
+                    Some(kept) => {
                         taken.insert(uuid.clone(), place);
-                        found(&key, &issuer, label, uuid)
+                        kept.found(&issuer, label, uuid)
                     }
                 },
             };
             rows.push(Row::new(place, &name, found));
         }
-        for (uuid, (place, key)) in self.secrets {
+        for (uuid, kept) in self.secrets {
             let name = uuid.clone();
-            rows.push(Row::new(place, &name, found(&key, "", None, uuid)));
+            rows.push(Row::new(kept.place, &name, kept.found("", None, uuid)));
         }
         rows
     }
 }
 
-fn found(key: &str, issuer: &str, label: Option<String>, uuid: String) -> Result<Found, LeftOut> {
-    let secret = Told { issuer: Some(issuer), key, ..Told::default() }.secret()?;
-    Ok(Found { secret, label, uuid: Some(uuid) })
+impl Kept {
+    fn found(&self, issuer: &str, label: Option<String>, uuid: String) -> Result<Found, LeftOut> {
+        if self.differs {
+            return Err(LeftOut::SecretsDiffer);
+        }
+        let secret = Told { issuer: Some(issuer), key: &self.value, ..Told::default() }.secret()?;
+        Ok(Found { secret, label, uuid: Some(uuid) })
+    }
+}
+
+/// Whether a query's answer says that it is one page of several: `nextMarker` holds something.
+fn has_more(document: &RawValue) -> bool {
+    let marker = fields(document).and_then(|fields| fields.get("nextMarker").map(|marker| marker.get().to_owned()));
+    marker.is_some_and(|marker| !matches!(marker.as_str(), "null" | "{}" | "\"\""))
 }
 
 /// The records in `document`: itself, a list of them, or lists under the names that the interfaces give them.

@@ -19,8 +19,8 @@ const TAG_BYTES: usize = 16;
 #[serde(rename_all = "camelCase")]
 struct Backup<'a> {
     schema_version: Option<u64>,
-    #[serde(borrow, default)]
-    services: Entries<'a>,
+    #[serde(borrow)]
+    services: Option<Entries<'a>>,
     services_encrypted: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn rows(input: usize, text: &str, password: Option<&str>) -> Result<V
         return Err(ImportError::Version { format: Format::TwoFas, found });
     }
     let Some(encrypted) = backup.services_encrypted.filter(|text| !text.is_empty()) else {
-        return services(input, &backup.services);
+        return services(input, &backup.services.ok_or_else(damaged)?);
     };
     let opened = open(&encrypted, password)?;
     let inner: Entries<'_> = serde_json::from_slice(&opened).map_err(|_| damaged())?;

@@ -45,9 +45,14 @@ pub(super) fn rows(input: usize, text: &str, parts: &mut Parts) -> Result<Vec<Ro
         let found = OtpSecret::from_base32(text).map(Found::from).map_err(LeftOut::from);
         return Ok(vec![Row::new(place, &shown_name("", ""), found)]);
     }
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let lines = text.lines().enumerate().filter(|(_, line)| !is_remark(line));
     let lines = lines.map(|(index, line)| (Place { input, at: At::Line(index + 1) }, line));
     rows_of(lines, parts)
+}
+
+/// Whether a line says nothing: it is empty, or a comment.
+fn is_remark(line: &str) -> bool {
+    line.trim().is_empty() || line.trim_start().starts_with('#')
 }
 
 /// The rows of texts that are a URI each.

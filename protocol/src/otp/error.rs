@@ -44,7 +44,7 @@ pub enum OtpError {
     Base32Length,
     /// Key under [`MIN_KEY_BYTES`](super::MIN_KEY_BYTES).
     #[error(
-        "the secret has only {bits} bits; at least 80 (16 base32 characters) are needed, ask the account for a new one"
+        "the secret {}; at least 80 bits (16 base32 characters) are needed, ask the account for a new one", Short(.bits)
     )]
     TooShort {
         /// Its length in bits.
@@ -128,6 +128,18 @@ const LONGEST_QUOTED: usize = 12;
 /// `text` made safe to quote in an error, unless it could be a key.
 pub(super) fn short_name(text: &str) -> Option<String> {
     (text.len() <= LONGEST_QUOTED).then(|| crate::display::escape_controls(text))
+}
+
+/// How short a secret is.
+struct Short<'a>(&'a usize);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("is empty"),
+            bits => write!(f, "has only {bits} bits"),
+        }
+    }
 }
 
 struct Named<'a>(&'a Option<String>);

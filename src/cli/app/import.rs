@@ -1,6 +1,9 @@
 //! `quorate app import`: what other apps exported becomes apps here, row by row. Nothing is written anywhere but at the oracle.
 //! It must not know formats.
 
+mod fate;
+
+use self::fate::{Fate, Status};
 use super::AppsAt;
 use crate::cli::password::PasswordArgs;
 use crate::cli::{CliError, Context, files};
@@ -8,7 +11,7 @@ use crate::client::{Client, ClientError};
 use crate::ui::{shown, shown_path};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use quorate_protocol::api::{App, NewApp};
+use quorate_protocol::api::{App, KnownApp, NewApp, WantedApp};
 use quorate_protocol::import::{self, Format, Found, Import, ImportError, LeftOut, MAX_EXPORT_BYTES, Place, Row};
 use serde::Serialize;
 use std::io::{self, Read as _};
@@ -30,44 +33,16 @@ pub(super) struct ImportArgs {
     /// Only list what would happen
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Add what is there already under the same name, too
+    /// Add what you have already, too, and what has the name of an app of yours and another secret
     #[arg(long)]
     again: bool,
+    /// Leave the UUIDs out that the rows had elsewhere: each gets a new one, so that apps of others can be taken over
+    #[arg(long)]
+    new_uuids: bool,
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
     at: AppsAt,
-}
-
-/// What became of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Status {
-    /// It is an app now.
-    Added,
-    /// It cannot be used.
-    LeftOut,
-    /// The oracle does not take it.
-    Refused,
-    /// It says the same as a row before it.
-    Repeated,
-    /// There is such an app.
-    There,
-    /// It would be added.
-    ToAdd,
-}
-
-impl Status {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::LeftOut => "left out",
-            Self::Refused => "refused",
-            Self::Repeated => "repeated",
-            Self::There => "there",
-            Self::ToAdd => "to add",
-        }
-    }
 }
 
 /// A row as it is reported.
@@ -77,7 +52,14 @@ struct Outcome<'a> {
     #[serde(serialize_with = "as_text")]
     file: &'a Path,
     place: String,
-    name: &'a str,
+    /// Safe to show, as in lists.
+    name: String,
+    /// As it stands in the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    /// As it stands in the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uuid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,25 +73,39 @@ pub(super) fn run(context: &Context, args: &ImportArgs) -> Result<(), CliError> 
         context.ui.say(format_args!("{}: {format}", shown_path(file)));
     }
     let there = client.apps()?;
+    let known = known(args, &client, &rows)?;
     let (of, mut tally) = (rows.len(), Vec::new());
-    for row in rows {
-        let outcome = settle(args, &client, &there, &row)?;
+    for (row, known) in rows.iter().zip(&known) {
+        let outcome = settle(args, &client, &there, row, known)?;
         context.ui.print(&outcome, || line_of(&outcome, args.files.len() > 1))?;
         tally.push(outcome.status);
     }
     let count = |status| tally.iter().filter(|each| **each == status).count();
-    let all = [Status::Added, Status::ToAdd, Status::There, Status::Repeated, Status::LeftOut, Status::Refused];
-    let counts = all.map(|status| (count(status), status.word())).into_iter().filter(|(count, _)| *count > 0);
+    let counts = Status::ALL.map(|status| (count(status), status.word())).into_iter().filter(|(count, _)| *count > 0);
     let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
     context.ui.say(if counts.is_empty() {
         "there is no one-time password in it".to_owned()
     } else {
         counts.join(", ")
     });
-    match count(Status::LeftOut) + count(Status::Refused) {
+    match tally.iter().filter(|status| status.failed()).count() {
         0 => Ok(()),
         failed => Err(CliError::Failed { failed, of, what: "entries" }),
     }
+}
+
+/// What the oracle knows of each row: nothing of those that are left out.
+fn known(args: &ImportArgs, client: &Client, rows: &[Row]) -> Result<Vec<KnownApp>, CliError> {
+    let usable = rows.iter().filter_map(|row| row.found.as_ref().ok());
+    let wanted = usable.map(|found| WantedApp { otpauth: Some(found.secret.to_uri()), uuid: kept(args, found) });
+    let mut known = client.known_apps(wanted.collect())?.into_iter();
+    let of = |row: &Row| if row.found.is_ok() { known.next().unwrap_or_default() } else { KnownApp::default() };
+    Ok(rows.iter().map(of).collect())
+}
+
+/// The UUID that the app of a row is to have.
+fn kept(args: &ImportArgs, found: &Found) -> Option<String> {
+    found.uuid.clone().filter(|_| !args.new_uuids)
 }
 
 fn read(context: &Context, args: &ImportArgs) -> Result<Import, CliError> {
@@ -125,9 +121,25 @@ fn read(context: &Context, args: &ImportArgs) -> Result<Import, CliError> {
             let what = format!("password of the export of {whose}");
             let taken = !args.password.is_in_file() && args.files.iter().any(|file| from_stdin(&file));
             let password = if taken { context.ui.ask_hidden(&what)? } else { args.password.read(context.ui, &what)? };
-            Ok(import::read(&inputs, format, Some(&password))?)
+            import::read(&inputs, format, Some(&password))
+                .map_err(|error| in_file(&args.files, &inputs, format, Some(&password), error))
         }
-        result => Ok(result?),
+        result => result.map_err(|error| in_file(&args.files, &inputs, format, None, error)),
+    }
+}
+
+/// Names the file that cannot be read, if it is one of them: the first that fails alike when it is alone.
+fn in_file(
+    files: &[PathBuf],
+    inputs: &[Zeroizing<Vec<u8>>],
+    format: Option<Format>,
+    password: Option<&str>,
+    error: ImportError,
+) -> CliError {
+    let alone = |input: &Zeroizing<Vec<u8>>| import::read(&[input], format, password).err();
+    match inputs.iter().position(|input| alone(input).as_ref() == Some(&error)) {
+        Some(input) => CliError::ImportFile { path: files[input].clone(), source: error },
+        None => error.into(),
     }
 }
 
@@ -141,12 +153,21 @@ fn stdin() -> Result<Zeroizing<Vec<u8>>, CliError> {
 }
 
 /// Adds the app of a row, unless there is a reason not to.
-fn settle<'a>(args: &'a ImportArgs, client: &Client, there: &[App], row: &'a Row) -> Result<Outcome<'a>, CliError> {
+fn settle<'a>(
+    args: &'a ImportArgs,
+    client: &Client,
+    there: &[App],
+    row: &'a Row,
+    known: &KnownApp,
+) -> Result<Outcome<'a>, CliError> {
+    let usable = row.found.as_ref().ok();
     let outcome = |status, uuid, reason| Outcome {
         status,
         file: &args.files[row.place.input],
         place: row.place.to_string(),
-        name: &row.name,
+        name: name_of(row),
+        issuer: usable.and_then(|found| found.secret.issuer()),
+        label: usable.map(|found| found.secret.account()),
         uuid,
         reason,
     };
@@ -158,34 +179,36 @@ fn settle<'a>(args: &'a ImportArgs, client: &Client, there: &[App], row: &'a Row
         }
         Err(reason) => return Ok(outcome(Status::LeftOut, None, Some(reason.to_string()))),
     };
-    if let Some(app) = there.iter().find(|app| is_there(app, found, args.again)) {
-        return Ok(outcome(Status::There, Some(app.uuid.clone()), None));
+    let uuid = kept(args, found);
+    match fate::of(&found.secret, uuid.as_deref(), known, there, args.again) {
+        Fate::Add => {}
+        Fate::There(uuid) => return Ok(outcome(Status::There, Some(uuid), None)),
+        Fate::Differs { uuid, reason } => {
+            return Ok(outcome(Status::Differs, Some(uuid), Some(reason.to_owned())));
+        }
+        Fate::Taken(reason) => return Ok(outcome(Status::Refused, uuid, Some(reason.to_owned()))),
     }
     if args.dry_run {
-        return Ok(outcome(Status::ToAdd, found.uuid.clone(), None));
+        return Ok(outcome(Status::ToAdd, uuid, None));
     }
-    let Found { secret, label, uuid } = found;
+    let Found { secret, label, .. } = found;
     let new = NewApp { otpauth: Some(secret.to_uri()), group: None, name: label.clone(), uuid: uuid.clone() };
     match client.add_app(&new) {
         Ok(app) => Ok(outcome(Status::Added, Some(app.uuid), None)),
         // What is wrong with one row is not wrong with the next.
         Err(ClientError::Refused(refusal)) if matches!(refusal.status, 400 | 409 | 422) => {
-            Ok(outcome(Status::Refused, uuid.clone(), Some(refusal.to_string())))
+            Ok(outcome(Status::Refused, uuid, Some(refusal.to_string())))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Whether `app` is what a row would become: by the UUID, or by the names of the account, since nobody shows the secret.
-fn is_there(app: &App, found: &Found, again: bool) -> bool {
-    if let Some(uuid) = &found.uuid {
-        return app.uuid == *uuid;
+/// What a row is called, with what it is called besides.
+fn name_of(row: &Row) -> String {
+    match row.found.as_ref().ok().and_then(|found| found.label.as_deref()) {
+        Some(label) => format!("{} ({})", row.name, shown(label)),
+        None => row.name.clone(),
     }
-    let (issuer, label) = (found.secret.issuer().unwrap_or_default(), found.secret.account());
-    !again
-        && app.by_quorum.is_none()
-        && (app.issuer.as_str(), app.label.as_str()) == (issuer, label)
-        && !(issuer.is_empty() && label.is_empty())
 }
 
 /// ` of FILE`, when a row is like one in another file.
@@ -194,7 +217,7 @@ fn elsewhere(files: &[PathBuf], place: Place, of: Place) -> String {
 }
 
 fn line_of(outcome: &Outcome<'_>, several: bool) -> String {
-    let Outcome { status, file, place, name, uuid, reason } = outcome;
+    let Outcome { status, file, place, name, uuid, reason, .. } = outcome;
     let file = if several { shown_path(file) + ", " } else { String::new() };
     let behind = uuid.as_ref().or(reason.as_ref()).map(|text| format!("  {}", shown(text))).unwrap_or_default();
     let reason = reason.as_ref().filter(|_| uuid.is_some()).map(|text| format!("  {}", shown(text)));
@@ -208,47 +231,31 @@ fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_protocol::api::AppRight;
-    use quorate_protocol::otp::OtpSecret;
-
-    fn found(uuid: Option<&str>) -> Found {
-        let secret = OtpSecret::from_uri("otpauth://totp/AWS:root?secret=JBSWY3DPEHPK3PXP").expect("a URI");
-        Found { secret, label: None, uuid: uuid.map(str::to_owned) }
-    }
-
-    #[test]
-    fn what_is_there_is_known_by_its_uuid_or_else_by_the_names_of_the_account() {
-        let mut app = App {
-            uuid: "one".to_owned(),
-            issuer: "AWS".to_owned(),
-            label: "root".to_owned(),
-            name: None,
-            right: AppRight::Owner,
-            owner: None,
-            added_at: String::new(),
-            by_quorum: None,
-        };
-        assert!(is_there(&app, &found(Some("one")), true));
-        assert!(!is_there(&app, &found(Some("two")), false), "another UUID is another app");
-        assert!(is_there(&app, &found(None), false) && !is_there(&app, &found(None), true));
-        app.label = "dev".to_owned();
-        assert!(!is_there(&app, &found(None), false));
-        let secret = OtpSecret::from_base32("JBSWY3DPEHPK3PXP").expect("a key");
-        (app.issuer, app.label) = (String::new(), String::new());
-        assert!(!is_there(&app, &secret.into(), false), "nothing is no name");
-    }
-
     #[test]
     fn a_row_is_one_line_whatever_it_says() {
         let outcome = Outcome {
             status: Status::Refused,
             file: Path::new("a\nb"),
             place: "line 3".to_owned(),
-            name: "AWS: root",
+            name: "AWS: root".to_owned(),
+            issuer: None,
+            label: None,
             uuid: Some("one".to_owned()),
             reason: Some("no\u{1b}".to_owned()),
         };
         assert_eq!(line_of(&outcome, true), "refused   a\\nb, line 3  AWS: root  one  no\\u{1b}");
         assert_eq!(line_of(&outcome, false), "refused   line 3  AWS: root  one  no\\u{1b}");
+    }
+
+    #[test]
+    fn the_file_that_cannot_be_read_is_named() {
+        let inputs = ["otpauth://totp/a?secret=JBSWY3DPEHPK3PXP", "hello, world"];
+        let inputs = inputs.map(|text| Zeroizing::new(text.as_bytes().to_vec()));
+        let files = ["a.txt", "b\u{1b}.txt"].map(PathBuf::from);
+        let error = import::read(&inputs, None, None).expect_err("one is strange");
+        let said = in_file(&files, &inputs, None, None, error).to_string();
+        assert!(said.starts_with("b\u{1b}.txt: this is no export that is known"), "{said}");
+        let of_none = in_file(&files, &inputs, None, None, ImportError::TooManyRows);
+        assert!(matches!(of_none, CliError::Import(ImportError::TooManyRows)), "{of_none}");
     }
 }

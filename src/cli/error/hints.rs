@@ -39,7 +39,9 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Exists(_) => "nothing is ever overwritten: name another place, or move the old file away first",
         CliError::Header(error) => return header(error),
         CliError::Identity(error) | CliError::Open { source: error, .. } => return identity(error),
-        CliError::Import(error) => return import(error).map(str::to_owned),
+        CliError::Import(error) | CliError::ImportFile { source: error, .. } => {
+            return import(error).map(str::to_owned);
+        }
         CliError::NoGatewayKey => {
             "name its file with --gateway-key-file, or put it into QUORATE_GATEWAY_KEY; the oracle keeps it in gateway.key"
         }
@@ -118,7 +120,11 @@ fn import(error: &ImportError) -> Option<&'static str> {
         ImportError::Encrypted(_) => {
             "or move the accounts by their QR codes: --qr IMAGE, or `quorate app import IMAGE …`"
         }
-        ImportError::NotThisFormat(_) => "without --format it is found out what it is; or export it again",
+        ImportError::Age => "`age -d -i KEY FILE | quorate app import -` reads it, and writes nothing to the disk",
+        ImportError::CutOff => "copy or download it again, or export it again",
+        ImportError::NotThisFormat(_) => {
+            "was --format another one? without it, it is found out what it is; or export it again"
+        }
         ImportError::PasswordNeeded(_) => {
             "`quorate app import FILE` asks for it; elsewhere, give the account alone, or an export without encryption"
         }

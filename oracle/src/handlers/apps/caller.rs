@@ -49,7 +49,7 @@ impl FromRequestParts<AppState> for FunctionKey {
         let mut key = from_headers(&parts.headers);
         if key.is_none() && state.config.apps_key_in_query {
             let Query(InQuery { code }) = Query::from_request_parts(parts, state).await?;
-            key = code.map(Presented);
+            key = code.map(|code| pasted(&code));
         }
         authenticated(key, parts, state).await.map(Self)
     }
@@ -62,6 +62,12 @@ impl fmt::Debug for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Presented([redacted])")
     }
+}
+
+/// A function key from an address. Clients of sharedmfa put it there as it is: its base64 has no space, but may have a `+`, which
+/// is read as one where nobody has percent-encoded it.
+fn pasted(code: &str) -> Presented {
+    Presented(Zeroizing::new(code.trim().replace(' ', "+")))
 }
 
 fn from_headers(headers: &HeaderMap) -> Option<Presented> {

@@ -10,6 +10,7 @@ use crate::store::{
     audit::{self, NewAudit},
     engine::{Tx, Value},
     error::StoreError,
+    rows::Digest,
 };
 use std::collections::HashSet;
 
@@ -28,6 +29,22 @@ impl Store {
     /// Every app that the reader owns, those first that were added first.
     pub async fn owned_apps(&self, reader: AppReader) -> Result<Vec<HeldApp>, StoreError> {
         self.read(reader, |tx, reader| Box::pin(owned(tx, *reader))).await
+    }
+
+    /// Those of the hashed UUIDs of which there is an app, whosever it is.
+    pub async fn taken_apps(&self, ids: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
+        self.read(ids, |tx, ids| {
+            Box::pin(async move {
+                let mut taken = Vec::new();
+                for id in ids {
+                    if tx.first("SELECT 1 FROM apps WHERE id = $1", &[id.into()]).await?.is_some() {
+                        taken.push(*id);
+                    }
+                }
+                Ok(taken)
+            })
+        })
+        .await
     }
 
     /// Tells the audit log that the reader takes apps out, if they all are theirs still, as they were read. False when one is

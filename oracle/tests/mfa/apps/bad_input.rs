@@ -171,6 +171,31 @@ fn in_address(path: &str, key: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_key_is_taken_from_the_address_as_clients_paste_it() {
+    let ground = Ground::new().await;
+    // About every second secret has a plus.
+    let mut number = 0;
+    let key = loop {
+        number += 1;
+        let Who::Key(key) = ground.key(&format!("app{number}@example.com")).await else { unreachable!("it is a key") };
+        if key.secret.contains('+') {
+            break key;
+        }
+    };
+    let both = format!("{}:{}", key.value, key.secret);
+    let path = "/api/list-available-apps";
+    let pasted = format!("{path}?code={both}");
+    for address in [pasted.clone(), in_address(path, &both), pasted.replace('+', "%20")] {
+        assert_eq!(send(ground.stage().at(Method::GET, &address)).await.status, 200, "{}", address.replace(&both, ""));
+    }
+    // In a header nothing is decoded.
+    let spaced = both.replace('+', " ");
+    let answer = send(ground.stage().at(Method::GET, path).header("x-functions-key", spaced)).await;
+    assert_eq!(refused(&answer), (401, "unauthorized"));
+    assert!(!answer.text.contains(&key.secret));
+}
+
+#[tokio::test]
 async fn a_key_in_the_address_can_be_switched_off() {
     let setup = quorate_oracle::testing::TestSetup::default().set("apps.key_in_query", "false");
     let ground = Ground { people: crate::people::stage::People::with(setup).await };

@@ -62,6 +62,8 @@ async fn apps() {
     script.case("added", post(&ann, "/api/apps", new.clone())).await;
     script.case("again", post(&bob, "/api/apps", new)).await;
     script.case("no URI", post(&ann, "/api/apps", json!({ "otpauth": "x" }))).await;
+    let wanted = json!({ "apps": [{ "otpauth": URI, "uuid": KEPT }, { "otpauth": URI, "uuid": UNKNOWN }] });
+    script.case("known", post(&ann, "/api/apps/known", wanted)).await;
     script.case("neither", post(&ann, "/api/apps", json!({}))).await;
     script.case("no JSON", ground.by(&ann, Method::POST, "/api/apps").body("{")).await;
     let app = format!("/api/apps/{KEPT}");

@@ -49,6 +49,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("GET", "/api/apps", For::Member),
     ("POST", "/api/apps", For::Member),
     ("POST", "/api/apps/export", For::Member),
+    ("POST", "/api/apps/known", For::Member),
     ("GET", "/api/apps/{uuid}", For::Member),
     ("DELETE", "/api/apps/{uuid}", For::Member),
     ("POST", "/api/apps/{uuid}/code", For::Member),

@@ -325,6 +325,37 @@ fn sharedmfas_table_and_key_vault_are_joined_and_their_uuids_kept() {
 }
 
 #[test]
+fn what_sharedmfas_files_leave_open_is_said_and_not_guessed() {
+    let row = |uuid: &str, custom: &str| json!({"RowKey": uuid, "AccountName": "AWS", "CustomName": custom});
+    let version = |version: &str, key: &str| json!({"id": format!("https://v/secrets/{ONE}/{version}"), "value": key});
+    let table =
+        json!({"items": [row(ONE, "a"), row(ONE, "b")], "nextMarker": {"nextpartitionkey": "1!8!"}}).to_string();
+    let read = |secrets: &[Value]| {
+        let import = read(&[table.clone(), json!(secrets).to_string()], None, None).unwrap();
+        shown(&import.rows)
+    };
+    let more =
+        "entry 3: unnamed (this is not all: the rest is fetched with `--marker`, and imported together with this)";
+    let second = "entry 2: AWS: b (its UUID is that of entry 1)";
+    // The same value twice is no question.
+    assert_eq!(read(&[version("1", KEY), version("1", KEY)]), [more, "entry 1: AWS SHA1 6 30", second]);
+    let differ = "entry 1: AWS: a (several secrets are given for its UUID: keep the file with the one that counts)";
+    assert_eq!(read(&[version("1", KEY), version("2", SHORT)]), [more, differ, second]);
+    let names = json!([{"id": format!("https://v/secrets/{ONE}"), "name": ONE, "attributes": {"enabled": true}}]);
+    let said = shown(&read_one(&names.to_string())).join("");
+    assert!(said.starts_with("entry 1: unnamed (its value is not there"), "{said}");
+}
+
+#[test]
+fn a_format_that_is_named_wants_what_it_always_has() {
+    for text in ["{}", r#"{"schemaVersion":4}"#, r#"{"version":1,"header":{},"db":{}}"#] {
+        let wrong = read(&[text], Some(Format::TwoFas), None);
+        assert_eq!(wrong, Err(ImportError::NotThisFormat(Format::TwoFas)), "{text}");
+    }
+    assert_eq!(read(&[r#"{"schemaVersion":4,"services":[]}"#], None, None).unwrap().rows, []);
+}
+
+#[test]
 fn our_own_exports_are_read_with_uuids_and_names() {
     let record = |uuid: &str, otpauth: &str| json!({"uuid": uuid, "otpauth": otpauth, "name": "prod"}).to_string();
     let text =

@@ -48,6 +48,16 @@ fn good_lines_are_kept_and_the_others_named_by_their_number() {
 }
 
 #[test]
+fn comments_in_a_list_are_no_rows_and_an_address_is_no_key() {
+    let list = format!("# mine\n\n  #{URI}\n{URI}\n");
+    let import = read(&[list], None, None).unwrap();
+    assert_eq!((import.rows.len(), import.rows[0].place.to_string()), (1, "line 4".to_owned()));
+    assert_eq!(parse_any("https://x.y/z"), Err(ImportError::StrangeLine { line: 1 }));
+    let empty = OtpSecret::from_base32("").unwrap_err().to_string();
+    assert!(empty.starts_with("the secret is empty; "), "{empty}");
+}
+
+#[test]
 fn keys_and_parameters_out_of_bounds_are_left_out() {
     let uri = |key: &str, rest: &str| format!("otpauth://totp/x?secret={key}{rest}");
     let key = "JBSWY3DPEHPK3PXP";

@@ -430,6 +430,22 @@ async fn another_history_is_refused() {
     assert!(matches!(error, StoreError::MigrationChanged { version: 1 }), "{error:?}");
 }
 
+#[tokio::test]
+async fn a_step_that_a_database_was_never_taken_through_is_made_up_for_or_refused() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database().await;
+    open(server, &database).await.shutdown().await;
+    let missed = "DROP TABLE app_grants; DROP TABLE apps; DROP TABLE app_holders;
+                  DELETE FROM schema_migrations WHERE version = 11";
+    server.run(&database, missed).await;
+    open(server, &database).await.shutdown().await;
+    let made = "DELETE FROM app_grants; DELETE FROM apps; DELETE FROM app_holders;
+                DELETE FROM schema_migrations WHERE version = 1";
+    server.run(&database, made).await;
+    let error = Store::open(&server.url(&database)).await.err().unwrap();
+    assert!(matches!(error, StoreError::MigrationMissed { version: 1, newest: 12.. }), "{error:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_made_in_the_database_is_not_run() {
     let Some(server) = postgres::shared() else { return };

@@ -100,10 +100,19 @@ fn fits(known: &[Migration], needed: i64) -> Result<(), StoreError> {
 }
 
 /// The steps that a database still needs, in their order, or why this program must not touch it. One below the newest that was
-/// applied was left out by a program that did not know it: it is made up for when it only adds, and refused when it would change
-/// what later steps rest on.
+/// applied was left out by a program that did not know it: it is made up for when it only adds to what the first step made, as any
+/// does that every program can work with, and refused otherwise, since it may change what later steps rest on.
+///
+/// A step that a program must know is known by its number, not by being older than the newest. A program that was built without one
+/// of those below its own newest does not look so far: where such programs are around, stop them before the step is used.
 pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Migration>, StoreError> {
     fits(known, applied.iter().map(|step| step.needs).max().unwrap_or(0))?;
+    for step in applied.iter().filter(|step| step.version > 1 && step.needs == step.version) {
+        if known.iter().all(|migration| migration.version != step.version) {
+            let newest = known.last().map_or(0, |migration| migration.version);
+            return Err(StoreError::NewerSchema { needed: step.version, known: newest });
+        }
+    }
     let newest = applied.iter().map(|step| step.version).max().unwrap_or(0);
     let mut pending = Vec::new();
     for migration in known {
@@ -112,7 +121,7 @@ pub(super) fn pending<'a>(known: &'a [Migration], applied: &[Applied]) -> Result
                 return Err(StoreError::MigrationChanged { version: migration.version });
             }
             Some(_) => {}
-            None if migration.version < newest && migration.needs == migration.version => {
+            None if migration.version < newest && (migration.version == 1 || migration.needs > 1) => {
                 return Err(StoreError::MigrationMissed { version: migration.version, newest });
             }
             None => pending.push(migration),
@@ -164,6 +173,7 @@ mod tests {
         ));
         let adds = Migration { version: 3, name: "three", needs: 1, sql: "SELECT 3" };
         let alters = Migration { version: 3, name: "three", needs: 3, sql: "SELECT 3" };
+        let alters_for_some = Migration { version: 3, name: "three", needs: 2, sql: "SELECT 3" };
         let known = |third| {
             let [one, two] = [("one", 1, 1), ("two", 2, 1)];
             let step = |(name, version, needs)| Migration { version, name, needs, sql: "SELECT" };
@@ -172,6 +182,9 @@ mod tests {
         let past = |known: &[Migration]| [0, 1, 3].map(|place| applied(&known[place]));
         let known_adds = known(adds);
         assert_eq!(versions(&known_adds, &past(&known_adds)), [3, 5]);
+        let known_alters = known(alters_for_some);
+        let error = pending(&known_alters, &past(&known_alters)).err().unwrap();
+        assert!(matches!(error, StoreError::MigrationMissed { version: 3, newest: 4 }), "{error:?}");
         let known_alters = known(alters);
         let error = pending(&known_alters, &past(&known_alters)).err().unwrap();
         assert!(matches!(error, StoreError::MigrationMissed { version: 3, newest: 4 }), "{error:?}");
@@ -186,6 +199,16 @@ mod tests {
         assert!(versions(KNOWN, &old().chain([step(2)]).collect::<Vec<_>>()).is_empty());
         let error = pending(KNOWN, &old().chain([step(3)]).collect::<Vec<_>>()).err().unwrap();
         assert!(matches!(error, StoreError::NewerSchema { needed: 3, known: 2 }));
+    }
+
+    #[test]
+    fn a_step_that_must_be_known_is_known_by_its_number() {
+        let step = |version, needs| Applied { version, needs, checksum: [9; 32] };
+        let without_two = [(1, 1), (3, 1)].map(|(version, needs)| Migration { version, name: "", needs, sql: "" });
+        let applied = |needs| without_two.iter().map(applied).chain([step(2, needs)]).collect::<Vec<_>>();
+        assert!(versions(&without_two, &applied(1)).is_empty(), "it only adds");
+        let error = pending(&without_two, &applied(2)).err().unwrap();
+        assert!(matches!(error, StoreError::NewerSchema { needed: 2, known: 3 }), "{error:?}");
     }
 
     #[test]

@@ -210,7 +210,7 @@ settings! {
     "sessions.open_per_principal" session_open_per_principal: u32 = "50",
         "Sessions open at the same time that one principal has started with its login alone, from whatever addresses.";
     "audit.per_source" audit_per_source: u32 = "3600",
-        "Events an hour that one client address (IPv6: /64) may cause in the audit log without showing who it is; further ones are counted.";
+        "Events an hour that one client address (IPv6: /64) may cause in the audit log without showing who it is; further ones are counted. Also sessions an hour that one principal may start with its login alone.";
     "audit.in_all" audit_in_all: u32 = "36000",
         "The same for all client addresses together.";
     "audit.checkpoints" audit_checkpoints: Option<PathBuf> = "",

@@ -32,6 +32,7 @@ mod place;
 mod postgres;
 mod principals;
 mod redeals;
+mod rights;
 mod rows;
 mod sessions;
 mod settings;
@@ -78,7 +79,8 @@ pub use self::{
     error::{EngineError, StoreError},
     factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},
     groups::{
-        AddGroupOutcome, GroupMemberRow, GroupMembersOutcome, GroupRow, MAX_GROUPS, NewGroup, NewGroupMember, Standing,
+        AddGroupOutcome, DamagedRow, GroupMemberRow, GroupMembersOutcome, GroupRow, MAX_GROUPS, NewGroup,
+        NewGroupMember, Standing,
     },
     imports::{
         ImportMark, ImportOutcome, ImportTarget, ImportedApiKey, ImportedRecord, ImportedRow, Known,
@@ -93,10 +95,11 @@ pub use self::{
         ChangeOutcome, EnrolOutcome, Enrolment, LinkRow, MAX_MEMBERS, MembersOutcome, NewLink, NewPrincipal,
         OPERATOR_ENROLLED, PrincipalKind, PrincipalRow, Role,
     },
+    rights::{Acting, Applying, Approver, Asking, Basis, Login},
     rows::{
-        Acting, Applying, Asking, ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, JoinedRow,
-        MAX_REPLACEMENTS, NewApproval, NewEvent, NewRedeal, NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome,
-        RedealRow, RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
+        ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, JoinedRow, MAX_REPLACEMENTS, NewApproval,
+        NewEvent, NewRedeal, NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome, RedealOutcome, RedealRow,
+        RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
     },
     sweep::Tell,
     tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},
@@ -375,26 +378,26 @@ impl Store {
 
     // Codes
 
-    /// Consumes the allowance for the code of a time step, for whoever asks `by` a login and still may at that moment. The same
-    /// step again is answered without a write and without waiting for one.
+    /// Consumes the allowance for the code of a time step, if what the `basis` says still stands at that moment. The same step
+    /// again is answered without a write and without waiting for one.
     pub async fn take_code(
         &self,
         id: &str,
         step: i64,
         now: i64,
-        by: Option<Asking>,
+        basis: Option<Basis>,
         event: NewEvent,
     ) -> Result<CodeOutcome, StoreError> {
         let again = self
-            .read((id.to_owned(), step, now, by), |tx, (id, step, now, by)| {
-                Box::pin(codes::again(tx, id, *step, *now, by.as_ref()))
+            .read((id.to_owned(), step, now, basis.clone()), |tx, (id, step, now, basis)| {
+                Box::pin(codes::again(tx, id, *step, *now, basis.as_ref()))
             })
             .await?;
         if let Some(again) = again {
             return Ok(again);
         }
-        self.write_session(id, (id.to_owned(), step, now, by, event), |tx, (id, step, now, by, event)| {
-            Box::pin(codes::take(tx, id, *step, *now, by.as_ref(), event))
+        self.write_session(id, (id.to_owned(), step, now, basis, event), |tx, (id, step, now, basis, event)| {
+            Box::pin(codes::take(tx, id, *step, *now, basis.as_ref(), event))
         })
         .await
     }
@@ -410,15 +413,15 @@ impl Store {
 
     // Redeals
 
-    /// Stores a redeal that has been done, with the new players' sealed Tocs, and closes its session. True exactly once;
-    /// false for a session that is unknown, closed, past its time, for codes, or of a refused group.
+    /// Stores a redeal that has been done, with the new players' sealed Tocs, and closes its session, exactly once, and if what
+    /// it rests on still stands at that moment.
     pub async fn finish_redeal(
         &self,
         id: &str,
         redeal: NewRedeal,
         tocs: Vec<(u8, Vec<u8>)>,
         event: NewEvent,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<RedealOutcome, StoreError> {
         self.write(id.as_bytes(), (id.to_owned(), redeal, tocs, event), |tx, (id, redeal, tocs, event)| {
             Box::pin(redeals::finish(tx, id, redeal, tocs, event))
         })
@@ -529,9 +532,9 @@ impl Store {
     /// - it writes the row if it writes anything, so whatever else has written it since that state makes it run again;
     /// - a receipt, which alone writes to a session without its row, is for one that a redeal has closed, and there such an
     ///   act finds nothing to write;
-    /// - beyond the session and its own it looks at nothing but refused groups and, of an approval with a login, at who stands
-    ///   for whom. Only a receipt adds a refused group, and only an operator changes who stands for whom; both go by nothing
-    ///   that such an act writes: of the two, the act was first;
+    /// - beyond the session and its own it looks at nothing but refused groups, which a receipt adds that goes by nothing that such
+    ///   an act writes: of the two, the act was first. And, where somebody has logged in, at the rows that [`rights`] looks at,
+    ///   which it holds: who changes those waits for it, or was first and makes it run again;
     /// - its source's count, when it closes the session, is a row that it writes, too.
     ///
     /// What makes a session (with its once-only proof and its source's bound) or closes one otherwise, redeals and receipts

@@ -288,8 +288,9 @@ fn lines_of(group: &KnownGroup) -> String {
     }
     lines.extend(group.holders.iter().map(|holder| ("holder", holder_line(holder))));
     lines.extend(group.applicants.iter().map(|principal| ("may ask", shown(principal))));
-    let damaged =
-        |principal: &String| format!("{}: not the oracle's word, and counts for nothing; remove it", shown(principal));
+    let damaged = |principal: &String| {
+        format!("{}: not the oracle's word, and counts for nothing; it goes with the next change", shown(principal))
+    };
     lines.extend(group.damaged.iter().map(|principal| ("damaged", damaged(principal))));
     lines.iter().map(|(name, value)| format!("{name:<8}  {value}")).collect::<Vec<_>>().join("\n")
 }

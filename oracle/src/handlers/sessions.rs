@@ -7,7 +7,7 @@ pub use self::events::{__path_events, events};
 
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
-use crate::handlers::people::{Actor, Allowed, CancelSessions, Still, second_factor_required};
+use crate::handlers::people::{Actor, Allowed, CancelSessions, OwnTicket, Still, second_factor_required};
 use crate::handlers::webauthn::Assertion;
 use crate::service::sessions::Sessions;
 use crate::service::sessions::approve::Progress;
@@ -174,7 +174,7 @@ pub async fn receive(
 
 /// Cancel a session
 ///
-/// With the token derived from its KEK as bearer, or with an operator's ticket.
+/// With the token derived from its KEK as bearer, with an operator's ticket, or with one of the principal that asks for it.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), ("authorization" = String, Header)),
     responses((status = 204, description = "cancelled"), (status = "default", body = ErrorBody)))]
 pub async fn cancel(
@@ -183,10 +183,12 @@ pub async fn cancel(
     Path(id): Path<String>,
     headers: HeaderMap,
     operator: Result<Allowed<CancelSessions>, ApiError>,
+    own: Result<Allowed<OwnTicket>, ApiError>,
 ) -> ApiResult<StatusCode> {
+    let (token, own) = (bearer(&headers).unwrap_or_default(), own.ok());
     match operator {
         Ok(operator) => sessions.cancel_by_operator(&id, operator.0.name.to_string(), peer).await?,
-        Err(_) => sessions.cancel(&id, bearer(&headers).unwrap_or_default(), peer).await?,
+        Err(_) => sessions.cancel(&id, token, own.as_ref().map(|own| &own.0), peer).await?,
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -152,7 +152,7 @@ pub async fn begin_registration(
     Meta { party, names, uuid }: Meta,
     State(webauthn): State<Webauthn>,
 ) -> ApiResult<Json<RegistrationOptions>> {
-    let (uuid, options) = webauthn.begin_registration(&tenant, party, uuid, names).await?;
+    let (uuid, options) = webauthn.begin_registration(&tenant, party, uuid, names, None).await?;
     Ok(Json(RegistrationOptions { uuid, public_key: options.public_key }))
 }
 

@@ -70,6 +70,11 @@ impl CryptoPool {
         Ok(Self { queue, threads })
     }
 
+    /// Jobs that wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().jobs.len()
+    }
+
     /// Runs `job` on one of the threads, scrubs its stack, then returns what it computed.
     ///
     /// `job` should own its secrets on the heap, and so should `T` (`Zeroizing<Vec<u8>>`, `Zeroizing<String>`, `Box<…>`):

@@ -173,6 +173,18 @@ impl Audit {
         }
     }
 
+    /// The same for what somebody does who has logged in, and may do only as often as the log tells of it: `None` beyond the budget
+    /// of `principal`, which nobody else's acts use up.
+    pub fn seal_own(&self, entry: Entry, principal: &Digest) -> Option<NewAudit> {
+        let within = self.inner.budget.take_own(principal, self.inner.clock.now_ms());
+        within.then(|| self.seal(entry))
+    }
+
+    /// Takes back what [`Audit::seal_own`] took for an act of which nothing came.
+    pub fn give_back(&self, principal: &Digest) {
+        self.inner.budget.give_back(principal, self.inner.clock.now_ms());
+    }
+
     /// Counts what was refused to somebody who showed nothing: the counts are recorded each minute.
     pub fn count(&self, kind: Kind) {
         self.inner.budget.count(kind);

@@ -28,7 +28,7 @@ pub use self::duo::DuoFactor;
 pub use self::enrolment::{Enrolling, Invitation, Made};
 pub use self::error::PeopleError;
 pub use self::factor::{Assigned, Assignment, GeneratedKey};
-pub use self::groups::{GroupHolder, GroupSummary, KnownGroup};
+pub use self::groups::{Damaged, GroupHolder, GroupSummary, KnownGroup};
 pub use self::hashes::Token;
 pub use self::login::{Asked, Attempt, Challenge, Progress};
 pub use self::name::{NameError, PrincipalName, ProviderName};

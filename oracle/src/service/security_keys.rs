@@ -226,6 +226,12 @@ impl SecurityKeys {
 }
 
 impl Ceremony {
+    /// The same for one that is found only by whoever has that as well.
+    pub fn begun_with(self, with: Option<Digest>) -> Self {
+        let challenge = with.map_or(self.challenge, |with| sha256(&[&self.challenge, &with]));
+        Self { challenge, ..self }
+    }
+
     /// Seals what the answer must fit.
     pub fn seal(&self, state: &impl Serialize, tenant: &Tenant, rng: &mut impl CryptoRng) -> Result<Sealed, NotOwned> {
         let place = Place { table: "ceremonies", row: &self.row(), column: "sealed" };

@@ -32,7 +32,7 @@ use crate::service::notices::Notices;
 use crate::service::people::People;
 use crate::service::signer::{InviteSigner, Signers};
 use crate::state::StateRng;
-use crate::store::{ClosedAs, Digest, SessionRow, Store, StoreError};
+use crate::store::{ClosedAs, Digest, Login, SessionRow, Store, StoreError};
 use quorate_protocol::session::is_session_id;
 use std::fmt;
 use std::net::IpAddr;
@@ -42,6 +42,8 @@ use tokio::sync::Semaphore;
 
 /// Failures of opening that a session may see.
 pub const MAX_FAILURES: i64 = 16;
+/// Times that a code is made anew because an approval that was counted was withdrawn meanwhile.
+const MAX_WITHDRAWN: u32 = 8;
 /// Sessions whose Tocs are in memory at once.
 const MAX_LOADS: usize = 64;
 /// Rows of each kind that a round of sweeping takes on when the store keeps up.
@@ -232,9 +234,15 @@ impl Sessions {
         self.inner.sources.hash(&[peer.to_string().as_bytes()])
     }
 
-    /// The same for a principal that asks with its login alone, from wherever it does.
-    fn asker_source(&self, principal: &Digest) -> Digest {
-        self.inner.sources.hash(&[b"principal", principal])
+    /// The same for a principal that asks with its login alone, from wherever it does. What was started before its logins were
+    /// ended, with a key, a password or the principal itself, takes no place from what it starts now.
+    fn asker_source(&self, login: &Login) -> Digest {
+        self.inner.sources.hash(&[b"principal", &login.principal, &login.version.to_be_bytes()])
+    }
+
+    /// The principal as whose starts are told of one by one.
+    fn asker_budget(&self, login: &Login) -> Digest {
+        self.inner.sources.hash(&[b"asker", &login.principal])
     }
 
     /// The session `id`, when it can still do something.

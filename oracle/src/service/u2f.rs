@@ -112,7 +112,7 @@ impl U2f {
         };
         match self.keys.telling(Kind::CredentialAdded, told_by, &owner).add_credential(api_key, name, new).await? {
             AddOutcome::Added => Ok(()),
-            AddOutcome::Used => Err(AnswerError::Challenge.into()),
+            AddOutcome::Changed | AddOutcome::Used => Err(AnswerError::Challenge.into()),
             AddOutcome::Duplicate | AddOutcome::Full => Err(U2fError::AlreadyRegistered),
         }
     }

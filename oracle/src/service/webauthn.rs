@@ -23,7 +23,8 @@ use crate::service::security_keys::{
     CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, reseal_credential, seal_credential,
 };
 use crate::store::{
-    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, NewAudit, NewCredential, UseOutcome, Which,
+    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, Digest, Login, NewAudit, NewCredential,
+    UseOutcome, Which,
 };
 use quorate_protocol::encoding::{base64url, from_base64url, sha256};
 use rand::{CryptoRng, Rng as _};
@@ -81,6 +82,10 @@ pub struct Noted {
     pub note: Option<Note>,
     /// What the audit log is told in place of `credential.added`.
     pub told: Option<NewAudit>,
+    /// What the ceremony was begun with: a ticket or a link, hashed. Whoever shows another answers nothing.
+    pub begun_with: Option<Digest>,
+    /// The login that it is added with, which must still be one when it is written.
+    pub login: Option<Login>,
 }
 
 impl Webauthn {
@@ -89,13 +94,15 @@ impl Webauthn {
         Self { keys }
     }
 
-    /// Gives out a challenge for a new credential of user `uuid`, or of a new user, whose UUID it gives.
+    /// Gives out a challenge for a new credential of user `uuid`, or of a new user, whose UUID it gives. Where it is `begun_with`
+    /// something, the answer has to come with the same.
     pub async fn begin_registration(
         &self,
         tenant: &Tenant,
         party: Party,
         uuid: Option<String>,
         names: Names,
+        begun_with: Option<Digest>,
     ) -> Result<(String, CreationChallengeResponse), WebauthnError> {
         let uuid = uuid.unwrap_or_else(|| self.new_uuid());
         check_uuid(&uuid)?;
@@ -115,7 +122,7 @@ impl Webauthn {
             let (mut options, state) = core.generate_challenge_register(builder)?;
             let challenge = random_challenge(&mut rng);
             options.public_key.challenge = challenge.to_vec();
-            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnRegister, &challenge);
+            let ceremony = keys.ceremony(&uuid, CeremonyAct::WebauthnRegister, &challenge).begun_with(begun_with);
             let sealed = ceremony.seal(&Pending::new(&party.id, &state, &challenge), &tenant, &mut rng)?;
             Ok::<_, WebauthnError>((uuid, options, ceremony, sealed))
         };
@@ -134,10 +141,11 @@ impl Webauthn {
         noted: Noted,
     ) -> Result<Shown, WebauthnError> {
         let challenge = answer::challenge(&answer.client_data)?;
+        let Noted { note, told, begun_with, login } = noted;
         let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
+        let ceremony = ceremony.begun_with(begun_with);
         let (row, _) = self.begun(tenant, &ceremony).await?;
         let (name, api_key, owner) = (row.name, tenant.number(), ceremony.owner);
-        let Noted { note, told } = noted;
         let (told_by, keys, tenant, mut rng) = (tenant, self.keys.clone(), tenant.clone(), self.keys.rng());
         let job = move || {
             let core = party.core(&tenant)?;
@@ -170,9 +178,14 @@ impl Webauthn {
             Some(event) => self.keys.store().telling(event),
             None => self.keys.telling(Kind::CredentialAdded, told_by, &owner),
         };
-        match store.add_credential(api_key, name, new).await? {
+        let added = match login {
+            Some(login) => store.add_own_key(api_key, name, new, login).await?,
+            None => store.add_credential(api_key, name, new).await?,
+        };
+        match added {
             AddOutcome::Added => Ok(shown),
-            AddOutcome::Used => Err(WebauthnError::Challenge),
+            // A ceremony is its login's, and ends with that.
+            AddOutcome::Changed | AddOutcome::Used => Err(WebauthnError::Challenge),
             AddOutcome::Duplicate => Err(WebauthnError::Duplicate),
             AddOutcome::Full => Err(WebauthnError::Full),
         }

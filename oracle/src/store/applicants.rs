@@ -10,7 +10,7 @@ use super::{
     error::StoreError,
     groups::{GroupRow, groups, select_groups},
     principals::{PrincipalRow, principal_row, select_principals},
-    rows::{Applying, Digest},
+    rows::Digest,
 };
 use std::collections::HashSet;
 
@@ -154,30 +154,19 @@ async fn change(
     Ok(ApplicantsOutcome::Changed)
 }
 
-async fn grounds(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Vec<Ground>, StoreError> {
+/// Why a principal may ask for the codes of a group.
+pub(super) async fn grounds(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Vec<Ground>, StoreError> {
     let values = [group.into(), principal.into()];
     let mut grounds = Vec::new();
     let named = "SELECT bound FROM group_applicants WHERE group_fp = $1 AND principal = $2";
-    if let Some(row) = tx.first(named, &values).await? {
+    for row in tx.held(named, &values).await? {
         grounds.push(Ground::Applicant { bound: row.digest(0)? });
     }
     let teams = "SELECT named.principal, named.bound, members.bound FROM group_applicants AS named
                  JOIN principals AS team ON team.id = named.principal AND team.disabled_at IS NULL
                  JOIN members ON members.team = team.id WHERE named.group_fp = $1 AND members.member = $2";
-    for row in tx.query(teams, &values).await? {
+    for row in tx.held(teams, &values).await? {
         grounds.push(Ground::Team { team: row.digest(0)?, bound: row.digest(1)?, member: row.digest(2)? });
     }
     Ok(grounds)
-}
-
-/// Whether a principal that asks still may, and is who it was when it logged in.
-pub(super) async fn still_may_ask(tx: &mut dyn Tx, applying: &Applying) -> Result<bool, StoreError> {
-    let Applying { group, principal, version } = applying;
-    Ok(is_as_it_was(tx, principal, *version).await? && !grounds(tx, group, principal).await?.is_empty())
-}
-
-/// Whether a principal is enabled, and what its login rests on has not changed since.
-pub(super) async fn is_as_it_was(tx: &mut dyn Tx, principal: &Digest, version: i64) -> Result<bool, StoreError> {
-    let same = "SELECT 1 FROM principals WHERE id = $1 AND version = $2 AND disabled_at IS NULL";
-    Ok(tx.first(same, &[principal.into(), version.into()]).await?.is_some())
 }

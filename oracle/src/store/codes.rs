@@ -4,22 +4,23 @@ use super::{
     engine::Tx,
     error::StoreError,
     events,
-    rows::{Asking, ClosedAs, CodeOutcome, NewEvent, Purpose},
+    rights::{self, Basis, Fallen},
+    rows::{ClosedAs, CodeOutcome, NewEvent, Purpose},
     sessions,
 };
 
-/// Consumes the allowance for the code of a time step, or says that it was consumed by an earlier request. Whoever asks `by` a
-/// login must still be let ask when this is written.
+/// Consumes the allowance for the code of a time step, or says that it was consumed by an earlier request. What the
+/// `basis` says must still stand when this is written.
 pub(super) async fn take(
     tx: &mut dyn Tx,
     id: &str,
     step: i64,
     now: i64,
-    by: Option<&Asking>,
+    basis: Option<&Basis>,
     event: &NewEvent,
 ) -> Result<CodeOutcome, StoreError> {
-    if is_dismissed(tx, by).await? {
-        return Ok(CodeOutcome::Dismissed);
+    if let Some(refused) = refusal(tx, basis).await? {
+        return Ok(refused);
     }
     let taken = tx
         .first(
@@ -53,10 +54,10 @@ pub(super) async fn again(
     id: &str,
     step: i64,
     now: i64,
-    by: Option<&Asking>,
+    basis: Option<&Basis>,
 ) -> Result<Option<CodeOutcome>, StoreError> {
-    if is_dismissed(tx, by).await? {
-        return Ok(Some(CodeOutcome::Dismissed));
+    if let Some(refused) = refusal(tx, basis).await? {
+        return Ok(Some(refused));
     }
     Ok(Some(judge(tx, id, step, now).await?).filter(|outcome| matches!(outcome, CodeOutcome::Again { .. })))
 }
@@ -81,11 +82,11 @@ pub(super) async fn fail(tx: &mut dyn Tx, id: &str, cap: i64, now: i64, event: &
     Ok(failures)
 }
 
-async fn is_dismissed(tx: &mut dyn Tx, by: Option<&Asking>) -> Result<bool, StoreError> {
-    match by {
-        Some(asking) => Ok(!sessions::still_asks(tx, asking).await?),
-        None => Ok(false),
-    }
+async fn refusal(tx: &mut dyn Tx, basis: Option<&Basis>) -> Result<Option<CodeOutcome>, StoreError> {
+    Ok(rights::fallen(tx, basis).await?.map(|fallen| match fallen {
+        Fallen::Asker => CodeOutcome::Dismissed,
+        Fallen::Approval => CodeOutcome::Withdrawn,
+    }))
 }
 
 /// What a code of this step would be, given that it cannot be taken.

@@ -96,6 +96,8 @@ pub enum AddOutcome {
     Duplicate,
     /// The user has as many as they may.
     Full,
+    /// The login that it was registered with is none any more; nothing was written.
+    Changed,
 }
 
 /// What became of a login.
@@ -221,7 +223,7 @@ pub(super) async fn list(tx: &mut dyn Tx, api_key: i64, owner: &Digest) -> Resul
     .collect()
 }
 
-async fn add(
+pub(super) async fn add(
     tx: &mut dyn Tx,
     api_key: i64,
     ceremony: &CeremonyName,

@@ -167,6 +167,12 @@ pub(crate) trait Tx: Send {
     /// Runs a query, or a statement with `RETURNING`, and gives all its rows.
     fn query<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>>;
 
+    /// Runs a query of rows on which it rests that an act may be written at all. Where several write at once they stay as they were
+    /// found until the transaction ends: who changes one comes after it, or has made it run again. One that only reads holds nothing.
+    fn held<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+        self.query(sql, values)
+    }
+
     /// Runs a statement of which nobody needs to know more than that it went well, before the next one or the commit at
     /// the latest: an engine far away need not be waited for. Its error may come out there.
     fn defer<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<(), StoreError>>;

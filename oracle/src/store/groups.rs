@@ -3,12 +3,12 @@
 //! Knows no header and no name: what a group is comes sealed, and each membership comes with a keyed hash that binds it.
 
 use super::{
-    Store, applicants,
+    Store,
     audit::{self, NewAudit},
     engine::{Row, Tx, Value},
     error::StoreError,
     principals::{PrincipalRow, principal_row, select_principals},
-    rows::{Acting, Digest},
+    rows::Digest,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -63,6 +63,25 @@ pub struct GroupMemberRow {
     pub principal: PrincipalRow,
     /// Keyed hash of group, number and principal.
     pub bound: Digest,
+}
+
+/// A row that names somebody as holder or applicant of a group and that the oracle did not write, or cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DamagedRow {
+    /// One of `group_applicants`.
+    Applicant {
+        /// Whom it names.
+        principal: Digest,
+        /// What should bind it.
+        bound: Digest,
+    },
+    /// One of `group_members`.
+    Holder {
+        /// The number that it names.
+        x: u8,
+        /// What should bind it.
+        bound: Digest,
+    },
 }
 
 /// What becomes of a principal who acts on a group.
@@ -198,6 +217,23 @@ impl Store {
         .await
     }
 
+    /// Removes damaged rows of a group, as far as they are still as they were found. Gives how many.
+    pub async fn forget_damaged(
+        &self,
+        group: &Digest,
+        damaged: Vec<DamagedRow>,
+        told: Option<NewAudit>,
+    ) -> Result<u64, StoreError> {
+        self.write(group, (*group, damaged, told), |tx, (group, damaged, told)| {
+            Box::pin(async move {
+                let forgotten = forget(tx, group, damaged).await?;
+                audit::tell(tx, told.as_ref().filter(|_| forgotten > 0)).await?;
+                Ok(forgotten)
+            })
+        })
+        .await
+    }
+
     /// For which holder of a group a principal stands.
     pub async fn standing(&self, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
         self.read((*group, *principal), |tx, (group, principal)| Box::pin(standing(tx, group, principal))).await
@@ -311,6 +347,23 @@ async fn what_is_gone(
     Ok(None)
 }
 
+async fn forget(tx: &mut dyn Tx, group: &Digest, damaged: &[DamagedRow]) -> Result<u64, StoreError> {
+    let mut forgotten = 0;
+    for row in damaged {
+        forgotten += match row {
+            DamagedRow::Applicant { principal, bound } => {
+                let named = "DELETE FROM group_applicants WHERE group_fp = $1 AND principal = $2 AND bound = $3";
+                tx.execute(named, &[group.into(), principal.into(), bound.into()]).await?
+            }
+            DamagedRow::Holder { x, bound } => {
+                let named = "DELETE FROM group_members WHERE group_fp = $1 AND x = $2 AND bound = $3";
+                tx.execute(named, &[group.into(), (*x).into(), bound.into()]).await?
+            }
+        };
+    }
+    Ok(forgotten)
+}
+
 async fn put_members(tx: &mut dyn Tx, group: &Digest, members: &[NewGroupMember]) -> Result<(), StoreError> {
     for NewGroupMember { x, principal, bound } in members {
         tx.defer(
@@ -323,20 +376,11 @@ async fn put_members(tx: &mut dyn Tx, group: &Digest, members: &[NewGroupMember]
 }
 
 /// For which holder of a group a principal stands.
-pub(super) async fn standing(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
+async fn standing(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
     let held = "SELECT x, bound FROM group_members WHERE group_fp = $1 AND principal = $2";
     if let Some(row) = tx.first(held, &[group.into(), principal.into()]).await? {
         return Ok(Standing::Holder { x: row.x(0)?, bound: row.digest(1)? });
     }
     let known = tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?;
     Ok(if known.is_some() { Standing::Stranger } else { Standing::UnknownGroup })
-}
-
-/// Whether a principal still stands for the player that it acts for, and is who it was when it logged in.
-pub(super) async fn still_stands(tx: &mut dyn Tx, acting: &Acting) -> Result<bool, StoreError> {
-    if !applicants::is_as_it_was(tx, &acting.principal, acting.version).await? {
-        return Ok(false);
-    }
-    let standing = standing(tx, &acting.group, &acting.principal).await?;
-    Ok(matches!(standing, Standing::Holder { x, .. } if x == acting.x))
 }

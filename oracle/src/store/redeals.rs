@@ -4,19 +4,26 @@ use super::{
     engine::{Tx, Value},
     error::StoreError,
     events,
-    rows::{ClosedAs, NewEvent, NewRedeal, ReceiveOutcome, RedealRow, RedealTocRow},
+    rights::{self, Fallen},
+    rows::{ClosedAs, NewEvent, NewRedeal, ReceiveOutcome, RedealOutcome, RedealRow, RedealTocRow},
     sessions,
 };
 
-/// Stores a redeal with the new players' Tocs and closes its session; false, and nothing is written, unless the
-/// session is an open one for a redeal whose group is not refused.
+/// Stores a redeal with the new players' Tocs and closes its session, if that is an open one for a redeal whose group is not
+/// refused, and what the redeal rests on still stands.
 pub(super) async fn finish(
     tx: &mut dyn Tx,
     id: &str,
     redeal: &NewRedeal,
     tocs: &[(u8, Vec<u8>)],
     event: &NewEvent,
-) -> Result<bool, StoreError> {
+) -> Result<RedealOutcome, StoreError> {
+    if let Some(fallen) = rights::fallen(tx, redeal.basis.as_ref()).await? {
+        return Ok(match fallen {
+            Fallen::Asker => RedealOutcome::Dismissed,
+            Fallen::Approval => RedealOutcome::Withdrawn,
+        });
+    }
     let allowed = tx
         .first(
             "SELECT 1 FROM sessions WHERE id = $1 AND purpose = 1 AND closed_at IS NULL AND $2 < ends_at
@@ -25,9 +32,10 @@ pub(super) async fn finish(
         )
         .await?;
     if allowed.is_none() {
-        return Ok(false);
+        return Ok(RedealOutcome::Refused);
     }
-    let Some(number) = sessions::shut(tx, id, ClosedAs::Redealt, redeal.at).await? else { return Ok(false) };
+    let shut = sessions::shut(tx, id, ClosedAs::Redealt, redeal.at).await?;
+    let Some(number) = shut else { return Ok(RedealOutcome::Refused) };
     tx.defer(
         "INSERT INTO redeals (session, old_group, new_group, threshold, at, sealed)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -49,7 +57,7 @@ pub(super) async fn finish(
         .await?;
     }
     events::append(tx, id, number, redeal.at, event).await?;
-    Ok(true)
+    Ok(RedealOutcome::Stored)
 }
 
 /// The redeal of a session with its Tocs in the order of players.

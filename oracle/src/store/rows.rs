@@ -5,6 +5,7 @@
 
 use super::audit::NewAudit;
 use super::notices::NewNotice;
+use super::rights::{Acting, Asking, Basis};
 
 /// A SHA-256 or HMAC-SHA-256 value: digests of Tocs, group fingerprints, hashes of tokens and of sources.
 pub type Digest = [u8; 32];
@@ -217,39 +218,6 @@ pub struct SessionOverview {
     pub denials: i64,
 }
 
-/// A principal that acts for a player. That it stands for that player is looked at again where the act is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acting {
-    /// G.
-    pub group: Digest,
-    /// The player's number.
-    pub x: u8,
-    /// The principal.
-    pub principal: Digest,
-    /// Its version when it logged in.
-    pub version: i64,
-}
-
-/// A principal that asks for codes with its login alone. That it may is looked at again where the session is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Applying {
-    /// G.
-    pub group: Digest,
-    /// The principal.
-    pub principal: Digest,
-    /// Its version when it logged in.
-    pub version: i64,
-}
-
-/// The principal that starts a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asking {
-    /// Without a Toc.
-    ByLogin(Applying),
-    /// For a player, whose Toc proves it as well.
-    Player(Acting),
-}
-
 /// A principal's approval, which comes with its Toc.
 #[derive(Clone, Debug)]
 pub struct NewApproval {
@@ -366,12 +334,14 @@ pub enum CodeOutcome {
     Exhausted,
     /// No: closed for another reason, or past its time.
     Closed,
-    /// No: the principal that asks may not any more, or is not who it was when it logged in. Nothing was written.
+    /// No: the principal that asks may not any more, or is logged out. Nothing was written.
     Dismissed,
     /// No: the group was replaced by a redeal.
     GroupRefused,
     /// No: there is no such session for codes. A session for a redeal is answered so, too.
     Unknown,
+    /// No: an approval that was counted counts no more. Nothing was written; without it there may be enough others.
+    Withdrawn,
 }
 
 /// A redeal that has been done, to be stored.
@@ -387,6 +357,21 @@ pub struct NewRedeal {
     pub at: i64,
     /// The new group's public file and the like, sealed.
     pub sealed: Vec<u8>,
+    /// What it rests on where who asks has logged in.
+    pub basis: Option<Basis>,
+}
+
+/// What became of a redeal that has been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedealOutcome {
+    /// It is stored, and its session closed.
+    Stored,
+    /// The session is unknown, closed, past its time, for codes, or of a refused group; nothing was written.
+    Refused,
+    /// The principal that asks may not any more, or is logged out; nothing was written.
+    Dismissed,
+    /// An approval that was counted counts no more; nothing was written.
+    Withdrawn,
 }
 
 /// A redeal as stored.

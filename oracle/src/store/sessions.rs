@@ -3,11 +3,11 @@
 //! Knows nothing about Tocs beyond that they are removed when their session closes.
 
 use super::{
-    applicants,
     engine::{Row, Tx, Value},
     error::StoreError,
-    events, groups, notices,
-    rows::{Asking, ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
+    events, notices,
+    rights::{self, Asking},
+    rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
     tocs,
 };
 
@@ -19,7 +19,7 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
         return Ok(InsertOutcome::GroupRefused);
     }
     if let Some(asking) = &new.applicant
-        && !still_asks(tx, asking).await?
+        && !rights::still_asks(tx, asking).await?
     {
         return Ok(match asking {
             Asking::ByLogin(_) => InsertOutcome::NotApplicant,
@@ -166,14 +166,6 @@ pub(super) async fn count_open(tx: &mut dyn Tx) -> Result<i64, StoreError> {
 /// Whether a redeal has replaced that group.
 pub(super) async fn group_refused(tx: &mut dyn Tx, group: &Digest) -> Result<bool, StoreError> {
     Ok(tx.first("SELECT 1 FROM refused_groups WHERE group_fp = $1", &[group.into()]).await?.is_some())
-}
-
-/// Whether the principal that asks still may, and is who it was when it logged in.
-pub(super) async fn still_asks(tx: &mut dyn Tx, asking: &Asking) -> Result<bool, StoreError> {
-    match asking {
-        Asking::ByLogin(applying) => applicants::still_may_ask(tx, applying).await,
-        Asking::Player(acting) => groups::still_stands(tx, acting).await,
-    }
 }
 
 /// Counts one more session of a source; false, and nothing is written, when it has as many as it may. A redeal that has

@@ -71,7 +71,7 @@ pub struct NewTicket {
     pub hash: Digest,
     /// Keyed hash of it and its principal.
     pub bound: Digest,
-    /// When.
+    /// When its principal logged in.
     pub created_at: i64,
     /// When it ends at the latest.
     pub expires_at: i64,
@@ -235,17 +235,22 @@ async fn log_in(tx: &mut dyn Tx, login: &LogIn) -> Result<LogInOutcome, StoreErr
     let oldest = "DELETE FROM tickets WHERE principal = $1 AND hash NOT IN (
                       SELECT hash FROM tickets WHERE principal = $1 ORDER BY created_at DESC, hash LIMIT $2)";
     tx.execute(oldest, &[principal.into(), (MAX_TICKETS - 1).into()]).await?;
-    insert(tx, principal, ticket).await?;
+    insert(tx, principal, ticket, now).await?;
     audit::tell(tx, told.as_ref()).await?;
     Ok(LogInOutcome::LoggedIn)
 }
 
-/// Makes a principal's ticket good.
-pub(super) async fn insert(tx: &mut dyn Tx, principal: &Digest, ticket: &NewTicket) -> Result<(), StoreError> {
+/// Makes a principal's ticket good, which is used for the first time `now`.
+pub(super) async fn insert(
+    tx: &mut dyn Tx,
+    principal: &Digest,
+    ticket: &NewTicket,
+    now: i64,
+) -> Result<(), StoreError> {
     let NewTicket { hash, bound, created_at, expires_at } = ticket;
     tx.execute(
-        "INSERT INTO tickets (hash, principal, bound, created_at, used_at, expires_at) VALUES ($1, $2, $3, $4, $4, $5)",
-        &[hash.into(), principal.into(), bound.into(), (*created_at).into(), (*expires_at).into()],
+        "INSERT INTO tickets (hash, principal, bound, created_at, used_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        &[hash.into(), principal.into(), bound.into(), (*created_at).into(), now.into(), (*expires_at).into()],
     )
     .await
     .map(drop)

@@ -4,7 +4,7 @@
 use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
-    events, groups, notices,
+    events, notices, rights,
     rows::{
         DenyOutcome, Digest, JoinedRow, MAX_REPLACEMENTS, NewApproval, NewEvent, NewToc, Quorate, TocOutcome, TocRow,
     },
@@ -115,7 +115,7 @@ async fn refused_approval(
     x: Option<u8>,
     approval: &NewApproval,
 ) -> Result<Option<TocOutcome>, StoreError> {
-    if Some(approval.acting.x) != x || !groups::still_stands(tx, &approval.acting).await? {
+    if Some(approval.acting.x) != x || !rights::still_stands(tx, &approval.acting).await? {
         return Ok(Some(TocOutcome::NotHolder));
     }
     let own = "SELECT x FROM tocs WHERE session = $1 AND approver = $2";

@@ -8,6 +8,7 @@ mod enrolment;
 mod factors;
 mod groups;
 mod guests;
+pub mod last_looks;
 mod late_bodies;
 mod logs;
 mod named;

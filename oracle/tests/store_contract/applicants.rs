@@ -1,20 +1,18 @@
-//! Who may ask for a group's codes by login: whom operators have named; as long as they are so, and as they were when they
-//! logged in.
+//! Who may ask for a group's codes by login: whom operators have named, as long as they are so; and who stands for its holders.
 
 use quorate_oracle::store::{
-    Acting, ApplicantsOutcome, Applying, Asking, ChangeOutcome, CodeOutcome, Ground, GroupMembersOutcome,
-    InsertOutcome, MAX_APPLICANTS, NewSession, PrincipalKind, Role, Store,
+    ApplicantsOutcome, ChangeOutcome, Ground, GroupMembersOutcome, MAX_APPLICANTS, PrincipalKind, Role, Store,
 };
 
 use crate::{
     RACERS,
     groups::{group, member},
     people::{named, principal, user},
-    rows::{NOW, digest, event, kinds, race, session},
+    rows::{digest, race},
 };
 
 /// Users of the seeds 10 to 12, and the team of seed 20.
-async fn cast(store: &Store) {
+pub async fn cast(store: &Store) {
     store.add_group(group(7)).await.unwrap();
     for seed in 10..13 {
         user(store, seed, Role::Member).await;
@@ -22,7 +20,7 @@ async fn cast(store: &Store) {
     assert!(store.insert_principal(principal(20, PrincipalKind::Team, Role::Member)).await.unwrap());
 }
 
-async fn change(store: &Store, added: &[u8], removed: &[u8]) -> ApplicantsOutcome {
+pub async fn change(store: &Store, added: &[u8], removed: &[u8]) -> ApplicantsOutcome {
     let added = added.iter().map(|seed| (digest(*seed), named(*seed))).collect();
     let removed = removed.iter().map(|seed| digest(*seed)).collect();
     store.change_group_applicants(&digest(7), added, removed, None).await.unwrap()
@@ -99,66 +97,6 @@ pub async fn every_ground_is_found_and_ends(store: Store) {
     assert_eq!(grounds(&store, 10).await, [Ground::Applicant { bound: named(10) }]);
     change(&store, &[], &[10]).await;
     assert_eq!((grounds(&store, 10).await, own(10).await), (vec![], 0));
-}
-
-pub async fn who_asks_by_login_still_may_and_is_who_logged_in(store: Store) {
-    cast(&store).await;
-    change(&store, &[10], &[]).await;
-    let ask = async |id: &str, seed, version| {
-        let applying = Applying { group: digest(7), principal: digest(seed), version };
-        let new = NewSession { applicant: Some(Asking::ByLogin(applying)), ..session(id) };
-        store.insert_session(new).await.unwrap()
-    };
-    assert_eq!(ask("a", 10, 1).await, InsertOutcome::Inserted);
-    assert_eq!(ask("b", 11, 1).await, InsertOutcome::NotApplicant);
-    assert_eq!(ask("c", 10, 2).await, InsertOutcome::NotApplicant, "of another login");
-    store.set_disabled(&digest(10), Some(5), None).await.unwrap();
-    assert_eq!(ask("d", 10, 2).await, InsertOutcome::NotApplicant, "disabled");
-    store.set_disabled(&digest(10), None, None).await.unwrap();
-    assert_eq!(ask("e", 10, 1).await, InsertOutcome::NotApplicant, "the login from before is over");
-    assert_eq!(ask("f", 10, 3).await, InsertOutcome::Inserted);
-    change(&store, &[], &[10]).await;
-    assert_eq!(ask("g", 10, 3).await, InsertOutcome::NotApplicant);
-
-    store.set_group_members(&digest(7), vec![member(1, 11)], None).await.unwrap();
-    let act = async |id: &str, version| {
-        let acting = Acting { group: digest(7), x: 1, principal: digest(11), version };
-        let new = NewSession { applicant: Some(Asking::Player(acting)), ..session(id) };
-        store.insert_session(new).await.unwrap()
-    };
-    assert_eq!(act("h", 2).await, InsertOutcome::NotHolder, "a player's login has to be the same, too");
-    assert_eq!(act("i", 1).await, InsertOutcome::Inserted);
-}
-
-pub async fn a_code_is_taken_by_who_still_may_at_that_moment(store: Store) {
-    cast(&store).await;
-    change(&store, &[10, 20], &[]).await;
-    store.change_members(&digest(20), vec![(digest(11), named(2))], vec![], None).await.unwrap();
-    store.set_group_members(&digest(7), vec![member(1, 12)], None).await.unwrap();
-    store.insert_session(session("a")).await.unwrap();
-    let by = |seed, version| Some(Asking::ByLogin(Applying { group: digest(7), principal: digest(seed), version }));
-    let player = |version| Some(Asking::Player(Acting { group: digest(7), x: 1, principal: digest(12), version }));
-    let take = async |step, by| store.take_code("a", step, NOW, by, event("code")).await.unwrap();
-    let taken = |codes| CodeOutcome::Taken { first_code_at: NOW, codes };
-    assert_eq!(take(1, by(10, 1)).await, taken(1));
-    assert_eq!(take(2, by(11, 1)).await, taken(2), "of a team");
-    assert_eq!(take(3, player(1)).await, taken(3));
-
-    let dismissed = async |step, by| assert_eq!(take(step, by).await, CodeOutcome::Dismissed, "step {step}");
-    dismissed(4, by(12, 1)).await;
-    dismissed(4, by(10, 2)).await;
-    dismissed(4, player(2)).await;
-    store.set_disabled(&digest(10), Some(5), None).await.unwrap();
-    dismissed(4, by(10, 1)).await;
-    dismissed(3, by(10, 1)).await;
-    store.set_disabled(&digest(20), Some(5), None).await.unwrap();
-    dismissed(4, by(11, 1)).await;
-    store.set_group_members(&digest(7), vec![], None).await.unwrap();
-    dismissed(4, player(1)).await;
-    dismissed(3, player(1)).await;
-    assert_eq!(store.session("a").await.unwrap().unwrap().codes, 3, "and nothing was written");
-    assert_eq!(kinds(&store, "a").await, ["asked", "code", "code", "code"]);
-    assert_eq!(take(3, None).await, CodeOutcome::Again { first_code_at: NOW, codes: 3 });
 }
 
 pub async fn members_are_changed_one_by_one_whoever_races(store: Store) {

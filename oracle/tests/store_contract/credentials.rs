@@ -3,11 +3,16 @@
 use futures_util::future::join_all;
 use quorate_oracle::store::{
     AddOutcome, CeremonyAct, CeremonyName, CredentialKind, CredentialName, Digest, FailOutcome, KeyRemoval,
-    KeyRemovalOutcome, MAX_CREDENTIALS, NewApiKey, NewCeremony, NewCredential, NewDataKey, NewTicket, RecordCounts,
-    Removed, Rewrapped, Role, RotateOutcome, Store, UseOutcome, Which,
+    KeyRemovalOutcome, Login, MAX_CREDENTIALS, NewApiKey, NewCeremony, NewCredential, NewDataKey, NewTicket,
+    RecordCounts, Removed, Rewrapped, Role, RotateOutcome, Store, UseOutcome, Which,
 };
 
-use crate::{RACERS, people::enrolled};
+use crate::{
+    RACERS,
+    logins::logged_in,
+    people::{enrolled, user},
+    rows::{digest, race},
+};
 
 const NOW: i64 = 1_000_000;
 const OWNER: Digest = [7; 32];
@@ -101,34 +106,149 @@ pub async fn one_of_several_own_keys_goes_with_what_rested_on_it(store: Store) {
     for id in [1, 2, 3] {
         added(&store, of, id, CredentialKind::Webauthn).await;
     }
-    let user = enrolled(&store, 1, Role::Member).await;
+    enrolled(&store, 1, Role::Member).await;
+    let login = logged_in(&store, 1).await;
     let ticket = |seed| NewTicket { hash: [seed; 32], bound: [seed; 32], created_at: NOW, expires_at: NOW + 100 };
-    let removal = |key, kept, version, seed| KeyRemoval {
+    let removal = |key: u8, kept: &[u8], login, seed| KeyRemoval {
         api_key: of.api_key,
         owner: OWNER,
         key: [key; 32],
-        kept: [kept; 32],
-        principal: user.id,
-        version,
+        kept: kept.iter().map(|kept| [*kept; 32]).collect(),
+        login,
         ticket: ticket(seed),
+        at: NOW,
         told: Some(crate::audit::new(seed)),
     };
     let remove = async |removal| store.remove_own_key(removal).await.unwrap();
     let there = async |seed: u8| store.ticket(&[seed; 32]).await.unwrap().is_some();
-    let version = user.version;
-    assert_eq!(remove(removal(1, 2, version + 1, 10)).await, KeyRemovalOutcome::Changed, "of another login");
-    assert_eq!(remove(removal(9, 2, version, 10)).await, KeyRemovalOutcome::Gone);
-    for kept in [1, 9] {
-        assert_eq!(remove(removal(1, kept, version, 10)).await, KeyRemovalOutcome::Last, "{kept}");
+    for other in [Login { version: login.version + 1, ..login }, Login { ticket: digest(9), ..login }] {
+        assert_eq!(remove(removal(1, &[2], other, 10)).await, KeyRemovalOutcome::Changed, "of another login");
     }
+    assert_eq!(remove(removal(9, &[2], login, 10)).await, KeyRemovalOutcome::Gone);
+    for kept in [&[][..], &[1], &[9], &[1, 9]] {
+        assert_eq!(remove(removal(1, kept, login, 10)).await, KeyRemovalOutcome::Last, "{kept:?}");
+    }
+    let second = CredentialName { owner: OWNER, data_key: of.data_key, id: [2; 32] };
+    store.fail_credential(second, &[100], NOW).await.unwrap();
+    assert_eq!(remove(removal(1, &[2], login, 10)).await, KeyRemovalOutcome::Last, "a locked one lets nobody in");
     assert!(!there(10).await && crate::audit::seeds(&store).await.is_empty(), "nothing of what was refused is written");
-    assert_eq!(remove(removal(1, 2, version, 11)).await, KeyRemovalOutcome::Removed);
-    assert_eq!(remove(removal(2, 3, version, 12)).await, KeyRemovalOutcome::Changed, "it rested on what was removed");
-    assert_eq!(remove(removal(2, 3, version + 1, 13)).await, KeyRemovalOutcome::Removed);
+    assert_eq!(remove(removal(1, &[9, 2, 3], login, 11)).await, KeyRemovalOutcome::Removed, "any other will do");
+    assert_eq!(remove(removal(2, &[3], login, 12)).await, KeyRemovalOutcome::Changed, "it rested on what was removed");
+    let next = Login { version: login.version + 1, ticket: [11; 32], ..login };
+    assert_eq!(remove(removal(2, &[3], next, 13)).await, KeyRemovalOutcome::Removed);
     assert!(!there(11).await && !there(12).await && there(13).await, "all tickets end but the new one");
     let left = store.credentials(of.api_key, &OWNER).await.unwrap();
     assert_eq!(left.iter().map(|row| row.name.id[0]).collect::<Vec<_>>(), [3]);
     assert_eq!(crate::audit::seeds(&store).await, [11, 13], "told with it or not at all");
+}
+
+pub async fn an_own_key_is_added_while_its_login_is_one(store: Store) {
+    let of = owner(&store, 1).await;
+    user(&store, 1, Role::Member).await;
+    let login = logged_in(&store, 1).await;
+    let add = async |id, login| {
+        let ceremony = begun(&store, of, CeremonyAct::WebauthnRegister, id).await;
+        let new = credential(of, id, CredentialKind::Webauthn);
+        store.add_own_key(of.api_key, ceremony, new, login).await.unwrap()
+    };
+    assert_eq!(add(1, login).await, AddOutcome::Added);
+    for (id, other) in [
+        (2, Login { version: login.version + 1, ..login }),
+        (3, Login { ticket: digest(9), ..login }),
+        (4, Login { principal: digest(9), ..login }),
+    ] {
+        assert_eq!(add(id, other).await, AddOutcome::Changed, "{other:?}");
+    }
+    store.end_tickets(&digest(1), None).await.unwrap();
+    assert_eq!(add(5, login).await, AddOutcome::Changed, "logged out everywhere");
+    let login = logged_in(&store, 1).await;
+    assert_eq!(add(6, login).await, AddOutcome::Added);
+    store.set_disabled(&digest(1), Some(NOW), None).await.unwrap();
+    assert_eq!(add(7, login).await, AddOutcome::Changed, "disabled");
+    assert_eq!(store.credentials(of.api_key, &OWNER).await.unwrap().len(), 2);
+}
+
+/// What ends a login while keys are being added with it.
+#[derive(Clone, Copy)]
+enum End {
+    Disabled,
+    LoggedOut,
+    Removal,
+}
+
+async fn count(store: &Store, of: Owner) -> usize {
+    store.credentials(of.api_key, &OWNER).await.unwrap().len()
+}
+
+pub async fn once_a_login_has_ended_no_key_comes_of_it_whoever_races(store: Store) {
+    for (seed, end) in (1..).zip([End::Disabled, End::LoggedOut, End::Removal]) {
+        let of = owner(&store, seed).await;
+        for id in [201, 202] {
+            added(&store, of, id, CredentialKind::Webauthn).await;
+        }
+        user(&store, seed, Role::Member).await;
+        let login = logged_in(&store, seed).await;
+        let after = race(&store, |store, number| async move {
+            let id = u8::try_from(number).unwrap();
+            if number != RACERS / 2 {
+                let ceremony = begun(&store, of, CeremonyAct::WebauthnRegister, id).await;
+                let new = credential(of, id, CredentialKind::Webauthn);
+                let outcome = store.add_own_key(of.api_key, ceremony, new, login).await.unwrap();
+                assert!([AddOutcome::Added, AddOutcome::Changed, AddOutcome::Full].contains(&outcome), "{outcome:?}");
+                return None;
+            }
+            match end {
+                End::Disabled => drop(store.set_disabled(&login.principal, Some(NOW), None).await.unwrap()),
+                End::LoggedOut => drop(store.end_tickets(&login.principal, None).await.unwrap()),
+                End::Removal => {
+                    let removal = KeyRemoval {
+                        api_key: of.api_key,
+                        owner: OWNER,
+                        key: [201; 32],
+                        kept: vec![[202; 32]],
+                        login,
+                        ticket: NewTicket { hash: [210; 32], bound: [210; 32], created_at: NOW, expires_at: NOW + 100 },
+                        at: NOW,
+                        told: None,
+                    };
+                    assert_eq!(store.remove_own_key(removal).await.unwrap(), KeyRemovalOutcome::Removed);
+                }
+            }
+            Some(count(&store, of).await)
+        })
+        .await;
+        let after = after.into_iter().flatten().next().unwrap();
+        assert_eq!(count(&store, of).await, after, "what is not there when the login has ended never is");
+    }
+}
+
+pub async fn of_many_removals_with_one_login_one_is_done(store: Store) {
+    let of = owner(&store, 1).await;
+    let keys = || 1..=u8::try_from(MAX_CREDENTIALS).unwrap();
+    for id in keys() {
+        added(&store, of, id, CredentialKind::Webauthn).await;
+    }
+    user(&store, 1, Role::Member).await;
+    let login = logged_in(&store, 1).await;
+    let outcomes = race(&store, |store, number| {
+        let key = u8::try_from(number).unwrap() + 1;
+        let removal = KeyRemoval {
+            api_key: of.api_key,
+            owner: OWNER,
+            key: [key; 32],
+            kept: keys().filter(|other| *other != key).map(|other| [other; 32]).collect(),
+            login,
+            ticket: NewTicket { hash: [key; 32], bound: [key; 32], created_at: NOW, expires_at: NOW + 100 },
+            at: NOW,
+            told: None,
+        };
+        async move { store.remove_own_key(removal).await.unwrap() }
+    })
+    .await;
+    let removed = outcomes.iter().filter(|outcome| **outcome == KeyRemovalOutcome::Removed).count();
+    let changed = outcomes.iter().filter(|outcome| **outcome == KeyRemovalOutcome::Changed).count();
+    assert_eq!((removed, changed), (1, RACERS - 1), "{outcomes:?}");
+    assert_eq!(store.credentials(of.api_key, &OWNER).await.unwrap().len(), MAX_CREDENTIALS - 1);
 }
 
 pub async fn a_ceremony_ends_in_time(store: Store) {

@@ -2,12 +2,13 @@
 //! principal one holder, all at once or not at all.
 
 use quorate_oracle::store::{
-    Acting, AddGroupOutcome, Asking, ChangeOutcome, GroupMembersOutcome, InsertOutcome, NewApproval, NewGroup,
-    NewGroupMember, NewRedeal, NewSession, NewToc, Once, Role, Standing, Store, TocOutcome,
+    Acting, AddGroupOutcome, Asking, ChangeOutcome, DamagedRow, GroupMembersOutcome, InsertOutcome, Login, NewApproval,
+    NewGroup, NewGroupMember, NewRedeal, NewSession, NewToc, Once, RedealOutcome, Role, Standing, Store, TocOutcome,
 };
 
 use crate::{
     RACERS,
+    logins::logged_in,
     people::{named, user},
     rows::{HOUR, NOW, digest, event, proved, race, race_among, redeal, redeal_session, session},
 };
@@ -103,7 +104,10 @@ pub async fn a_group_that_a_redeal_has_replaced_is_said_to_be(store: Store) {
     store.add_group(group(7)).await.unwrap();
     store.insert_session(redeal_session("s")).await.unwrap();
     let redeal = NewRedeal { threshold: 1, ..redeal(1) };
-    assert!(store.finish_redeal("s", redeal, vec![(1, vec![1])], event("redealt")).await.unwrap());
+    assert_eq!(
+        store.finish_redeal("s", redeal, vec![(1, vec![1])], event("redealt")).await.unwrap(),
+        RedealOutcome::Stored
+    );
     assert!(!store.group(&digest(7)).await.unwrap().unwrap().replaced, "nobody has received");
     store.receive("s", 1, NOW + 2, event("received")).await.unwrap();
     assert!(store.group(&digest(7)).await.unwrap().unwrap().replaced);
@@ -125,9 +129,15 @@ fn once() -> Once {
     Once { digest: digest(99), expires_at: NOW + HOUR }
 }
 
+/// The user of seed `principal`, who has logged in with the ticket of that seed, as player `x`.
+pub fn acting(x: u8, principal: u8, version: i64) -> Acting {
+    let login = Login { principal: digest(principal), version, ticket: digest(principal) };
+    Acting { group: digest(7), x, bound: named(x), login }
+}
+
 /// The Toc of seed `seed` for player `x`, approved by the user of seed `principal`.
 fn approved(seed: u8, x: u8, principal: u8) -> NewToc {
-    let acting = Acting { group: digest(7), x, principal: digest(principal), version: 1 };
+    let acting = acting(x, principal, 1);
     let approval = NewApproval { acting, approver: named(principal), sealed: vec![seed; 30] };
     NewToc { approval: Some(approval), ..proved(seed, x) }
 }
@@ -136,10 +146,11 @@ pub async fn an_approval_is_of_who_stands_for_the_player_and_of_one_player(store
     store.add_group(group(7)).await.unwrap();
     for seed in 10..13 {
         user(&store, seed, Role::Member).await;
+        logged_in(&store, seed).await;
     }
     let stand = async |members: Vec<_>| store.set_group_members(&digest(7), members, None).await.unwrap();
     stand(vec![member(1, 10), member(2, 11)]).await;
-    let applicant = |x| Some(Asking::Player(Acting { group: digest(7), x, principal: digest(10), version: 1 }));
+    let applicant = |x| Some(Asking::Player(acting(x, 10, 1)));
     let wrong = NewSession { applicant: applicant(2), once: Some(once()), ..session("s") };
     assert_eq!(store.insert_session(wrong.clone()).await.unwrap(), InsertOutcome::NotHolder);
     let right = NewSession { applicant: applicant(1), first_toc: Some(approved(1, 1, 10)), ..wrong };
@@ -172,6 +183,7 @@ pub async fn who_changes_places_meanwhile_approves_once_whoever_races(store: Sto
 pub async fn one_approval_of_each(nodes: &[Store]) {
     nodes[0].add_group(group(7)).await.unwrap();
     user(&nodes[0], 10, Role::Member).await;
+    logged_in(&nodes[0], 10).await;
     nodes[0].insert_session(session("s")).await.unwrap();
     let places = |number: usize| u8::try_from(number % 3 + 1).unwrap();
     let outcomes = race_among(nodes, |store, number| async move {
@@ -189,4 +201,25 @@ pub async fn one_approval_of_each(nodes: &[Store]) {
     assert!(outcomes.iter().all(|it| expected.contains(it) || *it == TocOutcome::PoolFull), "{outcomes:?}");
     let (joined, _) = nodes[0].answers("s").await.unwrap();
     assert_eq!(joined.len(), usize::from(outcomes.contains(&TocOutcome::Stored)), "{outcomes:?}");
+}
+
+pub async fn what_is_damaged_goes_as_it_was_found_and_no_further(store: Store) {
+    store.add_group(group(7)).await.unwrap();
+    for seed in 10..13 {
+        user(&store, seed, Role::Member).await;
+    }
+    store.set_group_members(&digest(7), vec![member(1, 10), member(2, 11)], None).await.unwrap();
+    let applicants = vec![(digest(10), named(10)), (digest(12), named(12))];
+    store.change_group_applicants(&digest(7), applicants, vec![], None).await.unwrap();
+    let told = |seed| Some(crate::audit::new(seed));
+    let forget = async |rows, told| store.forget_damaged(&digest(7), rows, told).await.unwrap();
+    let holder = |x, bound| DamagedRow::Holder { x, bound: named(bound) };
+    let applicant = |principal, bound| DamagedRow::Applicant { principal: digest(principal), bound: named(bound) };
+    // Meanwhile somebody has put things right, or there is nothing.
+    assert_eq!(forget(vec![holder(1, 2), holder(3, 3), applicant(10, 11), applicant(11, 11)], told(1)).await, 0);
+    assert_eq!(forget(vec![holder(2, 2), applicant(10, 10)], told(2)).await, 2);
+    assert_eq!(members(&store, 7).await, [(1, 10)]);
+    let left = store.group_applicants(&digest(7)).await.unwrap();
+    assert_eq!(left.iter().map(|(row, _)| row.id[0]).collect::<Vec<_>>(), [12]);
+    assert_eq!(crate::audit::seeds(&store).await, [2], "told of what was done");
 }

@@ -1,7 +1,8 @@
 //! Logins and tickets: a second proof counts once, failures lock a name, and nothing outlives what it rested on.
 
 use quorate_oracle::store::{
-    ChangeOutcome, FailOutcome, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, PrincipalRow, Role, SecondProof, Store,
+    ChangeOutcome, FailOutcome, LogIn, LogInOutcome, Login, MAX_TICKETS, NewTicket, PrincipalRow, Role, SecondProof,
+    Store,
 };
 
 use crate::{
@@ -22,6 +23,13 @@ fn login(row: &PrincipalRow, proof: SecondProof, ticket: u8) -> LogIn {
         ticket: NewTicket { hash: digest(ticket), bound: named(ticket), created_at: NOW, expires_at: NOW + HOUR },
         told: None,
     }
+}
+
+/// The login of a user without a factor, with the ticket of the user's own seed.
+pub async fn logged_in(store: &Store, seed: u8) -> Login {
+    let user = row(store, seed).await;
+    assert_eq!(store.log_in(login(&user, SecondProof::None, seed)).await.unwrap(), LogInOutcome::LoggedIn);
+    Login { principal: user.id, version: user.version, ticket: digest(seed) }
 }
 
 /// A user with a factor, as stored.

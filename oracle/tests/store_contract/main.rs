@@ -22,6 +22,7 @@ mod people;
 #[expect(dead_code, reason = "shared with tests that kill it")]
 mod postgres;
 mod redeals;
+mod rights;
 mod rows;
 mod sessions;
 mod sweep;
@@ -199,6 +200,9 @@ on_every_engine! {
     credentials::what_is_over_answers_to_nothing_that_comes_after_it,
     credentials::a_ceremony_ends_in_time,
     credentials::one_of_several_own_keys_goes_with_what_rested_on_it,
+    credentials::an_own_key_is_added_while_its_login_is_one,
+    credentials::once_a_login_has_ended_no_key_comes_of_it_whoever_races,
+    credentials::of_many_removals_with_one_login_one_is_done,
     credentials::a_counter_rises_or_there_is_none,
     credentials::wrong_signatures_lock_by_the_schedule_whoever_races,
     credentials::a_users_credentials_differ_and_are_bounded,
@@ -224,9 +228,12 @@ on_every_engine! {
     people::what_is_done_is_told_with_it_or_not_at_all,
     applicants::applicants_are_changed_as_a_whole_or_not_at_all,
     applicants::every_ground_is_found_and_ends,
-    applicants::who_asks_by_login_still_may_and_is_who_logged_in,
-    applicants::a_code_is_taken_by_who_still_may_at_that_moment,
     applicants::members_are_changed_one_by_one_whoever_races,
+    rights::who_asks_by_login_still_may_and_is_who_logged_in,
+    rights::a_code_is_taken_by_who_still_may_at_that_moment,
+    rights::what_was_counted_must_still_count_where_it_is_written,
+    rights::once_a_right_is_gone_no_code_comes_of_it_whoever_races,
+    groups::what_is_damaged_goes_as_it_was_found_and_no_further,
     groups::a_group_comes_back_as_it_was_added,
     groups::a_group_is_added_once_whoever_races,
     groups::who_stands_for_whom_is_set_at_once_or_not_at_all,

@@ -1,6 +1,8 @@
 //! Redeals and their receipts.
 
-use quorate_oracle::store::{ClosedAs, CodeOutcome, InsertOutcome, NewRedeal, NewSession, ReceiveOutcome, Store};
+use quorate_oracle::store::{
+    ClosedAs, CodeOutcome, InsertOutcome, NewRedeal, NewSession, ReceiveOutcome, RedealOutcome, Store,
+};
 
 use crate::rows::{HOUR, NOW, digest, event, kinds, proved, race, redeal, redeal_session, session};
 
@@ -9,7 +11,13 @@ fn sealed(players: u8) -> Vec<(u8, Vec<u8>)> {
 }
 
 async fn finish(store: &Store, id: &str, threshold: u8, players: u8) -> bool {
-    store.finish_redeal(id, redeal(threshold), sealed(players), event("redealt")).await.unwrap()
+    done(store.finish_redeal(id, redeal(threshold), sealed(players), event("redealt")).await.unwrap())
+}
+
+/// Whether it is stored.
+fn done(outcome: RedealOutcome) -> bool {
+    assert!([RedealOutcome::Stored, RedealOutcome::Refused].contains(&outcome), "{outcome:?}");
+    outcome == RedealOutcome::Stored
 }
 
 async fn receive(store: &Store, x: u8) -> ReceiveOutcome {
@@ -41,7 +49,7 @@ pub async fn only_an_open_session_for_a_redeal_can_be_finished(store: Store) {
     assert!(!finish(&store, "none", 2, 3).await, "unknown");
     store.insert_session(redeal_session("late")).await.unwrap();
     let late = NewRedeal { at: NOW + HOUR, ..redeal(2) };
-    assert!(!store.finish_redeal("late", late, sealed(3), event("redealt")).await.unwrap(), "past its time");
+    assert!(!done(store.finish_redeal("late", late, sealed(3), event("redealt")).await.unwrap()), "past its time");
     store.insert_session(redeal_session("cancelled")).await.unwrap();
     store.close("cancelled", ClosedAs::Cancelled, NOW, event("cancelled")).await.unwrap();
     assert!(!finish(&store, "cancelled", 2, 3).await, "cancelled");
@@ -113,7 +121,7 @@ pub async fn a_receipt_counts_once_whoever_races(store: Store) {
 pub async fn a_farmfa_group_has_nothing_to_refuse(store: Store) {
     store.insert_session(NewSession { group_fp: None, ..redeal_session("a") }).await.unwrap();
     let farmfa = NewRedeal { old_group: None, ..redeal(2) };
-    assert!(store.finish_redeal("a", farmfa, sealed(2), event("redealt")).await.unwrap());
+    assert!(done(store.finish_redeal("a", farmfa, sealed(2), event("redealt")).await.unwrap()));
     receive(&store, 1).await;
     assert_eq!(receive(&store, 2).await, ReceiveOutcome::Recorded { received: 2, completed: true });
     assert_eq!(store.redeal("a").await.unwrap().unwrap().0.completed_at, Some(NOW + 2));

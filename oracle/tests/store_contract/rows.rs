@@ -63,6 +63,7 @@ pub fn redeal(threshold: u8) -> NewRedeal {
         threshold,
         at: NOW + 1,
         sealed: b"sealed group".to_vec(),
+        basis: None,
     }
 }
 

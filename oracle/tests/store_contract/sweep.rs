@@ -5,7 +5,7 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
 };
-use quorate_oracle::store::{ClosedAs, InsertOutcome, NewSession, Once, Store, Swept};
+use quorate_oracle::store::{ClosedAs, InsertOutcome, NewSession, Once, RedealOutcome, Store, Swept};
 
 use crate::rows::{HOUR, NOW, TTL, digest, event, kinds, proved, redeal, redeal_session, session};
 
@@ -59,7 +59,7 @@ pub async fn what_is_closed_is_removed_after_its_grace(store: Store) {
 pub async fn a_redeal_stays_until_everybody_has_received(store: Store) {
     store.insert_session(redeal_session("a")).await.unwrap();
     let tocs = vec![(1, vec![1]), (2, vec![2]), (3, vec![3])];
-    assert!(store.finish_redeal("a", redeal(2), tocs, event("redealt")).await.unwrap());
+    assert_eq!(store.finish_redeal("a", redeal(2), tocs, event("redealt")).await.unwrap(), RedealOutcome::Stored);
     for x in [1, 2] {
         store.receive("a", x, NOW + 1, event("received")).await.unwrap();
         assert_eq!(sweep(&store, NOW + 1_000 * HOUR).await, (0, 0));
@@ -74,7 +74,7 @@ pub async fn a_redeal_that_nobody_fetches_takes_a_place_of_its_source_until_it_i
     let new = |id| NewSession { source_cap: 1, ..redeal_session(id) };
     store.insert_session(new("a")).await.unwrap();
     let tocs = vec![(1, vec![1]), (2, vec![2]), (3, vec![3])];
-    assert!(store.finish_redeal("a", redeal(3), tocs, event("redealt")).await.unwrap());
+    assert_eq!(store.finish_redeal("a", redeal(3), tocs, event("redealt")).await.unwrap(), RedealOutcome::Stored);
     store.receive("a", 1, NOW + 2, event("received")).await.unwrap();
     assert_eq!(store.insert_session(new("b")).await.unwrap(), InsertOutcome::SourceFull);
     assert_eq!(sweep(&store, NOW + KEEP).await, (0, 0));
@@ -83,7 +83,10 @@ pub async fn a_redeal_that_nobody_fetches_takes_a_place_of_its_source_until_it_i
     assert!(!store.group_refused(&digest(7)).await.unwrap(), "the old group stays");
     assert_eq!(store.insert_session(new("b")).await.unwrap(), InsertOutcome::Inserted);
 
-    assert!(store.finish_redeal("b", redeal(1), vec![(1, vec![1])], event("redealt")).await.unwrap());
+    assert_eq!(
+        store.finish_redeal("b", redeal(1), vec![(1, vec![1])], event("redealt")).await.unwrap(),
+        RedealOutcome::Stored
+    );
     store.receive("b", 1, NOW + 2, event("received")).await.unwrap();
     let other_group = NewSession { group_fp: Some(digest(9)), ..new("c") };
     assert_eq!(store.insert_session(other_group).await.unwrap(), InsertOutcome::Inserted, "all received");

@@ -5,14 +5,14 @@ use super::principals::read as principals;
 use super::time;
 use crate::error::ApiResult;
 use crate::extract::{Json, Path};
-use crate::service::people::{GroupHolder, GroupSummary, KnownGroup, People, PeopleError, PrincipalName};
+use crate::service::people::{Damaged, GroupHolder, GroupSummary, KnownGroup, People, PeopleError, PrincipalName};
 use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::{ErrorBody, JsonText};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
 
 /// A group in a list.
@@ -45,8 +45,8 @@ pub struct GroupBody {
     holders: Vec<HolderBody>,
     /// Full names of the users, applications and teams that may ask for its codes without a Toc.
     applicants: Vec<String>,
-    /// Full names of those whom the database names as holder or applicant by a row that this oracle did not write. Such a row counts
-    /// for nothing; change or remove it like any other.
+    /// Full names of those whom the database names as holder or applicant by a row that this oracle did not write, or what it has in
+    /// place of a name that cannot be read. Such a row counts for nothing, and goes with the next change of holders or applicants.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     damaged: Vec<String>,
@@ -241,7 +241,13 @@ impl From<KnownGroup> for GroupBody {
             entry: GroupEntry::of(&group, added_at, replaced),
             holders: holders.into_iter().map(holder).collect(),
             applicants: applicants.iter().map(ToString::to_string).collect(),
-            damaged: damaged.iter().map(ToString::to_string).collect(),
+            damaged: once_each(damaged),
         }
     }
+}
+
+/// Whom damaged rows name, each once.
+fn once_each(damaged: Vec<Damaged>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    damaged.into_iter().map(|damaged| damaged.names).filter(|names| seen.insert(names.clone())).collect()
 }

@@ -40,7 +40,7 @@ impl From<SessionError> for ApiError {
             }
             SessionError::Stale => Self::conflict("stale_step", message),
             SessionError::PoolFull => Self::too_many("pool_full", message, 30),
-            SessionError::TooMany => Self::too_many("too_many_sessions", message, 60),
+            SessionError::TooMany | SessionError::TooOften => Self::too_many("too_many_sessions", message, 60),
             SessionError::Over(why) => Self::new(StatusCode::GONE, over(why), message),
             SessionError::Unknown => Self::new(StatusCode::NOT_FOUND, "session_unknown", message),
             SessionError::InviteNeeded => Self::forbidden("invite_needed", message),

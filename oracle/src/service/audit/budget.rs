@@ -1,5 +1,6 @@
 //! What is recorded one by one of that which anybody can do without showing that they may: so much an hour for a source, and for
-//! all of them together. Beyond that it is counted by kind. Kept by this node, and forgotten by it.
+//! all of them together. Beyond that it is counted by kind. A principal that does what only as much is let be done of as is recorded
+//! has as much for itself. Kept by this node, and forgotten by it.
 
 use super::entry::{Entry, Kind, Who};
 use crate::config::Config;
@@ -81,6 +82,31 @@ impl Budget {
         true
     }
 
+    /// Whether one more event of a principal is recorded, which is to do nothing otherwise. What others cause leaves it alone, and at
+    /// least one an hour there always is.
+    pub(super) fn take_own(&self, principal: &Digest, now: i64) -> bool {
+        let (mut used, own) = (self.lock(), self.own());
+        let mut bucket = used.sources.get(principal).copied().unwrap_or_default();
+        if bucket.left(now) < own {
+            return false;
+        }
+        bucket.use_up(own, now);
+        used.remember(*principal, bucket, now);
+        true
+    }
+
+    /// Takes back one event of a principal, of which nothing came.
+    pub(super) fn give_back(&self, principal: &Digest, now: i64) {
+        let own = self.own();
+        if let Some(bucket) = self.lock().sources.get_mut(principal) {
+            *bucket = Bucket { used: (bucket.used_at(now) - own).max(0), at: bucket.at.max(now) };
+        }
+    }
+
+    fn own(&self) -> i64 {
+        cost(self.limits.per_source.max(1))
+    }
+
     /// Counts something that is never recorded by itself.
     pub(super) fn count(&self, kind: Kind) {
         *self.lock().counts.entry(kind).or_default() += 1;
@@ -145,6 +171,21 @@ mod tests {
         assert_eq!(counted.details["session.asked"], 20);
         assert_eq!(counted.details["api_key.refused"], 1);
         assert!(budget.counted().is_none(), "told once");
+    }
+
+    #[test]
+    fn a_principal_has_its_own_whatever_others_do_and_gets_back_what_came_to_nothing() {
+        let budget = Budget::new(Limits { per_source: 60, in_all: 10 });
+        assert_eq!(takes(&budget, 1, 0, 100), 10, "all that others have together");
+        let own = |times: usize| (0..times).filter(|_| budget.take_own(&[7; 32], 0)).count();
+        assert_eq!(own(100), 60);
+        budget.give_back(&[7; 32], 0);
+        budget.give_back(&[8; 32], 0);
+        assert_eq!(own(100), 1);
+        assert!(budget.take_own(&[7; 32], 60_000), "time gives it back");
+        assert!(budget.counted().expect("those of others").details.keys().all(|kind| kind == "session.asked"));
+        let nothing = Budget::new(Limits { per_source: 0, in_all: 0 });
+        assert!(nothing.take_own(&[7; 32], 0) && !nothing.take_own(&[7; 32], 0));
     }
 
     #[test]

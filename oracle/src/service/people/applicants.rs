@@ -3,11 +3,11 @@
 
 use super::People;
 use super::error::PeopleError;
-use super::groups::{GroupSummary, KnownGroup, about, group_id};
+use super::groups::{Damaged, GroupSummary, KnownGroup, about, group_id};
 use super::name::PrincipalName;
 use super::ticket::Caller;
 use crate::service::audit::Kind;
-use crate::store::{ApplicantsOutcome, Applying, Digest, Ground, GroupRow};
+use crate::store::{ApplicantsOutcome, Applying, DamagedRow, Digest, Ground, GroupRow};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
 
@@ -27,9 +27,11 @@ impl People {
         let found = self.inner.store.grounds(&digest, &caller.id()).await?;
         let (row, grounds) = found.ok_or(PeopleError::GroupUnknown)?;
         let group = self.inner.sealer.open_group(&digest, &row.sealed)?;
-        let asker = grounds.iter().any(|ground| self.is_good(&digest, &caller.id(), ground)).then(|| Asker {
+        let own = |ground: &Ground| self.is_good(&digest, &caller.id(), ground);
+        let grounds: Vec<_> = grounds.into_iter().filter(own).collect();
+        let asker = (!grounds.is_empty()).then(|| Asker {
             name: caller.name.clone(),
-            applying: Applying { group: digest, principal: caller.id(), version: caller.version() },
+            applying: Applying { group: digest, login: caller.login(), grounds },
         });
         Ok((group, asker))
     }
@@ -56,7 +58,7 @@ impl People {
         removed: &[PrincipalName],
         by: &Caller,
     ) -> Result<KnownGroup, PeopleError> {
-        let (known, GroupName(digest)) = (self.group(name).await?, name);
+        let (known, GroupName(digest)) = (self.sound_group(name, by).await?, name);
         let (mut new, mut old) = (Vec::with_capacity(added.len()), Vec::with_capacity(removed.len()));
         for name in added {
             let id = self.row(name).await?.id;
@@ -76,16 +78,18 @@ impl People {
         }
     }
 
-    /// The applicants of a group, and those whom a row names that somebody else wrote into the database, which makes nobody one.
-    pub(super) async fn applicants(
-        &self,
-        group: &Digest,
-    ) -> Result<(Vec<PrincipalName>, Vec<PrincipalName>), PeopleError> {
+    /// The applicants of a group, and the rows that make nobody one.
+    pub(super) async fn applicants(&self, group: &Digest) -> Result<(Vec<PrincipalName>, Vec<Damaged>), PeopleError> {
         let (mut names, mut damaged) = (Vec::new(), Vec::new());
         for (row, bound) in self.inner.store.group_applicants(group).await? {
-            let good = self.inner.hashes.applicant(group, &row.id) == bound;
-            let list = if good { &mut names } else { &mut damaged };
-            list.push(self.inner.sealer.open_name(&row)?);
+            let own = self.inner.hashes.applicant(group, &row.id) == bound;
+            match self.inner.sealer.open_name(&row) {
+                Ok(name) if own => names.push(name),
+                name => {
+                    let row_of = DamagedRow::Applicant { principal: row.id, bound };
+                    damaged.push(Damaged::new(name.ok(), &row.id, row_of));
+                }
+            }
         }
         Ok((names, damaged))
     }

@@ -11,7 +11,7 @@ use super::record::{Own, Verifier};
 use super::{People, whole};
 use crate::service::audit::{Entry, Kind, Who};
 use crate::service::webauthn::{Names, Note, Noted, RegistrationAnswer};
-use crate::store::{EnrolOutcome, Enrolment, LinkRow};
+use crate::store::{Digest, EnrolOutcome, Enrolment, LinkRow};
 use std::fmt;
 use std::net::IpAddr;
 use webauthn_rs_core::proto::CreationChallengeResponse;
@@ -70,7 +70,7 @@ impl fmt::Debug for Made {
 impl People {
     /// Shows what a link is good for, and begins what a security key needs.
     pub async fn invitation(&self, link: &str, source: IpAddr) -> Result<Invitation, PeopleError> {
-        let (_, LinkRow { expires_at, principal: row, .. }) = self.link(link, source).await?;
+        let (token, LinkRow { expires_at, principal: row, .. }) = self.link(link, source).await?;
         let name = self.inner.sealer.open_name(&row)?;
         let mut invitation = Invitation { name, expires_at, provider: None, totp_uri: None, public_key: None };
         let told = Entry::new(Kind::PrincipalLinkOpened, Who::Principal(invitation.name.to_string())).from(source);
@@ -91,7 +91,8 @@ impl People {
                 let (uuid, party) = (Self::uuid(&factor), self.party(&provider.options)?);
                 let own = invitation.name.own().to_owned();
                 let names = Names { name: own.clone(), display_name: own };
-                let begun = self.inner.webauthn.begin_registration(self.own().await?, party, Some(uuid), names).await?;
+                let (own, link) = (self.own().await?, self.inner.hashes.token(Purpose::Link, &token));
+                let begun = self.inner.webauthn.begin_registration(own, party, Some(uuid), names, Some(link)).await?;
                 invitation.public_key = Some(Box::new(begun.1));
             }
             Own::Duo(_) => {}
@@ -138,7 +139,9 @@ impl People {
         let registered = match &factor {
             Some((id, provider, Own::Webauthn)) => {
                 let uuid = Self::uuid(id);
-                let registered = self.register(&uuid, provider, credential.ok_or(PeopleError::Factor)?).await?;
+                let link = self.inner.hashes.token(Purpose::Link, &token);
+                let answer = credential.ok_or(PeopleError::Factor)?;
+                let registered = self.register(&uuid, provider, answer, link).await?;
                 Some((uuid, registered))
             }
             _ => None,
@@ -176,16 +179,18 @@ impl People {
         Err(error)
     }
 
-    /// Registers the security key that answers. Gives what names it.
+    /// Registers the security key that answers what was begun with that link. Gives what names it.
     async fn register(
         &self,
         uuid: &str,
         provider: &Provider,
         answer: RegistrationAnswer,
+        link: Digest,
     ) -> Result<String, PeopleError> {
         debug_assert_eq!(provider.kind, ProviderKind::Webauthn);
         let party = self.party(&provider.options)?;
-        let noted = Noted { note: Some(Note::added(String::new(), self.now())), told: None };
+        let note = Some(Note::added(String::new(), self.now()));
+        let noted = Noted { note, begun_with: Some(link), ..Noted::default() };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
         Ok(webauthn.finish_registration(own, party, Some(uuid), answer, noted).await?.key_handle_hash)
     }

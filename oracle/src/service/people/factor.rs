@@ -79,6 +79,7 @@ impl People {
             return Err(PeopleError::Team);
         }
         let row = self.row(name).await?;
+        self.check_way_in(row.role, by)?;
         let (provider_row, provider) = self.provider_named(&assignment.provider).await?;
         let (id, mut rng) = (random_id(&mut self.rng()), self.rng());
         let (own, key) = match provider.kind {
@@ -117,6 +118,7 @@ impl People {
 
     /// Takes the provider of a principal away, and ends what the principal is logged in with.
     pub async fn unassign(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
+        self.check_way_in(self.row(name).await?.role, by)?;
         self.take_factor(name, true, self.told(Kind::FactorRemoved, by, name, &[])).await
     }
 

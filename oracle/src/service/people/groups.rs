@@ -6,7 +6,10 @@ use super::error::PeopleError;
 use super::name::PrincipalName;
 use super::ticket::Caller;
 use crate::service::audit::Kind;
-use crate::store::{AddGroupOutcome, GroupMembersOutcome, GroupRow, NewGroup, NewGroupMember, PrincipalKind};
+use crate::store::{
+    AddGroupOutcome, DamagedRow, Digest, GroupMemberRow, GroupMembersOutcome, GroupRow, NewGroup, NewGroupMember,
+    PrincipalKind,
+};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
 use serde_json::{Value, json};
@@ -14,6 +17,8 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Groups in a page of a list that is read from the store: a header has up to 48 KiB.
 const PAGE: i64 = 50;
+/// Damaged rows that the audit log is told of by what they name, before it is told of their number alone.
+const TOLD: usize = 20;
 
 /// A group that operators have added.
 #[derive(Debug, Clone)]
@@ -28,9 +33,17 @@ pub struct KnownGroup {
     pub holders: Vec<GroupHolder>,
     /// Who may ask for its codes without a Toc: users, applications and teams, in order of their making.
     pub applicants: Vec<PrincipalName>,
-    /// Whom the database names as a holder or an applicant by a row that the oracle did not write. It counts for nothing, and is
-    /// changed and removed like any other.
-    pub damaged: Vec<PrincipalName>,
+    /// Rows that name somebody as a holder or an applicant, and that the oracle did not write or cannot read. They count for nothing,
+    /// and go with the next change.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A row of the database that the oracle does not go by.
+#[derive(Debug, Clone)]
+pub struct Damaged {
+    /// Whom it names: the full name, or, where that cannot be read, what the database has in its place.
+    pub names: String,
+    pub(super) row: DamagedRow,
 }
 
 /// A holder of a known group. The share key stands in the group's header under the same number.
@@ -89,13 +102,12 @@ impl People {
         let row = self.inner.store.group(&digest).await?.ok_or(PeopleError::GroupUnknown)?;
         let group = self.inner.sealer.open_group(&digest, &row.sealed)?;
         let (applicants, mut damaged) = self.applicants(&digest).await?;
-        let mut principals = BTreeMap::new();
-        for member in self.inner.store.group_members(&digest).await? {
-            let name = self.inner.sealer.open_name(&member.principal)?;
-            if self.inner.hashes.holder(&digest, member.x, &member.principal.id) == member.bound {
-                principals.insert(member.x, name);
-            } else if !damaged.contains(&name) {
-                damaged.push(name);
+        let (mut principals, size) = (BTreeMap::new(), group.header.fields().size);
+        for GroupMemberRow { x, principal, bound } in self.inner.store.group_members(&digest).await? {
+            let own = x <= size && self.inner.hashes.holder(&digest, x, &principal.id) == bound;
+            match self.inner.sealer.open_name(&principal) {
+                Ok(name) if own => drop(principals.insert(x, name)),
+                name => damaged.push(Damaged::new(name.ok(), &principal.id, DamagedRow::Holder { x, bound })),
             }
         }
         if !damaged.is_empty() {
@@ -127,7 +139,7 @@ impl People {
         members: &BTreeMap<String, PrincipalName>,
         by: &Caller,
     ) -> Result<KnownGroup, PeopleError> {
-        let known = self.group(name).await?;
+        let known = self.sound_group(name, by).await?;
         let (new, told) = self.standing_for(&known, members).await?;
         let more = [("group_id", group_id(&known.group).into()), ("members", told)];
         let told = Some(self.told_more(Kind::GroupMembers, by, about(&name), more));
@@ -144,13 +156,32 @@ impl People {
         removed: &[String],
         by: &Caller,
     ) -> Result<KnownGroup, PeopleError> {
-        let known = self.group(name).await?;
+        let known = self.sound_group(name, by).await?;
         let (new, told) = self.standing_for(&known, added).await?;
         let gone = removed.iter().map(|holder| number(&known, holder)).collect::<Result<Vec<u8>, _>>()?;
         let more = [("group_id", group_id(&known.group).into()), ("added", told), ("removed", removed.into())];
         let told = Some(self.told_more(Kind::GroupMembers, by, about(&name), more));
         let outcome = self.inner.store.change_group_members(&name.0, new, gone, told).await?;
         self.members_changed(name, outcome).await
+    }
+
+    /// A group that is about to be changed, without its damaged rows, which are removed before: nobody could name all of them.
+    pub(super) async fn sound_group(&self, name: GroupName, by: &Caller) -> Result<KnownGroup, PeopleError> {
+        let mut known = self.group(name).await?;
+        let damaged = std::mem::take(&mut known.damaged);
+        if damaged.is_empty() {
+            return Ok(known);
+        }
+        let shown: Vec<_> = damaged.iter().take(TOLD).map(|damaged| damaged.names.as_str()).collect();
+        let more = [
+            ("group_id", group_id(&known.group).into()),
+            ("damaged", damaged.len().into()),
+            ("damaged_names", shown.into()),
+        ];
+        let told = Some(self.told_more(Kind::GroupMembers, by, about(&name), more));
+        let rows = damaged.iter().map(|damaged| damaged.row).collect();
+        self.inner.store.forget_damaged(&name.0, rows, told).await?;
+        Ok(known)
     }
 
     /// Principals for holders, for the store and for the audit log.
@@ -183,6 +214,13 @@ impl People {
             GroupMembersOutcome::PrincipalGone => Err(PeopleError::Changed),
             GroupMembersOutcome::Repeated => Err(PeopleError::RepeatedMember),
         }
+    }
+}
+
+impl Damaged {
+    pub(super) fn new(name: Option<PrincipalName>, id: &Digest, row: DamagedRow) -> Self {
+        let unread = || format!("unreadable principal {}", data_encoding::HEXLOWER.encode(&id[..8]));
+        Self { names: name.map_or_else(unread, |name| name.to_string()), row }
     }
 }
 

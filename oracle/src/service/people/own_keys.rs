@@ -1,5 +1,6 @@
-//! Security keys of whoever is logged in: shown, one more registered, one of several removed. Both take a login of just now: a ticket
-//! that was stolen must not become a key.
+//! Security keys of whoever is logged in: shown, one more registered, one of several removed. Every step of both takes a login of
+//! just now, which must still be one where the step is written: a ticket that was stolen a while ago must not become a key. Against
+//! a thief who is there at the login nothing here helps.
 
 use super::People;
 use super::error::PeopleError;
@@ -27,17 +28,17 @@ impl People {
         }
     }
 
-    /// What a browser asks one more key of the caller, who has logged in just now. Only this gives out what a key can answer.
+    /// What a browser asks one more key of the caller, who has logged in just now. It is answered with the same login.
     pub async fn begin_own_key(&self, caller: &Caller) -> Result<CreationChallengeResponse, PeopleError> {
         let (uuid, party) = self.with_own_keys(caller).await?;
         self.check_fresh(caller)?;
         let name = caller.name.own().to_owned();
         let names = Names { name: name.clone(), display_name: name };
-        let begun = self.inner.webauthn.begin_registration(self.own().await?, party, Some(uuid), names).await?;
-        Ok(begun.1)
+        let (own, ticket) = (self.own().await?, caller.login().ticket);
+        Ok(self.inner.webauthn.begin_registration(own, party, Some(uuid), names, Some(ticket)).await?.1)
     }
 
-    /// Registers the key that answers.
+    /// Registers the key that answers, of a caller who has logged in just now.
     pub async fn add_own_key(
         &self,
         caller: &Caller,
@@ -48,8 +49,10 @@ impl People {
             return Err(PeopleError::Option("a key is called something of 64 bytes at most"));
         }
         let (uuid, party) = self.with_own_keys(caller).await?;
+        self.check_fresh(caller)?;
         let told = Some(self.told(Kind::PrincipalKeyAdded, caller, &caller.name, &[("key", name)]));
-        let noted = Noted { note: Some(Note::added(name.to_owned(), self.now())), told };
+        let (note, login) = (Some(Note::added(name.to_owned(), self.now())), caller.login());
+        let noted = Noted { note, told, begun_with: Some(login.ticket), login: Some(login) };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
         webauthn.finish_registration(own, party, Some(&uuid), answer, noted).await?;
         Ok(())
@@ -63,16 +66,16 @@ impl People {
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
         let keys = webauthn.noted_keys(own, &uuid, &party.id).await?;
         let going = keys.iter().find(|known| known.key_handle_hash == key).ok_or(PeopleError::KeyUnknown)?;
-        let kept = keys.iter().find(|other| other.usable && other.id != going.id).ok_or(PeopleError::LastKey)?;
+        let kept = keys.iter().filter(|other| other.usable && other.id != going.id).map(|other| other.id).collect();
         let (token, ticket) = self.successor(caller);
         let removal = KeyRemoval {
             api_key: own.number(),
             owner: webauthn.owner(&uuid),
             key: going.id,
-            kept: kept.id,
-            principal: caller.id(),
-            version: caller.version(),
+            kept,
+            login: caller.login(),
             ticket,
+            at: self.now(),
             told: Some(self.told(Kind::PrincipalKeyRemoved, caller, &caller.name, &[("key", &*going.note.name)])),
         };
         match self.inner.store.remove_own_key(removal).await? {
@@ -94,14 +97,10 @@ impl People {
         }
     }
 
-    fn check_fresh(&self, caller: &Caller) -> Result<(), PeopleError> {
-        if self.is_fresh(caller) { Ok(()) } else { Err(PeopleError::Stale) }
-    }
-
     /// How the caller's keys are kept, and for whom they are. A name that is somebody else's by now, or a login that is over, has none.
     async fn with_own_keys(&self, caller: &Caller) -> Result<(String, Party), PeopleError> {
         let row = self.row(&caller.name).await?;
-        if row.id != caller.id() || row.version != caller.version() || row.disabled_at.is_some() {
+        if row.id != caller.id() || row.version != caller.login().version || row.disabled_at.is_some() {
             return Err(PeopleError::Ticket);
         }
         match self.factor_of(&row).await? {

@@ -71,6 +71,7 @@ impl People {
         role: Role,
         by: &Caller,
     ) -> Result<NewcomerOutcome, PeopleError> {
+        self.check_way_in(role, by)?;
         let told = Some(self.told(Kind::PrincipalCreated, by, name, &[("role", role.word())]));
         self.make(name, role, told).await
     }
@@ -163,6 +164,7 @@ impl People {
 
     /// Gives a user a new link in place of the one before.
     pub async fn renew_link(&self, name: &PrincipalName, by: &Caller) -> Result<Link, PeopleError> {
+        self.check_way_in(self.row(name).await?.role, by)?;
         let told = Some(self.told(Kind::PrincipalInvited, by, name, &[]));
         self.put_link(name, told).await
     }

@@ -10,7 +10,7 @@ use super::ticket::Caller;
 use super::{People, random_id};
 use crate::service::security_keys::CHALLENGE_MS;
 use crate::service::webauthn::{LoginAnswer, WebauthnError};
-use crate::store::{Acting, Digest, PrincipalRow, Standing};
+use crate::store::{Acting, Approver, Digest, GroupMemberRow, PrincipalRow, Standing};
 use quorate_protocol::encoding::{length_prefixed, sha256};
 use quorate_protocol::header::GroupName;
 use std::collections::HashMap;
@@ -41,27 +41,24 @@ impl People {
         let GroupName(digest) = group;
         match self.inner.store.standing(&digest, &caller.id()).await? {
             Standing::Holder { x, bound } if self.inner.hashes.holder(&digest, x, &caller.id()) == bound => {
-                let acting = Acting { group: digest, x, principal: caller.id(), version: caller.version() };
+                let acting = Acting { group: digest, x, bound, login: caller.login() };
                 Ok(Some(Player { name: caller.name.clone(), acting }))
             }
-            Standing::Holder { .. } => Err(PeopleError::Damaged),
-            Standing::Stranger => Ok(None),
+            // A row that the oracle did not write counts for nothing.
+            Standing::Holder { .. } | Standing::Stranger => Ok(None),
             Standing::UnknownGroup => Err(PeopleError::GroupUnknown),
         }
     }
 
-    /// Who stands for the players of a group now, by their numbers. Whoever is disabled stands for nobody here.
-    pub async fn players(&self, group: GroupName) -> Result<HashMap<u8, Player>, PeopleError> {
+    /// Who stands for the players of a group now, by their numbers. Whoever is disabled stands for nobody here, and a row that the
+    /// oracle did not write counts for nothing.
+    pub async fn players(&self, group: GroupName) -> Result<HashMap<u8, Approver>, PeopleError> {
         let GroupName(digest) = group;
         let mut players = HashMap::new();
-        for member in self.inner.store.group_members(&digest).await? {
-            if self.inner.hashes.holder(&digest, member.x, &member.principal.id) != member.bound {
-                return Err(PeopleError::Damaged);
-            }
-            if member.principal.disabled_at.is_none() {
-                let (x, principal, version) = (member.x, member.principal.id, member.principal.version);
-                let name = self.inner.sealer.open_name(&member.principal)?;
-                players.insert(x, Player { name, acting: Acting { group: digest, x, principal, version } });
+        for GroupMemberRow { x, principal, bound } in self.inner.store.group_members(&digest).await? {
+            let own = self.inner.hashes.holder(&digest, x, &principal.id) == bound;
+            if own && principal.disabled_at.is_none() && self.inner.sealer.open_name(&principal).is_ok() {
+                players.insert(x, Approver { x, principal: principal.id, version: principal.version, bound });
             }
         }
         Ok(players)
@@ -69,7 +66,7 @@ impl People {
 
     /// Names a principal in a session where it must not be read.
     pub fn approver(&self, player: &Player, session: &str) -> Digest {
-        self.inner.hashes.approver(session, &player.acting.principal)
+        self.inner.hashes.approver(session, &player.acting.login.principal)
     }
 
     /// Asks a player's security key to sign exactly this approval.

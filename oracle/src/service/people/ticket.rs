@@ -7,7 +7,7 @@ use super::hashes::{Purpose, Stored, Token};
 use super::name::PrincipalName;
 use super::rights::{Act, may};
 use crate::service::audit::{Entry, Kind, Who};
-use crate::store::{Digest, LogIn, LogInOutcome, NewTicket, PrincipalRow, Role, SecondProof};
+use crate::store::{Digest, LogIn, LogInOutcome, Login, NewTicket, PrincipalRow, Role, SecondProof};
 use quorate_protocol::encoding::base64url;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
@@ -28,9 +28,7 @@ pub struct Caller {
     pub expires_at: i64,
     /// From where the request came.
     pub source: IpAddr,
-    id: Digest,
-    version: i64,
-    ticket: Digest,
+    login: Login,
     logged_in_at: i64,
 }
 
@@ -50,12 +48,12 @@ pub struct LoggedIn {
 impl Caller {
     /// What names the principal for good, whoever has its name later.
     pub(crate) fn id(&self) -> Digest {
-        self.id
+        self.login.principal
     }
 
-    /// The principal's version, which its ticket does not outlive.
-    pub(super) fn version(&self) -> i64 {
-        self.version
+    /// The login that it shows, for the store to look at again where something is written.
+    pub(super) fn login(&self) -> Login {
+        self.login
     }
 
     /// Refuses what the role may not do.
@@ -83,24 +81,38 @@ impl People {
         let PrincipalRow { id, role, version, .. } = row.principal;
         // The end is bound to the ticket, and the beginning is a column like any other: the older of the two counts.
         let logged_in_at = row.created_at.min(row.expires_at.saturating_sub(self.inner.limits.ticket));
-        Ok(Caller { name, role, expires_at: row.expires_at, source, id, version, ticket: hash, logged_in_at })
+        let login = Login { principal: id, version, ticket: hash };
+        Ok(Caller { name, role, expires_at: row.expires_at, source, login, logged_in_at })
     }
 
-    /// Whether a caller has logged in just now, with every factor that it has: a ticket alone must not become more than a ticket.
+    /// Whether a caller has logged in just now, with every factor that it has: a ticket that was stolen a while ago must become neither
+    /// a key of its owner's nor a way in for an operator.
     pub fn is_fresh(&self, caller: &Caller) -> bool {
         self.now().saturating_sub(caller.logged_in_at) < FRESH
     }
 
-    /// A ticket in place of the caller's, which ends when that would have, so that it is no newer login than that.
+    /// Refuses a caller who has not.
+    pub(super) fn check_fresh(&self, caller: &Caller) -> Result<(), PeopleError> {
+        if self.is_fresh(caller) { Ok(()) } else { Err(PeopleError::Stale) }
+    }
+
+    /// Refuses a caller who has not where what is done makes a way in for a principal of that role: what operators let members and
+    /// auditors do they do for hours, from programs.
+    pub(super) fn check_way_in(&self, role: Role, caller: &Caller) -> Result<(), PeopleError> {
+        if role == Role::Operator { self.check_fresh(caller) } else { Ok(()) }
+    }
+
+    /// A ticket in place of the caller's: of the same login, so that it is as old and ends when that would have.
     pub(super) fn successor(&self, caller: &Caller) -> (Token, NewTicket) {
         let ticket = Token::generate(&mut self.rng());
-        let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &caller.id, caller.expires_at);
-        (ticket, NewTicket { hash, bound, created_at: self.now(), expires_at: caller.expires_at })
+        let Stored { hash, bound } =
+            self.inner.hashes.stored(Purpose::Ticket, &ticket, &caller.id(), caller.expires_at);
+        (ticket, NewTicket { hash, bound, created_at: caller.logged_in_at, expires_at: caller.expires_at })
     }
 
     /// What every form carries that is made for this caller's ticket, and that no other page can know.
     pub fn form_token(&self, caller: &Caller) -> String {
-        base64url(&self.inner.hashes.form(&caller.ticket))
+        base64url(&self.inner.hashes.form(&caller.login.ticket))
     }
 
     /// Whether a form carries it, in constant time.
@@ -113,10 +125,10 @@ impl People {
         let which = if everywhere { "every ticket" } else { "one ticket" };
         let told = Some(self.told(Kind::LoginEnded, caller, &caller.name, &[("ended", which)]));
         if everywhere {
-            self.inner.store.end_tickets(&caller.id, told).await?;
+            self.inner.store.end_tickets(&caller.id(), told).await?;
         } else {
             // One that is over is as it should be.
-            self.inner.store.end_ticket(&caller.ticket, told).await?;
+            self.inner.store.end_ticket(&caller.login.ticket, told).await?;
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! One code: the quorum is opened in the crypto pool, the allowance is consumed durably, then the code is shown.
 
 use super::error::SessionError;
+use super::named::Approvals;
 use super::quorum::{Candidate, Quorum, open};
 use super::record::{EventText, Record, TocRowName, toc_place};
-use super::{MAX_FAILURES, Sessions};
+use super::{MAX_FAILURES, MAX_WITHDRAWN, Sessions};
 use crate::service::audit::{Kind, Who};
 use crate::service::people::Caller;
-use crate::store::{Asking, CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, TocRow};
+use crate::store::{Asking, CodeOutcome, Digest, Purpose as RowPurpose, SessionRow, StoreError, TocRow};
 use quorate_protocol::api::TotpCode;
 use quorate_protocol::invite::Purpose;
 use quorate_protocol::otp::OtpSecret;
@@ -31,7 +32,7 @@ pub(super) struct Loaded {
     pub tocs: Vec<TocRow>,
     pub record: Record,
     /// Who has approved with these Tocs, in a session with names.
-    pub approvers: Vec<String>,
+    pub approvals: Approvals,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -44,41 +45,56 @@ impl Sessions {
         caller: Option<&Caller>,
         peer: IpAddr,
     ) -> Result<TotpCode, SessionError> {
+        for _ in 0..MAX_WITHDRAWN {
+            if let Some(code) = self.try_code(id, kek.clone(), caller, peer).await? {
+                return Ok(code);
+            }
+        }
+        Err(StoreError::Contended { tries: MAX_WITHDRAWN }.into())
+    }
+
+    /// The same; `None` when an approval that was counted counted no more by the time that the code was made. Without it there may
+    /// be enough others.
+    async fn try_code(
+        &self,
+        id: &str,
+        kek: Zeroizing<String>,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<Option<TotpCode>, SessionError> {
         let mut loaded = self.load(id, RowPurpose::Code, &kek, caller).await?;
         let now = u64::try_from(self.now_ms().div_euclid(1000)).unwrap_or_default();
-        let (ttl, joined, approvers) = (loaded.row.ttl, loaded.joined(), std::mem::take(&mut loaded.approvers));
+        let (ttl, joined, approvals) = (loaded.row.ttl, loaded.joined(), std::mem::take(&mut loaded.approvals));
         let (made, record) =
             self.with_secret(loaded, kek, peer, move |secret, dropped| made(&secret, now, dropped)).await?;
         let dropped = self.drop_false(id, &record, &made.dropped, peer).await?;
-        let told = record.entry(Kind::SessionCode, record.asker()).from(peer).with("step", made.step);
+        let told = record.asked(Kind::SessionCode).from(peer).with("step", made.step);
         let told = told.with("reason", record.fields().reason.as_str()).with("tocs_of", joined);
-        let told = if approvers.is_empty() { told } else { told.with("approved_by", approvers) };
+        let told = approvals.tell(told);
         let text = EventText::by(record.applicant()).of(record.applicant_principal());
         let event = text.seal(id, "code", &self.inner.at_rest, &mut self.rng());
         let event = event.recorded(self.inner.audit.seal(told));
-        // Opening the quorum takes its time: who was dismissed meanwhile is shown nothing. What is bound by a keyed hash is looked
-        // at here, and whether it still stands in the transaction that takes the code.
+        // Opening the quorum takes its time: who was dismissed meanwhile is shown nothing, and an approval that was withdrawn does not
+        // count. The transaction that takes the code compares what was looked at with what stands then.
         let by = self.check_applicant(&record, caller).await?;
-        let first = match self.inner.store.take_code(id, made.step, self.now_ms(), by, event).await? {
+        let dismissed = dismissed(by.as_ref());
+        let basis = approvals.basis(by);
+        let first = match self.inner.store.take_code(id, made.step, self.now_ms(), basis, event).await? {
             CodeOutcome::Taken { first_code_at, .. } | CodeOutcome::Again { first_code_at, .. } => first_code_at,
-            CodeOutcome::Dismissed => {
-                return Err(match by {
-                    Some(Asking::Player(_)) => SessionError::NotHolder,
-                    Some(Asking::ByLogin(_)) | None => SessionError::MayNotAsk,
-                });
-            }
+            CodeOutcome::Dismissed => return Err(dismissed),
+            CodeOutcome::Withdrawn => return Ok(None),
             CodeOutcome::Stale => return Err(SessionError::Stale),
             CodeOutcome::Exhausted | CodeOutcome::Closed => return Err(self.why_closed(id).await),
             CodeOutcome::GroupRefused => return Err(SessionError::GroupRefused),
             CodeOutcome::Unknown => return Err(SessionError::Unknown),
         };
         metrics::counter!("quorate_codes_total").increment(1);
-        Ok(TotpCode {
+        Ok(Some(TotpCode {
             totp: made.digits,
             totp_expires_at: super::show::rfc3339(made.expires_at * 1000),
             session_expires_at: super::show::rfc3339(first + ttl * 1000),
             dropped,
-        })
+        }))
     }
 
     /// The open session `id` with its Tocs, when it is for `purpose` and `kek` is its KEK. Without the KEK nobody makes the
@@ -111,8 +127,8 @@ impl Sessions {
         let permit = Arc::clone(&self.inner.loads).acquire_owned().await.expect("the semaphore is never closed");
         let (row, tocs) = self.inner.store.session_with_tocs(id).await?.ok_or(SessionError::Unknown)?;
         let (row, record) = self.open_record(row)?;
-        let (tocs, approvers) = self.counted(&record, tocs).await?;
-        Ok(Loaded { row, tocs, record, approvers, _permit: permit })
+        let (tocs, approvals) = self.counted(&record, tocs).await?;
+        Ok(Loaded { row, tocs, record, approvals, _permit: permit })
     }
 
     /// Opens the quorum in the crypto pool and hands the secret to `make` there; it never leaves.
@@ -227,6 +243,14 @@ impl Loaded {
     /// Whose Tocs are there, in order of arrival.
     pub fn joined(&self) -> Vec<String> {
         self.tocs.iter().map(|toc| self.record.holder(toc.x.filter(|_| toc.proved))).collect()
+    }
+}
+
+/// What is said to a principal that asked and may not any more.
+pub(super) fn dismissed(by: Option<&Asking>) -> SessionError {
+    match by {
+        Some(Asking::Player(_)) => SessionError::NotHolder,
+        Some(Asking::ByLogin(_)) | None => SessionError::MayNotAsk,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::service::audit::Kind;
 use crate::service::people::Caller;
 use crate::service::signer::InviteSigner;
 use crate::state::StateRng;
-use crate::store::{InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
+use crate::store::{Asking, InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
 use quorate_protocol::encoding::sha256;
 use quorate_protocol::header::Header;
@@ -101,7 +101,15 @@ impl Sessions {
         };
         let provided = u32::from(row.first_toc.is_some());
         let (ends_at, ttl) = (row.expires_at, row.ttl);
-        match self.inner.store.insert_session(row).await? {
+        let budget = match &row.applicant {
+            Some(Asking::ByLogin(applying)) => Some(self.asker_budget(&applying.login)),
+            Some(Asking::Player(_)) | None => None,
+        };
+        let outcome = self.inner.store.insert_session(row).await?;
+        if let Some(budget) = budget.filter(|_| outcome != InsertOutcome::Inserted) {
+            self.inner.audit.give_back(&budget);
+        }
+        match outcome {
             InsertOutcome::Inserted => {}
             InsertOutcome::SourceFull => return Err(SessionError::TooMany),
             InsertOutcome::Replayed => return Err(SessionError::Replayed),
@@ -194,17 +202,21 @@ impl Sessions {
         };
         // An address has many behind it, and a login may come from many: each principal that shows no Toc is counted for itself.
         let (source, source_cap) = match &applying.by {
-            Some(By::Login(by)) => (self.asker_source(&by.applying.principal), self.inner.limits.per_principal),
+            Some(By::Login(by)) => (self.asker_source(&by.applying.login), self.inner.limits.per_principal),
             _ => (self.source(peer), self.inner.limits.per_source),
         };
-        let told = record.entry(Kind::SessionAsked, record.asker()).from(peer);
+        let told = record.asked(Kind::SessionAsked).from(peer);
         let told = told.with("for", asked.purpose.as_str()).with("reason", asked.reason.as_str());
         let told = told.with("note", record.fields().note.as_str());
         let (text, principal) = (EventText::by(record.applicant()), record.applicant_principal());
         let text = EventText { reason: Some(asked.reason), ..text.of(principal) };
-        let audit = match applying.by {
+        let audit = match &applying.by {
             Some(By::Player(_)) => Some(self.inner.audit.seal(told.with("holder", record.applicant()))),
-            Some(By::Login(_)) => self.inner.audit.seal_bounded(told.with("asked_with", "login"), &source),
+            // Each of these is told of, or there is none: a session of which the log says nothing looks like one with a Toc.
+            Some(By::Login(by)) => {
+                let budget = self.asker_budget(&by.applying.login);
+                Some(self.inner.audit.seal_own(told, &budget).ok_or(SessionError::TooOften)?)
+            }
             None => self.inner.audit.seal_bounded(told, &source),
         };
         let event = text.seal(&id, "created", at_rest, rng).recorded(audit);

@@ -91,6 +91,9 @@ pub enum SessionError {
         /// Tocs that were dropped as false just now.
         dropped: Vec<String>,
     },
+    /// As many sessions in an hour as the audit log tells of one by one.
+    #[error("you have started as many sessions in the last hour as you may: wait a little")]
+    TooOften,
     /// The code of a later time step was shown already.
     #[error("a later code was shown already: ask again in the next time step")]
     Stale,

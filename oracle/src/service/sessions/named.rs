@@ -5,10 +5,10 @@ use super::Sessions;
 use super::error::SessionError;
 use super::record::{ApprovalText, Record};
 use crate::config::ApproveWith;
-use crate::service::audit::Who;
+use crate::service::audit::{Entry, Who};
 use crate::service::people::{Approved, Asker, Caller, Challenge, PeopleError, Player};
 use crate::service::webauthn::LoginAnswer;
-use crate::store::{Acting, Asking, Digest, NewApproval, TocRow};
+use crate::store::{Approver, Asking, Basis, Digest, Login, NewApproval, TocRow};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::invite::Applicant;
 use std::collections::HashSet;
@@ -41,8 +41,8 @@ pub(super) enum By {
 impl By {
     pub fn id(&self) -> Digest {
         match self {
-            Self::Login(asker) => asker.applying.principal,
-            Self::Player(player) => player.acting.principal,
+            Self::Login(asker) => asker.applying.login.principal,
+            Self::Player(player) => player.acting.login.principal,
         }
     }
 
@@ -52,6 +52,27 @@ impl By {
             Self::Login(asker) => Asking::ByLogin(asker.applying),
             Self::Player(player) => Asking::Player(player.acting),
         }
+    }
+}
+
+/// Who has approved with the Tocs that count.
+#[derive(Debug, Default)]
+pub(super) struct Approvals {
+    /// Full names.
+    pub names: Vec<String>,
+    /// The same for the store to look at again.
+    pub by: Vec<Approver>,
+}
+
+impl Approvals {
+    /// Tells the audit log who has approved, where anybody did with a name.
+    pub fn tell(&self, told: Entry) -> Entry {
+        if self.names.is_empty() { told } else { told.with("approved_by", self.names.clone()) }
+    }
+
+    /// What a code or a redeal rests on that this principal asks for.
+    pub fn basis(self, by: Option<Asking>) -> Option<Basis> {
+        by.map(|by| Basis { by, approved: self.by })
     }
 }
 
@@ -107,7 +128,7 @@ impl Sessions {
     ) -> Result<Admitted, SessionError> {
         let Some(player) = self.acting(record, caller, x).await? else { return Ok(Admitted::Yes(None)) };
         if let Applicant::Named { x, .. } = &record.fields().applicant
-            && record.asker == Some(player.acting.principal)
+            && record.asker == Some(player.acting.login.principal)
             && *x != player.acting.x
         {
             return Err(SessionError::AlreadyApproved);
@@ -135,7 +156,7 @@ impl Sessions {
     /// The approval of a player that has shown all that it takes.
     pub(super) fn approval(&self, id: &str, toc: &Digest, player: &Player) -> NewApproval {
         let with = self.approval_word().to_owned();
-        let Acting { principal, version, .. } = player.acting;
+        let Login { principal, version, .. } = player.acting.login;
         let text =
             ApprovalText { principal: player.name.to_string(), id: Some(principal.to_vec().into()), version, with };
         NewApproval {
@@ -146,7 +167,7 @@ impl Sessions {
     }
 
     /// Refuses whoever asks for the code and is not the principal that asked for the session, where one did; and that one, too, when it
-    /// may not any more. Gives that principal for the store to look at again.
+    /// may not any more. Gives that principal, as it was looked at, for the store to look at again.
     pub(super) async fn check_applicant(
         &self,
         record: &Record,
@@ -170,30 +191,31 @@ impl Sessions {
         Ok(Some(by.asking()))
     }
 
-    /// Of the Tocs of a session those that count, with the principals that approved. In one with names, an approval counts for
-    /// as long as who gave it stands for the player, and once for each principal.
+    /// Of the Tocs of a session those that count, with who approved. In one with names, an approval counts for as long as who gave
+    /// it stands for the player, and once for each principal.
     pub(super) async fn counted(
         &self,
         record: &Record,
         tocs: Vec<TocRow>,
-    ) -> Result<(Vec<TocRow>, Vec<String>), SessionError> {
+    ) -> Result<(Vec<TocRow>, Approvals), SessionError> {
         let Some(group) = record.fields().group.filter(|_| record.has_names()) else {
-            return Ok((tocs, Vec::new()));
+            return Ok((tocs, Approvals::default()));
         };
         let players = self.inner.people.players(group).await?;
-        let (mut counted, mut approvers, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut counted, mut approvals, mut seen) = (Vec::new(), Approvals::default(), HashSet::new());
         for toc in tocs {
             let (Some(x), Some(sealed)) = (toc.x.filter(|_| toc.proved), &toc.approval) else { continue };
             let text = ApprovalText::open(record.id(), &toc.digest, x, sealed, &self.inner.at_rest)?;
-            let stands = players.get(&x).is_some_and(|player| text.is_of(&player.acting));
+            let Some(approver) = players.get(&x).filter(|approver| text.is_of(approver)) else { continue };
             // One that another node took without a key, or that is older than this rule, is none here.
-            let stands = stands && (self.inner.limits.approve_with == ApproveWith::Login || text.with == WITH_KEY);
-            if stands && seen.insert(text.principal.clone()) {
+            let taken = self.inner.limits.approve_with == ApproveWith::Login || text.with == WITH_KEY;
+            if taken && seen.insert(text.principal.clone()) {
                 counted.push(toc);
-                approvers.push(text.principal);
+                approvals.names.push(text.principal);
+                approvals.by.push(*approver);
             }
         }
-        Ok((counted, approvers))
+        Ok((counted, approvals))
     }
 }
 

@@ -4,7 +4,7 @@
 use super::error::SessionError;
 use crate::service::at_rest::{AtRest, Place};
 use crate::service::audit::{Entry, Kind, Who};
-use crate::store::{Acting, Digest, NewSession, Purpose, SessionRow};
+use crate::store::{Approver, Digest, NewSession, Purpose, SessionRow};
 use quorate_protocol::encoding::{Base64, length_prefixed};
 use quorate_protocol::header::{GroupName, Header};
 use quorate_protocol::invite::{Applicant, Invite, InvitePayload};
@@ -121,6 +121,15 @@ impl Record {
         match fields.group {
             Some(group) => entry.with("group", group.to_string()),
             None => entry,
+        }
+    }
+
+    /// The same of what the applicant does. What a login alone stands for is said with each act, whatever the log has of the first.
+    pub fn asked(&self, kind: Kind) -> Entry {
+        let entry = self.entry(kind, self.asker());
+        match &self.fields().applicant {
+            Applicant::Login { .. } => entry.with("asked_with", "login"),
+            Applicant::Named { .. } | Applicant::Proved { .. } | Applicant::Unverified => entry,
         }
     }
 
@@ -252,8 +261,8 @@ impl ApprovalText {
     }
 
     /// Whether that principal gave it, and nothing that its login rests on has changed since.
-    pub fn is_of(&self, acting: &Acting) -> bool {
-        self.id.as_ref().is_some_and(|id| id.0 == acting.principal) && self.version == acting.version
+    pub fn is_of(&self, approver: &Approver) -> bool {
+        self.id.as_ref().is_some_and(|id| id.0 == approver.principal) && self.version == approver.version
     }
 }
 

@@ -1,13 +1,17 @@
 //! A redeal: the approved plan is run once, the new Tocs wait for their players, and a threshold of receipts ends the old
 //! group. Old Tocs can still rebuild the secret offline; only changing it at the account ends that.
 
-use super::Sessions;
+use super::code::dismissed;
 use super::error::SessionError;
 use super::record::{EventText, Record, RedealRecord, group_digest, redeal_toc_place};
+use super::{MAX_WITHDRAWN, Sessions};
 use crate::service::audit::{Entry, Kind, Who};
 use crate::service::people::Caller;
 use crate::state::StateRng;
-use crate::store::{ClosedAs, NewRedeal, Purpose as RowPurpose, ReceiveOutcome, RedealRow, RedealTocRow, SessionRow};
+use crate::store::{
+    Basis, ClosedAs, NewRedeal, Purpose as RowPurpose, ReceiveOutcome, RedealOutcome, RedealRow, RedealTocRow,
+    SessionRow, StoreError,
+};
 use quorate_protocol::api::{JsonText, Receipt, Redeal, RedealToc};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
 use quorate_protocol::encoding::sha256;
@@ -31,6 +35,23 @@ impl Sessions {
         caller: Option<&Caller>,
         peer: IpAddr,
     ) -> Result<Redeal, SessionError> {
+        for _ in 0..MAX_WITHDRAWN {
+            if self.try_redeal(id, kek.clone(), caller, peer).await? {
+                return self.fetch_unchecked(id).await;
+            }
+        }
+        Err(StoreError::Contended { tries: MAX_WITHDRAWN }.into())
+    }
+
+    /// The same; false when an approval that was counted counted no more by the time that it was to be stored. Without it there may
+    /// be enough others.
+    async fn try_redeal(
+        &self,
+        id: &str,
+        kek: Zeroizing<String>,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<bool, SessionError> {
         let mut loaded = self.load(id, RowPurpose::Redeal, &kek, caller).await?;
         let record = &loaded.record;
         let signer = self.signer()?;
@@ -62,53 +83,60 @@ impl Sessions {
                 tocs.iter().zip(&planned.fields().players).map(seal_to_player).collect::<Result<Vec<_>, _>>()?;
             Ok((group, sealed, dropped))
         };
-        let (joined, approvers) = (loaded.joined(), std::mem::take(&mut loaded.approvers));
+        let (joined, approvals) = (loaded.joined(), std::mem::take(&mut loaded.approvals));
         let (dealt, record) = self.with_secret(loaded, kek, peer, run).await?;
         let (group, sealed, dropped) = dealt?;
         self.drop_false(id, &record, &dropped, peer).await?;
         let players: Vec<&str> = plan.fields().players.iter().map(|player| player.holder.as_str()).collect();
-        let told = record.entry(Kind::SessionRedealt, record.asker()).from(peer).with("tocs_of", joined);
+        let told = record.asked(Kind::SessionRedealt).from(peer).with("tocs_of", joined);
         let told = told.with("reason", record.fields().reason.as_str()).with("players", players);
-        let told = if approvers.is_empty() { told } else { told.with("approved_by", approvers) };
+        let told = approvals.tell(told);
         let told = told.with("threshold", plan.fields().threshold).with("new_group", group.name().to_string());
-        self.finish(&record, &group, sealed, plan.fields().threshold, now_ms, told).await?;
-        self.fetch_unchecked(id).await
+        // As for a code: what was looked at must still stand where the redeal is stored.
+        let by = self.check_applicant(&record, caller).await?;
+        let refused = dismissed(by.as_ref());
+        let redeal = self.stored(&record, &group, plan.fields().threshold, now_ms, approvals.basis(by));
+        match self.finish(&record, redeal, sealed, told).await? {
+            RedealOutcome::Stored => Ok(true),
+            RedealOutcome::Withdrawn => Ok(false),
+            RedealOutcome::Dismissed => Err(refused),
+            RedealOutcome::Refused => Err(match self.inner.store.session(id).await? {
+                Some(row) if row.is_open(self.now_ms()) => SessionError::GroupRefused,
+                _ => self.why_closed(id).await,
+            }),
+        }
     }
 
-    async fn finish(
-        &self,
-        record: &Record,
-        group: &Group,
-        tocs: Vec<String>,
-        threshold: u8,
-        now_ms: i64,
-        told: Entry,
-    ) -> Result<(), SessionError> {
-        let (id, at_rest, mut rng) = (record.id(), &self.inner.at_rest, self.rng());
+    fn stored(&self, record: &Record, group: &Group, threshold: u8, at: i64, basis: Option<Basis>) -> NewRedeal {
         let stored = RedealRecord {
             header: group.header.bytes().to_vec().into(),
             sealed: group.sealed.clone().into(),
             invite_digest: record.invite.digest().to_vec().into(),
             view_hash: view_hash(&record.invite.view_token()).to_vec().into(),
         };
-        let redeal = NewRedeal {
+        NewRedeal {
             old_group: record.group.as_ref().map(group_digest),
             new_group: group_digest(group),
             threshold,
-            at: now_ms,
-            sealed: stored.seal(id, at_rest, &mut rng),
-        };
+            at,
+            sealed: stored.seal(record.id(), &self.inner.at_rest, &mut self.rng()),
+            basis,
+        }
+    }
+
+    async fn finish(
+        &self,
+        record: &Record,
+        redeal: NewRedeal,
+        tocs: Vec<String>,
+        told: Entry,
+    ) -> Result<RedealOutcome, SessionError> {
+        let (id, at_rest, mut rng) = (record.id(), &self.inner.at_rest, self.rng());
         let tocs = (1..=u8::MAX).zip(tocs).map(|(x, toc)| (x, seal_toc(self, id, x, &toc, &mut rng))).collect();
         let text = EventText::by(record.applicant()).of(record.applicant_principal());
         let event = text.seal(id, "redealt", at_rest, &mut rng);
         let event = event.recorded(self.inner.audit.seal(told));
-        if self.inner.store.finish_redeal(id, redeal, tocs, event).await? {
-            return Ok(());
-        }
-        match self.inner.store.session(id).await? {
-            Some(row) if row.is_open(self.now_ms()) => Err(SessionError::GroupRefused),
-            _ => Err(self.why_closed(id).await),
-        }
+        Ok(self.inner.store.finish_redeal(id, redeal, tocs, event).await?)
     }
 
     /// The result of the redeal of session `id`, for whoever has the invite's view token.

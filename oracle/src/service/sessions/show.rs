@@ -5,8 +5,10 @@ use super::error::SessionError;
 use super::record::{ApprovalText, EventText, Record};
 use super::redeal::may_view;
 use crate::service::audit::{Kind, Who};
+use crate::service::people::Caller;
 use crate::store::{ClosedAs, EventRow, JoinedRow, NewAudit, SessionOverview, SessionRow};
 use quorate_protocol::api::{Approval, Event, Session, SessionDetails};
+use quorate_protocol::invite::Applicant;
 use quorate_protocol::session::{cancel_hash, is_session_id};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -45,17 +47,30 @@ impl Sessions {
         }
     }
 
-    /// Ends session `id` for whoever has the token derived from its KEK.
-    pub async fn cancel(&self, id: &str, token: &str, peer: IpAddr) -> Result<(), SessionError> {
+    /// Ends session `id` for whoever has the token derived from its KEK, or has logged in as the principal that asks for it.
+    pub async fn cancel(
+        &self,
+        id: &str,
+        token: &str,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+    ) -> Result<(), SessionError> {
         let row = self.known(id).await?;
-        if !bool::from(cancel_hash(token).ct_eq(&row.cancel_hash)) {
+        let (known, source) = (bool::from(cancel_hash(token).ct_eq(&row.cancel_hash)), row.source);
+        if !known && caller.is_none() {
             return Err(SessionError::CancelRefused);
         }
-        // Opened to see that the hash is the one that the session was made with.
-        let source = row.source;
+        // Opened to see that the hash, and who asks, are those that the session was made with.
         let (_, record) = self.open_record(row)?;
-        let told = record.entry(Kind::SessionCancelled, record.asker()).from(peer);
-        let told = self.inner.audit.seal_bounded(told, &source);
+        if !known && caller.map(Caller::id) != record.asker {
+            return Err(SessionError::CancelRefused);
+        }
+        let told = record.asked(Kind::SessionCancelled).from(peer);
+        let told = match record.fields().applicant {
+            // There are no more of these than starts, each of which is told of.
+            Applicant::Login { .. } => Some(self.inner.audit.seal(told)),
+            _ => self.inner.audit.seal_bounded(told, &source),
+        };
         self.close_cancelled(id, told).await
     }
 

@@ -27,6 +27,8 @@ const DEFERRED: usize = 16;
 pub(super) struct PostgresTx<'a> {
     client: &'a ClientWrapper,
     begin: Option<&'static str>,
+    /// Whether it may write, and so hold rows.
+    writes: bool,
     deferred: Vec<(Statement, Vec<Value>)>,
     touched: Vec<Arc<str>>,
     /// The first failure. The server undoes all of a transaction in which a statement failed.
@@ -35,7 +37,8 @@ pub(super) struct PostgresTx<'a> {
 
 impl<'a> PostgresTx<'a> {
     pub(super) fn new(client: &'a ClientWrapper, begin: &'static str) -> Self {
-        Self { client, begin: Some(begin), deferred: Vec::new(), touched: Vec::new(), failure: None }
+        let writes = begin != READ;
+        Self { client, begin: Some(begin), writes, deferred: Vec::new(), touched: Vec::new(), failure: None }
     }
 
     /// What went wrong in it, if the server said so.
@@ -108,6 +111,13 @@ impl<'a> PostgresTx<'a> {
         })
     }
 
+    async fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let statement = self.prepare(sql).await?;
+        let (client, parameters) = (self.client, parameters(values));
+        let rows = self.after_deferred(client.query(&statement, &parameters)).await?;
+        rows.iter().map(row).collect()
+    }
+
     /// A statement that writes must not travel with the `BEGIN`: should that fail, it would run alone and be committed. A
     /// `SELECT` of the store's calls no function that writes; what begins otherwise, `WITH` included, may write.
     async fn begin_before(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -145,10 +155,17 @@ impl Tx for PostgresTx<'_> {
     fn query<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         Box::pin(async move {
             self.begin_before(sql).await?;
-            let statement = self.prepare(sql).await?;
-            let (client, parameters) = (self.client, parameters(values));
-            let rows = self.after_deferred(client.query(&statement, &parameters)).await?;
-            rows.iter().map(row).collect()
+            self.rows(sql, values).await
+        })
+    }
+
+    fn held<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            if !self.writes {
+                return self.rows(sql, values).await;
+            }
+            // It waits for whoever is changing such a row, and loses against whoever has since this transaction began.
+            self.rows(&format!("{sql} FOR SHARE"), values).await
         })
     }
 

@@ -1,8 +1,11 @@
 //! Security keys on the account page: shown to their owner, a second one added, one of several removed.
 
 use super::login::{options, second_step};
-use super::visit::{Page, Visit};
-use crate::people::stage::{PASSWORD, People, cheap};
+use super::visit::{Page, Visit, filled};
+use crate::notices::Receiver;
+use crate::people::last_looks::Gate;
+use crate::people::stage::{PASSWORD, People, cheap, link_of};
+use crate::postgres;
 use crate::stage::{Stage, send};
 use crate::token::{Format, Token};
 use quorate_oracle::service::people::{PeopleError, Token as Ticket};
@@ -17,7 +20,12 @@ const FIVE_MINUTES: i64 = 5 * 60 * 1000;
 
 /// Bob, who has enrolled with a key.
 async fn with_key() -> (People, Token) {
-    let people = People::on(Stage::with(cheap(TestSetup::default().set("url", ORIGIN))).await).await;
+    with_key_at(TestSetup::default()).await
+}
+
+/// The same at an oracle with settings of the test's own.
+async fn with_key_at(setup: TestSetup) -> (People, Token) {
+    let people = People::on(Stage::with(cheap(setup.set("url", ORIGIN))).await).await;
     let link = people.invited("bob", "member").await;
     people.done(Method::POST, "/system/multi_factor", json!({ "Type": "webauthn", "Name": "Keys" })).await;
     people.done(Method::PUT, "/principals/bob/multi_factor", json!({ "provider": "Keys" })).await;
@@ -94,15 +102,145 @@ async fn a_second_key_is_added_and_the_first_one_removed() {
     assert_eq!(log_in(&mut visit, &mut second).await.status, 303);
 }
 
+/// What registers the key that was just asked for.
+fn answer(page: &Page, token: &mut Token, name: &str) -> [(&'static str, String); 3] {
+    let given: Value = serde_json::from_str(&options(page)).expect("JSON");
+    let credential = token.create(&given, ORIGIN, Format::None).to_string();
+    [("act", "add".to_owned()), ("name", name.to_owned()), ("credential", credential)]
+}
+
+/// The fields of a form.
+fn fields<'a>(of: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    of.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
 /// Registers one more key of whoever has just logged in.
 async fn add(visit: &mut Visit<'_>, name: &str) -> Token {
     let page = changed(visit, &[("act", "begin"), ("name", name)]).await;
-    let given: Value = serde_json::from_str(&options(&page)).expect("JSON");
-    let token = Token::new(name.as_bytes());
-    let credential = token.create(&given, ORIGIN, Format::None).to_string();
-    let fields = [("act", "add"), ("name", name), ("credential", &*credential)];
-    assert_eq!(changed(visit, &fields).await.leads_to(), "../account?done=added");
+    let mut token = Token::new(name.as_bytes());
+    let answer = answer(&page, &mut token, name);
+    assert_eq!(changed(visit, &fields(&answer)).await.leads_to(), "../account?done=added");
     token
+}
+
+#[tokio::test]
+async fn an_addition_takes_a_login_of_just_now_from_its_beginning_to_its_end() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    people.stage.clock.advance(FIVE_MINUTES - 1);
+    let page = changed(&mut bob, &[("act", "begin"), ("name", "blue")]).await;
+    let answer = answer(&page, &mut Token::new(b"blue"), "blue");
+    people.stage.clock.advance(1);
+    assert_eq!(changed(&mut bob, &fields(&answer)).await.refusal(), (403, "login_stale"));
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    let another = changed(&mut bob, &fields(&answer)).await.refusal().0;
+    assert_eq!(another, 400, "what another login has begun");
+    assert!(bob.open("/account").await.text.contains("Key 1"));
+    add(&mut bob, "blue").await;
+}
+
+#[tokio::test]
+async fn a_link_begins_nothing_that_a_ticket_ends_nor_the_other_way_round() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    let made = people.done(Method::POST, "/principals/bob/link", json!({})).await;
+    let link = link_of(made["link"].as_str().expect("a link"));
+    let mut begun = send(people.stage.at(Method::POST, &format!("/enroll/{link}/begin"))).await;
+    let credential = Token::new(b"thief").create(&begun.json["publicKey"].take(), ORIGIN, Format::None);
+    let stolen = [("act", "add"), ("name", "thief"), ("credential", &*credential.to_string())];
+    assert_eq!(changed(&mut bob, &stolen).await.status, 400);
+    let page = changed(&mut bob, &[("act", "begin"), ("name", "thief")]).await;
+    let [.., (_, credential)] = answer(&page, &mut Token::new(b"thief"), "thief");
+    let credential: Value = serde_json::from_str(&credential).expect("JSON");
+    let body = json!({ "password": PASSWORD, "credential": credential });
+    let enrolled = send(people.stage.at(Method::POST, &format!("/enroll/{link}")).json(&body)).await;
+    assert_eq!(enrolled.status, 400, "{}", enrolled.text);
+    assert!(keys(&bob.open("/account").await).is_empty(), "there is the one of before");
+    // The link serves, and with what it has begun itself.
+    let mut begun = send(people.stage.at(Method::POST, &format!("/enroll/{link}/begin"))).await;
+    let credential = Token::new(b"green").create(&begun.json["publicKey"].take(), ORIGIN, Format::None);
+    people.enrol(&link, json!({ "password": PASSWORD, "credential": credential })).await;
+}
+
+#[tokio::test]
+async fn no_key_is_added_with_a_login_that_ends_while_the_key_is_looked_at() {
+    let (people, mut first) = with_key_at(Gate::one_thread(TestSetup::default())).await;
+    for ended in ["disabled", "logged out"] {
+        let mut bob = Visit::new(&people);
+        assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+        let page = changed(&mut bob, &[("act", "begin"), ("name", "thief")]).await;
+        let answer = answer(&page, &mut Token::new(b"thief"), "thief");
+        let token = page.token();
+        let sent = fields(&answer).into_iter().chain([("form", &*token)]).collect::<Vec<_>>();
+        let gate = Gate::closed(&people.stage.oracle).await;
+        let request = bob.request(Method::POST, "/account/keys").header("sec-fetch-site", "same-origin");
+        let adding = tokio::spawn(filled(request, &sent).send());
+        gate.holds(1).await;
+        if ended == "disabled" {
+            people.done(Method::POST, "/principals/bob/disable", json!({})).await;
+        } else {
+            let ticket = bob.cookie.as_deref().and_then(|cookie| cookie.split_once('=')).expect("a ticket").1;
+            let out = people.request(ticket, Method::POST, "/logout").json(&json!({ "everywhere": true }));
+            assert_eq!(send(out).await.status, 204);
+        }
+        drop(gate);
+        let answered = adding.await.expect("it ends").expect("an answer").status();
+        assert!(answered.is_client_error(), "{ended}: {answered}");
+        if ended == "disabled" {
+            people.done(Method::POST, "/principals/bob/enable", json!({})).await;
+        }
+    }
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    assert!(keys(&bob.open("/account").await).is_empty(), "there is the one of before");
+    assert_eq!(people.told_of("principal.key_added").await, 0);
+}
+
+#[tokio::test]
+async fn a_removal_makes_no_newer_login_whatever_the_nodes_say_of_tickets() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.url(&server.database().await);
+    let setup = |seconds: &str| TestSetup::default().set("database", &database).set("tickets.seconds", seconds);
+    let (people, mut first) = with_key_at(setup("43200")).await;
+    let short = cheap(setup("3600").set("url", ORIGIN)).credentials(people.stage.oracle.folder());
+    let short = short.clock(people.stage.clock.clone()).start().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    add(&mut bob, "blue").await;
+    let ticket = bob.cookie.as_deref().and_then(|cookie| cookie.split_once('=')).expect("a ticket").1;
+    let service = &short.state().people;
+    let caller = async |ticket| service.authenticate(ticket, Ipv4Addr::LOCALHOST.into()).await.expect("bob");
+    let before = caller(Ticket::presented(ticket)).await;
+    let own = service.own_keys(&before).await.expect("read").expect("keys");
+    people.stage.clock.advance(FIVE_MINUTES - 1);
+    let after = service.remove_own_key(&before, &own[0].key_handle_hash).await.expect("removed");
+    people.stage.clock.advance(1);
+    let after = caller(Some(after)).await;
+    assert!(!service.is_fresh(&after), "the login is as old as it was");
+    assert!(matches!(service.begin_own_key(&after).await, Err(PeopleError::Stale)));
+}
+
+#[tokio::test]
+async fn whoever_is_told_of_keys_is_told_of_these() {
+    let mut receiver = Receiver::start().await;
+    let targets = json!([{ "url": receiver.url("/in"), "names": true, "shape": "slack", "events": ["key.added"] }]);
+    let setup = TestSetup::default().set("notices", targets.to_string()).set("webhooks.allow", "127.0.0.1/32");
+    let (people, mut first) = with_key_at(setup.set("webhooks.seconds", "60")).await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    add(&mut bob, "blue").await;
+    let [of_first, _] = <[String; 2]>::try_from(keys(&bob.open("/account").await)).expect("two keys");
+    let remove = [("act", "remove"), ("key", &*of_first), ("confirm", "yes")];
+    assert_eq!(changed(&mut bob, &remove).await.leads_to(), "../account?done=removed");
+    while people.stage.oracle.state().notices.deliver_due().await.expect("the store answers") > 0 {}
+    let told: Vec<_> = receiver.all().into_iter().map(|got| got.json()["text"].to_string()).collect();
+    for act in ["principal.key_added", "principal.key_removed"] {
+        let of = told.iter().filter(|body| body.contains(&format!("act: {act}")) && body.contains("user/bob"));
+        assert_eq!(of.count(), 1, "{act}: {told:?}");
+    }
 }
 
 #[tokio::test]

@@ -303,15 +303,16 @@ async fn who_writes_to_the_database_makes_nobody_an_applicant() {
     for number in [2, 4] {
         assert_eq!(refused(&scene.ask_by_login(number).await), (403, "may_not_ask"), "{number}");
     }
-    // It is said, hinders nobody, and goes like any other.
+    // It is said, hinders nobody, and goes with the next change.
     let shown = async || scene.people.done(Method::GET, &format!("/groups/{}", scene.group()), json!({})).await;
     let group = shown().await;
     assert_eq!((&group["applicants"], &group["damaged"]), (&json!([]), &json!([principal("two")])));
     let group = scene.applicants(json!({ "add": ["four"] })).await;
-    assert_eq!((&group["applicants"], &group["damaged"]), (&json!([principal("four")]), &json!([principal("two")])));
-    asked(&scene.ask_by_login(4).await);
-    let group = scene.applicants(json!({ "remove": ["two"] })).await;
     assert_eq!((&group["applicants"], group.get("damaged")), (&json!([principal("four")]), None));
+    let told = scene.people.told().await;
+    let cleared = told.iter().find(|event| event["details"].get("damaged").is_some()).expect("the log says so");
+    assert_eq!(cleared["details"]["damaged_names"], json!([principal("two")]));
+    asked(&scene.ask_by_login(4).await);
     // The same for a holder.
     written(
         "INSERT INTO group_members (group_fp, x, principal, bound)
@@ -326,15 +327,63 @@ async fn who_writes_to_the_database_makes_nobody_an_applicant() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_wrote_stops_no_session_and_no_change() {
+    let scene = scene(named()).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    scene.join(&session, 1).await;
+    scene.join(&session, 2).await;
+    let database = database(&scene.people.stage);
+    let written = |sql: &str| assert!(database.execute(sql, []).expect("written") > 0, "{sql}");
+    // A holder of a number that the group does not have, and a principal that nobody can read, as both.
+    let four = "(SELECT id FROM principals WHERE number = (SELECT MAX(number) FROM principals))";
+    let planted = "x'ab00000000000000000000000000000000000000000000000000000000000000'";
+    let plant = || {
+        written(&format!(
+            "INSERT INTO group_members (group_fp, x, principal, bound) SELECT group_fp, 200, {four}, bound
+             FROM group_members WHERE x = 1"
+        ));
+        written(&format!(
+            "INSERT INTO principals (id, name, kind, role, version, created_at, sealed) VALUES ({planted}, {planted}, 0, 2, 1, 1, x'00')"
+        ));
+        written(&format!(
+            "INSERT INTO group_members (group_fp, x, principal, bound) SELECT group_fp, 201, {planted}, bound
+             FROM group_members WHERE x = 1"
+        ));
+        written(&format!(
+            "INSERT INTO group_applicants (group_fp, principal, bound) SELECT group_fp, {planted}, bound FROM group_applicants"
+        ));
+    };
+    plant();
+    let group = scene.people.done(Method::GET, &format!("/groups/{}", scene.group()), json!({})).await;
+    assert_eq!(group["damaged"], json!(["unreadable principal ab00000000000000", principal("four")]), "{group}");
+    assert_eq!(scene.code_as(4, &session).await.status, 200, "they count for nothing");
+    let path = format!("/groups/{}/members", scene.group());
+    let members = scene.people.done(Method::POST, &path, json!({ "add": { "player 3": "four" } })).await;
+    assert_eq!((&members["holders"][2]["principal"], members.get("damaged")), (&json!(principal("four")), None));
+    assert_eq!(members["applicants"], json!([principal("four")]));
+    written(&format!("DELETE FROM principals WHERE id = {planted}"));
+    scene.stand(json!({ "player 1": "one", "player 2": "two" })).await;
+    plant();
+    let group = scene.applicants(json!({ "add": ["one"] })).await;
+    assert_eq!((&group["applicants"], group.get("damaged")), (&json!([principal("one"), principal("four")]), None));
+    // Whoever stands for nobody but in such a row is told so.
+    written("UPDATE group_members SET bound = zeroblob(32) WHERE x = 2");
+    let session = asked(&scene.ask_by_login(4).await);
+    assert_eq!(refused(&scene.join_as(2, &session, 2).await), (403, "not_the_holder"));
+}
+
+#[tokio::test]
 async fn one_login_fills_neither_the_sessions_nor_the_log() {
-    let setup = named().set("sessions.open_per_principal", "3").set("audit.per_source", "5");
-    let scene = scene(setup).await;
+    let setup = named().set("sessions.open_per_principal", "3").set("audit.per_source", "5").set("audit.in_all", "0");
+    let mut scene = scene(setup).await;
     scene.applicants(json!({ "add": ["one"] })).await;
     let mut open = Vec::new();
     for _ in 0..3 {
         open.push(asked(&scene.ask_by_login(4).await));
     }
-    assert_eq!(refused(&scene.ask_by_login(4).await), (429, "too_many_sessions"));
+    for _ in 0..9 {
+        assert_eq!(refused(&scene.ask_by_login(4).await), (429, "too_many_sessions"));
+    }
     // From the same address, but somebody else.
     asked(&scene.ask_by_login(1).await);
     scene.ask().await;
@@ -343,19 +392,51 @@ async fn one_login_fills_neither_the_sessions_nor_the_log() {
         let path = format!("/sessions/{}", session.id());
         assert_eq!(send(scene.people.request(&token, Method::DELETE, &path)).await.status, 204);
     };
-    for _ in 0..4 {
+    for _ in 0..2 {
         cancel(&open.pop().expect("a session")).await;
-        open.push(asked(&scene.ask_by_login(4).await));
+        open.insert(0, asked(&scene.ask_by_login(4).await));
     }
-    // Seven were started, one was refused and four were ended: the log has five of them, and counts the others.
+    cancel(&open.pop().expect("a session")).await;
+    // There is room, and there would be nothing in the log.
+    assert_eq!(refused(&scene.ask_by_login(4).await), (429, "too_many_sessions"));
+    scene.people.stage.clock.advance(60 * 60 * 1000 / 5);
+    let session = asked(&scene.ask_by_login(4).await);
+    scene.join(&session, 1).await;
+    scene.join(&session, 2).await;
+    assert_eq!(scene.code_as(4, &session).await.status, 200);
+    // Whatever others do, and however often it is tried: each start, each end and each code is there, and says how it was asked.
     scene.people.stage.oracle.state().audit.record_counts().await.expect("recorded");
     let told = scene.people.told().await;
     let four = json!(format!("principal {}", principal("four")));
-    let of = |kind: &str| told.iter().filter(|event| event["kind"] == kind && event["who"] == four).count();
-    let counted = || told.iter().filter(|event| event["kind"] == "audit.counted");
-    let beyond = |kind: &str| counted().map(|event| event["details"][kind].as_u64().unwrap_or_default()).sum::<u64>();
-    assert_eq!((of("session.asked"), of("session.cancelled")), (3, 1), "{told:?}");
-    assert_eq!((beyond("session.asked"), beyond("session.cancelled")), (4, 3), "{told:?}");
+    let of = |kind: &str| {
+        let by_login = |event: &&Value| event["who"] == four && event["details"]["asked_with"] == "login";
+        told.iter().filter(|event| event["kind"] == kind).filter(by_login).count()
+    };
+    assert_eq!((of("session.asked"), of("session.cancelled"), of("session.code")), (6, 3, 1), "{told:?}");
+
+    // What was started with a login that is over takes no place from the next one.
+    asked(&scene.ask_by_login(1).await);
+    asked(&scene.ask_by_login(1).await);
+    assert_eq!(refused(&scene.ask_by_login(1).await), (429, "too_many_sessions"));
+    scene.people.done(Method::POST, "/principals/one/disable", json!({})).await;
+    scene.people.done(Method::POST, "/principals/one/enable", json!({})).await;
+    scene.log_in_again(1).await;
+    asked(&scene.ask_by_login(1).await);
+}
+
+#[tokio::test]
+async fn whoever_asks_ends_the_session_with_their_login_as_well() {
+    let scene = scene(named()).await;
+    let session = asked(&scene.ask_by_login(4).await);
+    let end = async |number: usize| {
+        let path = format!("/sessions/{}", session.id());
+        send(scene.people.request(scene.ticket(number), Method::DELETE, &path)).await
+    };
+    for number in [0, 1] {
+        assert_eq!(refused(&end(number).await), (401, "cancel_refused"), "{number}");
+    }
+    assert_eq!(end(4).await.status, 204);
+    assert_eq!(refused(&end(4).await), (410, "session_cancelled"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

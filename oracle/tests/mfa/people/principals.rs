@@ -126,3 +126,37 @@ async fn a_team_has_members_and_is_none_itself() {
     let left = json!({ "members": ["principal/internal/application/ci"] });
     assert_eq!(people.done(Method::GET, members, json!({})).await, left);
 }
+
+#[tokio::test]
+async fn a_way_in_for_an_operator_takes_a_login_of_just_now() {
+    let mut people = People::new().await;
+    people.user("olga", "operator").await;
+    people.user("bob", "member").await;
+    people.done(Method::POST, "/system/multi_factor", json!({ "Type": "totp", "Name": "T" })).await;
+    people.stage.clock.advance(5 * 60 * 1000);
+    let assigned = json!({ "provider": "T" });
+    let ways = |name: &str| {
+        let factor = format!("/principals/{name}/multi_factor");
+        [
+            (Method::POST, format!("/principals/{name}/link"), json!({})),
+            (Method::PUT, factor.clone(), assigned.clone()),
+            (Method::DELETE, factor, json!({})),
+        ]
+    };
+    let made = json!({ "name": "mallory", "role": "operator" });
+    assert_eq!(refused(&people.call(Method::POST, "/principals", made.clone()).await), (403, "login_stale"));
+    for name in ["operator", "olga"] {
+        for (method, path, body) in ways(name) {
+            let answer = people.call(method.clone(), &path, body).await;
+            assert_eq!(refused(&answer), (403, "login_stale"), "{method} {path}");
+        }
+    }
+    for (method, path, body) in ways("bob") {
+        people.done(method, &path, body).await;
+    }
+    people.operator = people.ticket("operator").await;
+    people.done(Method::POST, "/principals", made).await;
+    for (method, path, body) in ways("olga") {
+        people.done(method, &path, body).await;
+    }
+}

@@ -104,6 +104,11 @@ impl People {
         secret.code_at(now.saturating_add_signed(steps * 30)).digits.to_string()
     }
 
+    /// How many events of that kind the audit log has.
+    pub async fn told_of(&self, kind: &str) -> usize {
+        self.told().await.iter().filter(|event| event["kind"] == kind).count()
+    }
+
     /// Whether a ticket is good.
     pub async fn knows(&self, ticket: &str) -> bool {
         let answer = send(self.request(ticket, Method::GET, "/whoami")).await;

@@ -129,6 +129,7 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         "login_refused" => {
             "name, password or second factor is wrong, and which is told to nobody; every code counts once: wait for the next"
         }
+        "login_stale" => "log in again with `quorate login -u NAME`, and do it within five minutes",
         "last_operator" => "somebody has to be left who can make others: make another operator first",
         "name_fixed" => {
             "write Type and Name into the file as `quorate mfa get` shows them, or make another configuration"

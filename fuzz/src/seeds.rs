@@ -113,7 +113,8 @@ fn sealed(to: &NativeRecipient, plaintext: &[u8]) -> String {
 
 fn stanzas() -> Vec<Vec<u8>> {
     let file_key = age_core::format::FileKey::new(Box::new([3; 16]));
-    let wrapped = recipients()[1..].iter().map(|recipient| {
+    let recipients = recipients();
+    let wrapped = recipients[1..].iter().map(|recipient| {
         let (mut stanzas, _) = age::Recipient::wrap_file_key(recipient, &file_key).expect("a point wraps");
         stanzas.swap_remove(0)
     });

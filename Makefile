@@ -22,7 +22,7 @@ bench: ## measure libraries and the whole oracle, in a release build
 fuzz: ## feed damaged input to everything that reads bytes from outside (SECONDS_EACH=20)
 	@scripts/fuzz.sh $(ARGS)
 
-hw-test: ## erase the keys named in QUORATE_HW_SERIALS and run the token contract on them
+hw-test: ## erase the keys in QUORATE_HW_SERIALS and run the token contract on them, and on the security keys in QUORATE_HW_FIDO
 	@scripts/hw-test.sh
 
 build: ## install what is missing and build both programs

@@ -21,6 +21,7 @@ say "format"
 cargo fmt --all --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
 cargo fmt --manifest-path tests/virtual-key/Cargo.toml --check
+cargo fmt --manifest-path hw-tests/hidapi-double/Cargo.toml --all --check
 
 say "shell"
 shellcheck --external-sources scripts/*.sh .ci/run
@@ -30,6 +31,10 @@ cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 # A workspace of its own; what the programs of libFuzzer add to the library is one line each.
 cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings ||
     die "fuzz does not pass; if its lock file is behind: cargo check --manifest-path fuzz/Cargo.toml"
+# The same for what is built with the double of hidapi.
+cargo clippy --locked --manifest-path hw-tests/hidapi-double/Cargo.toml --workspace --all-targets -- -D warnings ||
+    die "hw-tests/hidapi-double does not pass; if its lock file is behind: cp Cargo.lock hw-tests/hidapi-double &&" \
+        "cargo metadata --format-version 1 --manifest-path hw-tests/hidapi-double/Cargo.toml >/dev/null"
 
 virtual_key clippy -- -D warnings
 

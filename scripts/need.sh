@@ -5,7 +5,8 @@
 {
     # What each ground needs, as PROBE:PACKAGE. A probe with a slash is a file or a pattern of files, else a command.
     need_build=(cc:gcc /usr/include/stdlib.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
-        pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev)
+        pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
+        /usr/include/libudev.h:libudev-dev)
     need_peers=(age:age oathtool:oathtool qrencode:qrencode curl:curl jq:jq node:nodejs unshare:util-linux
         /usr/bin/kill:procps)
     need_browser=(chromium:chromium chromedriver:chromium-driver)

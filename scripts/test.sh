@@ -32,8 +32,13 @@ if (($#)); then
     scope=("$@")
 fi
 
+# Security keys on a double of hidapi: a workspace of its own, tested when nothing narrows the tests.
+double=(--locked --manifest-path hw-tests/hidapi-double/Cargo.toml)
 if ! command -v cargo-nextest >/dev/null; then
     say "cargo-nextest is not here: using cargo test"
+    if (($# == 0)); then
+        cargo test --no-fail-fast "${double[@]}"
+    fi
     # Tests of one package run the programs of another, so those come first, built as the tests build them.
     cargo build --locked --workspace --bins --tests
     exec cargo test --locked --no-fail-fast "${scope[@]}"
@@ -44,5 +49,6 @@ export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 cargo nextest run --locked --no-fail-fast "${scope[@]}"
 # nextest leaves out the examples in documentation.
 if (($# == 0)); then
+    cargo nextest run --no-fail-fast "${double[@]}"
     cargo test --locked --workspace --doc
 fi

@@ -141,6 +141,10 @@ fn usb_stays_in_its_module() {
         .filter(|file| *file != in_root("src/token/fido/hid.rs"))
         .collect();
     nowhere(&outside, &["hidapi::"]);
+    let ctap2 = in_root("src/token/fido/ctap2");
+    let outside: Vec<_> =
+        outside.into_iter().filter(|file| !file.starts_with(&ctap2) && *file != ctap2.with_extension("rs")).collect();
+    nowhere(&outside, &["ctap_hid_fido2::"]);
 }
 
 #[test]

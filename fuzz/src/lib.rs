@@ -1,6 +1,7 @@
 //! What is fed with damaged input: one function for each thing that quorate reads from outside. None may panic, and what is accepted must
 //! survive being written and read again. They know nothing of where the bytes come from: libFuzzer, or `tests/damage.rs`.
 
+mod security_key;
 mod seeds;
 
 use age_core::format::{FileKey, Stanza, read::age_stanza};
@@ -25,18 +26,20 @@ use quorate_protocol::toc::{Group, Toc};
 use quorate_protocol::{farmfa, strict_json};
 use serde::de::DeserializeOwned;
 
+pub use security_key::{cbor, security_key};
 pub use seeds::{age_identity, p256_identity, root_key, seeds};
 
 /// Reads `data` and says whether it was understood. Panics when an invariant breaks.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, the same as the program's name in `fuzz_targets/`.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("armored", armored),
     ("audit_export", audit_export),
     ("base32", base32),
     ("bodies", bodies),
     ("call", call),
+    ("cbor", cbor),
     ("certificate", certificate),
     ("checkpoint", checkpoint),
     ("exports", exports),
@@ -49,6 +52,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("picture", picture),
     ("plan", plan),
     ("recipient", recipient),
+    ("security_key", security_key),
     ("stanza", stanza),
     ("toc", toc),
 ];

@@ -65,6 +65,11 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "bodies" => bodies(&deal),
         "checkpoint" => vec![audit_head(1).sign(&root_key()).into_bytes(), audit_key().to_string().into_bytes()],
         "call" => vec![call(&deal).to_url().into_bytes()],
+        // RFC 8949, appendix A.
+        "cbor" => vec![
+            b"\xa5\x61a\x61A\x61b\x61B\x61c\x61C\x61d\x61D\x61e\x61E".to_vec(),
+            b"\x83\x01\x82\x02\x03\x20".to_vec(),
+        ],
         "certificate" => vec![serde_json::to_vec(&certificate()).expect("plain data always serialises")],
         "exports" => EXPORTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "farmfa_share" => FARMFA_SHARES.map(|share| share.as_bytes().to_vec()).to_vec(),
@@ -78,6 +83,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "picture" => vec![qr_png(URI)],
         "plan" => vec![plan(&deal).bytes().to_vec()],
         "recipient" => recipients().iter().map(|recipient| recipient.to_string().into_bytes()).collect(),
+        "security_key" => vec![crate::security_key::conversation()],
         "stanza" => stanzas(),
         "toc" => tocs(&deal),
         other => panic!("no seeds for {other}"),

@@ -3,3 +3,4 @@
 pub mod contract;
 pub mod double;
 pub mod firmware;
+pub mod real_keys;

@@ -1,15 +1,14 @@
-//! The contract of security keys on soft ones, always, and on the firmware of keys that are sold, behind a double of the line to
-//! USB; and each thing that goes wrong on that line.
+//! The contract of security keys on soft ones, always; what U2F alone can keep of it on the firmware of keys that are sold, behind a
+//! double of the line to USB; and what goes wrong with both. CTAP2 is put to the proof in `hw-tests/hidapi-double`.
 
-use quorate::token::fido::channel::{CBOR, MSG, Patience};
+use quorate::token::fido::channel::MSG;
 use quorate::token::fido::soft::SoftFidoToken;
-use quorate::token::fido::{Attestation, CtapKey, FidoError, FidoToken, Wanted};
-use quorate::token::{NoPrompts, TokenInfo, TokenKind, Touch};
+use quorate::token::fido::{FidoError, FidoToken, NewCredential, Wanted};
+use quorate::token::{NoPrompts, Touch};
 use quorate_hw_tests::contract::Person;
-use quorate_hw_tests::fido::contract::{CASES, assert_attested, assert_signed_by, new_credential, run, wanted};
-use quorate_hw_tests::fido::double::{Double, Firmware, Reaction, key};
+use quorate_hw_tests::fido::contract::{CASES, Wants, count, new_credential, run, run_those};
+use quorate_hw_tests::fido::double::{Firmware, Reaction, key};
 use quorate_hw_tests::fido::firmware::{VirtualKey, program};
-use std::time::Duration;
 
 #[test]
 fn soft_keys_keep_the_contract() {
@@ -23,14 +22,7 @@ fn soft_keys_keep_the_contract() {
     assert_eq!(ran, CASES.len());
 }
 
-#[test]
-fn the_firmware_of_keys_that_are_sold_keeps_the_contract() {
-    let Some(program) = program("the_firmware_of_keys_that_are_sold_keeps_the_contract") else { return };
-    let ran = run(|| Box::new(key(VirtualKey::start(&program)).expect("it opens")));
-    assert_eq!(ran, CASES.len());
-}
-
-/// The same as it was sold before there was CTAP2.
+/// The firmware of keys that are sold, as it was before there was CTAP2.
 struct OldKey(VirtualKey);
 
 impl Firmware for OldKey {
@@ -49,19 +41,14 @@ impl Firmware for OldKey {
 }
 
 #[test]
-fn a_key_of_u2f_alone_serves_webauthn() {
-    let Some(program) = program("a_key_of_u2f_alone_serves_webauthn") else { return };
-    let mut old = key(OldKey(VirtualKey::start(&program))).expect("it opens");
-    assert!(old.info().u2f && old.info().ctap2.is_none());
-    let person = Person::default();
-    let made = make(&mut old, &person).expect("it registers");
-    assert_eq!(made.format, "fido-u2f");
-    assert_attested(&made);
-    let credential = made.credential_id().expect("an id");
-    let wanted = wanted(credential);
-    assert_signed_by(&made, &old.sign(&wanted, None, &person).expect("it signs"));
-    let foreign = Wanted { party: "example.org", ..wanted };
-    assert!(matches!(old.sign(&foreign, None, &person), Err(FidoError::WrongKey)));
+fn a_key_of_u2f_alone_keeps_what_it_can_of_the_contract() {
+    let Some(program) = program("a_key_of_u2f_alone_keeps_what_it_can_of_the_contract") else { return };
+    let ran = run_those(&Wants::OF_U2F, || {
+        let old = key(OldKey(VirtualKey::start(&program))).expect("it opens");
+        assert!(old.info().u2f && old.info().ctap2.is_none());
+        Box::new(old)
+    });
+    assert!(ran > 0 && ran == count(&Wants::OF_U2F), "{ran}");
 }
 
 #[test]
@@ -90,92 +77,8 @@ fn a_touch_that_is_not_given_and_a_soft_key_that_is_pulled_are_told() {
     assert_eq!(person.asked(), ["touch", "touch", "touch"]);
 }
 
-/// A CTAP2 key that says what it is, and reacts to everything else as it is told.
-struct Scripted {
-    capabilities: u8,
-    reaction: Reaction,
-}
-
-impl Firmware for Scripted {
-    fn capabilities(&self) -> u8 {
-        self.capabilities
-    }
-
-    fn message(&mut self, command: u8, message: &[u8]) -> Reaction {
-        match (command, message) {
-            // authenticatorGetInfo: one version, and options without a PIN.
-            (CBOR, [4]) => Reaction::Answer(b"\x00\xa1\x01\x81\x68FIDO_2_0".to_vec()),
-            (MSG, [0, 3, ..]) => Reaction::Answer(b"U2F_V2\x90\x00".to_vec()),
-            _ => self.reaction.clone(),
-        }
-    }
-}
-
-/// CTAP2 and no U2F; U2F and no CTAP2.
-const CTAP2_ONLY: u8 = 0x0c;
+/// U2F and no CTAP2.
 const U2F_ONLY: u8 = 0x00;
-
-fn register(key: &mut CtapKey, person: &Person) -> Result<(), FidoError> {
-    make(key, person).map(drop)
-}
-
-fn make(key: &mut CtapKey, person: &Person) -> Result<Attestation, FidoError> {
-    key.register(&new_credential(), None, person)
-}
-
-fn scripted(capabilities: u8, reaction: Reaction) -> CtapKey {
-    key(Scripted { capabilities, reaction }).expect("it says what it is")
-}
-
-#[test]
-fn each_refusal_of_a_key_has_a_name() {
-    let refusal = |reaction: Reaction| {
-        let person = Person::default();
-        let refused = register(&mut scripted(CTAP2_ONLY, reaction), &person).expect_err("refused");
-        (refused, person.asked())
-    };
-    for (status, name) in [
-        (0x19, "Excluded"),
-        (0x27, "Refused"),
-        (0x28, "Full"),
-        (0x2f, "Timeout"),
-        (0x32, "PinBlocked"),
-        (0x34, "PinBarred"),
-        (0x36, "PinRequired"),
-        (0x2b, "NotSupported"),
-        (0x99, "Unexpected"),
-    ] {
-        let (refused, asked) = refusal(Reaction::Touched(vec![status]));
-        assert!(format!("{refused:?}").starts_with(name), "{status:02x}: {refused:?}");
-        assert_eq!(asked, ["touch"]);
-    }
-    assert!(matches!(refusal(Reaction::Pulled).0, FidoError::Removed));
-    assert!(matches!(refusal(Reaction::Refuses(6)).0, FidoError::Busy));
-    assert!(matches!(refusal(Reaction::Refuses(1)).0, FidoError::Unexpected { .. }));
-    let nonsense = Reaction::Answer(b"\x00\xa1\x01\x64none".to_vec());
-    assert!(matches!(refusal(nonsense).0, FidoError::Unexpected { .. }));
-}
-
-#[test]
-fn a_key_that_wants_its_pin_first_does_not_tell_what_it_has() {
-    let tells = |status| scripted(CTAP2_ONLY, Reaction::Answer(vec![status])).holds("example.com", &[2; 32], b"id");
-    assert_eq!(tells(0x2e).expect("it says"), Some(false));
-    assert_eq!(tells(0x00).expect("it says"), Some(true));
-    assert_eq!(tells(0x36).expect("it says"), None, "it may have it");
-}
-
-#[test]
-fn a_key_that_nobody_touches_is_given_up_and_told_to_stop() {
-    let double = Double::new(Scripted { capabilities: CTAP2_ONLY, reaction: Reaction::Waits });
-    let cancelled = double.cancelled();
-    let info = TokenInfo { kind: TokenKind::SecurityKey, name: "double".to_owned(), serial: 0, firmware: None };
-    let patience = Patience { answer: Duration::from_secs(60), touch: Duration::from_millis(20) };
-    let key = CtapKey::open_with(Box::new(double), info, "double".to_owned(), patience);
-    let person = Person::default();
-    let waited = register(&mut key.expect("it says what it is"), &person);
-    assert!(matches!(waited, Err(FidoError::Timeout)), "{waited:?}");
-    assert_eq!((person.asked(), *cancelled.lock().expect("ours")), (vec!["touch"], 1));
-}
 
 #[test]
 fn a_u2f_key_is_asked_until_it_is_touched_and_knows_no_pins() {
@@ -208,5 +111,25 @@ fn a_u2f_key_is_asked_until_it_is_touched_and_knows_no_pins() {
     assert!(matches!(slow.pin_tries(), Err(FidoError::NotSupported(_))));
     let wanted = Wanted { party: "example.com", client_data: b"data", credential: b"handle", verify: true };
     assert!(matches!(slow.sign(&wanted, None, &NoPrompts), Err(FidoError::NotSupported(_))));
-    assert!(matches!(register(&mut slow, &person), Err(FidoError::Unexpected { .. })), "its answer makes no sense");
+    let made = slow.register(&new_credential(), None, &person);
+    assert!(matches!(made, Err(FidoError::Unexpected { .. })), "its answer makes no sense: {made:?}");
+    let with_secrets = NewCredential { hmac_secret: true, ..new_credential() };
+    let refused = slow.register(&with_secrets, None, &person);
+    assert!(matches!(refused, Err(FidoError::NotSupported(_))), "{refused:?}");
+}
+
+/// CTAP2 is asked of the device at the place of the line: without one there is nothing to ask.
+#[test]
+fn a_line_to_a_place_without_a_device_has_no_ctap2() {
+    struct Ctap2;
+    impl Firmware for Ctap2 {
+        fn capabilities(&self) -> u8 {
+            0x04
+        }
+
+        fn message(&mut self, command: u8, _: &[u8]) -> Reaction {
+            panic!("{command} came by another line")
+        }
+    }
+    assert!(matches!(key(Ctap2).map(|key| key.info().clone()), Err(FidoError::Removed)));
 }

@@ -117,7 +117,7 @@ pub(crate) fn sign(
     purpose: &str,
 ) -> Result<Credential, CliError> {
     if asked.allow.is_empty() {
-        return Err(FidoError::NotSupported("credentials that are found by themselves").into());
+        return Err(FidoError::NO_RESIDENT.into());
     }
     let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
     let parties: Vec<&str> = parties.into_iter().flatten().collect();

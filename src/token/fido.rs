@@ -3,17 +3,20 @@
 //! may have it.
 
 pub mod cbor;
+#[cfg(feature = "fido")]
 pub mod channel;
+#[cfg(feature = "fido")]
 mod ctap2;
 mod error;
 #[cfg(feature = "fido")]
 mod hid;
+#[cfg(feature = "fido")]
 mod key;
 mod pin;
-mod pin_protocol;
 pub mod ports;
 mod secrets;
 pub mod soft;
+#[cfg(feature = "fido")]
 mod u2f;
 
 use super::{TokenInfo, TokenPrompts};
@@ -21,6 +24,7 @@ use cbor::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use self::error::FidoError;
+#[cfg(feature = "fido")]
 pub use self::key::CtapKey;
 pub use self::pin::FidoPin;
 pub use self::secrets::HmacSecrets;
@@ -138,8 +142,6 @@ pub struct Ctap2Info {
     pub always_verifies: bool,
     /// Whether credentials are made without the PIN, although one is set.
     pub registers_without_pin: bool,
-    /// Whether tokens for the PIN are given out for one purpose (CTAP 2.1).
-    pub permissions: bool,
     /// PIN protocols, the one that it likes best first.
     pub pin_protocols: Vec<i64>,
 }
@@ -154,14 +156,14 @@ impl FidoInfo {
     /// made. [`FidoError::PinNotSet`] when verification is wanted from a key that has no PIN yet.
     pub fn wants_pin(&self, verify: bool, registering: bool) -> Result<bool, FidoError> {
         let Some(ctap2) = &self.ctap2 else {
-            return if verify { Err(FidoError::NotSupported("verifying its user")) } else { Ok(false) };
+            return if verify { Err(FidoError::NO_VERIFICATION) } else { Ok(false) };
         };
         let verify = verify || ctap2.always_verifies;
         match ctap2.pin_set {
             Some(true) => Ok((verify && !ctap2.verifies) || (registering && !ctap2.registers_without_pin && !verify)),
             _ if !verify || ctap2.verifies => Ok(false),
             Some(false) => Err(FidoError::PinNotSet),
-            None => Err(FidoError::NotSupported("verifying its user")),
+            None => Err(FidoError::NO_VERIFICATION),
         }
     }
 }
@@ -171,7 +173,7 @@ impl FidoInfo {
 pub struct NewCredential<'a> {
     /// For which relying party.
     pub rp_id: &'a str,
-    /// What people call that.
+    /// What people call that. Keys behind USB are not told: `ctap-hid-fido2` has no place for it.
     pub rp_name: &'a str,
     /// The client data (`WebAuthn` §5.8.1), of which the key gets the hash.
     pub client_data: &'a [u8],

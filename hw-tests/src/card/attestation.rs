@@ -2,8 +2,8 @@
 //! It must not know commands.
 
 use p256::PublicKey;
-use p256::elliptic_curve::sec1::ToSec1Point;
-use rcgen::{CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm};
+use p256::pkcs8::EncodePublicKey as _;
+use rcgen::{CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair, SubjectPublicKeyInfo};
 
 use super::tlv;
 
@@ -60,8 +60,9 @@ impl Attestation {
             extension(SERIAL, &tlv::wrap(&[2], &[padding, significant].concat())),
             extension(POLICIES, &policies),
         ];
-        let point = Point(public.to_sec1_point(false).as_bytes().to_vec());
-        let signed = params.signed_by(&point, &Issuer::new(own(), &self.key));
+        let key = public.to_public_key_der().expect("a point of P-256 is a public key");
+        let key = SubjectPublicKeyInfo::from_der(key.as_bytes()).expect("written by a library");
+        let signed = params.signed_by(&key, &Issuer::new(own(), &self.key));
         signed.expect("a certificate like any other").der().to_vec()
     }
 }
@@ -71,17 +72,4 @@ fn own() -> CertificateParams {
     own.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
     own.distinguished_name.push(DnType::CommonName, "Virtual PIV Attestation");
     own
-}
-
-/// A P-256 key without its private half.
-struct Point(Vec<u8>);
-
-impl PublicKeyData for Point {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
 }

@@ -1,7 +1,7 @@
 //! The other end of the line to a security key, in the place of USB: reports in, reports out, with whatever firmware is behind it.
-//! It must not know what messages mean.
+//! It must not know what messages mean, but that a key which was told to stop says so.
 
-use quorate::token::fido::channel::{BROADCAST, CANCEL, ERROR, INIT, KEEPALIVE, TOUCH_NEEDED};
+use quorate::token::fido::channel::{BROADCAST, CANCEL, CBOR, ERROR, INIT, KEEPALIVE, TOUCH_NEEDED};
 use quorate::token::fido::ports::{REPORT, Reports};
 use quorate::token::fido::{CtapKey, FidoError};
 use quorate::token::{TokenInfo, TokenKind};
@@ -9,9 +9,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The channel that it gives out.
-const CHANNEL: [u8; 4] = [0, 0, 0, 7];
+/// A channel that it has given to somebody else.
+const OTHERS: [u8; 4] = [0, 0, 0, 7];
 const FIRST: u8 = 0x80;
+/// In a [`KEEPALIVE`]: the key is at it.
+const WORKING: u8 = 1;
+/// The status of CTAP2 for a command that was cancelled.
+const CANCELLED: u8 = 0x2d;
 
 /// What a key does with a message.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +26,16 @@ pub enum Reaction {
     Touched(Vec<u8>),
     /// Waits for a touch that does not come.
     Waits,
+    /// The same, and goes on when it is told to stop.
+    WaitsForEver,
+    /// Says that it is at it, for ever.
+    Works,
+    /// Says nothing.
+    Nothing,
+    /// Says this instead of an answer, in reports that begin with its channel.
+    Says(Vec<Vec<u8>>),
+    /// Answers, after a word to somebody else.
+    AmongOthers(Vec<u8>),
     /// Refuses, for this cause.
     Refuses(u8),
     /// Is pulled out while it waits for a touch.
@@ -43,13 +57,18 @@ pub struct Double<F> {
     incoming: Option<(u8, usize, Vec<u8>)>,
     outgoing: VecDeque<[u8; REPORT]>,
     state: State,
+    /// The last channel that was given out.
+    channels: u32,
     cancelled: Arc<Mutex<usize>>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum State {
     Ready,
-    Waiting,
+    /// On this channel.
+    Waiting([u8; 4]),
+    WaitingForEver([u8; 4]),
+    Working([u8; 4]),
     GoingAway,
     Gone,
 }
@@ -64,7 +83,8 @@ impl<F: Firmware> Double<F> {
     /// Puts `firmware` behind a line.
     pub fn new(firmware: F) -> Self {
         let outgoing = VecDeque::new();
-        Self { firmware, incoming: None, outgoing, state: State::Ready, cancelled: Arc::default() }
+        let channels = u32::from_be_bytes(OTHERS);
+        Self { firmware, incoming: None, outgoing, state: State::Ready, channels, cancelled: Arc::default() }
     }
 
     /// Counts how often it was told to stop waiting.
@@ -87,7 +107,8 @@ impl<F: Firmware> Double<F> {
 
     fn receive(&mut self, channel: [u8; 4], command: u8, message: &[u8]) {
         if command == INIT && channel == BROADCAST {
-            let answer = [message, &CHANNEL, &[2, 1, 2, 3, self.firmware.capabilities()]].concat();
+            self.channels += 1;
+            let answer = [message, &self.channels.to_be_bytes(), &[2, 1, 2, 3, self.firmware.capabilities()]].concat();
             return self.send(channel, INIT, &answer);
         }
         match self.firmware.message(command, message) {
@@ -97,7 +118,22 @@ impl<F: Firmware> Double<F> {
                 self.send(channel, command, &answer);
             }
             Reaction::Refuses(cause) => self.send(channel, ERROR, &[cause]),
-            Reaction::Waits => self.state = State::Waiting,
+            Reaction::Waits => self.state = State::Waiting(channel),
+            Reaction::WaitsForEver => self.state = State::WaitingForEver(channel),
+            Reaction::Works => self.state = State::Working(channel),
+            Reaction::Nothing => {}
+            Reaction::Says(reports) => {
+                for said in reports {
+                    let mut report = [0; REPORT];
+                    report[..4].copy_from_slice(&channel);
+                    report[4..4 + said.len()].copy_from_slice(&said);
+                    self.outgoing.push_back(report);
+                }
+            }
+            Reaction::AmongOthers(answer) => {
+                self.send(OTHERS, KEEPALIVE, &[WORKING]);
+                self.send(channel, command, &answer);
+            }
             Reaction::Pulled => {
                 self.send(channel, KEEPALIVE, &[TOUCH_NEEDED]);
                 self.state = State::GoingAway;
@@ -115,7 +151,10 @@ impl<F: Firmware> Reports for Double<F> {
         let (command, length, mut message) = match (report[4].checked_sub(FIRST), self.incoming.take()) {
             (Some(CANCEL), _) => {
                 *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                self.state = State::Ready;
+                if self.state == State::Waiting(channel) {
+                    self.state = State::Ready;
+                    self.send(channel, CBOR, &[CANCELLED]);
+                }
                 return Ok(());
             }
             (Some(command), _) => {
@@ -135,19 +174,30 @@ impl<F: Firmware> Reports for Double<F> {
     }
 
     fn read(&mut self, _: Duration) -> Result<Option<[u8; REPORT]>, FidoError> {
-        if let Some(report) = self.outgoing.pop_front() {
-            return Ok(Some(report));
+        match self.said() {
+            Some(report) => Ok(Some(report)),
+            None => self.idle(),
         }
+    }
+}
+
+impl<F: Firmware> Double<F> {
+    /// What it has to say and did not say yet.
+    pub fn said(&mut self) -> Option<[u8; REPORT]> {
+        self.outgoing.pop_front()
+    }
+
+    /// What it says every now and then while it is at something.
+    pub fn idle(&mut self) -> Result<Option<[u8; REPORT]>, FidoError> {
         match self.state {
-            State::Waiting => {
-                self.send(CHANNEL, KEEPALIVE, &[TOUCH_NEEDED]);
-                Ok(self.outgoing.pop_front())
-            }
+            State::Waiting(channel) | State::WaitingForEver(channel) => self.send(channel, KEEPALIVE, &[TOUCH_NEEDED]),
+            State::Working(channel) => self.send(channel, KEEPALIVE, &[WORKING]),
             State::GoingAway | State::Gone => {
                 self.state = State::Gone;
-                Err(FidoError::Removed)
+                return Err(FidoError::Removed);
             }
-            State::Ready => Ok(None),
+            State::Ready => {}
         }
+        Ok(self.said())
     }
 }

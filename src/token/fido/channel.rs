@@ -2,14 +2,14 @@
 //! messages mean.
 
 use super::FidoError;
-use super::ports::{REPORT, Reports};
+use super::ports::{Patience, REPORT, Reports};
 use std::time::{Duration, Instant};
 
 /// A message of U2F, an APDU.
 pub const MSG: u8 = 0x03;
 /// Opens a channel.
 pub const INIT: u8 = 0x06;
-/// A message of CTAP2.
+/// A message of CTAP2. Those that we send go by `ctap-hid-fido2`.
 pub const CBOR: u8 = 0x10;
 /// Ends what waits for a touch.
 pub const CANCEL: u8 = 0x11;
@@ -35,19 +35,17 @@ const NO_U2F: u8 = 0x08;
 /// Another channel has the key's attention.
 const CHANNEL_BUSY: u8 = 0x06;
 
-/// How long a key may take.
+/// A report that came to everybody.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Patience {
-    /// Until the next sign of life; and from the beginning of an answer to its end.
-    pub answer: Duration,
-    /// Until an answer begins, the touch included. A key itself gives up after about 30 seconds.
-    pub touch: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { answer: Duration::from_secs(5), touch: Duration::from_secs(60) }
-    }
+pub(super) enum Heard {
+    /// A channel is given out to somebody; or a late answer to us.
+    OfNoConcern,
+    /// Something for another channel.
+    On {
+        id: [u8; 4],
+        /// Whether it says that the key waits for a touch.
+        waits_for_touch: bool,
+    },
 }
 
 /// A channel of our own on a key.
@@ -105,18 +103,33 @@ impl Channel {
         let length = u16::try_from(message.len()).ok().filter(|_| message.len() <= MAX_MESSAGE);
         let length = length.ok_or(FidoError::NotSupported("so long a message"))?.to_be_bytes();
         let (first, rest) = message.split_at(message.len().min(FIRST_HOLDS));
-        self.write(&[&[FIRST | command][..], &length, first].concat())?;
+        self.write(self.id, &[&[FIRST | command][..], &length, first].concat())?;
         for (sequence, part) in (0_u8..).zip(rest.chunks(NEXT_HOLDS)) {
-            self.write(&[&[sequence][..], part].concat())?;
+            self.write(self.id, &[&[sequence][..], part].concat())?;
         }
         Ok(())
     }
 
-    fn write(&mut self, content: &[u8]) -> Result<(), FidoError> {
+    fn write(&mut self, id: [u8; 4], content: &[u8]) -> Result<(), FidoError> {
         let mut report = [0; REPORT];
-        report[..4].copy_from_slice(&self.id);
+        report[..4].copy_from_slice(&id);
         report[4..4 + content.len()].copy_from_slice(content);
         self.reports.write(&report)
+    }
+
+    /// What is there already, for whichever channel: nobody waits for it here.
+    pub(super) fn overhear(&mut self) -> Result<Option<Heard>, FidoError> {
+        let report = self.reports.read(Duration::ZERO)?;
+        Ok(report.map(|report| {
+            let id = [report[0], report[1], report[2], report[3]];
+            let waits_for_touch = report[4] == FIRST | KEEPALIVE && report[7] == TOUCH_NEEDED;
+            if [BROADCAST, self.id].contains(&id) { Heard::OfNoConcern } else { Heard::On { id, waits_for_touch } }
+        }))
+    }
+
+    /// Ends what waits for a touch on a channel, which need not be this one.
+    pub(super) fn cancel(&mut self, id: [u8; 4]) -> Result<(), FidoError> {
+        self.write(id, &[FIRST | CANCEL, 0, 0])
     }
 
     /// The answer to `asked`: its command, which may be [`ERROR`], and its message.
@@ -187,7 +200,7 @@ impl Channel {
         }
         if waits_for_touch {
             // The key would go on blinking, and take a touch that is meant for something else.
-            self.write(&[FIRST | CANCEL, 0, 0])?;
+            self.cancel(self.id)?;
             return Err(FidoError::Timeout);
         }
         Err(FidoError::Silent)

@@ -1,252 +1,256 @@
-//! Messages of CTAP2 (CTAP 2.1 §6) as bytes, and what keys answer to them, as values. It must not know the line, PINs' protocols or
-//! people.
+//! CTAP2 (CTAP 2.1 §6) by `ctap-hid-fido2`: what is asked of a key in that crate's words, and what it gives back, looked at, in ours.
+//! Nothing but this module knows that crate. It must not know people or when a PIN is wanted.
+//!
+//! What the crate does not tell apart, panics at or waits for without an end is borne by [`call`]; what it means with its errors is
+//! in [`status`]. It hashes the client data itself, sends the relying party's name empty, and keeps PINs, while it uses them, in
+//! memory that nobody wipes.
+
+mod aside;
+mod call;
+mod status;
 
 use super::cbor::Value;
-use super::pin_protocol::{PinToken, Protocol};
 use super::{
-    AUTHENTICATOR_HEAD, Assertion, Attestation, Ctap2Info, EXTENDED, FidoError, HMAC_SECRET, NewCredential, Wanted,
-    hash,
+    ATTESTED, AUTHENTICATOR_HEAD, Assertion, Attestation, Ctap2Info, FidoError, FidoPin, HmacSecrets, NewCredential,
+    Wanted, hash,
 };
+use ctap_hid_fido2::FidoKeyHid;
+use ctap_hid_fido2::fidokey::get_assertion::get_assertion_params::{Assertion as Signed, GetAssertionArgs};
+use ctap_hid_fido2::fidokey::make_credential::{Attestation as Made, MakeCredentialArgs};
+use ctap_hid_fido2::fidokey::{
+    AssertionExtension, CredentialExtension, CredentialSupportedKeyType, GetAssertionArgsBuilder,
+    MakeCredentialArgsBuilder,
+};
+use ctap_hid_fido2::public_key_credential_user_entity::PublicKeyCredentialUserEntity;
+use zeroize::Zeroize as _;
 
-const MAKE_CREDENTIAL: u8 = 0x01;
-const GET_ASSERTION: u8 = 0x02;
-const GET_INFO: u8 = 0x04;
-const CLIENT_PIN: u8 = 0x06;
+pub(super) use call::{Line, is_abandoned};
+pub(super) use status::Status;
 
-/// Part of what `authenticatorClientPIN` does (§6.5.5).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum PinCommand {
-    Tries = 1,
-    KeyAgreement = 2,
-    Set = 3,
-    Change = 4,
-    Token = 5,
-    TokenFor = 9,
+/// What a key answered, or why it did not do it.
+pub(super) type Answer<T> = Result<Result<T, Status>, FidoError>;
+
+/// `EdDSA` in COSE's words; with ES256 all that the crate knows.
+const ED_DSA: i64 = -8;
+
+/// What is asked with a credential, of which each part belongs to the thread that asks.
+struct Asked {
+    party: String,
+    client_data: Vec<u8>,
+    credential: Vec<u8>,
+    verify: bool,
+    pin: Option<FidoPin>,
 }
 
-/// What a token for the PIN is good for (§6.5.5.7).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Permission {
-    Register = 1,
-    Sign = 2,
-}
-
-/// Why a key says no (§8.2), as far as somebody acts upon it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Status {
-    NotHere,
-    PinInvalid,
-    Other(u8),
-}
-
-pub(super) fn get_info() -> Vec<u8> {
-    vec![GET_INFO]
-}
-
-/// `uv` has the key verify its user by itself.
-pub(super) fn make_credential(new: &NewCredential<'_>, token: Option<&PinToken>, uv: bool) -> Vec<u8> {
-    let algorithm =
-        |number: &i64| Value::Map(vec![(text("alg"), Value::Int(*number)), (text("type"), text("public-key"))]);
-    let mut map = vec![
-        (1, bytes(&new.client_data_hash())),
-        (2, Value::Map(vec![(text("id"), text(new.rp_id)), (text("name"), text(new.rp_name))])),
-        (
-            3,
-            Value::Map(vec![
-                (text("id"), bytes(new.user_id)),
-                (text("name"), text(new.user_name)),
-                (text("displayName"), text(new.user_display_name)),
-            ]),
-        ),
-        (4, Value::Array(new.algorithms.iter().map(algorithm).collect())),
-    ];
-    if !new.exclude.is_empty() {
-        map.push((5, Value::Array(new.exclude.iter().map(|id| descriptor(id)).collect())));
-    }
-    if new.hmac_secret {
-        map.push((6, Value::Map(vec![(text(HMAC_SECRET), Value::Bool(true))])));
-    }
-    let options = [("rk", new.resident), ("uv", uv && token.is_none())];
-    map.extend(asked_for(&options).map(|options| (7, options)));
-    sign(&mut map, token, &new.client_data_hash(), [8, 9]);
-    message(MAKE_CREDENTIAL, map)
-}
-
-/// Without `present` the key only says whether it has the credential, and is not touched.
-/// `secrets` is what [`HMAC_SECRET`] wants, if it is asked for.
-pub(super) fn get_assertion(
-    wanted: &Wanted<'_>,
-    token: Option<&PinToken>,
-    uv: bool,
-    present: bool,
-    secrets: Option<Value>,
-) -> Vec<u8> {
-    let mut map = vec![
-        (1, text(wanted.party)),
-        (2, bytes(&wanted.client_data_hash())),
-        (3, Value::Array(vec![descriptor(wanted.credential)])),
-    ];
-    map.extend(secrets.map(|secrets| (4, Value::Map(vec![(text(HMAC_SECRET), secrets)]))));
-    if present {
-        map.extend(asked_for(&[("uv", uv && token.is_none())]).map(|options| (5, options)));
-    } else {
-        map.push((5, Value::Map(vec![(text("up"), Value::Bool(false))])));
-    }
-    sign(&mut map, token, &wanted.client_data_hash(), [6, 7]);
-    message(GET_ASSERTION, map)
-}
-
-/// `parts` are those of the command, by number.
-pub(super) fn client_pin(protocol: Protocol, command: PinCommand, parts: Vec<(i64, Value)>) -> Vec<u8> {
-    let mut map = vec![(1, Value::Int(protocol.number())), (2, Value::Int(command as i64))];
-    map.extend(parts);
-    message(CLIENT_PIN, map)
-}
-
-/// What a key answered: a map, empty where there is nothing to say, or why not.
-pub(super) fn answer(command: &'static str, bytes: &[u8]) -> Result<Result<Value, Status>, FidoError> {
-    match bytes.split_first() {
-        None => Err(strange(command)),
-        Some((0, [])) => Ok(Ok(Value::Map(Vec::new()))),
-        Some((0, cbor)) => {
-            let value = Value::parse(cbor).filter(|value| value.entries().is_some());
-            value.map(Ok).ok_or_else(|| strange(command))
-        }
-        // No credentials, or none that are valid.
-        Some((0x22 | 0x2e, _)) => Ok(Err(Status::NotHere)),
-        Some((0x31, _)) => Ok(Err(Status::PinInvalid)),
-        Some((status, _)) => Ok(Err(Status::Other(*status))),
-    }
-}
-
-impl Status {
-    /// What it means to a person who wanted `command`.
-    pub(super) fn error(self, command: &'static str) -> FidoError {
-        let status = match self {
-            Self::NotHere => return FidoError::WrongKey,
-            Self::PinInvalid => 0x31,
-            Self::Other(status) => status,
-        };
-        match status {
-            0x06 => FidoError::Busy,
-            0x19 => FidoError::Excluded,
-            0x26 => FidoError::NotSupported("the kinds of signatures that are asked for"),
-            // Denied, or cancelled at the key or by another program.
-            0x27 | 0x2d => FidoError::Refused,
-            0x28 => FidoError::Full,
-            0x2b | 0x2c => FidoError::NotSupported("what is asked for"),
-            0x05 | 0x2f | 0x3a => FidoError::Timeout,
-            0x32 => FidoError::PinBlocked,
-            0x34 => FidoError::PinBarred,
-            0x35 => FidoError::PinNotSet,
-            0x31 | 0x33 | 0x36 => FidoError::PinRequired,
-            0x37 => FidoError::PinRefused,
-            0x3c | 0x3f => FidoError::VerificationBlocked,
-            status => FidoError::Unexpected { command, answer: format!("{status:02x}") },
-        }
+/// The PIN protocol that we like best of those that the key has. Keys that name none have the first.
+pub(super) fn protocol(ctap2: &Ctap2Info) -> Result<u8, FidoError> {
+    match ctap2.pin_protocols.as_slice() {
+        [] => Ok(1),
+        named if named.contains(&2) => Ok(2),
+        named if named.contains(&1) => Ok(1),
+        _ => Err(FidoError::NotSupported("the PIN protocols 1 and 2")),
     }
 }
 
 /// What a key says of itself; nothing of it is needed but for the versions.
-pub(super) fn info(answer: &Value) -> Result<Ctap2Info, FidoError> {
-    let texts = |at| {
-        let items = answer.at(at).and_then(Value::items).unwrap_or_default();
-        items.iter().filter_map(|item| item.text().map(str::to_owned)).collect::<Vec<_>>()
-    };
-    let option = |name| answer.at(4).and_then(|options| options.named(name)).and_then(Value::bool);
-    let versions = texts(1);
-    if versions.is_empty() {
-        return Err(strange("what it is"));
-    }
-    Ok(Ctap2Info {
-        versions,
-        extensions: texts(2),
-        pin_set: option("clientPin"),
-        verifies: option("uv") == Some(true),
-        resident: option("rk") == Some(true),
-        always_verifies: option("alwaysUv") == Some(true),
-        registers_without_pin: option("makeCredUvNotRqd") == Some(true),
-        permissions: option("pinUvAuthToken") == Some(true),
-        pin_protocols: answer.at(6).and_then(Value::items).unwrap_or_default().iter().filter_map(Value::int).collect(),
+pub(super) fn info(line: Line<'_>) -> Answer<Ctap2Info> {
+    let command = "what it is";
+    let answer = line.call(command, &mut || (), |key| {
+        key.get_info().map(|info| {
+            let option = |name: &str| info.options.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+            Ctap2Info {
+                pin_set: option("clientPin"),
+                verifies: option("uv") == Some(true),
+                resident: option("rk") == Some(true),
+                always_verifies: option("alwaysUv") == Some(true),
+                registers_without_pin: option("makeCredUvNotRqd") == Some(true),
+                pin_protocols: info.pin_uv_auth_protocols.into_iter().map(i64::from).collect(),
+                versions: info.versions,
+                extensions: info.extensions,
+            }
+        })
+    })?;
+    looked_at(answer, |info| if info.versions.is_empty() { Err(strange(command)) } else { Ok(info) })
+}
+
+pub(super) fn pin_tries(line: Line<'_>) -> Answer<u8> {
+    let answer = line.call("tries", &mut || (), FidoKeyHid::get_pin_retries)?;
+    looked_at(answer, |tries| u8::try_from(tries).map_err(|_| strange("tries")))
+}
+
+pub(super) fn set_pin(line: Line<'_>, old: Option<&FidoPin>, new: &FidoPin) -> Answer<()> {
+    let (old, new) = (old.cloned(), new.clone());
+    line.call("PIN", &mut || (), move |key| match old {
+        Some(old) => key.change_pin(old.expose(), new.expose()),
+        None => key.set_new_pin(new.expose()),
     })
 }
 
-/// A new credential, if it is of the relying party that was asked for.
-pub(super) fn attestation(answer: &Value, rp_id: &str) -> Result<Attestation, FidoError> {
-    let parts = (answer.at(1).and_then(Value::text), answer.at(2).and_then(Value::bytes), answer.at(3));
-    let (Some(format), Some(data), Some(statement @ Value::Map(_))) = parts else {
-        return Err(strange("register"));
+pub(super) fn make_credential(
+    line: Line<'_>,
+    new: &NewCredential<'_>,
+    pin: Option<&FidoPin>,
+    touch: &mut dyn FnMut(),
+) -> Answer<Attestation> {
+    let known = |number: &i64| match *number {
+        super::ES256 => Some(CredentialSupportedKeyType::Ecdsa256),
+        ED_DSA => Some(CredentialSupportedKeyType::Ed25519),
+        _ => None,
     };
-    let made =
-        Attestation { format: format.to_owned(), authenticator_data: data.to_vec(), statement: statement.clone() };
-    if is_of(data, rp_id) && made.credential_id().is_some() { Ok(made) } else { Err(strange("register")) }
+    let kinds: Vec<_> = new.algorithms.iter().filter_map(known).collect();
+    if kinds.is_empty() {
+        return Err(FidoError::NO_SUCH_SIGNATURES);
+    }
+    let user = PublicKeyCredentialUserEntity::new(Some(new.user_id), Some(new.user_name), Some(new.user_display_name));
+    let mut args = MakeCredentialArgsBuilder::new(new.rp_id, new.client_data).user_entity(&user);
+    args = kinds.into_iter().fold(args, MakeCredentialArgsBuilder::key_type);
+    args = new.exclude.iter().fold(args, |args, id| args.exclude_authenticator(id));
+    if new.resident {
+        args = args.resident_key();
+    }
+    if new.hmac_secret {
+        args = args.extensions(&[CredentialExtension::HmacSecret(Some(true))]);
+    }
+    if !new.verify {
+        args = args.without_pin_and_uv();
+    }
+    let (args, pin): (MakeCredentialArgs<'static>, _) = (args.build(), pin.cloned());
+    let made = line.call("register", touch, move |key| {
+        let mut args: MakeCredentialArgs<'_> = args;
+        if let Some(pin) = &pin {
+            (args.pin, args.uv) = (Some(pin.expose()), None);
+        }
+        key.make_credential_with_args(&args)
+    })?;
+    looked_at(made, |made| attestation(made, new.rp_id))
+}
+
+/// Whether the key has the credential: it is not touched.
+pub(super) fn holds(line: Line<'_>, wanted: &Wanted<'_>) -> Answer<()> {
+    let asked = Asked::new(wanted, None);
+    let answer = line.call("whether it knows", &mut || (), move |key| {
+        key.get_assertion_with_args(&GetAssertionArgs { up: false, ..asked.args(None) })
+    })?;
+    Ok(answer.map(drop))
+}
+
+pub(super) fn get_assertion(
+    line: Line<'_>,
+    wanted: &Wanted<'_>,
+    pin: Option<&FidoPin>,
+    touch: &mut dyn FnMut(),
+) -> Answer<Assertion> {
+    let asked = Asked::new(wanted, pin);
+    let answer = line.call("sign", touch, move |key| key.get_assertion_with_args(&asked.args(None)))?;
+    looked_at(answer, |signed| assertion(first(signed)?, wanted))
+}
+
+pub(super) fn hmac_secret(
+    line: Line<'_>,
+    wanted: &Wanted<'_>,
+    salts: [&[u8; 32]; 2],
+    pin: Option<&FidoPin>,
+    touch: &mut dyn FnMut(),
+) -> Answer<HmacSecrets> {
+    let asked = Asked::new(wanted, pin);
+    let salts = AssertionExtension::HmacSecret2(Some((*salts[0], *salts[1])));
+    let answer = line.call("secrets", touch, move |key| key.get_assertion_with_args(&asked.args(Some(salts))))?;
+    looked_at(answer, |signed| {
+        let mut signed = first(signed)?;
+        let outputs = signed.extensions.iter_mut().find_map(|extension| match extension {
+            AssertionExtension::HmacSecret2(Some((first, second))) => {
+                let secrets = HmacSecrets::new([*first, *second]);
+                first.zeroize();
+                second.zeroize();
+                Some(secrets)
+            }
+            _ => None,
+        });
+        // Whose they are: a key that answers for another party gets no further.
+        assertion(signed, wanted)?;
+        outputs.ok_or(FidoError::NO_SECRETS_OF_IT)
+    })
+}
+
+impl Asked {
+    fn new(wanted: &Wanted<'_>, pin: Option<&FidoPin>) -> Self {
+        Self {
+            party: wanted.party.to_owned(),
+            client_data: wanted.client_data.to_vec(),
+            credential: wanted.credential.to_vec(),
+            verify: wanted.verify,
+            pin: pin.cloned(),
+        }
+    }
+
+    fn args(&self, extension: Option<AssertionExtension>) -> GetAssertionArgs<'_> {
+        let mut args =
+            GetAssertionArgsBuilder::new(&self.party, &self.client_data).credential_id(&self.credential).build();
+        args.pin = self.pin.as_ref().map(FidoPin::expose);
+        args.uv = (self.verify && self.pin.is_none()).then_some(true);
+        args.extensions = extension.map(|extension| vec![extension]);
+        args
+    }
+}
+
+fn looked_at<T, U>(answer: Result<T, Status>, look: impl FnOnce(T) -> Result<U, FidoError>) -> Answer<U> {
+    match answer {
+        Ok(answer) => look(answer).map(Ok),
+        Err(status) => Ok(Err(status)),
+    }
+}
+
+/// A new credential, if it is of the relying party that was asked for; with the statement that the crate took apart.
+fn attestation(made: Made, rp_id: &str) -> Result<Attestation, FidoError> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let mut attestation =
+        Attestation { format: made.fmt, authenticator_data: made.auth_data, statement: Value::Map(Vec::new()) };
+    let is_credential = is_of(&attestation.authenticator_data, rp_id)
+        && attestation.authenticator_data[AUTHENTICATOR_HEAD - 5] & ATTESTED != 0
+        && attestation.credential_id().is_some();
+    if !is_credential {
+        return Err(strange("register"));
+    }
+    let algorithm = (text("alg"), Value::Int(i64::from(made.attstmt_alg)));
+    let signature = (text("sig"), Value::Bytes(made.attstmt_sig));
+    let certificates = (!made.attstmt_x5c.is_empty())
+        .then(|| (text("x5c"), Value::Array(made.attstmt_x5c.into_iter().map(Value::Bytes).collect())));
+    attestation.statement = Value::Map(match attestation.format.as_str() {
+        "packed" => [algorithm, signature].into_iter().chain(certificates).collect(),
+        "fido-u2f" => [signature].into_iter().chain(certificates).collect(),
+        "none" => Vec::new(),
+        // The crate gives no more of a statement than these have.
+        _ => return Err(FidoError::NotSupported("an attestation of a known format")),
+    });
+    Ok(attestation)
+}
+
+/// One credential was asked for, and the crate gives at least one signature.
+fn first(signed: Vec<Signed>) -> Result<Signed, FidoError> {
+    signed.into_iter().next().ok_or_else(|| strange("sign"))
 }
 
 /// A signature, if it is of the relying party and with the credential that were asked for.
-pub(super) fn assertion(answer: &Value, wanted: &Wanted<'_>) -> Result<Assertion, FidoError> {
-    let (Some(data), Some(signature)) = (answer.at(2).and_then(Value::bytes), answer.at(3).and_then(Value::bytes))
-    else {
-        return Err(strange("sign"));
-    };
+fn assertion(signed: Signed, wanted: &Wanted<'_>) -> Result<Assertion, FidoError> {
     // A key may leave out the id of the only credential that it was asked for.
-    let named = answer.at(1).and_then(|credential| credential.named("id")).and_then(Value::bytes);
-    if !is_of(data, wanted.party) || named.is_some_and(|id| id != wanted.credential) {
+    let is_named = signed.credential_id.is_empty() || signed.credential_id == wanted.credential;
+    if !is_named || signed.signature.is_empty() || !is_of(&signed.auth_data, wanted.party) {
         return Err(strange("sign"));
     }
-    let user_handle = answer.at(4).and_then(|user| user.named("id")).and_then(Value::bytes);
     Ok(Assertion {
         credential: wanted.credential.to_vec(),
-        authenticator_data: data.to_vec(),
-        signature: signature.to_vec(),
-        user_handle: user_handle.map(<[u8]>::to_vec),
+        authenticator_data: signed.auth_data,
+        signature: signed.signature,
+        user_handle: (!signed.user.id.is_empty()).then_some(signed.user.id),
     })
-}
-
-/// What the key answered to [`HMAC_SECRET`], still encrypted.
-pub(super) fn secrets(signed: &Assertion) -> Option<Vec<u8>> {
-    let (head, extensions) = signed.authenticator_data.split_at_checked(AUTHENTICATOR_HEAD)?;
-    let extensions = (head[32] & EXTENDED != 0).then(|| Value::parse(extensions))??;
-    extensions.named(HMAC_SECRET).and_then(Value::bytes).map(<[u8]>::to_vec)
-}
-
-pub(super) fn strange(command: &'static str) -> FidoError {
-    FidoError::Unexpected { command, answer: "unreadable".to_owned() }
 }
 
 fn is_of(authenticator_data: &[u8], party: &str) -> bool {
     authenticator_data.len() >= AUTHENTICATOR_HEAD && authenticator_data.starts_with(&hash(party.as_bytes()))
 }
 
-fn asked_for(options: &[(&str, bool)]) -> Option<Value> {
-    let wanted = options.iter().filter(|(_, wanted)| *wanted);
-    let options: Vec<_> = wanted.map(|(name, _)| (text(name), Value::Bool(true))).collect();
-    (!options.is_empty()).then_some(Value::Map(options))
-}
-
-/// Signs with the token for the PIN: the signature and the protocol's number go under `places`.
-fn sign(map: &mut Vec<(i64, Value)>, token: Option<&PinToken>, client_data_hash: &[u8; 32], places: [i64; 2]) {
-    if let Some(token) = token {
-        map.push((places[0], Value::Bytes(token.authenticate(client_data_hash))));
-        map.push((places[1], Value::Int(token.protocol().number())));
-    }
-}
-
-fn message(command: u8, map: Vec<(i64, Value)>) -> Vec<u8> {
-    let map = Value::Map(map.into_iter().map(|(key, value)| (Value::Int(key), value)).collect());
-    [&[command][..], &map.encode()].concat()
-}
-
-/// `PublicKeyCredentialDescriptor`.
-fn descriptor(id: &[u8]) -> Value {
-    Value::Map(vec![(text("id"), bytes(id)), (text("type"), text("public-key"))])
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
-}
-
-fn bytes(bytes: &[u8]) -> Value {
-    Value::Bytes(bytes.to_vec())
+fn strange(command: &'static str) -> FidoError {
+    FidoError::unreadable(command)
 }
 
 #[cfg(test)]
@@ -255,48 +259,68 @@ mod tests {
 
     const WANTED: Wanted<'_> = Wanted { party: "example.com", client_data: b"data", credential: b"id", verify: false };
 
-    fn signed(party: &str, id: &[u8]) -> Value {
-        let data = [&hash(party.as_bytes())[..], &[1, 0, 0, 0, 9]].concat();
-        let credential = Value::Map(vec![(text("id"), bytes(id)), (text("type"), text("public-key"))]);
-        Value::Map(vec![(Value::Int(1), credential), (Value::Int(2), bytes(&data)), (Value::Int(3), bytes(&[1]))])
+    fn signed(party: &str, id: &[u8]) -> Signed {
+        Signed {
+            auth_data: [&hash(party.as_bytes())[..], &[1, 0, 0, 0, 9]].concat(),
+            credential_id: id.to_vec(),
+            signature: vec![1],
+            ..Signed::default()
+        }
+    }
+
+    fn made(format: &str, flags: u8) -> Made {
+        let mut data = super::super::attested_data(&hash(b"example.com"), 1, 0, &[7; 16], b"id", &[4; 65]);
+        data[32] = flags;
+        Made { fmt: format.to_owned(), auth_data: data, attstmt_alg: -7, attstmt_sig: vec![1], ..Made::default() }
     }
 
     #[test]
     fn a_signature_for_another_party_or_with_another_credential_is_none() {
-        assert_eq!(assertion(&signed("example.com", b"id"), &WANTED).unwrap().signature, [1]);
-        for answer in [signed("example.org", b"id"), signed("example.com", b"other"), Value::Map(Vec::new())] {
-            assert!(matches!(assertion(&answer, &WANTED), Err(FidoError::Unexpected { .. })));
+        assert_eq!(assertion(signed("example.com", b"id"), &WANTED).unwrap().signature, [1]);
+        assert_eq!(assertion(signed("example.com", b""), &WANTED).unwrap().credential, b"id");
+        let unsigned = Signed { signature: Vec::new(), ..signed("example.com", b"id") };
+        for answer in [signed("example.org", b"id"), signed("example.com", b"other"), unsigned, Signed::default()] {
+            assert!(matches!(assertion(answer, &WANTED), Err(FidoError::Unexpected { .. })));
         }
+        assert!(first(Vec::new()).is_err());
     }
 
     #[test]
-    fn refusals_are_told_apart() {
-        let error = |status: u8| answer("x", &[status]).unwrap().unwrap_err().error("x");
-        assert!(matches!(error(0x2e), FidoError::WrongKey));
-        assert!(matches!(error(0x19), FidoError::Excluded));
-        assert!(matches!(error(0x2f), FidoError::Timeout));
-        assert!(matches!(error(0x32), FidoError::PinBlocked));
-        assert!(matches!(error(0x34), FidoError::PinBarred));
-        assert!(matches!(error(0x27), FidoError::Refused));
-        assert!(matches!(error(0x99), FidoError::Unexpected { answer, .. } if answer == "99"));
-        assert!(answer("x", &[]).is_err() && answer("x", &[0, 1]).is_err() && answer("x", &[0, 0xa0, 0]).is_err());
+    fn a_statement_is_put_together_again_as_its_format_has_it() {
+        let names = |format: &str, certificates: usize| {
+            let with = Made { attstmt_x5c: vec![vec![1]; certificates], ..made(format, 0x41) };
+            let statement = attestation(with, "example.com").unwrap().statement;
+            let names = statement.entries().unwrap().iter().map(|(name, _)| name.text().unwrap().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names("packed", 2), "alg sig x5c");
+        assert_eq!(names("packed", 0), "alg sig");
+        assert_eq!(names("fido-u2f", 1), "sig x5c");
+        assert_eq!(names("none", 1), "");
+        assert!(matches!(attestation(made("tpm", 0x41), "example.com"), Err(FidoError::NotSupported(_))));
+        assert!(attestation(made("packed", 0x41), "example.org").is_err(), "another party's");
+        assert!(attestation(made("packed", 0x01), "example.com").is_err(), "no credential");
+        let empty = Made { auth_data: Vec::new(), ..made("packed", 0x41) };
+        assert!(attestation(empty, "example.com").is_err());
     }
 
     #[test]
-    fn what_a_key_is_is_read_leniently() {
-        let read = |hex: &str| info(&Value::parse(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap()).unwrap());
-        assert!(read("a0").is_err());
-        // Versions, options and protocols, and a field of a later standard.
-        let key = read("a40181684649444f5f325f3004a262726bf569636c69656e7450696ef40682020118ff01").unwrap();
-        assert_eq!((key.versions, key.resident, key.pin_set), (vec!["FIDO_2_0".to_owned()], true, Some(false)));
-        assert_eq!(key.pin_protocols, [2, 1]);
+    fn the_later_pin_protocol_is_preferred() {
+        for (named, wanted) in [(&[][..], 1), (&[1], 1), (&[1, 2], 2), (&[2], 2)] {
+            let info = Ctap2Info { pin_protocols: named.to_vec(), ..Ctap2Info::default() };
+            assert_eq!(protocol(&info).unwrap(), wanted);
+        }
+        assert!(protocol(&Ctap2Info { pin_protocols: vec![3], ..Ctap2Info::default() }).is_err());
     }
 
     #[test]
-    fn a_silent_question_needs_no_touch() {
-        let silent = get_assertion(&WANTED, None, true, false, None);
-        assert!(silent.ends_with(b"\x05\xa1\x62up\xf4"), "{silent:02x?}");
-        let loud = get_assertion(&WANTED, None, true, true, None);
-        assert!(loud.ends_with(b"\x05\xa1\x62uv\xf5"), "{loud:02x?}");
+    fn a_question_without_a_touch_says_so_and_a_pin_stands_for_the_user() {
+        let wanted = Wanted { verify: true, ..WANTED };
+        let without = Asked::new(&wanted, None);
+        assert_eq!((without.args(None).uv, without.args(None).up), (Some(true), true));
+        let pin = FidoPin::parse("4711".into()).unwrap();
+        let with = Asked::new(&wanted, Some(&pin));
+        assert_eq!((with.args(None).uv, with.args(None).pin), (None, Some("4711")));
+        assert_eq!(Asked::new(&WANTED, None).args(None).uv, None);
     }
 }

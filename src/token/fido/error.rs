@@ -96,3 +96,23 @@ pub enum FidoError {
         tries_left: u8,
     },
 }
+
+impl FidoError {
+    /// No credential can be found without its id.
+    pub(crate) const NO_RESIDENT: Self = Self::NotSupported("credentials that are found by themselves");
+    /// None of the algorithms is known.
+    pub(super) const NO_SUCH_SIGNATURES: Self = Self::NotSupported("the kinds of signatures that are asked for");
+    /// No user is verified.
+    pub(super) const NO_VERIFICATION: Self = Self::NotSupported("verifying its user");
+    /// The credential was made without secrets for applications.
+    pub(super) const NO_SECRETS_OF_IT: Self = Self::NotSupported("secrets of this credential");
+    /// No secrets are made for applications.
+    #[cfg(feature = "fido")]
+    pub(super) const NO_SECRETS: Self = Self::NotSupported("secrets for applications");
+
+    /// An answer that nobody understands.
+    #[cfg(feature = "fido")]
+    pub(super) fn unreadable(command: &'static str) -> Self {
+        Self::Unexpected { command, answer: "unreadable".to_owned() }
+    }
+}

@@ -1,7 +1,7 @@
-//! Security keys behind USB, found and reached through `hidapi`, which talks to hidraw on Linux. Nothing else knows that crate. It
-//! must not know what reports mean.
+//! Security keys behind USB, found and reached through `hidapi`, which talks to hidraw on Linux. Of quorate nothing else knows that
+//! crate. It must not know what reports mean.
 
-use super::ports::{Found, REPORT, Reports};
+use super::ports::{Found, Patience, REPORT, Reports};
 use super::{CtapKey, FidoError, FidoToken};
 use crate::token::{TokenInfo, TokenKind};
 use hidapi::{DeviceInfo, HidApi, HidDevice, HidError};
@@ -34,14 +34,20 @@ fn find(api: &Rc<HidApi>, device: &DeviceInfo) -> Found {
     let name: String = name.chars().take(MAX_NAME).collect();
     let (api, device) = (Rc::clone(api), device.clone());
     let token = TokenInfo { kind: TokenKind::SecurityKey, name: name.clone(), serial: 0, firmware: None };
-    Found::new(place.clone(), name, move || open(&api, &device, token, place))
+    Found::waited_for(place.clone(), name, move |patience| open(&api, &device, token, place, patience))
 }
 
-fn open(api: &HidApi, device: &DeviceInfo, token: TokenInfo, place: String) -> Result<Box<dyn FidoToken>, FidoError> {
+fn open(
+    api: &HidApi,
+    device: &DeviceInfo,
+    token: TokenInfo,
+    place: String,
+    patience: Patience,
+) -> Result<Box<dyn FidoToken>, FidoError> {
     let opened = device
         .open_device(api)
         .map_err(|error| if is_refused(&place) { FidoError::Access(place.clone()) } else { fault(&error) })?;
-    Ok(Box::new(CtapKey::open(Box::new(Device(opened)), token, place)?))
+    Ok(Box::new(CtapKey::open_with(Box::new(Device(opened)), token, place, patience)?))
 }
 
 impl Reports for Device {

@@ -1,15 +1,14 @@
-//! A security key at the other end of a line: CTAP2 where the key speaks it, U2F where it does not. It knows messages and whom to
-//! ask for a touch; it must not know what the line is made of.
+//! A security key at the other end of a line: CTAP2 where the key speaks it, U2F where it does not. U2F is ours, over a channel of our
+//! own; CTAP2 is done by the module of that name. It knows whom to ask for a touch and when a PIN is wanted; it must not know
+//! what the line is made of.
 
-use super::cbor::Value;
-use super::channel::{CBOR, Channel, MSG, Patience};
-use super::ctap2::{self, Permission, PinCommand, Status};
-use super::pin_protocol::{PinToken, Protocol, Shared};
-use super::ports::Reports;
+use super::channel::{Channel, MSG};
+use super::ctap2::{self, Answer, Line, Status};
+use super::ports::{Patience, Reports};
 use super::u2f::{self, Outcome};
 use super::{
-    Assertion, Attestation, Ctap2Info, ES256, FidoError, FidoInfo, FidoPin, FidoToken, Hash, HmacSecrets,
-    NewCredential, Wanted, hash,
+    Assertion, Attestation, ES256, FidoError, FidoInfo, FidoPin, FidoToken, Hash, HmacSecrets, NewCredential, Wanted,
+    hash,
 };
 use crate::token::{TokenInfo, TokenPrompts, TouchRequest};
 use std::thread;
@@ -27,7 +26,7 @@ pub struct CtapKey {
 }
 
 impl CtapKey {
-    /// Asks what the key is. `place` is where the line leads to.
+    /// Asks what the key is. `place` is where the line leads to: the device that is opened once more for each message of CTAP2.
     pub fn open(reports: Box<dyn Reports>, token: TokenInfo, place: String) -> Result<Self, FidoError> {
         Self::open_with(reports, token, place, Patience::default())
     }
@@ -39,6 +38,9 @@ impl CtapKey {
         place: String,
         patience: Patience,
     ) -> Result<Self, FidoError> {
+        if ctap2::is_abandoned(&place) {
+            return Err(FidoError::Silent);
+        }
         let channel = Channel::open(reports, patience)?;
         let [major, minor, build] = channel.version;
         token.firmware = Some(format!("{major}.{minor}.{build}"));
@@ -48,7 +50,7 @@ impl CtapKey {
             key.learn()?;
         }
         if speaks_u2f {
-            let answer = key.channel.call(MSG, &u2f::version(), &mut || ())?;
+            let answer = key.call(&u2f::version())?;
             key.info.u2f =
                 matches!(u2f::outcome("version", &answer), Ok(Outcome::Done(version)) if version == b"U2F_V2");
         }
@@ -56,39 +58,41 @@ impl CtapKey {
     }
 
     fn learn(&mut self) -> Result<(), FidoError> {
-        let answer = self.command("what it is", &ctap2::get_info(), None)?;
-        self.info.ctap2 = Some(ctap2::info(&answer)?);
+        let command = "what it is";
+        let info = self.ask(ctap2::info)?.map_err(|status| status.error(command))?;
+        self.info.ctap2 = Some(info);
         Ok(())
     }
 
-    fn ctap2(&self) -> Option<&Ctap2Info> {
-        self.info.ctap2.as_ref()
+    /// Has something asked by CTAP2 that needs no touch.
+    fn ask<T>(&mut self, ask: impl FnOnce(Line<'_>) -> Answer<T>) -> Answer<T> {
+        self.ask_for_touch(None, |line, _| ask(line))
     }
 
-    /// Sends a message of CTAP2; refusals are errors.
-    fn command(
+    fn ask_for_touch<T>(
         &mut self,
-        name: &'static str,
-        message: &[u8],
         prompts: Option<&dyn TokenPrompts>,
-    ) -> Result<Value, FidoError> {
-        self.ask(name, message, prompts)?.map_err(|status| status.error(name))
-    }
-
-    fn ask(
-        &mut self,
-        name: &'static str,
-        message: &[u8],
-        prompts: Option<&dyn TokenPrompts>,
-    ) -> Result<Result<Value, Status>, FidoError> {
-        let token = &self.info.token;
+        ask: impl FnOnce(Line<'_>, &mut dyn FnMut()) -> Answer<T>,
+    ) -> Answer<T> {
+        // What is asked without a PIN goes by the first as well as by any.
+        let protocol = self.info.ctap2.as_ref().map_or(1, |ctap2| ctap2::protocol(ctap2).unwrap_or(1));
+        let FidoInfo { token, place, .. } = &self.info;
         let mut touch = || {
             if let Some(prompts) = prompts {
                 prompts.touch(&TouchRequest { token, key: "" });
             }
         };
-        let answer = self.channel.call(CBOR, message, &mut touch)?;
-        ctap2::answer(name, &answer)
+        ask(Line { channel: &mut self.channel, place, protocol }, &mut touch)
+    }
+
+    /// Sends an APDU.
+    fn call(&mut self, apdu: &[u8]) -> Result<Vec<u8>, FidoError> {
+        if ctap2::is_abandoned(&self.info.place) {
+            // Whatever the key says now is about the call that goes on, unless it is gone.
+            self.channel.overhear()?;
+            return Err(FidoError::Silent);
+        }
+        self.channel.call(MSG, apdu, &mut || ())
     }
 
     /// Sends an APDU until somebody touches the key.
@@ -98,10 +102,13 @@ impl CtapKey {
         apdu: &[u8],
         prompts: &dyn TokenPrompts,
     ) -> Result<Vec<u8>, FidoError> {
+        if !self.info.u2f {
+            return Err(FidoError::NotSupported("U2F"));
+        }
         let deadline = Instant::now() + self.channel.patience.touch;
         let mut asked = false;
         loop {
-            let answer = self.channel.call(MSG, apdu, &mut || ())?;
+            let answer = self.call(apdu)?;
             match u2f::outcome(name, &answer)? {
                 Outcome::Done(message) => return Ok(message),
                 Outcome::NotHere => return Err(FidoError::WrongKey),
@@ -116,44 +123,61 @@ impl CtapKey {
         }
     }
 
-    fn protocol(&self) -> Result<Protocol, FidoError> {
-        let ctap2 = self.ctap2().filter(|ctap2| ctap2.pin_set.is_some()).ok_or(FidoError::NotSupported("PINs"))?;
-        Protocol::of(&ctap2.pin_protocols)
+    /// That there are PINs, and in a way that we know.
+    fn knows_pins(&self) -> Result<(), FidoError> {
+        let ctap2 = self.info.ctap2.as_ref().filter(|ctap2| ctap2.pin_set.is_some());
+        ctap2::protocol(ctap2.ok_or(FidoError::NotSupported("PINs"))?).map(drop)
     }
 
-    fn agree(&mut self, protocol: Protocol) -> Result<Shared, FidoError> {
-        let message = ctap2::client_pin(protocol, PinCommand::KeyAgreement, Vec::new());
-        let answer = self.command("key agreement", &message, None)?;
-        Shared::agree(protocol, answer.at(1).unwrap_or(&Value::Null))
+    /// That the PIN, or none, is enough for what is asked.
+    fn check_pin(&self, pin: Option<&FidoPin>, verify: bool, registering: bool) -> Result<(), FidoError> {
+        let wants_pin = self.info.wants_pin(verify, registering)?;
+        match pin {
+            Some(_) => self.knows_pins(),
+            None if wants_pin => Err(FidoError::PinRequired),
+            None => Ok(()),
+        }
     }
 
-    /// Trades the PIN for a token that serves for one relying party and purpose, where the key knows such.
-    fn pin_token(&mut self, pin: &FidoPin, purpose: Permission, rp_id: &str) -> Result<PinToken, FidoError> {
-        let protocol = self.protocol()?;
-        let shared = self.agree(protocol)?;
-        let mut parts = vec![(3, shared.platform_key.clone()), (6, Value::Bytes(shared.pin_hash(pin)))];
-        let permissions = self.ctap2().is_some_and(|ctap2| ctap2.permissions);
-        let command = if permissions {
-            parts.extend([(9, Value::Int(purpose as i64)), (10, Value::Text(rp_id.to_owned()))]);
-            PinCommand::TokenFor
-        } else {
-            PinCommand::Token
-        };
-        let answer = self.with_pin("PIN", &ctap2::client_pin(protocol, command, parts))?;
-        let encrypted = answer.at(2).and_then(Value::bytes).ok_or_else(|| ctap2::strange("PIN"))?;
-        shared.token(encrypted)
-    }
-
-    /// Sends what holds a PIN: a wrong one is told with the tries that are left.
-    fn with_pin(&mut self, name: &'static str, message: &[u8]) -> Result<Value, FidoError> {
-        match self.ask(name, message, None)? {
+    /// What came of a command that may have had a PIN: a wrong one is told with the tries that are left.
+    fn told<T>(&mut self, command: &'static str, answer: Result<T, Status>) -> Result<T, FidoError> {
+        match answer {
             Ok(answer) => Ok(answer),
             Err(Status::PinInvalid) => Err(match self.pin_tries()? {
                 0 => FidoError::PinBlocked,
                 tries_left => FidoError::WrongPin { tries_left },
             }),
-            Err(status) => Err(status.error(name)),
+            Err(status) => Err(status.error(command)),
         }
+    }
+
+    /// By U2F alone.
+    fn u2f_holds(&mut self, application: &Hash, credential: &[u8]) -> Result<bool, FidoError> {
+        let Ok(apdu) = u2f::authenticate(&NO_CHALLENGE, application, credential, true) else { return Ok(false) };
+        let answer = self.call(&apdu)?;
+        Ok(u2f::outcome("whether it knows", &answer)? != Outcome::NotHere)
+    }
+
+    /// By U2F alone, in the words of `WebAuthn`.
+    fn register_by_u2f(
+        &mut self,
+        new: &NewCredential<'_>,
+        prompts: &dyn TokenPrompts,
+    ) -> Result<Attestation, FidoError> {
+        if new.resident {
+            return Err(FidoError::NO_RESIDENT);
+        }
+        if !new.algorithms.contains(&ES256) {
+            return Err(FidoError::NO_SUCH_SIGNATURES);
+        }
+        let application = hash(new.rp_id.as_bytes());
+        for known in new.exclude {
+            if self.u2f_holds(&application, known)? {
+                return Err(FidoError::Excluded);
+            }
+        }
+        let message = self.u2f_register(&new.client_data_hash(), &application, prompts)?;
+        u2f::attestation(&application, &message)
     }
 }
 
@@ -163,34 +187,22 @@ impl FidoToken for CtapKey {
     }
 
     fn pin_tries(&mut self) -> Result<u8, FidoError> {
-        let message = ctap2::client_pin(self.protocol()?, PinCommand::Tries, Vec::new());
-        let tries = self.command("tries", &message, None)?.at(3).and_then(Value::int);
-        tries.and_then(|tries| u8::try_from(tries).ok()).ok_or_else(|| ctap2::strange("tries"))
+        self.knows_pins()?;
+        self.ask(ctap2::pin_tries)?.map_err(|status| status.error("tries"))
     }
 
     fn set_pin(&mut self, old: Option<&FidoPin>, new: &FidoPin) -> Result<(), FidoError> {
-        let protocol = self.protocol()?;
-        let shared = self.agree(protocol)?;
-        let new = shared.new_pin(new);
-        let mut parts = vec![(3, shared.platform_key.clone())];
-        let command = if let Some(old) = old.map(|old| shared.pin_hash(old)) {
-            parts.push((4, Value::Bytes(shared.authenticate(&[&new[..], &old].concat()))));
-            parts.extend([(5, Value::Bytes(new)), (6, Value::Bytes(old))]);
-            PinCommand::Change
-        } else {
-            parts.extend([(4, Value::Bytes(shared.authenticate(&new))), (5, Value::Bytes(new))]);
-            PinCommand::Set
-        };
-        self.with_pin("PIN", &ctap2::client_pin(protocol, command, parts))?;
+        self.knows_pins()?;
+        let answer = self.ask(|line| ctap2::set_pin(line, old, new))?;
+        self.told("PIN", answer)?;
         self.learn()
     }
 
     fn holds(&mut self, party: &str, application: &Hash, credential: &[u8]) -> Result<Option<bool>, FidoError> {
         if self.info.ctap2.is_some() {
             let wanted = Wanted { party, client_data: &NO_CHALLENGE, credential, verify: false };
-            let asked = self.ask("whether it knows", &ctap2::get_assertion(&wanted, None, false, false, None), None)?;
-            match asked {
-                Ok(_) => return Ok(Some(true)),
+            match self.ask(|line| ctap2::holds(line, &wanted))? {
+                Ok(()) => return Ok(Some(true)),
                 Err(Status::NotHere) => {}
                 Err(_) => return Ok(None),
             }
@@ -198,9 +210,7 @@ impl FidoToken for CtapKey {
         if !self.info.u2f {
             return Ok(Some(false));
         }
-        let Ok(apdu) = u2f::authenticate(&NO_CHALLENGE, application, credential, true) else { return Ok(Some(false)) };
-        let answer = self.channel.call(MSG, &apdu, &mut || ())?;
-        Ok(Some(u2f::outcome("whether it knows", &answer)? != Outcome::NotHere))
+        self.u2f_holds(application, credential).map(Some)
     }
 
     fn register(
@@ -209,29 +219,15 @@ impl FidoToken for CtapKey {
         pin: Option<&FidoPin>,
         prompts: &dyn TokenPrompts,
     ) -> Result<Attestation, FidoError> {
-        let wants_pin = self.info.wants_pin(new.verify, true)?;
+        self.check_pin(pin, new.verify, true)?;
         if new.hmac_secret && !self.info.gives_secrets() {
-            return Err(FidoError::NotSupported("secrets for applications"));
+            return Err(FidoError::NO_SECRETS);
         }
         if self.info.ctap2.is_none() {
-            if new.resident {
-                return Err(FidoError::NotSupported("credentials that are found by themselves"));
-            }
-            if !new.algorithms.contains(&ES256) {
-                return Err(FidoError::NotSupported("the kinds of signatures that are asked for"));
-            }
-            let application = hash(new.rp_id.as_bytes());
-            let message = self.u2f_register(&new.client_data_hash(), &application, prompts)?;
-            return u2f::attestation(&application, &message);
+            return self.register_by_u2f(new, prompts);
         }
-        let token = match pin {
-            Some(pin) => Some(self.pin_token(pin, Permission::Register, new.rp_id)?),
-            None if wants_pin => return Err(FidoError::PinRequired),
-            None => None,
-        };
-        let message = ctap2::make_credential(new, token.as_ref(), new.verify);
-        let answer = self.command("register", &message, Some(prompts))?;
-        ctap2::attestation(&answer, new.rp_id)
+        let answer = self.ask_for_touch(Some(prompts), |line, touch| ctap2::make_credential(line, new, pin, touch))?;
+        self.told("register", answer)
     }
 
     fn sign(
@@ -240,19 +236,13 @@ impl FidoToken for CtapKey {
         pin: Option<&FidoPin>,
         prompts: &dyn TokenPrompts,
     ) -> Result<Assertion, FidoError> {
-        let wants_pin = self.info.wants_pin(wanted.verify, false)?;
+        self.check_pin(pin, wanted.verify, false)?;
         if self.info.ctap2.is_some() {
-            let token = match pin {
-                Some(pin) => Some(self.pin_token(pin, Permission::Sign, wanted.party)?),
-                None if wants_pin => return Err(FidoError::PinRequired),
-                None => None,
-            };
-            let message = ctap2::get_assertion(wanted, token.as_ref(), wanted.verify, true, None);
-            match self.ask("sign", &message, Some(prompts))? {
-                Ok(answer) => return ctap2::assertion(&answer, wanted),
-                // What it made as a U2F key, not every key finds here.
-                Err(Status::NotHere) if self.info.u2f && !wanted.verify => {}
-                Err(status) => return Err(status.error("sign")),
+            let answer =
+                self.ask_for_touch(Some(prompts), |line, touch| ctap2::get_assertion(line, wanted, pin, touch))?;
+            // What it made as a U2F key, not every key finds here.
+            if answer != Err(Status::NotHere) || !self.info.u2f || wanted.verify {
+                return self.told("sign", answer);
             }
         }
         let application = hash(wanted.party.as_bytes());
@@ -267,22 +257,13 @@ impl FidoToken for CtapKey {
         pin: Option<&FidoPin>,
         prompts: &dyn TokenPrompts,
     ) -> Result<HmacSecrets, FidoError> {
-        let wants_pin = self.info.wants_pin(wanted.verify, false)?;
+        self.check_pin(pin, wanted.verify, false)?;
         if !self.info.gives_secrets() {
-            return Err(FidoError::NotSupported("secrets for applications"));
+            return Err(FidoError::NO_SECRETS);
         }
-        let token = match pin {
-            Some(pin) => Some(self.pin_token(pin, Permission::Sign, wanted.party)?),
-            None if wants_pin => return Err(FidoError::PinRequired),
-            None => None,
-        };
-        let shared = self.agree(self.protocol()?)?;
-        let salts = shared.salts(salts);
-        let message = ctap2::get_assertion(wanted, token.as_ref(), wanted.verify, true, Some(salts));
-        let answer = self.command("secrets", &message, Some(prompts))?;
-        let encrypted = ctap2::secrets(&ctap2::assertion(&answer, wanted)?);
-        let encrypted = encrypted.ok_or(FidoError::NotSupported("secrets of this credential"))?;
-        shared.secrets(&encrypted).ok_or_else(|| ctap2::strange("secrets"))
+        let answer =
+            self.ask_for_touch(Some(prompts), |line, touch| ctap2::hmac_secret(line, wanted, salts, pin, touch))?;
+        self.told("secrets", answer)
     }
 
     fn u2f_register(
@@ -291,9 +272,6 @@ impl FidoToken for CtapKey {
         application: &Hash,
         prompts: &dyn TokenPrompts,
     ) -> Result<Vec<u8>, FidoError> {
-        if !self.info.u2f {
-            return Err(FidoError::NotSupported("U2F"));
-        }
         self.until_touched("register", &u2f::register(challenge, application), prompts)
     }
 
@@ -304,9 +282,6 @@ impl FidoToken for CtapKey {
         handle: &[u8],
         prompts: &dyn TokenPrompts,
     ) -> Result<Vec<u8>, FidoError> {
-        if !self.info.u2f {
-            return Err(FidoError::NotSupported("U2F"));
-        }
         self.until_touched("sign", &u2f::authenticate(challenge, application, handle, false)?, prompts)
     }
 }

@@ -18,6 +18,22 @@ pub trait Reports: Send {
     fn read(&mut self, limit: Duration) -> Result<Option<[u8; REPORT]>, FidoError>;
 }
 
+/// How long a key may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Patience {
+    /// Until the next sign of life; and from the beginning of an answer to its end.
+    pub answer: Duration,
+    /// Until an answer begins, the touch included. A key itself gives up after about 30 seconds, and `ctap-hid-fido2` takes a
+    /// key's 500th word that it waits for an answer, which is not said before 50.
+    pub touch: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(5), touch: Duration::from_secs(45) }
+    }
+}
+
 /// Something that says it is a security key, and was not asked anything yet.
 pub struct Found {
     /// Where: its device.
@@ -27,7 +43,7 @@ pub struct Found {
     opener: Opener,
 }
 
-type Opener = Box<dyn FnOnce() -> Result<Box<dyn FidoToken>, FidoError>>;
+type Opener = Box<dyn FnOnce(Patience) -> Result<Box<dyn FidoToken>, FidoError>>;
 
 impl Found {
     /// A key that `opener` opens.
@@ -36,12 +52,26 @@ impl Found {
         name: String,
         opener: impl FnOnce() -> Result<Box<dyn FidoToken>, FidoError> + 'static,
     ) -> Self {
+        Self::waited_for(place, name, |_| opener())
+    }
+
+    /// A key that `opener` opens and waits for as patiently as it is told.
+    pub fn waited_for(
+        place: String,
+        name: String,
+        opener: impl FnOnce(Patience) -> Result<Box<dyn FidoToken>, FidoError> + 'static,
+    ) -> Self {
         Self { place, name, opener: Box::new(opener) }
     }
 
     /// The key, unless it cannot be used.
     pub fn open(self) -> Result<Box<dyn FidoToken>, FidoError> {
-        (self.opener)()
+        self.open_with(Patience::default())
+    }
+
+    /// The same, with a patience of one's own.
+    pub fn open_with(self, patience: Patience) -> Result<Box<dyn FidoToken>, FidoError> {
+        (self.opener)(patience)
     }
 }
 

@@ -267,10 +267,10 @@ impl FidoToken for SoftFidoToken {
         prompts: &dyn TokenPrompts,
     ) -> Result<Attestation, FidoError> {
         if new.resident {
-            return Err(FidoError::NotSupported("credentials that are found by themselves"));
+            return Err(FidoError::NO_RESIDENT);
         }
         if !new.algorithms.contains(&ES256) {
-            return Err(FidoError::NotSupported("the kinds of signatures that are asked for"));
+            return Err(FidoError::NO_SUCH_SIGNATURES);
         }
         let flags = if self.verified(pin, new.verify, true)? { PRESENT | VERIFIED } else { PRESENT };
         self.be_touched(prompts)?;
@@ -325,7 +325,7 @@ impl FidoToken for SoftFidoToken {
         let file = self.read()?;
         let credential = Self::credential(&file, &application, wanted.credential).ok_or(FidoError::WrongKey)?;
         if !credential.gives_secrets {
-            return Err(FidoError::NotSupported("secrets of this credential"));
+            return Err(FidoError::NO_SECRETS_OF_IT);
         }
         self.be_touched(prompts)?;
         // Whoever asks gets a signature along with them, of other keys.

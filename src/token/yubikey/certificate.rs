@@ -255,21 +255,9 @@ mod tests {
     use crate::token::KeyOrigin;
     use p256::SecretKey;
     use p256::elliptic_curve::Generate;
+    use p256::pkcs8::EncodePublicKey as _;
     use proptest::prelude::*;
-    use rcgen::{CertificateParams, CustomExtension, DnType, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm};
-
-    /// A public key without its private half.
-    struct Point(Vec<u8>);
-
-    impl PublicKeyData for Point {
-        fn der_bytes(&self) -> &[u8] {
-            &self.0
-        }
-
-        fn algorithm(&self) -> &'static SignatureAlgorithm {
-            &rcgen::PKCS_ECDSA_P256_SHA256
-        }
-    }
+    use rcgen::{CertificateParams, CustomExtension, DnType, Issuer, KeyPair, SubjectPublicKeyInfo};
 
     fn draft<'a>(public: &'a PublicKey, label: &'a str) -> Draft<'a> {
         Draft {
@@ -332,8 +320,8 @@ mod tests {
             CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 41482, 3, last], content.to_vec())
         };
         params.custom_extensions = kept.map(extension).collect();
-        let point = Point(key.public.to_sec1_point(false).as_bytes().to_vec());
-        let signed = params.signed_by(&point, &Issuer::new(CertificateParams::default(), issuer)).unwrap();
+        let key = SubjectPublicKeyInfo::from_der(key.public.to_public_key_der().unwrap().as_bytes()).unwrap();
+        let signed = params.signed_by(&key, &Issuer::new(CertificateParams::default(), issuer)).unwrap();
         signed.der().to_vec()
     }
 

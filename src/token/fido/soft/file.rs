@@ -8,12 +8,12 @@ use crate::token::fido::{FidoError, FidoPin};
 use crate::token::soft::seal::{self, Cost, SealKey};
 use crate::token::soft::store::Kept;
 use crate::token::soft::tries::Tries;
-use p256::SecretKey;
 use p256::ecdsa::SigningKey;
 use p256::elliptic_curve::Generate as _;
-use p256::elliptic_curve::sec1::ToSec1Point as _;
+use p256::pkcs8::EncodePublicKey as _;
+use p256::{PublicKey, SecretKey};
 use quorate_protocol::encoding::Base64;
-use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm};
+use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair, SubjectPublicKeyInfo};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -63,7 +63,6 @@ impl KeyFile {
         let mut scalar = key.to_bytes();
         let attestation_key = Base64(scalar.to_vec());
         scalar.as_mut_slice().zeroize();
-        let point = key.public_key().to_sec1_point(false).as_bytes().to_vec();
         Self {
             format: FORMAT.to_owned(),
             // Eight digits, as printed on real keys.
@@ -72,7 +71,7 @@ impl KeyFile {
             counter: 0,
             secret: Base64(rand::random::<[u8; 32]>().to_vec()),
             attestation_key,
-            certificate: Base64(certificate(&Point(point))),
+            certificate: Base64(certificate(&key.public_key())),
             pin: None,
         }
     }
@@ -159,7 +158,7 @@ fn context(serial: u32) -> Vec<u8> {
 }
 
 /// The certificate of an attestation key as makers write them (`WebAuthn` §8.2.1), by a maker whose own key nobody keeps.
-fn certificate(key: &Point) -> Vec<u8> {
+fn certificate(key: &PublicKey) -> Vec<u8> {
     let maker_key = KeyPair::generate().expect("the system has randomness");
     let mut maker = CertificateParams::default();
     maker.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -174,19 +173,8 @@ fn certificate(key: &Point) -> Vec<u8> {
     ] {
         own.distinguished_name.push(part, value);
     }
-    let signed = own.signed_by(key, &Issuer::new(maker, &maker_key)).expect("a certificate like any other");
+    let key = key.to_public_key_der().ok().and_then(|key| SubjectPublicKeyInfo::from_der(key.as_bytes()).ok());
+    let key = key.expect("a point of P-256 is a public key");
+    let signed = own.signed_by(&key, &Issuer::new(maker, &maker_key)).expect("a certificate like any other");
     signed.der().to_vec()
-}
-
-/// A P-256 key without its private half.
-struct Point(Vec<u8>);
-
-impl PublicKeyData for Point {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
 }

@@ -1,0 +1,62 @@
+//! Plugs a firmware into the double of `hidapi`, where quorate finds it as it finds a key behind USB.
+
+use hidapi::{Device, Gone, Plugged, Report};
+use quorate::token::fido::ports::{Found, Patience, Reports as _, connected};
+use quorate::token::fido::{FidoError, FidoToken};
+use quorate_hw_tests::fido::double::{Double, Firmware};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A firmware behind the double.
+struct Behind<F>(Double<F>);
+
+/// A key that is plugged in until this is dropped.
+pub struct Port {
+    place: String,
+    cancelled: Arc<Mutex<usize>>,
+    _plugged: Plugged,
+}
+
+impl<F: Firmware> Device for Behind<F> {
+    fn write(&mut self, report: &Report) -> Result<Vec<Report>, Gone> {
+        self.0.write(report).map_err(|_| Gone)?;
+        Ok(std::iter::from_fn(|| self.0.said()).collect())
+    }
+
+    fn idle(&mut self) -> Result<Option<Report>, Gone> {
+        self.0.idle().map_err(|_| Gone)
+    }
+}
+
+/// Plugs `firmware` in, at a place of its own.
+pub fn plug(firmware: impl Firmware + 'static) -> Port {
+    static PLACES: AtomicU32 = AtomicU32::new(0);
+    let place = format!("/dev/hidraw{}", PLACES.fetch_add(1, Ordering::Relaxed));
+    let double = Double::new(firmware);
+    let cancelled = double.cancelled();
+    let plugged = hidapi::plug(&place, "Key", Box::new(Behind(double)));
+    Port { place, cancelled, _plugged: plugged }
+}
+
+impl Port {
+    /// What quorate finds there.
+    pub fn found(&self) -> Found {
+        let found = connected().expect("the double always looks");
+        found.into_iter().find(|found| found.place == self.place).expect("it was plugged in")
+    }
+
+    /// Opens it as quorate does.
+    pub fn open(&self) -> Result<Box<dyn FidoToken>, FidoError> {
+        self.found().open()
+    }
+
+    /// The same, with a patience of the test's own.
+    pub fn open_with(&self, patience: Patience) -> Result<Box<dyn FidoToken>, FidoError> {
+        self.found().open_with(patience)
+    }
+
+    /// How often it was told to stop waiting for a touch.
+    pub fn cancelled(&self) -> usize {
+        *self.cancelled.lock().expect("nobody panics while it is counted")
+    }
+}

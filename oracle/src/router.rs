@@ -29,6 +29,7 @@ use utoipa::OpenApi;
         apps::add,
         apps::known,
         apps::show,
+        apps::change,
         apps::remove,
         apps::code,
         apps::grants,
@@ -146,7 +147,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/apps", get(apps::list).post(apps::add))
         .route("/api/apps/export", post(apps::export))
         .route("/api/apps/known", post(apps::known))
-        .route("/api/apps/{uuid}", get(apps::show).delete(apps::remove))
+        .route("/api/apps/{uuid}", get(apps::show).patch(apps::change).delete(apps::remove))
         .route("/api/apps/{uuid}/code", post(apps::code))
         .route("/api/apps/{uuid}/grants", get(apps::grants))
         .route("/api/apps/{uuid}/grants/api-key/{value}", put(apps::grant).delete(apps::revoke))

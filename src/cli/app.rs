@@ -2,6 +2,7 @@
 //! takes a secret out. It must not know HTTP or formats of other apps.
 
 mod add;
+mod change;
 mod code;
 mod export;
 mod import;
@@ -9,7 +10,7 @@ mod import;
 use super::error::AppError;
 use super::network::LoggedInAt;
 use super::{CliError, Context, api_key};
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::ui::{shown, time_of};
 use clap::{Args, Subcommand};
 use quorate_protocol::api::{App, AppGrant, AppQuorum, AppRight};
@@ -32,6 +33,8 @@ enum AppCommand {
     Code(code::CodeArgs),
     /// Add an app: from a prompt, stdin or a picture
     Add(add::AddArgs),
+    /// Give an app other names, or the account's new secret; its readers stay
+    Change(change::ChangeArgs),
     /// Let somebody read an app's codes, or manage it
     Grant(GrantArgs),
     /// Take somebody's right to an app away, at once
@@ -57,7 +60,10 @@ struct AppsAt {
 impl AppsAt {
     fn client(&self, context: &Context) -> Result<Client, CliError> {
         match &self.api_key {
-            Some(file) => Ok(self.at.stranger(context)?.with_api_key(&api_key::read_key(file)?)),
+            Some(file) => {
+                let key = api_key::read_key(file)?;
+                Ok(self.at.stranger(context)?.with_api_key(&key))
+            }
             None => self.at.client(context),
         }
     }
@@ -139,6 +145,7 @@ pub(crate) fn run(context: &Context, args: &AppArgs) -> Result<(), CliError> {
         }
         AppCommand::Code(args) => code::run(context, args),
         AppCommand::Add(args) => add::run(context, args),
+        AppCommand::Change(args) => change::run(context, args),
         AppCommand::Grant(args) => grant(context, args),
         AppCommand::Revoke(args) => revoke(context, args),
         AppCommand::Remove(args) => remove(context, args),
@@ -149,11 +156,18 @@ pub(crate) fn run(context: &Context, args: &AppArgs) -> Result<(), CliError> {
 
 fn list(context: &Context, args: &ListArgs) -> Result<(), CliError> {
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    for app in args.at.client(context)?.apps()? {
-        let names = title(&app).to_lowercase();
+    let (apps, mut listed) = (args.at.client(context)?.apps()?, 0);
+    for app in &apps {
+        let names = title(app).to_lowercase();
         if words.iter().all(|word| names.contains(word)) {
-            context.ui.print(&app, || line_of(&app))?;
+            context.ui.print(app, || line_of(app))?;
+            listed += 1;
         }
+    }
+    match (apps.len(), listed) {
+        (0, _) => context.ui.say("there is no app that you may read yet: `quorate app add` adds one"),
+        (several, 0) => context.ui.say(format_args!("none of {several} has all of these words in its names")),
+        _ => {}
     }
     Ok(())
 }
@@ -168,11 +182,59 @@ fn grant(context: &Context, args: &GrantArgs) -> Result<(), CliError> {
     let client = args.at.client(context)?;
     let app = find(&client, &args.app)?;
     let right = if args.manage { AppRight::Manage } else { AppRight::Code };
+    let before = client.app_grants(&app.uuid)?;
     for who in &args.who {
-        client.grant_app(&app.uuid, who, right)?;
-        let may = if args.manage { "manage" } else { "read codes of" };
-        context.ui.say(format_args!("{} may {may} {}", shown(who), title(&app)));
+        client.grant_app(&app.uuid, who, right).map_err(of_grantee(who))?;
+        let lowered = right == AppRight::Code && before.iter().any(|grant| is_manager(grant, who));
+        let may = match right {
+            AppRight::Manage | AppRight::Owner => "may manage",
+            AppRight::Code if lowered => "may only read codes now, and manage no more, of",
+            AppRight::Code => "may read codes of",
+        };
+        let changed = Changed { uuid: &app.uuid, grantee: Some(who), right: Some(right) };
+        tell(context, &changed, &format!("{} {may} {}", shown(who), title(&app)))?;
     }
+    if let Some(quorum) = &app.by_quorum {
+        let group_id = shown(&quorum.group_id);
+        context.ui.say(format_args!(
+            "its codes take a quorum: to ask for one without a Toc they need `quorate group applicants add {group_id} WHO`; an API \
+             key never reads one"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether it is the grant of a manager whom `who` names, in full or short.
+fn is_manager(grant: &AppGrant, who: &str) -> bool {
+    let short = grant.grantee.strip_prefix("principal/internal/user/");
+    grant.right == AppRight::Manage && (grant.grantee == who || short == Some(who))
+}
+
+/// Says of whom an oracle refuses something.
+fn of_grantee(who: &str) -> impl Fn(ClientError) -> CliError {
+    move |source| match source {
+        ClientError::Refused(_) => AppError::Grantee { who: who.to_owned(), source: Box::new(source) }.into(),
+        source => source.into(),
+    }
+}
+
+/// What was changed, for programs.
+#[derive(Serialize)]
+struct Changed<'a> {
+    uuid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grantee: Option<&'a str>,
+    /// What they may do now; absent for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    right: Option<AppRight>,
+}
+
+/// Tells people on stderr, or programs on stdout, that something was changed.
+fn tell(context: &Context, changed: &Changed<'_>, said: &str) -> Result<(), CliError> {
+    if context.ui.json() {
+        return Ok(context.ui.json_data(changed)?);
+    }
+    context.ui.say(said);
     Ok(())
 }
 
@@ -180,8 +242,9 @@ fn revoke(context: &Context, args: &RevokeArgs) -> Result<(), CliError> {
     let client = args.at.client(context)?;
     let app = find(&client, &args.app)?;
     for who in &args.who {
-        client.revoke_app(&app.uuid, who)?;
-        context.ui.say(format_args!("{} has no grant of {} any more", shown(who), title(&app)));
+        client.revoke_app(&app.uuid, who).map_err(of_grantee(who))?;
+        let changed = Changed { uuid: &app.uuid, grantee: Some(who), right: None };
+        tell(context, &changed, &format!("{} has no grant of {} any more", shown(who), title(&app)))?;
     }
     context.ui.say("who is in a team that has one still reads codes; who wrote a secret down elsewhere still has it");
     Ok(())
@@ -196,8 +259,8 @@ fn remove(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
         return Ok(());
     }
     client.remove_app(&app.uuid)?;
-    context.ui.say(format_args!("{} is removed", title(&app)));
-    Ok(())
+    let removed = Changed { uuid: &app.uuid, grantee: None, right: None };
+    tell(context, &removed, &format!("{} is removed", title(&app)))
 }
 
 /// The app that `wanted` means: by its UUID, otherwise by a name among those that one may read.
@@ -212,21 +275,29 @@ fn find(client: &Client, wanted: &str) -> Result<App, CliError> {
 fn one_of(mut apps: Vec<App>, wanted: &str) -> Result<App, CliError> {
     let wanted_in_lower_case = wanted.to_lowercase();
     apps.retain(|app| names(app).any(|name| name.to_lowercase() == wanted_in_lower_case));
+    // What others grant does not take a name away from what is one's own.
+    if apps.iter().filter(|app| app.right == AppRight::Owner).count() == 1 {
+        apps.retain(|app| app.right == AppRight::Owner);
+    }
     match <[App; 1]>::try_from(apps) {
         Ok([only]) => Ok(only),
-        Err(several) => Err(AppError::Named { wanted: wanted.to_owned(), found: several.len() }.into()),
+        Err(several) => {
+            let found = several.into_iter().map(|app| app.uuid).collect();
+            Err(AppError::Named { wanted: wanted.to_owned(), found }.into())
+        }
     }
 }
 
 /// What an app may be called by.
 fn names(app: &App) -> impl Iterator<Item = String> {
     let App { issuer, label, name, .. } = app;
+    // As lists show it, and as otpauth URIs write it.
     let of_account = match (issuer.as_str(), label.as_str()) {
-        ("", _) | (_, "") => None,
-        (issuer, label) => Some(format!("{issuer}: {label}")),
+        ("", _) | (_, "") => Vec::new(),
+        (issuer, label) => vec![format!("{issuer}: {label}"), format!("{issuer}:{label}")],
     };
     let single = [Some(issuer), Some(label), name.as_ref()].into_iter().flatten().cloned();
-    single.chain(of_account).filter(|name| !name.is_empty())
+    single.chain(of_account).chain([title(app)]).filter(|name| !name.is_empty())
 }
 
 /// An app's name on one line, safe to show.
@@ -293,7 +364,23 @@ mod tests {
         assert_eq!(found("dev"), Ok("AWS: dev".to_owned()));
         assert!(found("aws").is_err_and(|text| text.contains("more than one")));
         assert!(found("ro").is_err_and(|text| text.contains("no app")));
+        // As a list shows it, and as a URI says it.
+        for wanted in ["AWS: root (prod)", "aws:root"] {
+            assert_eq!(found(wanted), Ok("AWS: root (prod)".to_owned()));
+        }
+        assert!(one_of(vec![app("", "", None)], "unnamed").is_ok());
         assert!(one_of(vec![app("", "", None)], "").is_err(), "nothing is no name");
+    }
+
+    #[test]
+    fn what_others_grant_takes_no_name_from_what_is_ones_own() {
+        let own = App { right: AppRight::Owner, uuid: "own".to_owned(), ..app("AWS", "root", None) };
+        let theirs = || app("AWS", "root", None);
+        let found = |apps| one_of(apps, "AWS").map(|app| app.uuid).map_err(|error| error.hint());
+        assert_eq!(found(vec![theirs(), own.clone(), theirs()]), Ok("own".to_owned()));
+        let hint = found(vec![theirs(), theirs()]).expect_err("which?").expect("a hint");
+        assert!(hint.contains(&theirs().uuid), "{hint}");
+        assert!(found(vec![own.clone(), own]).is_err());
     }
 
     #[test]

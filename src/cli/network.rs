@@ -73,9 +73,11 @@ impl LoggedInAt {
         &self.network
     }
 
-    /// A connection that shows nothing, to the oracle that was named or to the only one that is trusted.
+    /// A connection that shows nothing, to the oracle that was named, to the only one where this person is logged in, or to the
+    /// only one that is trusted.
     pub(crate) fn stranger(&self, context: &Context) -> Result<Client, CliError> {
-        OracleAt { oracle: self.oracle.clone(), network: self.network.clone() }.client(context)
+        let oracle = self.oracle.clone().or_else(|| only(context).ok());
+        OracleAt { oracle, network: self.network.clone() }.client(context)
     }
 
     /// A connection that shows the ticket which `quorate login` left for that oracle.

@@ -3,7 +3,7 @@
 
 use super::network::LoggedInAt;
 use super::{CliError, Context};
-use crate::client::{MemberChanges, Members, Newcomer, Principal};
+use crate::client::{AppsLeft, MemberChanges, Members, Newcomer, Principal};
 use crate::ui::{shown, time_of};
 use clap::{Args, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
@@ -179,6 +179,10 @@ pub(crate) fn run(context: &Context, args: &PrincipalArgs) -> Result<(), CliErro
 
 fn remove(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
     let (name, client) = (args.name.full(), args.at.client(context)?);
+    let left = client.principal(&name)?.apps.unwrap_or_default();
+    for line in losses(&left) {
+        context.ui.warn(line);
+    }
     if !args.yes && !context.ui.confirm(&format!("Remove {} for good?", shown(&name)))? {
         context.ui.say("nothing was changed");
         return Ok(());
@@ -186,6 +190,17 @@ fn remove(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
     client.remove_principal(&name)?;
     context.ui.say(format_args!("{} is removed", shown(&name)));
     Ok(())
+}
+
+/// What a removal does to shared codes, a line each.
+fn losses(left: &AppsLeft) -> Vec<String> {
+    let AppsLeft { ending, unmanaged } = left;
+    let ends = "with it, since nobody else may read it, goes for good the app";
+    let stays = "nobody will grant, remove or export any more, unless somebody gets `quorate app grant --manage` before, the app";
+    let of = |what: &'static str, uuids: &[String]| -> Vec<String> {
+        uuids.iter().map(|uuid| format!("{what} {}", shown(uuid))).collect()
+    };
+    [of(ends, ending), of(stays, unmanaged)].concat()
 }
 
 fn set_disabled(context: &Context, args: &OneArgs, disabled: bool) -> Result<(), CliError> {
@@ -263,13 +278,17 @@ fn line_of(principal: &Principal) -> String {
 }
 
 fn lines_of(principal: &Principal) -> String {
-    let Principal { principal, kind, role, created_at, enrolled_at, disabled_at, provider } = principal;
+    let Principal { principal, kind, role, created_at, enrolled_at, disabled_at, provider, apps } = principal;
     let mut lines = vec![("principal", shown(principal)), ("kind", shown(kind))];
     lines.extend(role.iter().map(|role| ("role", shown(role))));
     lines.extend(provider.iter().map(|provider| ("provider", shown(provider))));
     lines.push(("made at", time_of(created_at)));
     lines.extend(enrolled_at.iter().map(|at| ("enrolled", time_of(at))));
     lines.extend(disabled_at.iter().map(|at| ("disabled", time_of(at))));
+    // Where there is something to lose.
+    let AppsLeft { ending, unmanaged } = apps.clone().unwrap_or_default();
+    lines.extend(ending.iter().map(|uuid| ("only its", format!("app {}", shown(uuid)))));
+    lines.extend(unmanaged.iter().map(|uuid| ("only it", format!("manages app {}", shown(uuid)))));
     lines.iter().map(|(name, value)| format!("{name:<9}  {value}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -319,8 +338,11 @@ mod tests {
             enrolled_at: None,
             disabled_at: Some("2026-01-01T00:00:00Z".to_owned()),
             provider: Some("\u{9b}31m".to_owned()),
+            apps: Some(AppsLeft { ending: vec!["\u{1b}[3m".to_owned()], unmanaged: vec!["\u{7}".to_owned()] }),
         };
-        let shown = line_of(&principal) + &lines_of(&principal);
+        let left = losses(principal.apps.as_ref().expect("some"));
+        assert_eq!(left.len(), 2);
+        let shown = line_of(&principal) + &lines_of(&principal) + &left.concat();
         assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{shown}");
         assert!(line_of(&principal).ends_with("  not enrolled  disabled"), "{shown}");
     }

@@ -33,14 +33,23 @@ pub(crate) struct SecretArgs {
 impl SecretArgs {
     /// Refuses a secret that was put into an argument, without repeating it.
     pub(crate) fn check(&self) -> Result<(), CliError> {
-        let mut words = self.otpauth.iter().chain(&self.stdin);
-        if words.any(|word| word != "-") {
-            return Err(CliError::SecretInArgument);
+        let mut words = self.otpauth.iter().chain(&self.stdin).filter(|word| *word != "-");
+        if let Some(word) = words.next() {
+            if words.chain([word]).any(|word| may_be_secret(word)) {
+                return Err(CliError::SecretInArgument);
+            }
+            let message = "only - can stand there, for a secret on stdin; names have options of their own: see --help";
+            return Err(CliError::Usage(message.to_owned()));
         }
         if !self.qr.is_empty() && (self.otpauth.is_some() || !self.stdin.is_empty()) {
             return Err(CliError::Usage("the secret can come from --qr or from stdin, not from both".to_owned()));
         }
         Ok(())
+    }
+
+    /// Whether it was said where the secret comes from.
+    pub(crate) fn is_given(&self) -> bool {
+        self.otpauth.is_some() || !self.qr.is_empty() || !self.stdin.is_empty()
     }
 
     /// Reads the secret; asks for it when nothing else was said.
@@ -75,6 +84,13 @@ impl SecretArgs {
     }
 }
 
+/// Whether a word in an argument could be a secret, or a part of one: an address, or as long as the shortest key.
+fn may_be_secret(word: &str) -> bool {
+    const SHORTEST: usize = 16;
+    let like_a_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '=' | '-' | ' ');
+    word.contains(':') || (word.len() >= SHORTEST && word.chars().all(like_a_key))
+}
+
 fn name_of(entry: &Imported) -> Option<String> {
     match entry {
         Imported::Secret(secret) => Some(secret.display_name()),
@@ -92,4 +108,21 @@ fn from_stdin() -> Result<Zeroizing<String>, CliError> {
         return Err(ImportError::Empty.into());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_an_argument_is_not_taken_for_a_secret_and_a_secret_is() {
+        for name in ["GitHub", "AWS production", "a@b.example, the mail of the team"] {
+            assert!(!may_be_secret(name), "{name}");
+        }
+        for secret in
+            ["JBSWY3DPEHPK3PXP", "jbsw y3dp ehpk 3pxp", "otpauth://totp/x?secret=A", "steam://x", "GEZDGNBVGY3TQOJQ=="]
+        {
+            assert!(may_be_secret(secret), "{secret}");
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::{ApiKey, Client, ClientError, MAX_ANSWER, is_code, segment};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, AppRight, ExportApps, ExportedApps, KnownApp, MAX_WANTED, NewApp, NewAppGrant, ReadCode,
-    WantedApp, WantedApps,
+    App, AppCode, AppGrant, AppRight, ChangedApp, ExportApps, ExportedApps, KnownApp, MAX_WANTED, NewApp, NewAppGrant,
+    ReadCode, WantedApp, WantedApps,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -63,6 +63,11 @@ impl Client {
     /// `POST /api/apps`.
     pub fn add_app(&self, app: &NewApp) -> Result<App, ClientError> {
         self.json(self.post("/api/apps", app)?, MAX_ANSWER)
+    }
+
+    /// `PATCH /api/apps/{uuid}`.
+    pub fn change_app(&self, uuid: &str, changed: &ChangedApp) -> Result<App, ClientError> {
+        self.json(self.act(Method::PATCH, &path(uuid)?, Some(changed))?, MAX_ANSWER)
     }
 
     /// `POST /api/apps/known`, as often as it takes: what is known of each.

@@ -27,6 +27,18 @@ pub struct Principal {
     pub disabled_at: Option<String>,
     /// Name of the provider that it has been assigned.
     pub provider: Option<String>,
+    /// What becomes of apps when it is removed; absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apps: Option<AppsLeft>,
+}
+
+/// What becomes of apps when a principal is removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppsLeft {
+    /// UUIDs of those that go, because nobody else in use may read them.
+    pub ending: Vec<String>,
+    /// UUIDs of those that others go on reading and nobody may manage.
+    pub unmanaged: Vec<String>,
 }
 
 /// What a new principal starts with, or what a user gets again. Shown this once.

@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 /// What takes the place of what was copied: terminals differ in what they make of nothing at all.
 const BLANK: &str = " ";
 
+/// What a terminal is missed for.
+const WHAT: &str = "the clipboard";
+
 /// Something in the clipboard, until the program ends.
 #[derive(Debug)]
 #[must_use = "what was copied stays in the clipboard unless it is cleared"]
@@ -30,6 +33,11 @@ impl Copied {
 }
 
 impl Ui {
+    /// Fails where no terminal is that could be asked to copy.
+    pub fn check_copy(&self) -> Result<(), UiError> {
+        tty::write("", WHAT)
+    }
+
     /// Asks the terminal to put `text` into the clipboard. Whether it does is not told: some terminals have to be allowed to.
     /// Whoever is interrupted before it is cleared or left finds it cleared.
     pub fn copy(&self, text: &str) -> Result<Copied, UiError> {
@@ -47,5 +55,5 @@ fn put(text: &str) -> Result<(), UiError> {
     sequence.push_str("\x1b]52;c;");
     STANDARD.encode_string(text, &mut sequence);
     sequence.push('\x07');
-    tty::write(&sequence, "the clipboard")
+    tty::write(&sequence, WHAT)
 }

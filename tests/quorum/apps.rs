@@ -221,6 +221,77 @@ fn an_app_of_the_same_name_with_another_secret_is_not_taken_for_what_is_imported
 }
 
 #[test]
+fn an_app_gets_other_names_and_the_accounts_new_secret_and_keeps_its_readers() {
+    let desk = Desk::new();
+    let (ann, bob) = (&desk.ann, desk.bob());
+    let uuid = add(ann, &uri("AWS", "rot", KEY), &[]);
+    app(ann, &["grant", &uuid, "bob"], "").ok();
+    let said = app(ann, &["change", "AWS: rot", "--label", "root", "--name", "production"], "").ok();
+    assert!(said.starts_with("app       AWS: root (production)\n"), "{said}");
+    reads(&bob, &["AWS: root (production)"], KEY);
+    let said = app(ann, &["change", &uuid, "--new-secret"], &format!("{OTHER_KEY}\n"));
+    assert!(said.stderr.contains("its codes are of the new secret"), "{said:?}");
+    reads(&bob, &["production"], OTHER_KEY);
+    let said = app(&bob, &["change", &uuid, "--name", "mine"], "").fails(1);
+    assert!(said.contains("hint: `quorate app show APP` shows whose it is"), "{said}");
+    let said = app(ann, &["change", &uuid], "").fails(2);
+    assert!(said.contains("say what changes: --name, --issuer, --label or --new-secret"), "{said}");
+    // Somebody who was granted an app of that name, and has one of their own, means their own.
+    add(&bob, &uri("AWS", "root", KEY), &[]);
+    reads(&bob, &["AWS: root"], KEY);
+}
+
+#[test]
+fn what_is_said_of_grants_names_who_and_is_json_for_programs() {
+    let desk = Desk::new();
+    let (ann, bob) = (&desk.ann, desk.bob());
+    let uuid = add(ann, &uri("AWS", "root", KEY), &[]);
+    let said = app(ann, &["grant", &uuid, "bob", "nobody"], "").fails(1);
+    assert!(said.contains("bob may read codes of AWS: root") && said.contains("error: nobody: "), "{said}");
+    assert!(said.contains("principal/internal/group/NAME for a team"), "{said}");
+    let granted = app(ann, &["--json", "grant", "--manage", &uuid, "bob"], "").json();
+    assert_eq!(granted, json!({ "uuid": uuid, "grantee": "bob", "right": "manage" }));
+    let lowered = app(ann, &["grant", &uuid, "bob"], "").stderr;
+    assert!(lowered.contains("bob may only read codes now"), "{lowered}");
+    assert_eq!(app(ann, &["--json", "revoke", &uuid, "bob"], "").json(), json!({ "uuid": uuid, "grantee": "bob" }));
+    // The same secret once more is a question, and an empty list is said to be one.
+    let again = |more: &[&str]| app(ann, &[&["add", "-"][..], more].concat(), &uri("Other", "name", KEY));
+    let said = again(&[]).fails(1);
+    assert!(said.contains(&format!("makes the same codes: {uuid}")) && said.contains("--again"), "{said}");
+    again(&["--again"]).ok();
+    let none = app(&bob, &["list"], "");
+    assert!(none.stdout.is_empty() && none.stderr.contains("there is no app that you may read yet"), "{none:?}");
+    let said = app(ann, &["add", "GitHub"], "").fails(2);
+    assert!(said.contains("names have options of their own") && !said.contains("renew it"), "{said}");
+    let said = app(ann, &["remove", &uuid], "").fails(1);
+    assert!(said.contains("hint: run it from a terminal, or agree beforehand with an option (--yes"), "{said}");
+    assert_eq!(app(ann, &["--json", "remove", &uuid, "--yes"], "").json(), json!({ "uuid": uuid }));
+}
+
+#[test]
+fn whoever_removes_somebody_is_told_before_which_apps_are_lost() {
+    let desk = Desk::new();
+    let (ann, bob) = (&desk.ann, desk.bob());
+    let (own, shared) = (add(&bob, &uri("AWS", "root", KEY), &[]), add(&bob, &uri("Mail", "team", OTHER_KEY), &[]));
+    app(&bob, &["grant", &shared, "ann"], "").ok();
+    let principal = |arguments: &[&str]| {
+        let mut command = ann.command(&[&["principal"][..], arguments].concat());
+        Program::start_with_input(&mut command, "").end()
+    };
+    let shown = principal(&["show", "bob"]).ok();
+    assert!(shown.contains(&format!("only its   app {own}")) && shown.contains(&shared), "{shown}");
+    let told = |said: &str| {
+        assert!(said.contains(&format!("goes for good the app {own}")), "{said}");
+        assert!(said.contains("`quorate app grant --manage` before") && said.contains(&shared), "{said}");
+    };
+    told(&principal(&["remove", "bob"]).fails(1));
+    let removed = principal(&["remove", "bob", "--yes"]);
+    told(&removed.stderr);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!(listed(ann, &[]), [format!("{shared}  code    Mail: team")]);
+}
+
+#[test]
 fn a_file_that_cannot_be_imported_is_named() {
     let desk = Desk::new();
     fs::write(desk.ann.path("good.txt"), uri("AWS", "root", KEY)).expect("written");

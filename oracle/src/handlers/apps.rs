@@ -20,7 +20,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, ErrorBody, ExportApps, ExportedApps, KnownApp, NewApp, NewAppGrant, ReadCode,
+    App, AppCode, AppGrant, ChangedApp, ErrorBody, ExportApps, ExportedApps, KnownApp, NewApp, NewAppGrant, ReadCode,
     SessionCredentials, WantedApps,
 };
 use serde::Deserialize;
@@ -69,6 +69,22 @@ pub async fn known(
     responses((status = 200, body = App), (status = "default", body = ErrorBody)))]
 pub async fn show(caller: AppCaller, State(apps): State<Apps>, Path(uuid): Path<String>) -> ApiResult<Json<App>> {
     Ok(Json(apps.show(&caller, &uuid).await?))
+}
+
+/// Change an app
+///
+/// Its names, for whoever may manage it; its secret, for its owner. Its UUID and everybody's rights stay.
+#[utoipa::path(patch, path = "/api/apps/{uuid}", tag = "apps",
+    params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
+        ("x-functions-key" = Option<String>, Header)),
+    request_body = ChangedApp, responses((status = 200, body = App), (status = "default", body = ErrorBody)))]
+pub async fn change(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Path(uuid): Path<String>,
+    Still(SensitiveJson(changed)): Still<SensitiveJson<ChangedApp>>,
+) -> ApiResult<Json<App>> {
+    Ok(Json(apps.amend(&caller, &uuid, changed).await?))
 }
 
 /// Remove an app

@@ -5,6 +5,7 @@
 //! takes no secret of whoever is granted something, and what an application may read opens with its API secret alone.
 
 mod adding;
+mod amending;
 mod custody;
 mod error;
 mod exporting;
@@ -18,7 +19,7 @@ mod refused;
 mod sealed;
 
 pub use self::adding::New;
-pub use self::custody::Custody;
+pub use self::custody::{AppsLeft, Custody};
 pub use self::error::AppError;
 pub use self::grantee::Grantee;
 pub use self::overseeing::{Overseen, OverseenGrant, WhichApp};

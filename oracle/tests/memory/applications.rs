@@ -110,6 +110,7 @@ impl Application {
         ask("POST", "/api/apps/export", &header, export, 200);
         let again = json!({ "otpauth": secret.to_uri().as_str(), "uuid": uuid });
         ask("POST", "/api/apps", &header, again.clone(), 409);
+        ask("PATCH", &format!("/api/apps/{uuid}"), &header, again.clone(), 200);
         ask("POST", "/api/apps/known", &header, json!({ "apps": [again] }), 200);
         ask("DELETE", &format!("/api/apps/{uuid}"), &header, json!({}), 204);
         ask("GET", &read, &header, json!({}), 404);

@@ -1,6 +1,7 @@
 //! Apps over HTTP: who may read what and who no more, sharedmfa's routes, what careless and bad clients send, and what thieves
 //! of the database can do.
 
+mod amended;
 mod audit;
 mod bad_input;
 mod curl;

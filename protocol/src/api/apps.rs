@@ -104,6 +104,31 @@ impl fmt::Debug for NewApp {
     }
 }
 
+/// `PATCH /api/apps/{uuid}`: what is left out stays as it is.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChangedApp {
+    /// Another secret as an otpauth URI, for the owner: codes are of it from then on. The app's names stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub otpauth: Option<Zeroizing<String>>,
+    /// Whose account it is for; empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The account; empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What it is called besides; empty for nothing. At most 255 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl fmt::Debug for ChangedApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangedApp").field("otpauth", &self.otpauth.is_some()).finish_non_exhaustive()
+    }
+}
+
 /// What somebody is about to add: an entry of `POST /api/apps/known`.
 #[derive(Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -251,8 +276,9 @@ mod tests {
         let new = NewApp { otpauth: Some(otpauth()), ..NewApp::default() };
         let record = AppRecord { uuid: "u".to_owned(), otpauth: otpauth(), name: None };
         let code = AppCode { otp: Zeroizing::new("123456".to_owned()), expires: 1, period: 30 };
+        let changed = ChangedApp { otpauth: Some(otpauth()), ..ChangedApp::default() };
         let wanted = WantedApps { apps: vec![WantedApp { otpauth: Some(otpauth()), uuid: None }] };
-        let shown = format!("{new:?} {record:?} {code:?} {wanted:?}");
+        let shown = format!("{new:?} {record:?} {code:?} {changed:?} {wanted:?}");
         assert!(!shown.contains("JBSW") && !shown.contains("123456"), "{shown}");
     }
 }

@@ -1,10 +1,12 @@
 //! `quorate app add`: one account becomes an app, its secret from a prompt, stdin or a picture; or a group's quorum does.
 
 use super::{AppsAt, show};
+use crate::cli::error::AppError;
 use crate::cli::secret::SecretArgs;
 use crate::cli::{CliError, Context, group};
+use crate::client::Client;
 use clap::Args;
-use quorate_protocol::api::NewApp;
+use quorate_protocol::api::{NewApp, WantedApp};
 
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
@@ -23,6 +25,9 @@ pub(super) struct AddArgs {
     /// No secret: codes take the quorum of this group, which the oracle knows (`quorate group list`)
     #[arg(long, value_name = "GROUP", conflicts_with_all = ["otpauth", "qr", "account", "stdin", "issuer", "label"])]
     by_quorum: Option<String>,
+    /// Add it even if you have an app already that makes the same codes
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     at: AppsAt,
     #[command(flatten)]
@@ -42,6 +47,9 @@ pub(super) fn run(context: &Context, args: &AddArgs) -> Result<(), CliError> {
         let secret = secret.with_names(issuer.as_deref(), &label)?;
         NewApp { otpauth: Some(secret.to_uri()), name, uuid, ..NewApp::default() }
     };
+    if !args.again {
+        check_new(&client, &new)?;
+    }
     let app = client.add_app(&new)?;
     drop(new);
     show(context, &client, &app)?;
@@ -50,4 +58,15 @@ pub(super) fn run(context: &Context, args: &AddArgs) -> Result<(), CliError> {
         crate::ui::shown(&app.uuid)
     ));
     Ok(())
+}
+
+/// Fails when an app of one's own makes the same codes: a name that two have serves nobody.
+fn check_new(client: &Client, new: &NewApp) -> Result<(), CliError> {
+    let Some(otpauth) = &new.otpauth else { return Ok(()) };
+    let wanted = WantedApp { otpauth: Some(otpauth.clone()), uuid: None };
+    let known = client.known_apps(vec![wanted])?.pop().unwrap_or_default();
+    match known.same.into_iter().next() {
+        Some(uuid) => Err(AppError::There(uuid).into()),
+        None => Ok(()),
+    }
 }

@@ -44,6 +44,10 @@ pub(super) fn run(context: &Context, args: &CodeArgs) -> Result<(), CliError> {
         let (group_id, threshold, size) = (quorum.group_id, quorum.threshold, quorum.size);
         return Err(AppError::ByQuorum { group_id, threshold, size }.into());
     }
+    if args.copy {
+        // Before the audit log is told that the code was read.
+        context.ui.check_copy()?;
+    }
     let code = fetch(context, &client, &app.uuid, args.why.as_deref())?;
     let value = Shown { uuid: &app.uuid, code: &code.otp, expires: code.expires, period: code.period };
     context.ui.print(&value, || code.otp.as_str())?;

@@ -1,6 +1,7 @@
 //! What can go wrong with apps, with the cures: the part of `error` for authenticator entries that several share.
 
-use crate::client::Refusal;
+use super::session;
+use crate::client::{ClientError, Refusal};
 
 /// Why an app is not found, or its code not read like this. Foreign text in it is escaped when it is reported.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +17,25 @@ pub(crate) enum AppError {
         /// Tocs that there are.
         size: u32,
     },
+    /// Somebody who gets or loses no right.
+    #[error("{who}: {source}")]
+    Grantee {
+        /// As they were named.
+        who: String,
+        /// Why.
+        source: Box<ClientError>,
+    },
     /// Not exactly one app of that name.
-    #[error("{} called {wanted}", if *.found == 0 { "you may read no app" } else { "you may read more than one app" })]
+    #[error("{} called {wanted}", if .found.is_empty() { "you may read no app" } else { "you may read more than one app" })]
     Named {
         /// What was looked for.
         wanted: String,
-        /// How many there are.
-        found: usize,
+        /// UUIDs of those that there are.
+        found: Vec<String>,
     },
+    /// One's own app makes the same codes. Holds its UUID.
+    #[error("you have an app already that makes the same codes: {0}")]
+    There(String),
 }
 
 impl AppError {
@@ -36,8 +48,12 @@ impl AppError {
                      the others join"
                 );
             }
-            Self::Named { found: 0, .. } => "`quorate app list` shows those that you may read",
-            Self::Named { .. } => "give its UUID: `quorate app list` shows it",
+            Self::Grantee { source, .. } => {
+                return session::client_hint(source).unwrap_or_else(|| "the grants before it are done".to_owned());
+            }
+            Self::There(_) => "`quorate app change` gives it other names; --again adds it once more",
+            Self::Named { found, .. } if found.is_empty() => "`quorate app list` shows those that you may read",
+            Self::Named { found, .. } => return format!("give its UUID: {}", crate::ui::shown(&found.join(", "))),
         };
         hint.to_owned()
     }
@@ -55,8 +71,10 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         }
         "no_grant" => "`quorate app show APP` shows who has one; names are compared letter by letter",
         "no_key_pair" => "whoever has that API key runs `quorate app list --api-key FILE` once, then grant again",
-        "not_a_manager" | "not_the_owner" => "`quorate app show APP` shows whose it is, and who manages it",
-        "owner_stays" => "remove the app, or have somebody else import what you export",
+        "not_a_manager" | "not_the_owner" => "`quorate app show APP` shows whose it is: ask them",
+        "owner_stays" => {
+            "remove the app; or export it, and have somebody else import it as their own: `quorate app import --new-uuids`"
+        }
         "too_many" => "remove what nobody needs: `quorate app list`",
         "uuid_taken" => "leave the UUID out; or remove the app that has it, if it is yours",
         _ => return None,

@@ -72,6 +72,15 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Ui(UiError::PinCommand(_)) => {
             "run that program by hand with sh -c: it must print the PIN as its first line, and end with 0"
         }
+        CliError::Ui(UiError::NoTerminal(what)) if what == "a confirmation" => {
+            "run it from a terminal, or agree beforehand with an option (--yes, --fingerprint: see --help)"
+        }
+        CliError::Ui(UiError::NoTerminal(what)) if what == "the clipboard" => {
+            "run it from a terminal, whose clipboard it is; without --copy the code is printed"
+        }
+        CliError::Ui(UiError::NoTerminal(what)) if what.starts_with("password") => {
+            "run it from a terminal, or name a file with the password: --password-file FILE"
+        }
         CliError::Ui(UiError::NoTerminal(_)) => {
             "run it from a terminal, or say it with an option (--fingerprint, --yes: see --help); PINs come from the program in \
              QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND, PINs of security keys from QUORATE_FIDO_PIN_COMMAND"
@@ -201,6 +210,9 @@ fn players(error: &PlayersError) -> &'static str {
 
 fn recipient(error: &RecipientError) -> Option<String> {
     let hint = match error {
+        RecipientError::Bech32 { shown, .. } if shown.starts_with("ssh-") => {
+            "keys of ssh are not taken: `quorate key generate` or `age-keygen` makes one"
+        }
         RecipientError::Bech32 { .. } | RecipientError::Key { .. } => "copy it again, whole",
         RecipientError::Identity => {
             "give the public half; who made this identity should make a new one, it has been seen"

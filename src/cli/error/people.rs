@@ -147,8 +147,8 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         }
         "no_provider" => "`quorate mfa assign-principal -p PRINCIPAL -c NAME` gives one",
         "principal_unknown" => {
-            "`quorate principal list` shows all; a short name is a user's, others have theirs in full: \
-             principal/internal/application/NAME, principal/internal/group/NAME"
+            "`quorate principal list` shows all; who may not run it asks an operator; a short name is a user's, others have theirs \
+             in full: principal/internal/application/NAME, principal/internal/group/NAME for a team"
         }
         "provider_assigned" => {
             "`quorate principal list` shows who has it; `quorate mfa remove-principal -p PRINCIPAL` takes it away, \

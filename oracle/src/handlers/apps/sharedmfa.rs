@@ -74,7 +74,8 @@ pub struct WhichApp {
 
 /// Share a secret, as clients of sharedmfa do
 #[utoipa::path(post, path = "/api/add-totp-secret", tag = "apps",
-    params(("x-functions-key" = Option<String>, Header), ("appname" = Option<String>, Query)),
+    params(("x-functions-key" = Option<String>, Header), ("code" = Option<String>, Header, description = "The same"),
+        ("code" = Option<String>, Query, description = "The same, as clients of sharedmfa send it; can be switched off"), ("appname" = Option<String>, Query)),
     request_body = NewSecret, responses((status = 200, body = AddedSecret), (status = "default", body = ErrorBody)))]
 pub async fn add_secret(
     FunctionKey(caller): FunctionKey,
@@ -90,7 +91,8 @@ pub async fn add_secret(
 
 /// List the apps that one may read, as clients of sharedmfa do
 #[utoipa::path(get, path = "/api/list-available-apps", tag = "apps",
-    params(("x-functions-key" = Option<String>, Header)),
+    params(("x-functions-key" = Option<String>, Header), ("code" = Option<String>, Header, description = "The same"),
+        ("code" = Option<String>, Query, description = "The same, as clients of sharedmfa send it; can be switched off")),
     responses((status = 200, body = Vec<AvailableApp>), (status = "default", body = ErrorBody)))]
 pub async fn list_available(
     FunctionKey(caller): FunctionKey,
@@ -105,7 +107,8 @@ pub async fn list_available(
 
 /// Read a code, as clients of sharedmfa do
 #[utoipa::path(get, path = "/api/get-mfa-code", tag = "apps",
-    params(("x-functions-key" = Option<String>, Header), ("uuid" = String, Query)),
+    params(("x-functions-key" = Option<String>, Header), ("code" = Option<String>, Header, description = "The same"),
+        ("code" = Option<String>, Query, description = "The same, as clients of sharedmfa send it; can be switched off"), ("uuid" = String, Query)),
     responses((status = 200, body = MfaCode), (status = "default", body = ErrorBody)))]
 pub async fn mfa_code(
     FunctionKey(caller): FunctionKey,
@@ -122,7 +125,8 @@ pub async fn mfa_code(
 
 /// The same with the UUID in the body
 #[utoipa::path(post, path = "/api/get-mfa-code", tag = "apps",
-    params(("x-functions-key" = Option<String>, Header), ("uuid" = Option<String>, Query)),
+    params(("x-functions-key" = Option<String>, Header), ("code" = Option<String>, Header, description = "The same"),
+        ("code" = Option<String>, Query, description = "The same, as clients of sharedmfa send it; can be switched off"), ("uuid" = Option<String>, Query)),
     request_body = WhichApp, responses((status = 200, body = MfaCode), (status = "default", body = ErrorBody)))]
 pub async fn post_mfa_code(
     key: FunctionKey,

@@ -14,8 +14,9 @@ use crate::web::apps::quorum::Begun;
 use crate::web::apps::{Adding, HERE, List, list as look, title_text};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quorate_protocol::api::{AppCode, AppRight, SessionCredentials};
+use quorate_protocol::api::{AppCode, AppRight, KnownApp, MAX_WANTED, SessionCredentials, WantedApp};
 use quorate_protocol::import::{Imported, parse_any};
+use quorate_protocol::otp::OtpSecret;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -109,17 +110,43 @@ async fn entries(site: &Site, form: &Form, picture: Option<Zeroizing<Vec<u8>>>) 
     }
 }
 
+/// What an entry is told whose codes an app of one's own makes.
+const HAD: &str = "you have an app already that makes the same codes: look for it in the list";
+
+/// Whether an app of one's own makes the codes of each of some URIs. What cannot be compared is refused when it is added.
+async fn had(site: &Site, by: &Caller, otpauth: Vec<Option<Zeroizing<String>>>) -> Vec<bool> {
+    let (mut had, mut wanted) = (Vec::with_capacity(otpauth.len()), otpauth.into_iter().peekable());
+    while wanted.peek().is_some() {
+        let some: Vec<_> = wanted.by_ref().take(MAX_WANTED).map(|otpauth| WantedApp { otpauth, uuid: None }).collect();
+        let asked = some.len();
+        let known = site.state.apps.known(&reader(by), some).await;
+        let known = known.unwrap_or_else(|_| vec![KnownApp::default(); asked]);
+        had.extend(known.iter().map(|app| !app.same.is_empty()));
+    }
+    had
+}
+
 /// Adds what can be added, and says of each what became of it.
 async fn add_several(site: &Site, by: &Caller, entries: Vec<Imported>) -> Vec<(String, Option<String>)> {
-    let mut several = Vec::with_capacity(entries.len());
-    for entry in entries {
+    let (mut several, mut seen) = (Vec::with_capacity(entries.len()), Vec::<OtpSecret>::new());
+    let uri = |entry: &Imported| match entry {
+        Imported::LeftOut { .. } => None,
+        Imported::Secret(secret) => Some(secret.to_uri()),
+    };
+    let had = had(site, by, entries.iter().map(uri).collect()).await;
+    for (entry, had) in entries.into_iter().zip(had) {
         several.push(match entry {
             Imported::LeftOut { name, reason } => (name, Some(reason.to_string())),
             Imported::Secret(secret) => {
-                let new = New { otpauth: Some(secret.to_uri()), ..New::default() };
-                let refused =
-                    site.state.apps.add(&reader(by), new).await.err().map(|error| Told::of(error.into()).sentence);
-                (secret.display_name(), refused)
+                let name = secret.display_name();
+                let refused = if had || seen.iter().any(|other| other.makes_codes_of(&secret)) {
+                    Some(HAD.to_owned())
+                } else {
+                    let new = New { otpauth: Some(secret.to_uri()), ..New::default() };
+                    site.state.apps.add(&reader(by), new).await.err().map(|error| Told::of(error.into()).sentence)
+                };
+                seen.push(secret);
+                (name, refused)
             }
         });
     }

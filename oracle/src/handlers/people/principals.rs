@@ -4,6 +4,7 @@ use super::caller::{Allowed, ChangePrincipals, Named, ReadPrincipals, Still};
 use super::{RoleName, time};
 use crate::error::ApiResult;
 use crate::extract::{Json, SensitiveJson};
+use crate::service::apps::AppsLeft;
 use crate::service::people::{
     Assigned, Assignment, GeneratedKey, Link, NameError, NewcomerOutcome, People, PeopleError, PrincipalName, Shown,
 };
@@ -62,6 +63,18 @@ pub struct PrincipalBody {
     disabled_at: Option<String>,
     /// Name of the provider that it has been assigned.
     provider: Option<String>,
+    /// What becomes of shared codes when it is removed; said of one principal, not in the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apps: Option<AppsLeftBody>,
+}
+
+/// What becomes of apps when a principal is removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AppsLeftBody {
+    /// UUIDs of those that nobody else in use may read: they go, with their secrets.
+    ending: Vec<String>,
+    /// UUIDs of those whose codes others go on reading, and that nobody may manage or export any more.
+    unmanaged: Vec<String>,
 }
 
 /// The members of a team, by their full names.
@@ -158,7 +171,9 @@ pub async fn show(
     State(people): State<People>,
     Named(name): Named,
 ) -> ApiResult<Json<PrincipalBody>> {
-    Ok(Json(people.principal(&name).await?.into()))
+    let AppsLeft { ending, unmanaged } = people.apps_left_by(&name).await?;
+    let apps = Some(AppsLeftBody { ending, unmanaged });
+    Ok(Json(PrincipalBody { apps, ..people.principal(&name).await?.into() }))
 }
 
 /// Remove a principal
@@ -304,6 +319,7 @@ impl From<Shown> for PrincipalBody {
             enrolled_at: shown.enrolled_at.map(time),
             disabled_at: shown.disabled_at.map(time),
             provider: shown.provider.map(|(name, _)| name),
+            apps: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::service::api_keys::ApiKeys;
 use crate::service::audit::{Audit, Entry, Kind};
 use crate::store::{AppReader, AppRow, Digest, GrantedRow, HolderRow, LastApp, OverseenApp, Store, StoreError};
 use quorate_protocol::app_key::AppKey;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,6 +21,15 @@ pub struct Custody {
     audit: Audit,
     api_keys: ApiKeys,
     sealer: Arc<Sealer>,
+}
+
+/// What becomes of apps when somebody is removed: their UUIDs, those first that were added first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppsLeft {
+    /// Nobody else in use may read them: they go, with their secrets.
+    pub ending: Vec<String>,
+    /// Others go on reading codes, and nobody may grant, revoke, remove or export them.
+    pub unmanaged: Vec<String>,
 }
 
 impl fmt::Debug for Custody {
@@ -76,11 +86,16 @@ impl Custody {
         Some((Record::open(&app.id, &key, &app.sealed).ok()?, key))
     }
 
-    /// What the audit log calls an app: by its UUID, or where nothing of it opens by its place in the database.
-    pub(super) fn called(&self, (app, grants): &OverseenApp) -> String {
+    /// What the audit log calls an app.
+    pub(super) fn called(&self, app: &OverseenApp) -> String {
+        format!("app {}", self.named(app))
+    }
+
+    /// The UUID of an app, or where nothing of it opens its place in the database.
+    fn named(&self, (app, grants): &OverseenApp) -> String {
         match self.open(app, grants) {
-            Ok((record, _)) => format!("app {}", record.uuid),
-            Err(_) => format!("app (row {})", app.number),
+            Ok((record, _)) => record.uuid,
+            Err(_) => format!("(row {})", app.number),
         }
     }
 
@@ -101,6 +116,23 @@ impl Custody {
                 LastApp { app: overseen.0.id, told: custody.audit.seal(told) }
             });
             last.collect()
+        };
+        Ok(self.crypto.run(job).await?)
+    }
+
+    /// What becomes of apps when a principal or a team is removed.
+    pub(in crate::service) async fn left_by<E>(&self, principal: Digest) -> Result<AppsLeft, E>
+    where
+        E: From<StoreError> + From<PoolError>,
+    {
+        let ending = self.store.apps_only_of(AppReader::Principal(principal)).await?;
+        let mut unmanaged = self.store.apps_managed_only_by(&principal).await?;
+        let ends: HashSet<i64> = ending.iter().map(|(app, _)| app.number).collect();
+        unmanaged.retain(|(app, _)| !ends.contains(&app.number));
+        let custody = self.clone();
+        let job = move || {
+            let called = |apps: &[OverseenApp]| apps.iter().map(|app| custody.named(app)).collect();
+            AppsLeft { ending: called(&ending), unmanaged: called(&unmanaged) }
         };
         Ok(self.crypto.run(job).await?)
     }

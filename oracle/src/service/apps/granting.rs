@@ -4,6 +4,7 @@
 //! loses a right loses it with the write; and since the app gets another version and another data key with it, no row that
 //! stood in the database before lets them read again.
 
+use super::amending::Amendment;
 use super::error::AppError;
 use super::grantee::Grantee;
 use super::reading::Readable;
@@ -25,9 +26,11 @@ use uuid::Uuid;
 /// How often a change looks again when others were faster.
 const TRIES: usize = 32;
 
-/// A change of who may read.
+/// A change of who may read, or of what there is to read.
 #[derive(Clone)]
-enum Edit {
+pub(super) enum Edit {
+    /// Its names or its secret are others.
+    Amend(Box<Amendment>),
     /// That key pair gets a right, in place of every right of whoever has that id.
     Grant(Box<HolderRow>, Digest, AppRight),
     /// Nobody gets anything; a data key that somebody has who may not read any more is replaced.
@@ -132,7 +135,11 @@ impl Apps {
     }
 
     /// An app that the caller may change, with everybody's grants.
-    async fn managed(&self, caller: &AppCaller, id: &Digest) -> Result<(Readable, Vec<GrantedRow>), AppError> {
+    pub(super) async fn managed(
+        &self,
+        caller: &AppCaller,
+        id: &Digest,
+    ) -> Result<(Readable, Vec<GrantedRow>), AppError> {
         let found = self.inner.store.app_with_grants(caller.reader(), id).await?;
         let (held, grants) = found.ok_or(AppError::Unknown)?;
         let readable = self.readable(caller, held)?;
@@ -162,7 +169,7 @@ impl Apps {
         Ok(Found { app, grants, opening: Opening::By(Box::new(held)) })
     }
 
-    async fn change(&self, by: By<'_>, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
+    pub(super) async fn change(&self, by: By<'_>, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
         for _ in 0..TRIES {
             let Found { app, grants, opening } = self.found(by, id).await?;
             if matches!(edit, Edit::Rekey) && !app.owed {
@@ -294,7 +301,12 @@ struct Holding {
 
 impl Rewrite {
     fn done(self, edit: &Edit, sealer: &Sealer, rng: &mut StateRng) -> Result<Written, AppError> {
-        let Self { app, record, key, genuine, forged: mut ended, now } = self;
+        let Self { app, mut record, key, genuine, forged: mut ended, now } = self;
+        let mut lost = app.owed;
+        if let Edit::Amend(amendment) = edit {
+            amendment.apply(&mut record)?;
+            lost = true;
+        }
         if let Edit::Revoke(theirs) = edit {
             // Another manager was faster.
             let mut there = genuine.iter().map(|granted| granted.holder.number).chain(ended.iter().copied());
@@ -302,7 +314,7 @@ impl Rewrite {
                 return Err(AppError::Ungranted);
             }
         }
-        let (mut lost, mut holdings) = (app.owed, Vec::with_capacity(genuine.len() + 1));
+        let mut holdings = Vec::with_capacity(genuine.len() + 1);
         for GrantedRow { grant, holder, grantee, .. } in genuine {
             let right = right(grant.level).ok_or(AppError::Damaged)?;
             let revoked = matches!(edit, Edit::Revoke(theirs) if theirs.contains(&holder.number));

@@ -39,6 +39,7 @@ kinds! {
     ApiKeyRotated "api_key.rotated" "An API key took over what another one owned.";
     ApiKeyWithdrawn "api_key.withdrawn" "An API key was removed because its mail was not taken.";
     AppAdded "app.added" "An app was added, whose codes its holders share.";
+    AppChanged "app.changed" "An app was given other names, or another secret.";
     AppCode "app.code" "Somebody read a code of an app, or was told whose quorum makes it.";
     AppExported "app.exported" "The owner of an app took its secret out, encrypted to recipients.";
     AppGranted "app.granted" "Somebody was given a right to an app.";

@@ -7,6 +7,7 @@ use super::provider::ProviderKind;
 use super::record::Verifier;
 use super::ticket::Caller;
 use super::{People, random_id};
+use crate::service::apps::AppsLeft;
 use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{
     AppReader, ChangeOutcome, Digest, MembersOutcome, NewAudit, NewLink, NewPrincipal, OPERATOR_ENROLLED,
@@ -196,6 +197,12 @@ impl People {
     pub async fn principal(&self, name: &PrincipalName) -> Result<Shown, PeopleError> {
         let row = self.row(name).await?;
         self.shown(&row, &self.provider_names().await?)
+    }
+
+    /// What becomes of apps when a principal is removed.
+    pub async fn apps_left_by(&self, name: &PrincipalName) -> Result<AppsLeft, PeopleError> {
+        let row = self.row(name).await?;
+        self.inner.custody.left_by(row.id).await
     }
 
     /// Disables a principal and ends what it is logged in with, or enables it again.

@@ -50,6 +50,20 @@ macro_rules! only_of_api_key {
     };
 }
 
+/// Where the apps are that a principal or a team may manage, and nobody else in use.
+macro_rules! managed_only_by {
+    () => {
+        " FROM apps WHERE apps.number IN (
+              SELECT g.app FROM app_grants AS g JOIN app_holders AS h ON h.number = g.holder
+              WHERE h.principal = $1 AND g.level >= 2)
+          AND NOT EXISTS (
+              SELECT 1 FROM app_grants AS other JOIN app_holders AS theirs ON theirs.number = other.holder
+              LEFT JOIN data_keys AS d ON d.number = theirs.data_key LEFT JOIN api_keys AS k ON k.number = d.api_key
+              WHERE other.app = apps.number AND other.level >= 2
+                AND (theirs.principal <> $1 OR (k.number IS NOT NULL AND k.revoked_at IS NULL))) "
+    };
+}
+
 /// A query of apps: the columns that [`app_row`] reads.
 macro_rules! select_apps {
     ($from:expr) => {
@@ -85,6 +99,24 @@ impl Store {
                 let all = select_granted!("WHERE o.app = $1 ORDER BY o.granted_at, o.holder");
                 let grants = granted(tx.query(all, &[app.number.into()]).await?)?;
                 Ok(Some((app, grants)))
+            })
+        })
+        .await
+    }
+
+    /// The apps that a principal or a team may manage and nobody else in use: those that end with it, and those that go on for
+    /// readers who can neither grant nor remove them.
+    pub async fn apps_managed_only_by(&self, principal: &Digest) -> Result<Vec<OverseenApp>, StoreError> {
+        self.read(*principal, |tx, principal| {
+            Box::pin(async move {
+                let apps = apps(tx, select_apps!(managed_only_by!()), &[principal.into()]).await?;
+                let theirs = select_granted!(concat!(
+                    "WHERE o.app IN (SELECT apps.number",
+                    managed_only_by!(),
+                    ") ORDER BY o.granted_at, o.holder"
+                ));
+                let grants = granted(tx.query(theirs, &[principal.into()]).await?)?;
+                Ok(with_grants(apps, grants))
             })
         })
         .await

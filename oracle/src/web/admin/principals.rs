@@ -1,6 +1,7 @@
 //! Principals: the list, one of them, and what is shown once.
 
 use super::{Listed, act, confirm, done, select};
+use crate::service::apps::AppsLeft;
 use crate::service::people::{Assigned, Link, PrincipalName, Provider, Shown};
 use crate::store::{PrincipalKind, Role};
 use crate::web::form::{Field, encoded, hidden, moment, notice, qr_code};
@@ -43,6 +44,8 @@ pub(crate) struct One<'a> {
     /// Of a team.
     pub members: Option<&'a [PrincipalName]>,
     pub providers: &'a [Provider],
+    /// What becomes of apps when it is removed.
+    pub apps: &'a AppsLeft,
     pub done: &'a str,
     /// Stable word and sentence.
     pub refusal: Option<(&'a str, &'a str)>,
@@ -203,10 +206,22 @@ fn acts(one: &One<'_>, token: &str) -> Markup {
         section.card {
             h2 { "Remove" }
             p { "All that is its own is lost. Whoever gets the name later gets nothing else of it." }
+            (left(&one.apps.ending, "Of shared codes these go with it, since nobody else may read them:"))
+            (left(&one.apps.unmanaged, "These stay, and nobody may grant, remove or export them any more:"))
             (act(&at, token, &name, &html! {
                 (confirm("confirm-remove", &html! { "Yes, remove " (escape_controls(shown.name.own())) }))
                 p.actions { button.danger name="act" value="remove" { "Remove" } }
             }))
+        }
+    }
+}
+
+/// Apps that somebody leaves behind; nothing where there are none.
+fn left(uuids: &[String], what: &str) -> Markup {
+    html! {
+        @if !uuids.is_empty() {
+            p { strong { (what) } }
+            ul { @for uuid in uuids { li { code { (uuid) } } } }
         }
     }
 }

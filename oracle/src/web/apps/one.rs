@@ -181,8 +181,11 @@ fn remove(one: &One<'_>) -> Markup {
         section.card {
             h2 { "Remove" }
             p {
-                "Its secret is gone then, for everybody. "
-                @if one.app.by_quorum.is_none() { "Owners have it exported before, with " code { "quorate app export" } "." }
+                @if one.app.by_quorum.is_none() {
+                    "Its secret is gone then, for everybody. Its owner can take it out before, with " code { "quorate app export" } "."
+                } @else {
+                    "It is gone then from everybody’s list. The group and its Tocs stay."
+                }
             }
             (one.act(&html! {
                 (confirm("confirm-remove", &html! { "Yes, remove it" }))

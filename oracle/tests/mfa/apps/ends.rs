@@ -57,6 +57,28 @@ async fn what_nobody_else_may_read_goes_with_its_last_reader_and_each_is_told() 
 }
 
 #[tokio::test]
+async fn before_somebody_is_removed_it_is_said_which_apps_go_and_which_nobody_will_manage() {
+    for ground in Ground::on_both().await {
+        let (ann, bob, key) = (ground.user("ann").await, ground.user("bob").await, ground.key("one@example.com").await);
+        let own = ground.add(&ann).await;
+        let (read, managed, with_key) = (ground.add(&ann).await, ground.add(&ann).await, ground.add(&ann).await);
+        let theirs = ground.add(&bob).await;
+        ground.grant(&ann, &read, "bob", "code").await;
+        ground.grant(&ann, &managed, "bob", "manage").await;
+        ground.grant(&ann, &with_key, &format!("api-key/{}", value(&key)), "manage").await;
+        ground.grant(&bob, &theirs, "ann", "manage").await;
+        let left = async || ground.people.done(Method::GET, "/principals/ann", Value::Null).await["apps"].clone();
+        assert_eq!(left().await, json!({ "ending": [own], "unmanaged": [read] }));
+        // An API key that is out of use manages nothing, and reads nothing.
+        ground.stage().oracle.state().apps.revoke_api_key(value(&key)).await.expect("revoked");
+        assert_eq!(left().await, json!({ "ending": [own, with_key], "unmanaged": [read] }));
+        ground.people.done(Method::DELETE, "/principals/ann", Value::Null).await;
+        let listed: Vec<_> = overseen(&ground).await.into_iter().filter_map(|app| app.uuid).collect();
+        assert_eq!(listed, [read, managed, theirs]);
+    }
+}
+
+#[tokio::test]
 async fn an_operator_sees_and_ends_an_app_that_nobody_manages_any_more() {
     let ground = Ground::new().await;
     let (ann, bob, carol) = (ground.user("ann").await, ground.user("bob").await, ground.user("carol").await);

@@ -69,6 +69,10 @@ async fn apps() {
     let app = format!("/api/apps/{KEPT}");
     let (code, grants) = (format!("{app}/code"), format!("{app}/grants"));
     script.case("shown", get(&ann, &app)).await;
+    let patch = |who: &Who, body: Value| ground.by(who, Method::PATCH, &app).json(&body);
+    script.case("changed", patch(&ann, json!({ "label": "ann@work", "name": "" }))).await;
+    script.case("not changed", patch(&ann, json!({}))).await;
+    script.case("called as before", patch(&ann, json!({ "name": "The bank" }))).await;
     script.case("to a stranger", get(&bob, &app)).await;
     script.case("a code", post(&ann, &code, json!({ "why": "a test" }))).await;
     script.case("a code of none", post(&ann, &format!("/api/apps/{UNKNOWN}/code"), json!({}))).await;

@@ -120,6 +120,9 @@ async fn pictures_are_read_at_the_oracle() {
     let page = with_picture(&mut ann, SEVERAL).await;
     assert!(page.status == 200 && page.text.contains("2 of 3 were added"), "{}", page.text);
     assert!(page.text.contains("counter") && page.text.contains("3 in all"), "{}", page.text);
+    // What one has already is not added again.
+    let page = with_picture(&mut ann, SEVERAL).await;
+    assert!(page.text.contains("0 of 3 were added") && page.text.contains("makes the same codes"), "{}", page.text);
     for (picture, words) in [
         (&b"no picture"[..], "This is not a PNG or JPEG picture"),
         (&ONE[..100], "The picture is damaged"),

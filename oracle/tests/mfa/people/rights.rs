@@ -51,6 +51,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("POST", "/api/apps/export", For::Member),
     ("POST", "/api/apps/known", For::Member),
     ("GET", "/api/apps/{uuid}", For::Member),
+    ("PATCH", "/api/apps/{uuid}", For::Member),
     ("DELETE", "/api/apps/{uuid}", For::Member),
     ("POST", "/api/apps/{uuid}/code", For::Member),
     ("GET", "/api/apps/{uuid}/grants", For::Member),

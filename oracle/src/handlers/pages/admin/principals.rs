@@ -157,9 +157,9 @@ async fn one(site: &Site, caller: &Caller, name: &PrincipalName, done: &str, tol
     let found = async {
         let shown = people.principal(name).await?;
         let members = if name.kind() == PrincipalKind::Team { Some(people.members(name).await?) } else { None };
-        Ok::<_, PeopleError>((shown, members, people.providers().await?))
+        Ok::<_, PeopleError>((shown, members, people.providers().await?, people.apps_left_by(name).await?))
     };
-    let (shown, members, providers) = match found.await {
+    let (shown, members, providers, apps) = match found.await {
         Ok(found) => found,
         Err(error) => return site.refused(error, Some(caller)),
     };
@@ -170,6 +170,7 @@ async fn one(site: &Site, caller: &Caller, name: &PrincipalName, done: &str, tol
         shown: &shown,
         members: members.as_deref(),
         providers: &providers,
+        apps: &apps,
         done,
         refusal: told.map(|told| (told.code, told.sentence.as_str())),
     });

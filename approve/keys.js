@@ -72,7 +72,7 @@ function entry(key) {
   const file = element("a", "Save its file");
   file.className = "button second";
   file.href = URL.createObjectURL(new Blob([key.sealed], { type: "text/plain" }));
-  file.download = `${new URL(key.oracle).host.replaceAll(":", "-")}.sealed.age`;
+  file.download = `${new URL(key.oracle).host.replaceAll(":", "-")}.passkey.age`;
   const copy = button("Copy recipient", "second", async () => {
     try {
       await navigator.clipboard.writeText(key.recipient);

@@ -17,6 +17,7 @@ export function start() {
   addEventListener("drop", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
+    at("file-more").open = true;
     at("toc-file").files = event.dataTransfer.files;
     say("file-said", "The file is in the form: press File this Toc.");
     at("toc-file").focus();
@@ -44,7 +45,8 @@ export function list() {
   at("no-tocs").hidden = filed.length > 0;
   at("filed").replaceChildren(...filed.map(entry));
   const keys = drawer.keys();
-  at("file").hidden = keys.length === 0;
+  at("file-more").hidden = keys.length === 0;
+  at("file-more").open = filed.length === 0;
   at("toc-key").replaceChildren(
     ...keys.map((key) => {
       const option = element("option", `${key.oracle} (${key.recipient.slice(0, 12)}…)`);

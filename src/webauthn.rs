@@ -205,9 +205,11 @@ impl Site {
         &self.origin
     }
 
-    /// Whether `url` is at the site's host, at whatever port.
+    /// Whether `url` is at the site's host, at whatever port. What answers a plain address may be anybody on the way, and so is
+    /// not at a site that is not plain itself.
     pub fn is_at(&self, url: &str) -> bool {
-        Url::parse(url).is_ok_and(|url| url.domain() == Some(self.host.as_str()))
+        let plain = !self.origin.starts_with("https:");
+        Url::parse(url).is_ok_and(|url| url.domain() == Some(self.host.as_str()) && (plain || url.scheme() == "https"))
     }
 
     /// What the site asks for, if it may.

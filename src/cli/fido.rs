@@ -12,7 +12,7 @@ use crate::token::fido::soft::SoftFidoToken;
 use crate::token::fido::{FidoInfo, FidoToken, ports};
 use crate::ui::shown;
 use crate::webauthn::{Site, SiteError};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -42,6 +42,7 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("one party").args(["rp_id", "app_id"])))]
 struct RegisterArgs {
     /// The user, who has other keys already; a new one when left out
     #[arg(long, value_name = "UUID", conflicts_with = "app_id")]
@@ -72,8 +73,8 @@ struct ApplicationArgs {
         help = "WebAuthn: the domain that keys are bound to"
     )]
     rp_id: Option<String>,
-    /// U2F: the https address that keys are bound to
-    #[arg(long, value_name = "URL", conflicts_with = "rp_id")]
+    /// U2F: the https address that keys are bound to. Beside --rp, that of keys which were registered by U2F
+    #[arg(long, value_name = "URL")]
     app_id: Option<String>,
     /// Where the application's pages are; https at that domain when left out
     #[arg(long, value_name = "URL")]
@@ -194,6 +195,10 @@ fn authenticate(context: &Context, args: &AuthenticateArgs) -> Result<(), CliErr
     let party = application.party(rp_id, &site, Some(&args.user));
     let asked = site.request(&client.begin_key_login(&key, &party)?)?;
     as_named(&asked.rp_id, rp_id)?;
+    if let Some(app_id) = &asked.app_id {
+        // Signed for as well, and known to whoever uses keys from U2F's days.
+        as_named(app_id, application.app_id.as_deref().unwrap_or(rp_id))?;
+    }
     let signed = security_key::sign(context, &application.key, &asked, &purpose)?;
     let name = client.finish_key_login(&key, &party, &signed)?;
     print(context, &Registered { uuid: &args.user, key_handle_hash: Some(&name) })

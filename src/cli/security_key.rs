@@ -121,9 +121,8 @@ pub(crate) fn sign(
     }
     let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
     let parties: Vec<&str> = parties.into_iter().flatten().collect();
-    let (mut key, held) = holder(which.keys()?, &parties, &asked.allow)?.ok_or(FidoError::WrongKey)?;
-    may_want_pin(key.as_ref(), &held, asked.verification, which.is_named())?;
-    let Held { party, credential, .. } = held;
+    let chosen = chosen(which.keys()?, &parties, &asked.allow, asked.verification, which.is_named())?;
+    let (mut key, Held { party, credential, .. }) = chosen;
     announce(context, party, purpose);
     let signed = with_pin(context, key.as_mut(), asked.verification, false, |key, pin, verify| {
         let wanted = Wanted { party, client_data: asked.client_data(), credential, verify };
@@ -152,18 +151,38 @@ pub(crate) fn add_toc(
     }
 }
 
-/// Fails when the key would be given a PIN, although it neither says that it has the credential nor was named: any device may say
-/// nothing, and whoever is told a PIN, were it as a hash, soon knows it.
+/// The key to sign with. `named` when somebody said that it is this one.
+fn chosen<'a>(
+    keys: Vec<Box<dyn FidoToken>>,
+    parties: &[&'a str],
+    allow: &'a [Vec<u8>],
+    verification: Verification,
+    named: bool,
+) -> Result<Holder<'a>, FidoError> {
+    let connected = keys.len();
+    let (key, held) = holder(keys, parties, allow)?.ok_or(FidoError::WrongKey)?;
+    if !named {
+        may_want_pin(key.as_ref(), &held, verification, connected)?;
+    }
+    Ok((key, held))
+}
+
+/// Fails when a key that nobody named would be given a PIN, although it does not say that it has the credential, or there are
+/// others: any device may say nothing, or yes, and whoever is told a PIN, were it as a hash, soon knows it.
 fn may_want_pin(
     key: &dyn FidoToken,
     held: &Held<'_>,
     verification: Verification,
-    named: bool,
+    connected: usize,
 ) -> Result<(), FidoError> {
-    if !held.sure && !named && key.info().wants_pin(verifies(key, verification, false), false)? {
-        return Err(FidoError::Unsaid(key.info().place.clone()));
+    if !key.info().wants_pin(verifies(key, verification, false), false)? {
+        return Ok(());
     }
-    Ok(())
+    match connected {
+        _ if !held.sure => Err(FidoError::Unsaid(key.info().place.clone())),
+        1 => Ok(()),
+        _ => Err(FidoError::Several(connected)),
+    }
 }
 
 /// What a key has, or may have.
@@ -199,21 +218,26 @@ fn opened(mut found: Vec<Found>, device: Option<&str>) -> Result<Vec<Box<dyn Fid
     }
 }
 
-/// The key that says it has a credential that is asked for; if none does, the first that may have one.
+/// The key that says it has a credential that is asked for; if none does, the first that may have one. One that fails to answer
+/// does not stand in the way of the others.
 fn holder<'a>(
     keys: Vec<Box<dyn FidoToken>>,
     parties: &[&'a str],
     allow: &'a [Vec<u8>],
 ) -> Result<Option<Holder<'a>>, FidoError> {
-    let mut unsure = None;
+    let (mut unsure, mut fault) = (None, None);
     for mut key in keys {
-        match held(key.as_mut(), parties, allow)? {
-            Some(held) if held.sure => return Ok(Some((key, held))),
-            Some(held) if unsure.is_none() => unsure = Some((key, held)),
-            _ => {}
+        match held(key.as_mut(), parties, allow) {
+            Ok(Some(held)) if held.sure => return Ok(Some((key, held))),
+            Ok(Some(held)) if unsure.is_none() => unsure = Some((key, held)),
+            Ok(_) => {}
+            Err(failed) => fault = fault.or(Some(failed)),
         }
     }
-    Ok(unsure)
+    match fault {
+        Some(fault) if unsure.is_none() => Err(fault),
+        _ => Ok(unsure),
+    }
 }
 
 /// Which of the credentials that are asked for the key has, and for which party; asked without a touch.
@@ -317,10 +341,14 @@ mod tests {
     use crate::token::{TokenInfo, TokenKind};
 
     /// Says of each credential what it is told to, and wants its PIN.
-    struct Says(FidoInfo, Option<bool>);
+    struct Says(FidoInfo, Result<Option<bool>, ()>);
 
     impl Says {
         fn that(place: &str, answer: Option<bool>) -> Box<dyn FidoToken> {
+            Self::or_fails(place, Ok(answer))
+        }
+
+        fn or_fails(place: &str, answer: Result<Option<bool>, ()>) -> Box<dyn FidoToken> {
             let token = TokenInfo { kind: TokenKind::SecurityKey, name: "key".to_owned(), serial: 0, firmware: None };
             let ctap2 = Some(Ctap2Info { pin_set: Some(true), always_verifies: true, ..Ctap2Info::default() });
             Box::new(Self(FidoInfo { token, place: place.to_owned(), u2f: false, ctap2 }, answer))
@@ -341,7 +369,7 @@ mod tests {
         }
 
         fn holds(&mut self, _: &str, _: &Hash, _: &[u8]) -> Result<Option<bool>, FidoError> {
-            Ok(self.1)
+            self.1.map_err(|()| FidoError::Silent)
         }
 
         fn register(
@@ -415,16 +443,28 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_says_nothing_gets_no_pin_before_it_is_named() {
+    fn a_key_that_fails_to_answer_does_not_stand_in_the_way_of_the_others() {
         let asked = asked();
-        let may = |answer, named| {
-            let (key, held) = holder(vec![Says::that("here", answer)], &[&asked.rp_id], &asked.allow)
-                .expect("it answers")
-                .expect("it is taken");
-            may_want_pin(key.as_ref(), &held, asked.verification, named)
+        let held = |answers: &[Result<Option<bool>, ()>]| {
+            let keys = answers.iter().map(|answer| Says::or_fails("here", *answer)).collect();
+            holder(keys, &[&asked.rp_id], &asked.allow).map(|held| held.map(|(_, held)| held.sure))
         };
-        assert!(matches!(may(None, false), Err(FidoError::Unsaid(place)) if place == "here"));
-        may(None, true).expect("its owner says that it is theirs");
-        may(Some(true), false).expect("it says so itself");
+        assert!(matches!(held(&[Err(()), Ok(Some(true))]), Ok(Some(true))));
+        assert!(matches!(held(&[Err(()), Ok(None)]), Ok(Some(false))));
+        assert!(matches!(held(&[Ok(Some(false)), Err(())]), Err(FidoError::Silent)));
+    }
+
+    #[test]
+    fn only_a_key_that_was_named_or_is_alone_and_says_yes_gets_a_pin() {
+        let asked = asked();
+        let pin_for = |answers: &[Option<bool>], named: bool| {
+            let keys = answers.iter().map(|answer| Says::that("here", *answer)).collect();
+            chosen(keys, &[&asked.rp_id], &asked.allow, asked.verification, named).map(drop)
+        };
+        assert!(matches!(pin_for(&[None], false), Err(FidoError::Unsaid(place)) if place == "here"));
+        assert!(matches!(pin_for(&[Some(true), None], false), Err(FidoError::Several(2))));
+        assert!(matches!(pin_for(&[Some(false), Some(true)], false), Err(FidoError::Several(2))));
+        pin_for(&[Some(true)], false).expect("there is no other, and it says so itself");
+        pin_for(&[None], true).expect("its owner says that it is theirs");
     }
 }

@@ -54,9 +54,12 @@ fn a_site_is_at_its_own_host_alone() {
     for url in ["https://example.com", "https://example.com:8443/mfa"] {
         assert!(site.is_at(url), "{url}");
     }
-    for url in ["https://evil.example", "https://sub.example.com", "https://127.0.0.1", "nonsense", ""] {
+    for url in
+        ["https://evil.example", "https://sub.example.com", "http://example.com", "https://127.0.0.1", "nonsense", ""]
+    {
         assert!(!site.is_at(url), "{url}");
     }
+    assert!(Site::of("http://localhost:8080").unwrap().is_at("http://localhost:8080"));
 }
 
 #[test]

@@ -142,7 +142,9 @@ fn a_u2f_key_signs_and_goes_on_by_webauthn() {
         "{foreign}"
     );
     // The extension for keys from the time of U2F.
-    let used = answer("ann.key", &["--rp", "example.com"]).json();
+    let unsaid = answer("ann.key", &["--rp", "example.com"]).fails(1);
+    assert!(unsaid.contains("for the security keys of https://example.com, and example.com was named"), "{unsaid}");
+    let used = answer("ann.key", &[&["--rp", "example.com"], &u2f[..]].concat()).json();
     assert_eq!(used["uuid"], made["uuid"]);
     assert!(used["key_handle_hash"].is_string());
 }
@@ -223,6 +225,19 @@ fn an_oracle_that_asks_for_the_keys_of_another_party_than_named_gets_nothing() {
     } });
     let said = ask(&answering(&asked), &["authenticate", uuid]);
     assert!(said.contains(refused), "{said}");
+    // The other party as an app ID, for which a key signs as well.
+    let asked = serde_json::json!({ "publicKey": {
+        "rpId": "login.example.com",
+        "challenge": "Y2hhbGxlbmdl",
+        "allowCredentials": [{ "type": "public-key", "id": "aWQ" }],
+        "extensions": { "appid": "https://vpn.example.com/u2f" },
+    } });
+    let said = ask(&answering(&asked), &["authenticate", uuid]);
+    let refused =
+        "for the security keys of https://vpn.example.com/u2f, and login.example.com was named: nothing was signed";
+    assert!(said.contains(refused), "{said}");
+    let said = ask(&answering(&asked), &["authenticate", uuid, "--app-id", "https://login.example.com"]);
+    assert!(said.contains("and https://login.example.com was named"), "{said}");
 }
 
 /// An oracle that has a name, and its operator, logged in, who has made the configuration `keys`.

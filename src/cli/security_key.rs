@@ -121,8 +121,8 @@ pub(crate) fn sign(
     }
     let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
     let parties: Vec<&str> = parties.into_iter().flatten().collect();
-    let chosen = chosen(which.keys()?, &parties, &asked.allow, asked.verification, which.is_named())?;
-    let (mut key, Held { party, credential, .. }) = chosen;
+    let (mut key, Held { party, credential, .. }) =
+        chosen(which.keys()?, &parties, &asked.allow, asked.verification, |_| which.is_named())?;
     announce(context, party, purpose);
     let signed = with_pin(context, key.as_mut(), asked.verification, false, |key, pin, verify| {
         let wanted = Wanted { party, client_data: asked.client_data(), credential, verify };
@@ -151,17 +151,17 @@ pub(crate) fn add_toc(
     }
 }
 
-/// The key to sign with. `named` when somebody said that it is this one.
+/// The key to ask. `named` tells whether somebody said that it is this one.
 fn chosen<'a>(
     keys: Vec<Box<dyn FidoToken>>,
     parties: &[&'a str],
     allow: &'a [Vec<u8>],
     verification: Verification,
-    named: bool,
+    named: impl FnOnce(&dyn FidoToken) -> bool,
 ) -> Result<Holder<'a>, FidoError> {
     let connected = keys.len();
     let (key, held) = holder(keys, parties, allow)?.ok_or(FidoError::WrongKey)?;
-    if !named {
+    if !named(key.as_ref()) {
         may_want_pin(key.as_ref(), &held, verification, connected)?;
     }
     Ok((key, held))
@@ -459,7 +459,7 @@ mod tests {
         let asked = asked();
         let pin_for = |answers: &[Option<bool>], named: bool| {
             let keys = answers.iter().map(|answer| Says::that("here", *answer)).collect();
-            chosen(keys, &[&asked.rp_id], &asked.allow, asked.verification, named).map(drop)
+            chosen(keys, &[&asked.rp_id], &asked.allow, asked.verification, |_| named).map(drop)
         };
         assert!(matches!(pin_for(&[None], false), Err(FidoError::Unsaid(place)) if place == "here"));
         assert!(matches!(pin_for(&[Some(true), None], false), Err(FidoError::Several(2))));

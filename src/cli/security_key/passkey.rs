@@ -1,7 +1,7 @@
 //! A security key guards sealed identities: making the passkey, and having its key give the secret that opens a file. It must not know
 //! what is in the file.
 
-use super::{WhichKey, announce, holder, may_want_pin, opened, with_pin};
+use super::{WhichKey, announce, chosen, opened, with_pin};
 use crate::cli::Context;
 use crate::token::fido::ports;
 use crate::token::fido::soft::SoftFidoToken;
@@ -27,9 +27,8 @@ impl SecurityKeys for OwnSecurityKeys {
         let Asked { passkey, salts: [first, second], file, named } = asked;
         let keys = self.candidates(named)?;
         let credential = std::slice::from_ref(&passkey.credential);
-        let (mut key, held) = holder(keys, &[&passkey.rp_id], credential)?.ok_or(FidoError::WrongKey)?;
-        let is_named = self.which.is_named() || named.iter().any(|path| is_at(key.as_ref(), path));
-        may_want_pin(key.as_ref(), &held, Verification::Required, is_named)?;
+        let is_named = |key: &dyn FidoToken| self.which.is_named() || named.iter().any(|path| is_at(key, path));
+        let (mut key, _) = chosen(keys, &[&passkey.rp_id], credential, Verification::Required, is_named)?;
         let (context, party) = (&self.context, passkey.rp_id.as_str());
         announce(context, party, &format!("opening {file}"));
         with_pin(context, key.as_mut(), Verification::Required, false, |key, pin, verify| {

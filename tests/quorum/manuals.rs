@@ -22,6 +22,11 @@ fn the_manual_of_people_shows_what_is_printed() {
 }
 
 #[test]
+fn the_manual_of_passkeys_shows_what_is_printed() {
+    Stage::new().plays(&transcript(include_str!("../../docs/passkeys.md")));
+}
+
+#[test]
 fn the_manual_of_shared_codes_shows_what_is_printed() {
     let mut stage = Stage::new();
     fs::write(stage.person("ann").path("code.png"), PICTURE).expect("written");

@@ -1,7 +1,7 @@
 //! Players whose Tocs are for an identity that a passkey opens: from the deal to the code, with soft security keys, and what is said
 //! when the key is missing, another's, or gets a wrong PIN.
 
-use super::support::{Key, Oracle, Person, Program, SECRET, Table, oathtool, session_of};
+use super::support::{Key, Oracle, Person, Program, SECRET, Table, Terminal, oathtool, session_of};
 use std::fs;
 
 /// `person`'s `quorate`, with a program that knows another PIN for security keys, and one that must not be asked.
@@ -79,6 +79,25 @@ fn without_the_right_key_and_its_pin_nothing_is_sent() {
     assert!(joined.stderr.contains("2 of 2 needed"), "{}", joined.stderr);
     joined.ok();
     asking.end().ok();
+}
+
+#[test]
+fn the_pin_is_typed_and_mended_and_one_touch_serves_a_whole_command() {
+    let table = Table::deal(&["ann", "bob"], 2, Key::Passkey);
+    let bob = table.person("bob");
+    let mut command = bob.command(&["toc", "verify", &table.group, &table.group]);
+    command.env_remove("QUORATE_FIDO_PIN_COMMAND").env_remove("QUORATE_SOFT_TOUCH");
+    let mut terminal = Terminal::start(command);
+    terminal.reads("security key for quorate.invalid: opening ");
+    terminal.reads("PIN of soft token security");
+    terminal.types("000000");
+    terminal.reads("wrong PIN. PIN of soft token security");
+    terminal.types("260571");
+    terminal.reads("touch your key now: soft token security");
+    terminal.reads("Enter is a touch, n a refusal: ");
+    terminal.types("");
+    let rest = terminal.ends(0);
+    assert!(!rest.contains("touch your key") && !rest.contains("PIN of"), "{rest}");
 }
 
 #[test]

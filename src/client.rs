@@ -17,6 +17,7 @@ mod security_keys;
 mod tls;
 
 pub use api_keys::{ApiKey, Rotated};
+pub use apps::AppRead;
 pub use enrolment::{EnrolLink, Enrolled, Enrolment, Invitation};
 pub use error::{ClientError, KeyChallenge, Refusal};
 pub use events::Events;

@@ -352,7 +352,7 @@ impl Config {
         if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/') || !path.chars().all(plain)) {
             return conflict(format!("base_path: {path} must begin with a slash and end without one, as in /prod"));
         }
-        if path == "/api" {
+        if path == "/api" || path.starts_with("/api/") {
             return conflict("base_path: /api is where the routes of apps are".to_owned());
         }
         let cost =

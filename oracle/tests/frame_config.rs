@@ -228,7 +228,7 @@ fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
     for url in ["ftp://x", "https://x/", "https://x?y", "oracle.example"] {
         assert!(load(&[("url", url)]).is_err(), "{url}");
     }
-    for path in ["prod", "/prod/", "/p rod", "/{id}", "/api"] {
+    for path in ["prod", "/prod/", "/p rod", "/{id}", "/api", "/api/apps"] {
         assert!(load(&[("base_path", path)]).is_err(), "{path}");
     }
     assert!(load(&[("limits.connections", "0")]).is_err());

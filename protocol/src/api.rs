@@ -5,8 +5,8 @@ mod apps;
 mod drills;
 
 pub use self::apps::{
-    App, AppCode, AppGrant, AppQuorum, AppRecord, AppRight, ChangedApp, ExportApps, ExportedApps, KnownApp, MAX_WANTED,
-    NewApp, NewAppGrant, ReadCode, WantedApp, WantedApps,
+    App, AppCode, AppGrant, AppQuorum, AppRecord, AppRight, AppSession, ChangedApp, ExportApps, ExportedApps, KnownApp,
+    MAX_WANTED, NewApp, NewAppGrant, ReadCode, WantedApp, WantedApps,
 };
 pub use self::drills::{Drill, DrillAnswer, DrillDetails, DrillPlayer, LastProof, NewDrill, Standing};
 

@@ -6,9 +6,11 @@ mod change;
 mod code;
 mod export;
 mod import;
+mod quorum;
 
-use super::error::AppError;
+use super::error::{AppError, PeopleError};
 use super::network::LoggedInAt;
+use super::tickets::Held;
 use super::{CliError, Context, api_key};
 use crate::client::{Client, ClientError};
 use crate::ui::{shown, time_of};
@@ -39,6 +41,8 @@ enum AppCommand {
     Grant(GrantArgs),
     /// Take somebody's right to an app away, at once
     Revoke(RevokeArgs),
+    /// Give your own right to an app up, at once
+    Leave(RemoveArgs),
     /// Remove an app: nobody reads codes of it any more
     Remove(RemoveArgs),
     /// Add what another authenticator app or password manager exported
@@ -58,6 +62,20 @@ struct AppsAt {
 }
 
 impl AppsAt {
+    /// Whether an application acts, and nobody who has logged in.
+    fn is_by_api_key(&self) -> bool {
+        self.api_key.is_some()
+    }
+
+    /// How a grant names who acts.
+    fn own_name(&self, context: &Context, client: &Client) -> Result<String, CliError> {
+        if let Some(file) = &self.api_key {
+            return Ok(format!("api-key/{}", api_key::read_key(file)?.value));
+        }
+        let held = Held::load(&context.paths()?.tickets(), client.url(), context.now())?;
+        Ok(held.ok_or_else(|| PeopleError::NotLoggedIn(client.url().to_owned()))?.bearer.principal)
+    }
+
     fn client(&self, context: &Context) -> Result<Client, CliError> {
         match &self.api_key {
             Some(file) => {
@@ -148,6 +166,7 @@ pub(crate) fn run(context: &Context, args: &AppArgs) -> Result<(), CliError> {
         AppCommand::Change(args) => change::run(context, args),
         AppCommand::Grant(args) => grant(context, args),
         AppCommand::Revoke(args) => revoke(context, args),
+        AppCommand::Leave(args) => leave(context, args),
         AppCommand::Remove(args) => remove(context, args),
         AppCommand::Import(args) => import::run(context, args),
         AppCommand::Export(args) => export::run(context, args),
@@ -247,6 +266,25 @@ fn revoke(context: &Context, args: &RevokeArgs) -> Result<(), CliError> {
         tell(context, &changed, &format!("{} has no grant of {} any more", shown(who), title(&app)))?;
     }
     context.ui.say("who is in a team that has one still reads codes; who wrote a secret down elsewhere still has it");
+    Ok(())
+}
+
+fn leave(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
+    let client = args.at.client(context)?;
+    let app = find(&client, &args.app)?;
+    let question = format!(
+        "Give up your right to {} ({})? One of its managers can grant it again.",
+        title(&app),
+        shown(&app.uuid)
+    );
+    if !args.yes && !context.ui.confirm(&question)? {
+        context.ui.say("nothing was changed");
+        return Ok(());
+    }
+    client.revoke_app(&app.uuid, &args.at.own_name(context, &client)?)?;
+    context
+        .ui
+        .say(format_args!("you have no grant of {} any more; what a team has, its members still have", title(&app)));
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! `quorate ask`: the applicant's part of a session, from the request to the code. It must not know how codes are made.
 
-mod by_login;
+pub(crate) mod by_login;
 pub(crate) mod start;
 
-use self::start::Started;
+use self::start::{Started, Wanted};
 use super::drawer::{Card, Drawer};
 use super::security_key::WhichKey;
 use super::session::code;
@@ -13,7 +13,7 @@ use crate::ui::{OnInterrupt, on_interrupt, shown, time_of};
 use clap::Args;
 use quorate_protocol::invite::Invite;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Bytes of a reason, as oracles take it.
@@ -77,16 +77,43 @@ struct Asked<'a> {
     expires_at: &'a str,
 }
 
-pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
-    if args.reason.trim().is_empty() || args.reason.len() > MAX_REASON {
+impl AskArgs {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { reason: &self.reason, ttl: self.ttl, max_codes: self.max_codes }
+    }
+}
+
+/// How a session that has been started is shown, and how long it is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Course<'a> {
+    /// Whether it is for a redeal.
+    pub(crate) redeal: bool,
+    /// Whether the invite is shown as a QR code, too.
+    pub(crate) qr: bool,
+    /// Where it is written as one.
+    pub(crate) invite_qr: Option<&'a Path>,
+    /// Whether it ends with the invite.
+    pub(crate) no_wait: bool,
+    /// Seconds to wait for the others at most.
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Refuses a reason that no oracle takes.
+pub(crate) fn check_reason(reason: &str) -> Result<(), CliError> {
+    if reason.trim().is_empty() || reason.len() > MAX_REASON {
         return Err(CliError::Usage(format!("a reason has between 1 and {MAX_REASON} bytes")));
     }
+    Ok(())
+}
+
+pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
+    check_reason(&args.reason)?;
     if let Some(path) = args.invite_qr.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(CliError::Exists(path.clone()));
     }
     if args.login {
         let started = by_login::start(context, args)?;
-        return go_through(context, args, &started, false);
+        return go_on_with(context, args, &started, false);
     }
     let plan_file = args.plan.as_deref().map(redeal::read).transpose()?;
     // What the card knows is checked before anybody touches a key.
@@ -104,27 +131,41 @@ pub(crate) fn run(context: &Context, args: &AskArgs) -> Result<(), CliError> {
     let started = start::start(context, args, &own, plan.as_ref(), &pin)?;
     // Nothing further needs the share.
     drop(own);
-    go_through(context, args, &started, plan.is_some())
+    go_on_with(context, args, &started, plan.is_some())
 }
 
 /// From the invite to what was asked for.
-fn go_through(context: &Context, args: &AskArgs, started: &Started, redeal: bool) -> Result<(), CliError> {
-    let Started { client, kept, expires_at } = started;
-    let _on_interrupt = say_how_to_go_on(context, kept.id(), redeal);
-    announce(context, args, &kept.invite, expires_at)?;
-    if args.no_wait {
-        context.ui.say(format_args!("goes on with: {}", go_on(kept.id(), redeal)));
-        return Ok(());
-    }
-    let wait = args.timeout.map_or(Wait::Forever, |seconds| Wait::AtMost(Duration::from_secs(seconds)));
-    if redeal {
-        return redeal::run(context, client, kept, wait, args.output.as_deref());
-    }
-    let shown_code = code::fetch(context, client, kept, wait)?;
-    code::show(context, kept, &shown_code)
+fn go_on_with(context: &Context, args: &AskArgs, started: &Started, redeal: bool) -> Result<(), CliError> {
+    let AskArgs { qr, invite_qr, no_wait, timeout, output, .. } = args;
+    let (qr, no_wait, timeout) = (*qr, *no_wait, *timeout);
+    let course = Course { redeal, qr, invite_qr: invite_qr.as_deref(), no_wait, timeout };
+    let Started { client, kept, .. } = started;
+    go_through(context, &course, started, |wait| {
+        if redeal {
+            return redeal::run(context, client, kept, wait, output.as_deref());
+        }
+        let shown_code = code::fetch(context, client, kept, wait)?;
+        code::show(context, kept, &shown_code)
+    })
 }
 
-fn announce(context: &Context, args: &AskArgs, invite: &Invite, expires_at: &str) -> Result<(), CliError> {
+/// From the invite to its end, which waits for the others.
+pub(crate) fn go_through(
+    context: &Context,
+    course: &Course<'_>,
+    Started { kept, expires_at, .. }: &Started,
+    end: impl FnOnce(Wait) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let _on_interrupt = say_how_to_go_on(context, kept.id(), course.redeal);
+    announce(context, course, &kept.invite, expires_at)?;
+    if course.no_wait {
+        context.ui.say(format_args!("goes on with: {}", go_on(kept.id(), course.redeal)));
+        return Ok(());
+    }
+    end(course.timeout.map_or(Wait::Forever, |seconds| Wait::AtMost(Duration::from_secs(seconds))))
+}
+
+fn announce(context: &Context, course: &Course<'_>, invite: &Invite, expires_at: &str) -> Result<(), CliError> {
     let fields = invite.fields();
     let link = invite.to_url();
     context.ui.say(format_args!(
@@ -142,20 +183,20 @@ fn announce(context: &Context, args: &AskArgs, invite: &Invite, expires_at: &str
         expires_at,
     };
     context.ui.print(&value, || link.as_str())?;
-    if args.qr || args.invite_qr.is_some() {
+    if course.qr || course.invite_qr.is_some() {
         match picture::of(&link) {
-            Some(code) => show_picture(context, args, &code)?,
+            Some(code) => show_picture(context, course, &code)?,
             None => context.ui.warn("this invite is too long for a QR code: send the link"),
         }
     }
     Ok(())
 }
 
-fn show_picture(context: &Context, args: &AskArgs, code: &qrcode::QrCode) -> Result<(), CliError> {
-    if args.qr {
+fn show_picture(context: &Context, course: &Course<'_>, code: &qrcode::QrCode) -> Result<(), CliError> {
+    if course.qr {
         context.ui.say(picture::on_terminal(code));
     }
-    if let Some(path) = &args.invite_qr {
+    if let Some(path) = course.invite_qr {
         files::write_new(path, &picture::png(code))?;
         context.ui.say(format_args!("the invite is in {} as a QR code", crate::ui::shown_path(path)));
     }

@@ -1,12 +1,12 @@
 //! The routes of apps, for people with a ticket and for applications with an API key.
 
-use super::{ApiKey, Client, ClientError, MAX_ANSWER, is_code, segment};
+use super::{ApiKey, Client, ClientError, MAX_ANSWER, TTL, is_code, segment};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, AppRight, ChangedApp, ExportApps, ExportedApps, KnownApp, MAX_WANTED, NewApp, NewAppGrant,
-    ReadCode, WantedApp, WantedApps,
+    App, AppCode, AppGrant, AppRight, AppSession, ChangedApp, ExportApps, ExportedApps, KnownApp, MAX_WANTED, NewApp,
+    NewAppGrant, ReadCode, WantedApp, WantedApps,
 };
-use reqwest::Method;
 use reqwest::header::HeaderValue;
+use reqwest::{Method, StatusCode};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -16,6 +16,11 @@ pub(super) const FUNCTION_KEY_HEADER: &str = "x-functions-key";
 const MAX_APPS: u64 = 64 * MAX_ANSWER;
 /// Bytes of URIs in one question for what is known, which the oracle's bound for bodies lets pass.
 const MAX_QUESTION: usize = 48 * 1024;
+/// Apps that are asked for at once. An oracle that knows no pages answers with all of them, or with exactly so many by chance:
+/// then it is asked in vain once more.
+const PAGE: usize = 500;
+/// Apps that nobody has.
+const MOST: usize = 1_000_000;
 /// Longest code in time, in milliseconds: a year.
 const LONGEST: u64 = 365 * 24 * 3600 * 1000;
 
@@ -37,6 +42,15 @@ impl fmt::Debug for FunctionKey {
     }
 }
 
+/// What is answered to whoever reads a code.
+#[derive(Debug)]
+pub enum AppRead {
+    /// The code.
+    Code(AppCode),
+    /// The session that it comes from, of an app by quorum.
+    Session(Box<AppSession>),
+}
+
 impl Client {
     /// The same connection, which shows `key` with every request, and no ticket.
     #[must_use]
@@ -50,9 +64,24 @@ impl Client {
         self
     }
 
-    /// `GET /api/apps`: those that one may read.
+    /// `GET /api/apps`: those that one may read, page by page.
     pub fn apps(&self) -> Result<Vec<App>, ClientError> {
-        self.read("/api/apps", None, MAX_APPS)
+        let mut apps: Vec<App> = Vec::new();
+        loop {
+            let after = match apps.last() {
+                Some(last) => format!("&after={}", segment(&last.uuid)?),
+                None => String::new(),
+            };
+            let page: Vec<App> = self.read(&format!("/api/apps?limit={PAGE}{after}"), None, MAX_APPS)?;
+            let is_last = page.len() != PAGE;
+            apps.extend(page);
+            if is_last {
+                return Ok(apps);
+            }
+            if apps.len() > MOST {
+                return Err(self.strange("its list of apps has no end"));
+            }
+        }
     }
 
     /// `GET /api/apps/{uuid}`.
@@ -104,17 +133,25 @@ impl Client {
         self.act(Method::DELETE, &path(uuid)?, None::<&()>).map(drop)
     }
 
-    /// `POST /api/apps/{uuid}/code`. Callers print it as it is: nothing but digits passes.
-    pub fn app_code(&self, uuid: &str, why: Option<&str>) -> Result<AppCode, ClientError> {
-        let wanted = ReadCode { why: why.map(str::to_owned) };
-        let code: AppCode = self.json(self.post(&(path(uuid)? + "/code"), &wanted)?, MAX_ANSWER)?;
+    /// `POST /api/apps/{uuid}/code`. Callers print a code as it is: nothing but digits passes.
+    pub fn read_app(&self, uuid: &str, wanted: &ReadCode) -> Result<AppRead, ClientError> {
+        let response = self.post(&(path(uuid)? + "/code"), wanted)?;
+        if response.status() == StatusCode::ACCEPTED {
+            let session: AppSession = self.json(response, MAX_ANSWER)?;
+            return if TTL.contains(&session.session.ttl) {
+                Ok(AppRead::Session(Box::new(session)))
+            } else {
+                Err(self.strange("its session lasts for a time that cannot be"))
+            };
+        }
+        let code: AppCode = self.json(response, MAX_ANSWER)?;
         if !is_code(&code.otp) {
             return Err(self.strange("its code is not 6 to 8 digits"));
         }
         if code.expires > LONGEST || code.period == 0 {
             return Err(self.strange("its code lasts for a time that cannot be"));
         }
-        Ok(code)
+        Ok(AppRead::Code(code))
     }
 
     /// `GET /api/apps/{uuid}/grants`.

@@ -94,6 +94,14 @@ fn a_member_reads_codes_from_the_grant_to_its_end() {
     );
     assert!(app(&bob, &["--json", "show", &uuid], "").json()["grants"].is_null());
 
+    app(&bob, &["leave", "root", "--yes"], "").ok();
+    let said = app(&bob, &["code", &uuid], "").fails(1);
+    assert!(said.contains("hint: `quorate app list` shows those"), "{said}");
+    let said = app(ann, &["leave", &uuid, "--yes"], "").fails(1);
+    assert!(said.contains("hint: remove the app"), "an owner stays: {said}");
+    app(ann, &["grant", &uuid, "bob"], "").ok();
+    reads(&bob, &["root"], KEY);
+
     app(ann, &["revoke", &uuid, "bob"], "").ok();
     let said = app(&bob, &["code", &uuid], "").fails(1);
     assert!(said.contains("hint: `quorate app list` shows those"), "{said}");

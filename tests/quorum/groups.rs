@@ -194,3 +194,51 @@ fn who_may_asks_with_a_login_alone_and_two_players_make_the_code_that_oathtool_h
     let refused = dora.quorate(&["session", "code", session_of(&invite)]).fails(1);
     assert!(refused.contains("hint: `quorate login -u NAME` comes first"), "{refused}");
 }
+
+#[test]
+fn a_code_of_an_app_by_quorum_takes_one_command_and_two_players() {
+    let (table, olga) = table();
+    let [ann, bob, carol] = PLAYERS.map(|name| table.person(name));
+    let members = ["-m", "ann=ann", "-m", "bob=bob", "-m", "carol=carol"];
+    olga.quorate(&[&["group", "add", "group.json"][..], &members].concat()).ok();
+    let dora = Person::new("dora", Key::Plain);
+    let link = olga.quorate(&["principal", "add", "dora"]).ok();
+    with_password(&dora, &["enroll", link.trim()]).ok();
+    log_in(&dora, &table.oracle, &[]).ok();
+    let add = ["app", "add", "--by-quorum", &table.group, "--name", "the vault"];
+    let refused = dora.quorate(&add).fails(1);
+    assert!(refused.contains("hint: "), "who may not ask for it adds none: {refused}");
+    olga.quorate(&["group", "applicants", "add", &table.group, "dora"]).ok();
+    dora.quorate(&add).ok();
+    let code = ["app", "code", "the vault"];
+    let refused = dora.quorate(&code).fails(1);
+    assert!(refused.contains("hint: say it with --why"), "{refused}");
+    let code = [&code[..], &["--why", "the pager is on fire"]].concat();
+    let refused = dora.quorate(&code).fails(1);
+    assert!(refused.contains("is not among the oracles that you trust\nhint: "), "{refused}");
+    dora.trust(&table.oracle);
+    for player in [ann, bob, carol] {
+        log_in(player, &table.oracle, &[]).ok();
+    }
+    let mut asking = dora.start(&code);
+    let invite = asking.line();
+    asking.says("dora asked");
+    let said = bob.quorate(&["join", &invite, "--yes"]);
+    assert!(said.stderr.contains("the pager is on fire"), "{}", said.stderr);
+    said.ok();
+    // Asked for once more, it is the same session; elsewhere its key is missing.
+    let again = dora.quorate(&[&code[..], &["--timeout", "0"]].concat());
+    assert!(again.stdout.starts_with(&invite), "{again:?}");
+    assert!(again.stderr.contains("goes on with the session that you have begun already"), "{again:?}");
+    again.fails(3);
+    let elsewhere = Person::new("dora", Key::Plain);
+    log_in(&elsewhere, &table.oracle, &[]).ok();
+    elsewhere.trust(&table.oracle);
+    let refused = elsewhere.quorate(&code).fails(1);
+    let id = session_of(&invite);
+    assert!(refused.contains(&format!("hint: `quorate session code --wait {id}` goes on there")), "{refused}");
+    carol.quorate(&["join", &invite, "--yes"]).ok();
+    let code = asking.end().ok();
+    let code = code.lines().last().expect("a code");
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+}

@@ -11,26 +11,41 @@ pub use self::sharedmfa::{
 };
 
 use crate::error::ApiResult;
-use crate::extract::{ClientAddr, Json, Path, RightTime, SensitiveJson};
+use crate::extract::{ClientAddr, Json, Path, Query, RightTime, SensitiveJson};
 use crate::handlers::people::Still;
-use crate::service::apps::{AppCaller, AppError, Apps, Grantee, New};
+use crate::service::apps::{AppCaller, AppError, Apps, Grantee, New, Page};
 use crate::service::sessions::Sessions;
 use crate::service::sessions::error::SessionError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use quorate_protocol::api::{
-    App, AppCode, AppGrant, ChangedApp, ErrorBody, ExportApps, ExportedApps, KnownApp, NewApp, NewAppGrant, ReadCode,
-    SessionCredentials, WantedApps,
+    App, AppCode, AppGrant, AppSession, ChangedApp, ErrorBody, ExportApps, ExportedApps, KnownApp, NewApp, NewAppGrant,
+    ReadCode, WantedApps,
 };
 use serde::Deserialize;
 
+/// Which part of the list is wanted.
+#[derive(Debug, Default, Deserialize)]
+pub struct InList {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
 /// List the apps that one may read
+///
+/// In the order in which they were added, all of them unless a part is wanted.
 #[utoipa::path(get, path = "/api/apps", tag = "apps",
-    params(("authorization" = Option<String>, Header), ("x-functions-key" = Option<String>, Header)),
+    params(("authorization" = Option<String>, Header), ("x-functions-key" = Option<String>, Header),
+        ("after" = Option<String>, Query, description = "UUID of the last app that was listed before"),
+        ("limit" = Option<usize>, Query, description = "Apps at most")),
     responses((status = 200, body = Vec<App>), (status = "default", body = ErrorBody)))]
-pub async fn list(caller: AppCaller, State(apps): State<Apps>) -> ApiResult<Json<Vec<App>>> {
-    Ok(Json(apps.list(&caller).await?))
+pub async fn list(
+    caller: AppCaller,
+    State(apps): State<Apps>,
+    Query(InList { after, limit }): Query<InList>,
+) -> ApiResult<Json<Vec<App>>> {
+    Ok(Json(apps.list(&caller, &Page { after, limit }).await?))
 }
 
 /// Add an app
@@ -102,12 +117,12 @@ pub async fn remove(caller: AppCaller, State(apps): State<Apps>, Path(uuid): Pat
 /// Read a code
 ///
 /// The audit log is told who reads it, and why. For an app by quorum whoever shows a ticket, says why, and may ask for codes of its
-/// group starts a session by that; everybody else is answered 409 `by_quorum`.
+/// group is given a session: the one of theirs that is open, without its KEK, or a new one. Everybody else is answered 409 `by_quorum`.
 #[utoipa::path(post, path = "/api/apps/{uuid}/code", tag = "apps",
     params(("uuid" = String, Path), ("authorization" = Option<String>, Header),
         ("x-functions-key" = Option<String>, Header)),
     request_body = ReadCode,
-    responses((status = 200, body = AppCode), (status = 202, body = SessionCredentials),
+    responses((status = 200, body = AppCode), (status = 202, body = AppSession),
         (status = "default", body = ErrorBody)))]
 pub async fn code(
     caller: AppCaller,
@@ -116,7 +131,7 @@ pub async fn code(
     State(sessions): State<Sessions>,
     ClientAddr(peer): ClientAddr,
     Path(uuid): Path<String>,
-    Still(Json(ReadCode { why })): Still<Json<ReadCode>>,
+    Still(Json(ReadCode { why, again })): Still<Json<ReadCode>>,
 ) -> ApiResult<Response> {
     let by_quorum = match apps.code(&caller, &uuid, why.as_deref()).await {
         Ok(code) => return Ok(Json(code).into_response()),
@@ -126,8 +141,8 @@ pub async fn code(
     let (AppCaller::Principal(principal), Some(why)) = (&caller, why) else {
         return Err(AppError::ByQuorum(by_quorum).into());
     };
-    match sessions.create_by_login(by_quorum.group, why, principal, peer).await {
-        Ok(credentials) => Ok((StatusCode::ACCEPTED, Json(credentials)).into_response()),
+    match sessions.ask_by_login(by_quorum.group, why, again, principal, peer).await {
+        Ok(session) => Ok((StatusCode::ACCEPTED, Json(session)).into_response()),
         // Whoever may not ask by a login asks with a Toc.
         Err(SessionError::MayNotAsk) => Err(AppError::ByQuorum(by_quorum).into()),
         Err(error) => Err(error.into()),
@@ -168,7 +183,7 @@ pub async fn grant(
 
 /// Take somebody's right away
 ///
-/// At once; and what was sealed for them is sealed under another key.
+/// At once; and what was sealed for them is sealed under another key. Their own everybody may give up.
 #[utoipa::path(delete, path = "/api/apps/{uuid}/grants/{name}", tag = "apps",
     params(("uuid" = String, Path), ("name" = String, Path), ("authorization" = Option<String>, Header),
         ("x-functions-key" = Option<String>, Header)),

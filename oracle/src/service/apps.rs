@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{ApiKeys, Tenant};
 use crate::service::audit::{Audit, Entry, Kind, Who};
-use crate::service::failures::{Failures, PER_SOURCE};
+use crate::service::failures::{Failures, Limits, PER_SOURCE};
 use crate::service::people::{Caller, People};
 use crate::state::StateRng;
 use crate::store::{AppReader, Digest, NewAudit, Store};
@@ -37,6 +37,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// For UUIDs that are taken: a whole table may have been moved here by somebody else already.
+const TAKEN_UUIDS: Limits = Limits { free: 256, ..PER_SOURCE };
 
 /// The service. Clones share it.
 #[derive(Clone)]
@@ -54,8 +57,10 @@ struct Inner {
     audit: Audit,
     people: People,
     api_keys: ApiKeys,
-    /// UUIDs and names that were tried and told something of others' apps and of who there is, by caller.
-    tried: Failures<Digest>,
+    /// Names that nobody has, by caller: whoever tries some learns who there is.
+    tried_names: Failures<Digest>,
+    /// UUIDs that were taken, by caller.
+    tried_uuids: Failures<Digest>,
 }
 
 impl fmt::Debug for Apps {
@@ -104,6 +109,15 @@ pub enum AppCaller {
     },
     /// A principal that has shown a ticket.
     Principal(Caller),
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Behind the app of that UUID; from the first one on otherwise.
+    pub after: Option<String>,
+    /// So many at most.
+    pub limit: Option<usize>,
 }
 
 /// Whom a key pair is looked for: by what the store finds it, and what it is bound to.
@@ -160,8 +174,10 @@ impl Apps {
     /// Puts the service together.
     pub fn new(parts: Parts) -> Self {
         let Parts { store, clock, rng, crypto, custody, audit, people, api_keys } = parts;
-        let (sealer, tried) = (Arc::clone(custody.sealer()), Failures::new(PER_SOURCE));
-        let inner = Inner { store, clock, rng, crypto, sealer, custody, audit, people, api_keys, tried };
+        let sealer = Arc::clone(custody.sealer());
+        let (tried_names, tried_uuids) = (Failures::new(PER_SOURCE), Failures::new(TAKEN_UUIDS));
+        let inner =
+            Inner { store, clock, rng, crypto, sealer, custody, audit, people, api_keys, tried_names, tried_uuids };
         Self { inner: Arc::new(inner) }
     }
 

@@ -140,7 +140,7 @@ impl Store {
             Box::pin(async move {
                 let Some(app) = held(tx, *reader, app).await? else { return Ok(None) };
                 let all = select_granted!("WHERE o.app = $1 ORDER BY o.granted_at, o.holder");
-                let grants = granted(tx.query(all, &[app.app.number.into()]).await?)?;
+                let grants = granted(tx.query(all, &[app.app.number.into()]).await?);
                 Ok(Some((app, grants)))
             })
         })
@@ -215,7 +215,7 @@ async fn held(tx: &mut dyn Tx, reader: AppReader, app: &Digest) -> Result<Option
             tx.query(held, &[(&id).into(), app.into()]).await?
         }
     };
-    Ok(held_apps(rows)?.pop())
+    Ok(held_apps(rows).pop())
 }
 
 async fn list(tx: &mut dyn Tx, reader: AppReader) -> Result<(Vec<HeldApp>, Vec<GrantedRow>), StoreError> {
@@ -231,8 +231,8 @@ async fn list(tx: &mut dyn Tx, reader: AppReader) -> Result<(Vec<HeldApp>, Vec<G
             (&id).into(),
         ),
     };
-    let apps = held_apps(tx.query(apps, std::slice::from_ref(&reader)).await?)?;
-    let owners = granted(tx.query(owners, &[reader]).await?)?;
+    let apps = held_apps(tx.query(apps, std::slice::from_ref(&reader)).await?);
+    let owners = granted(tx.query(owners, &[reader]).await?);
     Ok((apps, owners))
 }
 

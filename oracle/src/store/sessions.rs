@@ -3,6 +3,7 @@
 //! Knows nothing about Tocs beyond that they are removed when their session closes.
 
 use super::{
+    Store,
     engine::{Row, Tx, Value},
     error::StoreError,
     events, notices,
@@ -10,6 +11,29 @@ use super::{
     rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
     tocs,
 };
+
+impl Store {
+    /// The newest session for codes of a group that a source has asked for and that is open at `now`.
+    pub async fn session_of(
+        &self,
+        source: &Digest,
+        group: &Digest,
+        now: i64,
+    ) -> Result<Option<SessionOverview>, StoreError> {
+        self.read((*source, *group, now), |tx, (source, group, now)| {
+            Box::pin(async move {
+                let newest = "SELECT id FROM sessions
+                              WHERE source = $1 AND group_fp = $2 AND ends_at > $3 AND purpose = 0 AND closed_at IS NULL
+                              ORDER BY number DESC LIMIT 1";
+                match tx.first(newest, &[source.into(), group.into(), (*now).into()]).await? {
+                    Some(row) => overview(tx, row.text(0)?).await,
+                    None => Ok(None),
+                }
+            })
+        })
+        .await
+    }
+}
 
 /// Makes a session with its first Toc and event, if its group, its proof and its source allow.
 pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOutcome, StoreError> {

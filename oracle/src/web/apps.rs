@@ -204,6 +204,7 @@ fn came_of(several: &[(String, Option<String>)]) -> Markup {
 fn done(word: &str) -> Markup {
     let sentence = match word {
         "added" => "It was added.",
+        "left" => "You gave your right up.",
         "granted" => "It was granted.",
         "revoked" => "It was revoked: no code is read with that grant any more.",
         "removed" => "It was removed.",

@@ -1,6 +1,7 @@
 //! Bodies of the routes of apps: shared authenticator entries whose codes a team may read. The same for the oracle and its
 //! client. Times are RFC 3339, lives of codes milliseconds.
 
+use super::Session;
 use crate::header::GroupName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -176,6 +177,32 @@ pub struct ReadCode {
     /// Why, for the audit log. At most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Of an app by quorum: begin a session although one of the caller's is open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+}
+
+/// Answer 202 to `POST /api/apps/{uuid}/code` of an app by quorum: the session that its code comes from.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppSession {
+    /// The session.
+    #[serde(flatten)]
+    pub session: Session,
+    /// The session's age recipient.
+    pub tek: String,
+    /// Key encryption key, base64. Absent when the caller has begun the session before: it was shown then, and never again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub kek: Option<Zeroizing<String>>,
+    /// The invite link.
+    pub invite: String,
+}
+
+impl fmt::Debug for AppSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppSession").field("session", &self.session.id).finish_non_exhaustive()
+    }
 }
 
 /// A code of an app.

@@ -1,11 +1,11 @@
 //! `quorate app code`: a code on the screen, in the clipboard if wanted, until it ends.
 
-use super::{AppsAt, find};
+use super::{AppsAt, find, quorum};
 use crate::cli::error::AppError;
 use crate::cli::{CliError, Context};
-use crate::client::Client;
+use crate::client::{AppRead, Client};
 use clap::Args;
-use quorate_protocol::api::AppCode;
+use quorate_protocol::api::{AppCode, ReadCode};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -17,14 +17,20 @@ pub(super) struct CodeArgs {
     /// The app: its UUID, or a name that no other has
     #[arg(value_name = "APP")]
     app: String,
-    /// Why, for the audit log
+    /// Why, for the audit log; of an app by quorum for the players, too, and needed
     #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
+    pub(super) why: Option<String>,
+    /// Of an app by quorum: begin a session although one of yours is open
+    #[arg(long)]
+    pub(super) again: bool,
+    /// Of an app by quorum: wait so many seconds for the players
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) timeout: Option<u64>,
     /// Put it into the clipboard as well, by way of the terminal; when it ends, or at Ctrl-C, the clipboard is emptied
     #[arg(long)]
-    copy: bool,
+    pub(super) copy: bool,
     #[command(flatten)]
-    at: AppsAt,
+    pub(super) at: AppsAt,
 }
 
 #[derive(Serialize)]
@@ -40,9 +46,8 @@ struct Shown<'a> {
 pub(super) fn run(context: &Context, args: &CodeArgs) -> Result<(), CliError> {
     let client = args.at.client(context)?;
     let app = find(&client, &args.app)?;
-    if let Some(quorum) = app.by_quorum {
-        let (group_id, threshold, size) = (quorum.group_id, quorum.threshold, quorum.size);
-        return Err(AppError::ByQuorum { group_id, threshold, size }.into());
+    if let Some(quorum) = &app.by_quorum {
+        return quorum::run(context, args, client, &app, quorum);
     }
     if args.copy {
         // Before the audit log is told that the code was read.
@@ -68,11 +73,17 @@ pub(super) fn run(context: &Context, args: &CodeArgs) -> Result<(), CliError> {
 
 /// A code that lives long enough to be typed, where there is one.
 fn fetch(context: &Context, client: &Client, uuid: &str, why: Option<&str>) -> Result<AppCode, CliError> {
-    let code = client.app_code(uuid, why)?;
+    let wanted = ReadCode { why: why.map(str::to_owned), again: false };
+    let read = || match client.read_app(uuid, &wanted)? {
+        AppRead::Code(code) => Ok(code),
+        // It was another one's UUID a moment ago.
+        AppRead::Session(_) => Err(CliError::from(AppError::Exchanged)),
+    };
+    let code = read()?;
     if code.expires >= TOO_SHORT || u64::from(code.period) * 1000 <= 2 * TOO_SHORT {
         return Ok(code);
     }
     context.ui.say("this code is about to end; waiting for the next one");
     std::thread::sleep(Duration::from_millis(code.expires + 100));
-    Ok(client.app_code(uuid, why)?)
+    read()
 }

@@ -196,7 +196,7 @@ fn settle<'a>(
     match client.add_app(&new) {
         Ok(app) => Ok(outcome(Status::Added, Some(app.uuid), None)),
         // What is wrong with one row is not wrong with the next.
-        Err(ClientError::Refused(refusal)) if matches!(refusal.status, 400 | 409 | 422) => {
+        Err(ClientError::Refused(refusal)) if matches!(refusal.status, 400 | 409 | 422 | 429) => {
             Ok(outcome(Status::Refused, uuid, Some(refusal.to_string())))
         }
         Err(error) => Err(error.into()),

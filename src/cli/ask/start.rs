@@ -24,10 +24,10 @@ use serde_json::value::RawValue;
 const MAX_EQUAL: i64 = 10;
 
 /// A session that has been started, verified and kept.
-pub(super) struct Started {
-    pub(super) client: Client,
-    pub(super) kept: Kept,
-    pub(super) expires_at: String,
+pub(crate) struct Started {
+    pub(crate) client: Client,
+    pub(crate) kept: Kept,
+    pub(crate) expires_at: String,
 }
 
 /// The oracle that the Toc names, or the trusted one of `--oracle` when it names none.
@@ -43,10 +43,19 @@ pub(super) fn choose_oracle(context: &Context, args: &AskArgs, pin: Option<&Orac
     }
 }
 
+/// What is asked for besides a code or a redeal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) reason: &'a str,
+    /// Seconds that codes flow after the first.
+    pub(crate) ttl: Option<u32>,
+    pub(crate) max_codes: Option<u32>,
+}
+
 /// What is asked for, and of whom.
 pub(super) struct Asking<'a> {
     pub(super) context: &'a Context,
-    pub(super) args: &'a AskArgs,
+    pub(super) wanted: Wanted<'a>,
     pub(super) pin: &'a OraclePin,
     pub(super) plan: Option<&'a Plan>,
     /// When, Unix seconds.
@@ -69,7 +78,7 @@ pub(super) fn start(
     let credentials = create(&client, args, own, plan, pin, now)?;
     let card = Card::of(&own.toc).ok_or(SessionError::Wrong("Toc"))?;
     let same = |invite: &InvitePayload| same_group(own, &card, invite);
-    let asking = Asking { context, args, pin, plan, now };
+    let asking = Asking { context, wanted: args.wanted(), pin, plan, now };
     settle(&asking, client, &credentials, same, |client, kept| join(context, args, client, own, kept))
 }
 
@@ -82,7 +91,7 @@ pub(super) fn settle(
     same: impl FnOnce(&InvitePayload) -> Compared,
     then: impl FnOnce(&Client, &Kept) -> Result<(), CliError>,
 ) -> Result<Started, CliError> {
-    let Asking { context, args, pin, now, .. } = asking;
+    let Asking { context, wanted, pin, now, .. } = asking;
     let kek = Kek::from_base64(&credentials.kek)?;
     let invite = match verify(asking, credentials, same) {
         Ok(invite) => invite,
@@ -93,7 +102,7 @@ pub(super) fn settle(
         }
     };
     let over_at = invite.fields().expires.saturating_add(credentials.session.ttl);
-    let kept = Kept { oracle: pin.url.clone(), invite, kek, over_at, counted: args.max_codes.is_some() };
+    let kept = Kept { oracle: pin.url.clone(), invite, kek, over_at, counted: wanted.max_codes.is_some() };
     let folder = context.paths()?.sessions();
     if let Err(error) = kept.save(&folder, *now).and_then(|()| then(&client, &kept)) {
         // Nobody has seen the invite yet: a session without its applicant serves no one.
@@ -183,7 +192,7 @@ fn verify(
     credentials: &SessionCredentials,
     same: impl FnOnce(&InvitePayload) -> Compared,
 ) -> Result<Invite, CliError> {
-    let Asking { args, pin, plan, now, .. } = *asking;
+    let Asking { wanted, pin, plan, now, .. } = *asking;
     let invite = Invite::parse(&credentials.invite)?;
     invite.verify(&pin.key()?, now)?;
     let fields = invite.fields();
@@ -193,9 +202,9 @@ fn verify(
         ("TEK", fields.tek == credentials.tek),
         ("purpose", fields.purpose == purpose(plan)),
         ("plan", fields.plan.as_ref().map(|plan| plan.0.as_slice()) == plan.map(Plan::bytes)),
-        ("reason", fields.reason == args.reason),
-        ("time that codes flow", args.ttl.is_none_or(|ttl| fields.ttl == ttl)),
-        ("number of codes", args.max_codes.is_none_or(|max| fields.max_codes.is_some_and(|most| most <= max))),
+        ("reason", fields.reason == wanted.reason),
+        ("time that codes flow", wanted.ttl.is_none_or(|ttl| fields.ttl == ttl)),
+        ("number of codes", wanted.max_codes.is_none_or(|max| fields.max_codes.is_some_and(|most| most <= max))),
     ];
     checks.extend(same(fields));
     match checks.iter().find(|(_, same)| !same) {

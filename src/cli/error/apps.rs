@@ -17,6 +17,12 @@ pub(crate) enum AppError {
         /// Tocs that there are.
         size: u32,
     },
+    /// The session that is open was begun where its key is, which is not here.
+    #[error("you have begun the session {0} for its codes already, elsewhere")]
+    BegunElsewhere(String),
+    /// The oracle gave a session for an app with a secret, or a code for one by quorum.
+    #[error("another app has the UUID of this one now")]
+    Exchanged,
     /// Somebody who gets or loses no right.
     #[error("{who}: {source}")]
     Grantee {
@@ -24,6 +30,16 @@ pub(crate) enum AppError {
         who: String,
         /// Why.
         source: Box<ClientError>,
+    },
+    /// Players are asked for a code, and not told why.
+    #[error("codes of this app take {threshold} of the {size} players of the group {group_id}, who want to know why")]
+    NoReason {
+        /// The group's id for people.
+        group_id: String,
+        /// Tocs that it takes.
+        threshold: u32,
+        /// Tocs that there are.
+        size: u32,
     },
     /// Not exactly one app of that name.
     #[error("{} called {wanted}", if .found.is_empty() { "you may read no app" } else { "you may read more than one app" })]
@@ -54,6 +70,12 @@ impl AppError {
             Self::There(_) => "`quorate app change` gives it other names; --again adds it once more",
             Self::Named { found, .. } if found.is_empty() => "`quorate app list` shows those that you may read",
             Self::Named { found, .. } => return format!("give its UUID: {}", crate::ui::shown(&found.join(", "))),
+            Self::BegunElsewhere(id) => {
+                let id = crate::ui::shown(id);
+                return format!("`quorate session code --wait {id}` goes on there; --again begins another session");
+            }
+            Self::Exchanged => "`quorate app list` shows what there is",
+            Self::NoReason { .. } => "say it with --why: the players read it before they say yes",
         };
         hint.to_owned()
     }
@@ -69,7 +91,9 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         "invalid_recipient" => {
             "give recipients of age that need no plugin of their own: `quorate key list` shows yours"
         }
-        "no_grant" => "`quorate app show APP` shows who has one; names are compared letter by letter",
+        "no_grant" => {
+            "`quorate app show APP` shows who has one, to its managers; names are compared letter by letter, and what a team has is the team's"
+        }
         "no_key_pair" => "whoever has that API key runs `quorate app list --api-key FILE` once, then grant again",
         "not_a_manager" | "not_the_owner" => "`quorate app show APP` shows whose it is: ask them",
         "owner_stays" => {

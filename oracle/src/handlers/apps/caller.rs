@@ -79,8 +79,9 @@ fn from_headers(headers: &HeaderMap) -> Option<Presented> {
 async fn authenticated(key: Option<Presented>, parts: &mut Parts, state: &AppState) -> Result<AppCaller, ApiError> {
     let Ok(ClientAddr(source)) = ClientAddr::from_request_parts(parts, state).await;
     let key = key.ok_or(ApiKeyError::Unauthorized)?;
-    // What has no colon is a wrong key like any other, and counted as one.
+    // What has no colon, or behind it nothing or more than any secret has, is a wrong key like any other, and counted as one.
     let (value, secret) = key.0.trim().split_once(':').unwrap_or((key.0.trim(), "-"));
-    let tenant = state.api_keys.authenticate(Some(value), ApiSecret::presented(secret), source).await?;
+    let secret = ApiSecret::presented(secret).or_else(|| ApiSecret::presented("-"));
+    let tenant = state.api_keys.authenticate(Some(value), secret, source).await?;
     Ok(AppCaller::ApiKey { tenant, value: value.to_owned(), source })
 }

@@ -3,7 +3,7 @@
 use super::caller::FunctionKey;
 use crate::error::ApiResult;
 use crate::extract::{Json, LenientJson, Query, RightTime, Text};
-use crate::service::apps::{AppError, Apps, New};
+use crate::service::apps::{AppError, Apps, New, Page};
 use axum::extract::State;
 use quorate_protocol::api::{App, AppCode, ErrorBody};
 use quorate_protocol::display::escape_controls;
@@ -98,7 +98,7 @@ pub async fn list_available(
     FunctionKey(caller): FunctionKey,
     State(apps): State<Apps>,
 ) -> ApiResult<Json<Vec<AvailableApp>>> {
-    let available = apps.list(&caller).await?.into_iter().map(|app| {
+    let available = apps.list(&caller, &Page::default()).await?.into_iter().map(|app| {
         let (appname, custom) = (account(&app), app.name.as_deref().map(escape_controls));
         AvailableApp { uuid: app.uuid, appname, custom }
     });

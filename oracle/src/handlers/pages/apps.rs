@@ -6,7 +6,7 @@ use super::visitor::{Sent, Visitor};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{ClientAddr, Form, Path, Query, RightTime, Upload};
 use crate::handlers::people::OwnTicket;
-use crate::service::apps::{AppCaller, AppError, Grantee, New};
+use crate::service::apps::{AppCaller, AppError, Grantee, New, Page};
 use crate::service::people::Caller;
 use crate::service::pictures::PictureError;
 use crate::web::apps::one::{One, content};
@@ -14,7 +14,7 @@ use crate::web::apps::quorum::Begun;
 use crate::web::apps::{Adding, HERE, List, list as look, title_text};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quorate_protocol::api::{AppCode, AppRight, KnownApp, MAX_WANTED, SessionCredentials, WantedApp};
+use quorate_protocol::api::{AppCode, AppRight, AppSession, KnownApp, MAX_WANTED, WantedApp};
 use quorate_protocol::import::{Imported, parse_any};
 use quorate_protocol::otp::OtpSecret;
 use std::net::IpAddr;
@@ -188,8 +188,10 @@ pub async fn act_on_app(
             one(&site, &by, &uuid, &shown, None).await
         }
         Ok(Done::Begun(made)) => {
-            let begun = Begun { id: &made.session.id, kek: &made.kek, invite: &made.invite };
-            one(&site, &by, &uuid, &Shown { begun: Some(&begun), ..Shown::default() }, None).await
+            let kek = made.kek.as_ref().map_or("", |kek| kek.as_str());
+            let begun = Begun { id: &made.session.id, kek, invite: &made.invite };
+            let shown = Shown { begun: Some(&begun), why: form.text("why"), ..Shown::default() };
+            one(&site, &by, &uuid, &shown, None).await
         }
         Err(error) => {
             let told = Told::of(error);
@@ -201,7 +203,7 @@ pub async fn act_on_app(
 
 /// What comes of an act.
 enum Done {
-    Begun(Box<SessionCredentials>),
+    Begun(Box<AppSession>),
     Leads(String),
     Read(AppCode),
 }
@@ -211,11 +213,12 @@ async fn done(site: &Site, caller: &Caller, uuid: &str, form: &Form, peer: IpAdd
     let grantee = |text: &str| text.trim().parse::<Grantee>();
     let stays = |word: &str| Ok(Done::Leads(format!("{HERE}/{uuid}?done={word}")));
     match form.text("act") {
-        "code" => {
+        act @ ("code" | "another") => {
             let why = form.given("why").map(|why| why.to_string());
             match (apps.code(by, uuid, why.as_deref()).await, why) {
                 (Err(AppError::ByQuorum(quorum)), Some(why)) => {
-                    let made = site.state.sessions.create_by_login(quorum.group, why, caller, peer).await?;
+                    let (sessions, again) = (&site.state.sessions, act == "another");
+                    let made = sessions.ask_by_login(quorum.group, why, again, caller, peer).await?;
                     Ok(Done::Begun(Box::new(made)))
                 }
                 (code, _) => Ok(Done::Read(code?)),
@@ -236,8 +239,12 @@ async fn done(site: &Site, caller: &Caller, uuid: &str, form: &Form, peer: IpAdd
             apps.grant(by, uuid, &grantee(form.text("grantee"))?, right).await?;
             stays("granted")
         }
-        "revoke" | "remove" if !is_confirmed(form) => {
+        "leave" | "revoke" | "remove" if !is_confirmed(form) => {
             Err(ApiError::bad_request("not_confirmed", "nothing was done: tick the box if you mean it"))
+        }
+        "leave" => {
+            apps.revoke(by, uuid, &Grantee::Principal(caller.name.clone())).await?;
+            Ok(Done::Leads(format!("{HERE}?done=left")))
         }
         "revoke" => {
             apps.revoke(by, uuid, &grantee(form.text("grantee"))?).await?;
@@ -262,7 +269,7 @@ struct Shown<'a> {
 }
 
 async fn list(site: &Site, caller: &Caller, asked: &Asked, adding: &Adding<'_>, told: Option<&Told>) -> Response {
-    let mut apps = match site.state.apps.list(&reader(caller)).await {
+    let mut apps = match site.state.apps.list(&reader(caller), &Page::default()).await {
         Ok(apps) => apps,
         Err(error) => return site.refused(error, Some(caller)),
     };

@@ -1,6 +1,7 @@
 //! Adding and removing apps.
 
 use super::error::AppError;
+use super::refused::Tried;
 use super::sealed::{Bound, CodeSource, Record, level};
 use super::{AppCaller, Apps, hyphenated};
 use crate::service::audit::Kind;
@@ -56,7 +57,7 @@ impl Apps {
         };
         let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", matches!(code, CodeSource::Quorum { .. }));
         if kept {
-            self.admit(caller)?;
+            self.admit(caller, Tried::Uuid)?;
         }
         let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
         let (sealer, owner, mut rng) = (Arc::clone(&self.inner.sealer), caller.name(), self.rng());
@@ -85,7 +86,7 @@ impl Apps {
             InsertAppOutcome::Added => Ok(app),
             InsertAppOutcome::Full => Err(AppError::Full),
             InsertAppOutcome::Moved => Err(AppError::Changed),
-            InsertAppOutcome::Taken => Err(self.refused(caller, told, AppError::Taken).await),
+            InsertAppOutcome::Taken => Err(self.refused(caller, Tried::Uuid, told, AppError::Taken).await),
         }
     }
 

@@ -8,6 +8,7 @@ use super::amending::Amendment;
 use super::error::AppError;
 use super::grantee::Grantee;
 use super::reading::Readable;
+use super::refused::Tried;
 use super::sealed::{Bound, Record, Sealer, level, right};
 use super::{AppCaller, Apps, rfc3339};
 use crate::service::api_keys::{ApiKeyError, Tenant};
@@ -85,9 +86,9 @@ impl Apps {
         self.managed(caller, &id).await?;
         let told = caller.entry(Kind::AppGranted, uuid).with("right", right.word()).with("grantee", self.told(grantee));
         // Everybody may add an app and manage it: who tries names to learn whom there is has to wait.
-        self.admit(caller)?;
+        self.admit(caller, Tried::Name)?;
         let whose = match self.grantee(grantee).await {
-            Err(error) if is_nobody(&error) => return Err(self.refused(caller, told, error).await),
+            Err(error) if is_nobody(&error) => return Err(self.refused(caller, Tried::Name, told, error).await),
             found => found?,
         };
         let holder = self.holder_of(whose).await?;

@@ -3,6 +3,7 @@
 
 use super::error::AppError;
 use super::reading::Readable;
+use super::refused::Tried;
 use super::sealed::{CodeSource, Sealer};
 use super::{AppCaller, Apps, hyphenated};
 use crate::service::api_keys::Tenant;
@@ -30,7 +31,7 @@ impl Apps {
         let wanted = wanted.into_iter().map(|wanted| self.wanted(wanted)).collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<Digest> = wanted.iter().filter_map(|wanted| wanted.id).collect();
         if !ids.is_empty() {
-            self.admit(caller)?;
+            self.admit(caller, Tried::Uuid)?;
         }
         let taken: HashSet<Digest> = self.inner.store.taken_apps(ids).await?.into_iter().collect();
         let owned = self.inner.store.owned_apps(caller.reader()).await?;
@@ -40,7 +41,7 @@ impl Apps {
         if theirs > 0 {
             // Who asks for many learns which UUIDs others have, as whoever tries to add them does.
             let told = caller.acted(Kind::AppAdded, format!("{theirs} apps"));
-            match self.refused(caller, told, AppError::Taken).await {
+            match self.refused(caller, Tried::Uuid, told, AppError::Taken).await {
                 AppError::Taken => {}
                 failed => return Err(failed),
             }

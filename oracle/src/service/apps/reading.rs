@@ -3,8 +3,8 @@
 
 use super::error::AppError;
 use super::sealed::{CodeSource, Record, Sealer, right};
-use super::{AppCaller, Apps, rfc3339};
-use crate::service::audit::Kind;
+use super::{AppCaller, Apps, Page, rfc3339};
+use crate::service::audit::{Kind, Outcome};
 use crate::store::{AppReader, AppRow, GrantedRow, HeldApp, HeldGrant};
 use quorate_protocol::api::{App, AppCode, AppRight};
 use quorate_protocol::app_key::AppKey;
@@ -32,8 +32,24 @@ impl Apps {
         let (uuid, id) = self.named(uuid)?;
         let told = caller.entry(Kind::AppCode, uuid);
         let told = if let Some(why) = why { told.with("why", why) } else { told };
-        let store = self.inner.store.telling(self.seal(told));
+        let store = self.inner.store.telling(self.seal(told.clone()));
         let held = store.read_app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
+        let read = self.code_of(caller, held).await;
+        if let Err(error) = &read
+            && !matches!(error, AppError::ByQuorum(_))
+        {
+            // That somebody read it was told before: nobody did.
+            self.inner.audit.record(told.ended(Outcome::Failed).with("because", error.to_string())).await?;
+        }
+        let (code, rekey) = read?;
+        if rekey {
+            self.pay(caller, uuid).await;
+        }
+        Ok(code)
+    }
+
+    /// The code of an app as it was read, and whether the app is to be sealed anew by the caller.
+    async fn code_of(&self, caller: &AppCaller, held: HeldApp) -> Result<(AppCode, bool), AppError> {
         let readable = self.readable(caller, held)?;
         let rekey = readable.app.owed && readable.right >= AppRight::Manage;
         let milliseconds = self.now();
@@ -45,19 +61,25 @@ impl Apps {
                 CodeSource::Quorum { group, .. } => Err(AppError::ByQuorum(Box::new(group))),
             }
         };
-        let code = self.inner.crypto.run(job).await?;
-        if rekey {
-            self.pay(caller, uuid).await;
-        }
-        code
+        Ok((self.inner.crypto.run(job).await??, rekey))
     }
 
     /// What the caller may read, in the order in which it was added. What is damaged keeps nothing else from being listed.
-    pub async fn list(&self, caller: &AppCaller) -> Result<Vec<App>, AppError> {
+    pub async fn list(&self, caller: &AppCaller, page: &Page) -> Result<Vec<App>, AppError> {
+        if page.limit == Some(0) {
+            return Err(AppError::Request("limit is 1 or more"));
+        }
         if caller.tenant().is_some() {
             self.ensure_key_pair(caller).await?;
         }
-        let (apps, owners) = self.inner.store.apps(caller.reader()).await?;
+        let (mut apps, owners) = self.inner.store.apps(caller.reader()).await?;
+        if let Some(after) = &page.after {
+            let (_, id) = self.named(after)?;
+            let place = apps.iter().position(|held| held.app.id == id).ok_or(AppError::Unknown)?;
+            apps.drain(..=place);
+        }
+        // Only what is shown is opened.
+        apps.truncate(page.limit.unwrap_or(usize::MAX));
         let owners = self.owners(apps.iter().map(|held| &held.app), &owners);
         let readable: Vec<Readable> =
             apps.into_iter().filter_map(|held| self.readable(caller, held).inspect_err(told_damaged).ok()).collect();

@@ -52,7 +52,7 @@ impl Caller {
     }
 
     /// The login that it shows, for the store to look at again where something is written.
-    pub(super) fn login(&self) -> Login {
+    pub(in crate::service) fn login(&self) -> Login {
         self.login
     }
 

@@ -5,9 +5,10 @@ use super::Sessions;
 use super::create::{Applying, Asked};
 use super::error::SessionError;
 use super::named::By;
+use super::show::summary;
 use crate::service::people::{Asker, Caller, PeopleError};
 use crate::service::signer::InviteSigner;
-use quorate_protocol::api::{NewSession, SessionCredentials};
+use quorate_protocol::api::{AppSession, NewSession, SessionCredentials};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::invite::{Applicant, Purpose};
 use quorate_protocol::toc::Group;
@@ -25,6 +26,41 @@ impl Sessions {
     ) -> Result<SessionCredentials, SessionError> {
         let request = NewSession { group: Some(group), reason: Some(reason), ..NewSession::default() };
         self.create(request, Some(caller), peer).await
+    }
+
+    /// The session that gives whoever has logged in and may ask for them codes of a known group: the one of theirs that is open,
+    /// whose KEK they were given when they began it, or else, or when they want another, a new one.
+    pub async fn ask_by_login(
+        &self,
+        group: GroupName,
+        reason: String,
+        again: bool,
+        caller: &Caller,
+        peer: IpAddr,
+    ) -> Result<AppSession, SessionError> {
+        if !again && let Some(open) = self.open_by(group, caller).await? {
+            return Ok(open);
+        }
+        let SessionCredentials { session, tek, kek, invite } =
+            self.create_by_login(group, reason, caller, peer).await?;
+        Ok(AppSession { session, tek, kek: Some(kek), invite })
+    }
+
+    /// The open session for codes of a group that a caller has begun by a login, who may still ask for them.
+    async fn open_by(&self, group: GroupName, caller: &Caller) -> Result<Option<AppSession>, SessionError> {
+        self.asker(Some(caller), group).await?;
+        let (source, GroupName(digest)) = (self.asker_source(&caller.login()), group);
+        let found = self.inner.store.session_of(&source, &digest, self.now_ms()).await?;
+        let Some(overview) = found else { return Ok(None) };
+        match self.open_record(overview.row.clone()) {
+            Ok((_, record)) if record.asker == Some(caller.id()) => {
+                let (session, tek) = (summary(&overview, &record), record.fields().tek.clone());
+                Ok(Some(AppSession { session, tek, kek: None, invite: record.invite.to_url() }))
+            }
+            // Somebody else's by a row that was written, or one that cannot be read: it keeps nobody from a new one.
+            Ok(_) | Err(SessionError::Damaged | SessionError::Over(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What a caller asks for who shows no Toc of `group`, and the group.

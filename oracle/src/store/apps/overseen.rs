@@ -83,7 +83,7 @@ impl Store {
                 let apps = apps(tx, page, &[(*after).into(), (*limit).into()]).await?;
                 let Some(last) = apps.last() else { return Ok(Vec::new()) };
                 let theirs = select_granted!("WHERE o.app > $1 AND o.app <= $2 ORDER BY o.granted_at, o.holder");
-                let grants = granted(tx.query(theirs, &[(*after).into(), last.number.into()]).await?)?;
+                let grants = granted(tx.query(theirs, &[(*after).into(), last.number.into()]).await?);
                 Ok(with_grants(apps, grants))
             })
         })
@@ -97,7 +97,7 @@ impl Store {
                 let found = apps(tx, select_apps!(" FROM apps WHERE id = $1"), &[app.into()]).await?;
                 let Some(app) = found.into_iter().next() else { return Ok(None) };
                 let all = select_granted!("WHERE o.app = $1 ORDER BY o.granted_at, o.holder");
-                let grants = granted(tx.query(all, &[app.number.into()]).await?)?;
+                let grants = granted(tx.query(all, &[app.number.into()]).await?);
                 Ok(Some((app, grants)))
             })
         })
@@ -148,7 +148,7 @@ impl Store {
                     ),
                 };
                 let apps = apps(tx, own, std::slice::from_ref(&value)).await?;
-                let grants = granted(tx.query(theirs, &[value]).await?)?;
+                let grants = granted(tx.query(theirs, &[value]).await?);
                 Ok(with_grants(apps, grants))
             })
         })

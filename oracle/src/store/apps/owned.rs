@@ -82,7 +82,7 @@ async fn owned(tx: &mut dyn Tx, reader: AppReader) -> Result<Vec<HeldApp>, Store
             (select_held!("m.bound", held_by_principal!(), "AND g.level = 3 ORDER BY apps.number"), (&id).into())
         }
     };
-    held_apps(tx.query(owned, &[reader]).await?)
+    Ok(held_apps(tx.query(owned, &[reader]).await?))
 }
 
 async fn still_owned(tx: &mut dyn Tx, reader: AppReader) -> Result<HashSet<OwnedApp>, StoreError> {

@@ -181,19 +181,28 @@ pub struct GrantedRow {
     pub grantee: GranteeRow,
 }
 
-/// Apps with their grants, from rows in which those of one app stand together.
-pub(super) fn held_apps(rows: Vec<Row>) -> Result<Vec<HeldApp>, StoreError> {
+/// Apps with their grants, from rows in which those of one app stand together. One that cannot be keeps nothing else from being
+/// read.
+pub(super) fn held_apps(rows: Vec<Row>) -> Vec<HeldApp> {
     let mut apps: Vec<HeldApp> = Vec::new();
-    for mut row in rows {
-        let held =
-            HeldGrant { grant: grant(&mut row, 7)?, holder: holder(&mut row, 11)?, member: row.optional_digest(20)? };
-        let number = row.int(0)?;
+    for (app, held) in rows.into_iter().filter_map(|row| whole(held_app(row))) {
         match apps.last_mut() {
-            Some(last) if last.app.number == number => last.held.push(held),
-            _ => apps.push(HeldApp { app: app_row(&mut row)?, held: vec![held] }),
+            Some(last) if last.app.number == app.number => last.held.push(held),
+            _ => apps.push(HeldApp { app, held: vec![held] }),
         }
     }
-    Ok(apps)
+    apps
+}
+
+fn held_app(mut row: Row) -> Result<(AppRow, HeldGrant), StoreError> {
+    let held =
+        HeldGrant { grant: grant(&mut row, 7)?, holder: holder(&mut row, 11)?, member: row.optional_digest(20)? };
+    Ok((app_row(&mut row)?, held))
+}
+
+/// A row that could be read.
+fn whole<T>(row: Result<T, StoreError>) -> Option<T> {
+    row.inspect_err(|error| tracing::warn!(%error, "a row of an app cannot be, and is left out")).ok()
 }
 
 /// Seven columns from the first one on.
@@ -236,8 +245,8 @@ pub(super) fn holder(row: &mut Row, at: usize) -> Result<HolderRow, StoreError> 
     })
 }
 
-/// Grants with whom they are for.
-pub(super) fn granted(rows: Vec<Row>) -> Result<Vec<GrantedRow>, StoreError> {
+/// Grants with whom they are for. One that cannot be keeps nothing else from being read.
+pub(super) fn granted(rows: Vec<Row>) -> Vec<GrantedRow> {
     let granted = |mut row: Row| {
         let grantee = match row.optional_digest(14)? {
             Some(id) => GranteeRow::Principal {
@@ -256,5 +265,5 @@ pub(super) fn granted(rows: Vec<Row>) -> Result<Vec<GrantedRow>, StoreError> {
         };
         Ok(GrantedRow { app: row.int(0)?, grant: grant(&mut row, 1)?, holder: holder(&mut row, 5)?, grantee })
     };
-    rows.into_iter().map(granted).collect()
+    rows.into_iter().filter_map(|row| whole(granted(row))).collect()
 }

@@ -68,6 +68,7 @@ pub(crate) fn content(one: &One<'_>) -> Markup {
                     dd { code { (escape_controls(&app.uuid)) } }
                 }
             }
+            @if app.right < AppRight::Owner { (leave(one)) }
             @if app.right >= AppRight::Manage { (remove(one)) }
         }
     }
@@ -172,6 +173,20 @@ fn row(one: &One<'_>, number: usize, grant: &AppGrant) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The way out for whoever was granted it, asked or not.
+fn leave(one: &One<'_>) -> Markup {
+    html! {
+        section.card {
+            h2 { "Leave" }
+            p { "Give your own right up: one of its managers can grant it again. What a team has, its members have." }
+            (one.act(&html! {
+                (confirm("confirm-leave", &html! { "Yes, at once" }))
+                p.actions { button.second name="act" value="leave" { "Give it up" } }
+            }))
         }
     }
 }

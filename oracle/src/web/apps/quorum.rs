@@ -10,7 +10,7 @@ use quorate_protocol::display::escape_controls;
 pub(crate) struct Begun<'a> {
     /// The session.
     pub id: &'a str,
-    /// What opens it, for the applicant.
+    /// What opens it, for the applicant; empty when another page has it, where the session was begun.
     pub kek: &'a str,
     /// The link for the players; empty when the page was left for it before.
     pub invite: &'a str,
@@ -27,6 +27,7 @@ pub(super) fn section(one: &One<'_>, quorum: &AppQuorum) -> Markup {
     html! {
         @if let Some(code) = one.code { (shown(code)) }
         @match one.begun {
+            Some(begun) if begun.kek.is_empty() => (elsewhere(one, begun)),
             Some(begun) => (going_on(one, begun)),
             None => (ask(one, quorum)),
         }
@@ -53,6 +54,24 @@ fn going_on(one: &One<'_>, begun: &Begun<'_>) -> Markup {
                 (hidden("kek", begun.kek))
                 (hidden("invite", begun.invite))
                 p.actions { button name="act" value="quorum" { "Show the code" } }
+            }))
+        }
+    }
+}
+
+/// A session of the reader's is open already, and its key is where it was begun.
+fn elsewhere(one: &One<'_>, begun: &Begun<'_>) -> Markup {
+    html! {
+        section.card {
+            h2 { "You have begun a session already" }
+            p { "It is open, so nobody was asked anew. The code is shown where you began it, and nowhere else: in that tab, or by " code { "quorate session code " (begun.id) } " on that machine." }
+            p {
+                a href={ (one.root) "s/" (begun.id) @if let Some((_, fragment)) = begun.invite.split_once('#') { "#" (fragment) } } target="_blank" { "Its page" }
+                " shows who has joined."
+            }
+            (one.act(&html! {
+                (hidden("why", one.why))
+                p.actions { button.second name="act" value="another" { "Begin another session" } }
             }))
         }
     }

@@ -6,6 +6,19 @@ use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]
+async fn a_code_that_was_not_shown_after_all_is_told_as_that() {
+    let ground = Ground::new().await;
+    let ann = ground.user("ann").await;
+    let uuid = ground.add(&ann).await;
+    let before = log(&ground.people).await.0.len();
+    crate::at_rest::database(ground.stage()).execute("UPDATE apps SET sealed = randomblob(90)", []).expect("altered");
+    assert_eq!(ground.code(&ann, &uuid).await.status, 500);
+    let (events, _) = log(&ground.people).await;
+    let told: Vec<_> = events[before..].iter().map(|event| (event.kind.as_str(), event.result.as_str())).collect();
+    assert_eq!(told, [("app.code", "done"), ("app.code", "failed")]);
+}
+
+#[tokio::test]
 async fn every_code_and_every_change_is_told_with_who_and_why() {
     let ground = Ground::new().await;
     let (ann, bob, key) = (ground.user("ann").await, ground.user("bob").await, ground.key("app@example.com").await);

@@ -43,6 +43,19 @@ async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
     let started = ground.ask(&bob, Method::POST, &path, &why).await;
     assert_eq!((started.status.as_u16(), started.json["tocs_threshold"].as_i64()), (202, Some(2)), "{}", started.text);
     assert!(started.json["kek"].is_string() && started.json["invite"].is_string(), "{}", started.text);
+    // Once more it is the same session, without what only its beginning shows; and another one for whoever wants it.
+    let id_of = |answer: &crate::stage::Answer| answer.json["id"].as_str().map(str::to_owned);
+    let open = ground.ask(&bob, Method::POST, &path, &json!({ "why": "once more" })).await;
+    assert_eq!((open.status.as_u16(), id_of(&open)), (202, id_of(&started)), "{}", open.text);
+    assert_eq!((&open.json["invite"], &open.json["tek"]), (&started.json["invite"], &started.json["tek"]));
+    assert!(open.json["kek"].is_null(), "{}", open.text);
+    let another = ground.ask(&bob, Method::POST, &path, &json!({ "why": "once more", "again": true })).await;
+    assert!(another.status == 202 && id_of(&another) != id_of(&started) && another.json["kek"].is_string());
+    // Nobody is shown another one's, and who may not ask any more is shown none.
+    ground.people.done(Method::POST, &applicants, json!({ "add": ["ann"], "remove": ["bob"] })).await;
+    assert_eq!(refused(&ground.ask(&bob, Method::POST, &path, &why).await), (409, "by_quorum"));
+    let hers = ground.ask(&ann, Method::POST, &path, &why).await;
+    assert!(hers.status == 202 && hers.json["kek"].is_string(), "{}", hers.text);
     let Who::Key(credentials) = &key else { unreachable!("it is a key") };
     ground.grant(&ann, uuid, &format!("api-key/{}", credentials.value), "code").await;
     assert_eq!(refused(&ground.ask(&key, Method::POST, &path, &why).await), (409, "by_quorum"));

@@ -116,6 +116,19 @@ async fn a_public_half_or_a_membership_that_was_exchanged_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_column_that_cannot_be_keeps_nobody_else_from_reading() {
+    let (ground, ann, bob, eve, uuid, hers) = scene().await;
+    ground.grant(&eve, &hers, "ann", "code").await;
+    let rows = database(ground.stage());
+    rows.execute("UPDATE app_holders SET public = randomblob(31) WHERE number = ?1", [EVE]).expect("altered");
+    assert!(ground.reads(&ann, &uuid).await && ground.reads(&bob, &uuid).await && ground.reads(&ann, &hers).await);
+    assert_eq!(ground.done(&eve, Method::GET, "/api/apps", &json!({})).await, json!([]));
+    assert_eq!(refused(&ground.code(&eve, &hers).await), (404, "app_unknown"));
+    let listed = ground.stage().oracle.state().apps.overseen().await.expect("listed");
+    assert_eq!(listed.iter().map(|app| app.grants.len()).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test]
 async fn a_grant_that_was_revoked_or_lowered_cannot_be_brought_back() {
     let (ground, ann, bob, _, uuid, _) = scene().await;
     let rows = database(ground.stage());

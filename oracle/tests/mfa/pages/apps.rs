@@ -224,6 +224,14 @@ async fn an_app_by_quorum_begins_its_session_and_shows_the_code_of_it() {
     let [session, kek, invite] = ["session", "kek", "invite"].map(|name| page.hidden(name).expect("a field"));
     assert!(page.text.contains(&format!("href=\"../s/{session}#")), "{}", page.text);
 
+    // Asked for once more, in another tab or after this one was left, it says where the code is, and asks nobody anew.
+    let page = ann.send_from(&path, &path, &ask).await;
+    assert_eq!((page.status, page.hidden("kek")), (200, None), "{}", page.text);
+    assert!(page.text.contains(&format!("quorate session code {session}")), "{}", page.text);
+    let why = page.hidden("why").expect("the reason");
+    let page = ann.send_from(&path, &path, &[("act", "another"), ("why", &*why)]).await;
+    assert!(page.hidden("kek").is_some() && page.hidden("session").as_deref() != Some(&*session), "{}", page.text);
+
     let read = [("act", "quorum"), ("session", &*session), ("kek", &*kek), ("invite", &*invite)];
     let page = ann.send_from(&path, &path, &read).await;
     assert_eq!(page.refusal(), (409, "not_quorate"));

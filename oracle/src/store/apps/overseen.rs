@@ -115,7 +115,7 @@ impl Store {
                     managed_only_by!(),
                     ") ORDER BY o.granted_at, o.holder"
                 ));
-                let grants = granted(tx.query(theirs, &[principal.into()]).await?)?;
+                let grants = granted(tx.query(theirs, &[principal.into()]).await?);
                 Ok(with_grants(apps, grants))
             })
         })

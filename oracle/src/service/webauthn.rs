@@ -31,7 +31,7 @@ use rand::{CryptoRng, Rng as _};
 use std::time::Duration;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::proto::{
-    AuthenticationState, CreationChallengeResponse, RegistrationState, RequestAuthenticationExtensions,
+    AuthenticationState, CreationChallengeResponse, Credential, RegistrationState, RequestAuthenticationExtensions,
     RequestChallengeResponse, UserVerificationPolicy,
 };
 
@@ -86,6 +86,8 @@ pub struct Noted {
     pub begun_with: Option<Digest>,
     /// The login that it is added with, which must still be one when it is written.
     pub login: Option<Login>,
+    /// Whether it is a passkey: it has verified its user now, and has to at every login.
+    pub passkey: bool,
 }
 
 impl Webauthn {
@@ -141,7 +143,7 @@ impl Webauthn {
         noted: Noted,
     ) -> Result<Shown, WebauthnError> {
         let challenge = answer::challenge(&answer.client_data)?;
-        let Noted { note, told, begun_with, login } = noted;
+        let Noted { note, told, begun_with, login, passkey } = noted;
         let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
         let ceremony = ceremony.begun_with(begun_with);
         let (row, _) = self.begun(tenant, &ceremony).await?;
@@ -156,6 +158,13 @@ impl Webauthn {
             credential.transports = answer.response.transports;
             if !answer::has_own_curve(&credential.cred) {
                 return Err(WebauthnError::Key);
+            }
+            if passkey {
+                if !credential.user_verified {
+                    return Err(WebauthnError::NotVerified);
+                }
+                // What the library holds every answer of it to.
+                credential.registration_policy = UserVerificationPolicy::Required;
             }
             let counter = i64::from(credential.counter);
             let hash = sha256(&[&credential.cred_id]);
@@ -228,13 +237,14 @@ impl Webauthn {
             if credentials.is_empty() {
                 return Err(WebauthnError::NoCredentials);
             }
+            let verification = verification_for(&credentials);
             let extensions = app_id.map(|app_id| RequestAuthenticationExtensions {
                 appid: Some(app_id),
                 uvm: None,
                 hmac_get_secret: None,
             });
             let builder =
-                core.new_challenge_authenticate_builder(credentials, Some(VERIFICATION))?.extensions(extensions);
+                core.new_challenge_authenticate_builder(credentials, Some(verification))?.extensions(extensions);
             let (mut options, mut state) = core.generate_challenge_authenticate(builder)?;
             // They are read again when the answer comes: one of them may be gone by then.
             state.set_allowed_credentials(Vec::new());
@@ -389,6 +399,20 @@ impl Shown {
     fn new(credential_id: &[u8], hash: &[u8; 32]) -> Self {
         Self { credential_id: base64url(credential_id), key_handle_hash: base64url(hash) }
     }
+}
+
+/// Whether whoever answers is asked who they are: by a passkey always, and by a key only as far as it stands beside one.
+fn verification_for(credentials: &[Credential]) -> UserVerificationPolicy {
+    match credentials.iter().filter(|credential| is_passkey(credential)).count() {
+        0 => VERIFICATION,
+        passkeys if passkeys == credentials.len() => UserVerificationPolicy::Required,
+        _ => UserVerificationPolicy::Preferred,
+    }
+}
+
+/// Whether a credential was registered as a passkey.
+fn is_passkey(credential: &Credential) -> bool {
+    credential.registration_policy == UserVerificationPolicy::Required
 }
 
 fn random_challenge(rng: &mut impl CryptoRng) -> [u8; CHALLENGE_BYTES] {

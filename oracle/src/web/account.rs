@@ -14,6 +14,8 @@ pub(crate) struct Account<'a> {
     pub token: &'a str,
     /// Full name.
     pub name: String,
+    /// Its last part.
+    pub own: &'a str,
     /// The role's word.
     pub role: &'a str,
     /// When the login ends at the latest, Unix milliseconds.
@@ -47,11 +49,13 @@ pub(crate) fn content(account: &Account<'_>) -> Markup {
     html! {
         article.narrow data-code=[account.refusal.map(|(code, _)| code)] {
             p.eyebrow { "Logged in" }
-            h1 { (escape_controls(&account.name)) }
+            h1 { (escape_controls(account.own)) }
             @if let Some((_, sentence)) = account.refusal { (notice(sentence)) }
             (done(account.done))
             section.card {
                 dl {
+                    dt { "Full name" }
+                    dd { code { (escape_controls(&account.name)) } }
                     dt { "Role" }
                     dd { (account.role) }
                     dt { "Second factor" }
@@ -117,11 +121,14 @@ fn own_keys(account: &Account<'_>, keys: &[NotedKey]) -> Markup {
 }
 
 fn own_key(account: &Account<'_>, action: &str, spare: bool, number: usize, key: &NotedKey) -> Markup {
-    let called = if key.note.name.is_empty() { format!("Key {}", number + 1) } else { escape_controls(&key.note.name) };
+    let kind = if key.passkey { "Passkey" } else { "Key" };
+    let called =
+        if key.note.name.is_empty() { format!("{kind} {}", number + 1) } else { escape_controls(&key.note.name) };
     html! {
         li {
             strong { bdi { (called) } }
             p.quiet {
+                @if key.passkey { "A passkey. " }
                 @if let Some(at) = key.note.added_at { "Added " (moment(at)) ". " }
                 @if !key.usable { "Of another address than this oracle's logins: it lets nobody in here. " }
                 @match key.note.used_at { Some(at) => { "Last used " (moment(at)) "." } None => "Not used yet." }
@@ -149,9 +156,12 @@ fn touch(account: &Account<'_>, action: &str, adding: &Adding<'_>) -> Markup {
             (hidden("act", "add"))
             (hidden("name", adding.name))
             (hidden("credential", ""))
-            p { "Have the new key at hand, and take the others out: the button asks for it." }
+            (hidden("kind", ""))
+            p { "Have the new key at hand, and take the others out: the button asks for it. A passkey is kept by this device, your "
+                "telephone or your password manager, and asks each time who you are." }
             p.actions {
-                button type="button" data-touch autofocus hidden { "Register the security key" }
+                button type="button" data-touch="key" autofocus hidden { "Register the security key" }
+                button.second type="button" data-touch="passkey" hidden { "Register a passkey" }
                 a.button.second href={ (account.root) "account" } { "Cancel" }
             }
             p role="status" data-said {}

@@ -111,7 +111,8 @@ pub(crate) fn form(blank: &Blank<'_>, wrong: &Wrong) -> Markup {
                 }
                 p.actions {
                     @if key.is_some() {
-                        button type="button" data-touch hidden { "Register the security key and enrol" }
+                        button type="button" data-touch="key" hidden { "Register the security key and enrol" }
+                        button.second type="button" data-touch="passkey" hidden { "Use a passkey and enrol" }
                     } @else {
                         button { "Enrol" }
                     }
@@ -153,7 +154,9 @@ fn authenticator(blank: &Blank<'_>, wrong: &Wrong) -> Markup {
 fn security_key(wrong: &Wrong) -> Markup {
     html! {
         (hidden("credential", ""))
-        p { "Have your security key, telephone or passkey at hand: the button below asks for it." }
+        (hidden("kind", ""))
+        p { "Have your security key at hand, and press the first button below: it asks for a touch." }
+        p { "Or use a passkey, which this device, your telephone or your password manager keeps, and which asks each time who you are." }
         @if !wrong.factor.is_empty() { p.error role="alert" { (wrong.factor) } }
         noscript { p { "A browser registers a security key with JavaScript alone. Allow it on this page." } }
     }

@@ -16,44 +16,78 @@
   function reason(error) {
     if (error.name === "InvalidStateError") return "This security key is registered already: use another one.";
     if (error.name === "SecurityError") return "The browser does not let this address use security keys.";
+    if (error.name === "ConstraintError" || error.name === "NotSupportedError") return "This key cannot do that: use another one.";
     return "The security key did not answer. Try again.";
   }
 
-  /** Asks a security key, puts its answer into the form, and sends it. */
+  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+  const letters = (buffer) =>
+    btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+  /** The options as the browser takes them: by its own function, or as WebAuthn L3 §5.1.8 and §5.1.9 say that it works. */
+  function options(form, passkey) {
+    const given = JSON.parse(form.dataset.options);
+    const create = form.dataset.key === "create";
+    if (create) {
+      form.elements.kind.value = passkey ? "passkey" : "key";
+      given.hints = passkey ? ["client-device", "hybrid"] : ["security-key"];
+      if (passkey) given.authenticatorSelection = { residentKey: "required", requireResidentKey: true, userVerification: "required" };
+    }
+    const own = PublicKeyCredential[create ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON"];
+    if (own) return own.call(PublicKeyCredential, given);
+    for (const one of [given.user, ...(given.excludeCredentials ?? []), ...(given.allowCredentials ?? [])]) {
+      if (one) one.id = bytes(one.id);
+    }
+    return { ...given, challenge: bytes(given.challenge) };
+  }
+
+  /** What a key answered: by the browser's own function, or as WebAuthn L3 §5.1 says that it works, as far as it is looked at. */
+  function answer(credential) {
+    if (credential.toJSON) return credential.toJSON();
+    const { id, rawId, type, response } = credential;
+    const parts = ["attestationObject", "authenticatorData", "clientDataJSON", "signature", "userHandle"];
+    const told = parts.filter((part) => response[part]).map((part) => [part, letters(response[part])]);
+    const transports = response.getTransports?.() ?? [];
+    return { id, rawId: letters(rawId), type, response: { ...Object.fromEntries(told), transports } };
+  }
+
+  /** Asks a security key or a passkey, puts its answer into the form, and sends it. The key may take as long as the options say. */
   async function touch(form, button) {
     // What is missing in the form is said before anybody has to touch anything.
     if (!form.reportValidity()) return;
-    button.disabled = true;
-    say(form, "Touch your security key.");
+    const passkey = button.dataset.touch === "passkey";
+    const buttons = form.querySelectorAll("[data-touch]");
+    buttons.forEach((one) => (one.disabled = true));
+    say(form, passkey ? "Your browser asks for the passkey." : "Touch your security key.");
     try {
-      const options = JSON.parse(form.dataset.options);
-      const credential =
-        form.dataset.key === "create"
-          ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
-          : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
-      form.elements.credential.value = JSON.stringify(credential.toJSON());
+      const publicKey = options(form, passkey);
+      const create = form.dataset.key === "create";
+      const credential = await (create ? navigator.credentials.create({ publicKey }) : navigator.credentials.get({ publicKey }));
+      form.elements.credential.value = JSON.stringify(answer(credential));
       form.requestSubmit();
     } catch (error) {
       say(form, reason(error));
-      button.disabled = false;
+      buttons.forEach((one) => (one.disabled = false));
       button.focus();
     }
   }
 
   function start() {
     for (const form of document.querySelectorAll("form[data-key]")) {
-      const button = form.querySelector("[data-touch]");
-      if (!globalThis.PublicKeyCredential?.parseCreationOptionsFromJSON) {
-        say(form, "This browser, or this address, does not know security keys well enough: use a newer browser, with https.");
+      const buttons = form.querySelectorAll("[data-touch]");
+      if (!globalThis.PublicKeyCredential) {
+        say(form, "This browser, or this address, does not know security keys: use a newer browser, with https.");
         continue;
       }
-      button.hidden = false;
-      button.addEventListener("click", () => touch(form, button));
+      for (const button of buttons) {
+        button.hidden = false;
+        button.addEventListener("click", () => touch(form, button));
+      }
       // Enter in a field asks the key as well.
       form.addEventListener("submit", (event) => {
         if (form.elements.credential.value) return;
         event.preventDefault();
-        touch(form, button);
+        touch(form, buttons[0]);
       });
     }
     for (const form of document.querySelectorAll("form[data-wait]")) {

@@ -119,7 +119,7 @@ pub(crate) fn factor(step: &Step<'_>, state: &str, factor: &Factor, refusal: Opt
                         h2 { "Security key or passkey" }
                         (carried)
                         (hidden("credential", ""))
-                        p.actions { button type="button" data-touch hidden { "Use the security key" } }
+                        p.actions { button type="button" data-touch="key" autofocus hidden { "Use the security key" } }
                         p role="status" data-said {}
                         noscript { p { "A browser uses a security key with JavaScript alone. Allow it here, or use a recovery code." } }
                     }

@@ -1,6 +1,7 @@
 //! Who is logged in on pages, their security keys, and logging out. HTTP only.
 
 use super::admin::{Asked, is_confirmed};
+use super::enroll::is_passkey;
 use super::site::{Site, Told};
 use super::visitor::{Door, Sent, Visitor};
 use crate::error::{ApiError, ApiResult};
@@ -71,7 +72,7 @@ async fn changed(site: &Site, by: &Caller, form: &Form) -> ApiResult<Done> {
         "add" => {
             let read = serde_json::from_str::<CreatedCredential>(form.text("credential"));
             let answer = read.map_err(|_| ApiError::from(PeopleError::Factor))?.into_answer()?;
-            people.add_own_key(by, form.text("name").trim(), answer).await?;
+            people.add_own_key(by, form.text("name").trim(), answer, is_passkey(form)).await?;
             Ok(Done::Leads("added"))
         }
         _ => Err(ApiError::bad_request("invalid_act", "there is no such button")),
@@ -90,6 +91,7 @@ async fn show(site: &Site, caller: &Caller, done: &str, adding: Option<&Adding<'
         root: &site.root,
         token: &token,
         name: caller.name.to_string(),
+        own: caller.name.own(),
         role: caller.role.word(),
         expires_at: caller.expires_at,
         provider: shown.provider.as_ref().map(|(name, kind)| (name.as_str(), kind.word())),

@@ -72,7 +72,8 @@ pub async fn enrol(
     }
     let made = async {
         let (password, passcode) = (form.given("password").unwrap_or_default(), form.code("passcode"));
-        let enrolling = Enrolling { password, passcode, credential: credential(&form)? };
+        let passkey = is_passkey(&form);
+        let enrolling = Enrolling { password, passcode, credential: credential(&form)?, passkey };
         ApiResult::Ok(site.state.people.enrol(Zeroizing::new(link.clone()), enrolling, source).await?)
     };
     match made.await {
@@ -80,19 +81,20 @@ pub async fn enrol(
             let content = web::enroll::done(&site.root, &name.to_string(), &recovery_codes);
             site.page(StatusCode::OK, "Enrolled", None, "", &content)
         }
-        Err(error) => match error.code() {
-            "weak_password" | "factor_not_confirmed" | "changed" | "overloaded" => {
-                let told = Told::of(error);
-                let (password, factor, above) = match told.code {
-                    "weak_password" => (told.sentence.clone(), String::new(), String::new()),
-                    "factor_not_confirmed" => (String::new(), WRONG_CODE.to_owned(), String::new()),
-                    _ => (String::new(), String::new(), told.sentence.clone()),
-                };
-                let wrong = Wrong { code: told.code, above, password, again: String::new(), factor };
-                told.mark(show(&site, &link, source, &wrong, told.status).await)
-            }
-            _ => spent(&site, error),
-        },
+        // The link still serves, and something can be mended: what was typed, the code, what the key answered.
+        Err(error)
+            if error.status() == StatusCode::BAD_REQUEST || ["changed", "overloaded"].contains(&error.code()) =>
+        {
+            let told = Told::of(error);
+            let (password, factor, above) = match told.code {
+                "weak_password" => (told.sentence.clone(), String::new(), String::new()),
+                "factor_not_confirmed" => (String::new(), WRONG_CODE.to_owned(), String::new()),
+                _ => (String::new(), String::new(), told.sentence.clone()),
+            };
+            let wrong = Wrong { code: told.code, above, password, again: String::new(), factor };
+            told.mark(show(&site, &link, source, &wrong, told.status).await)
+        }
+        Err(error) => spent(&site, error),
     }
 }
 
@@ -118,6 +120,11 @@ async fn show(site: &Site, link: &str, source: IpAddr, wrong: &Wrong, status: St
             .map(|options| serde_json::to_string(&options.public_key).expect("plain data always serialises")),
     };
     site.page(status, TITLE, None, "", &web::enroll::form(&blank, wrong))
+}
+
+/// Whether the button for a passkey was pressed, which the page's script keeps in the form.
+pub fn is_passkey(form: &Form) -> bool {
+    form.text("kind") == "passkey"
 }
 
 /// What a security key answered, as the page's script puts it into the form.

@@ -92,7 +92,7 @@ pub async fn enrol(
     SensitiveJson(Enrolment { password, passcode, credential }): SensitiveJson<Enrolment>,
 ) -> ApiResult<Json<Enrolled>> {
     let credential = credential.map(CreatedCredential::into_answer).transpose()?;
-    let enrolling = Enrolling { password, passcode: passcode.given(), credential };
+    let enrolling = Enrolling { password, passcode: passcode.given(), credential, passkey: false };
     let Made { name, recovery_codes } = people.enrol(Zeroizing::new(link), enrolling, source).await?;
     Ok(Json(Enrolled { principal: name.to_string(), recovery_codes }))
 }

@@ -28,6 +28,7 @@ impl From<WebauthnError> for ApiError {
             WebauthnError::Names => "invalid_name",
             WebauthnError::NoCredentials => "no_credentials",
             WebauthnError::NotPresent => "not_present",
+            WebauthnError::NotVerified => "not_verified",
             WebauthnError::Origin => "wrong_origin",
             WebauthnError::OtherCredential => "other_credential",
             WebauthnError::OtherParty => "wrong_rp_id",

@@ -45,6 +45,8 @@ pub struct Enrolling {
     pub passcode: Option<Zeroizing<String>>,
     /// `WebAuthn`: what the new security key answers.
     pub credential: Option<RegistrationAnswer>,
+    /// `WebAuthn`: whether that is a passkey's answer.
+    pub passkey: bool,
 }
 
 impl fmt::Debug for Enrolling {
@@ -115,7 +117,7 @@ impl People {
     async fn enrol_whole(&self, link: &str, enrolling: Enrolling, source: IpAddr) -> Result<Made, PeopleError> {
         let (token, LinkRow { principal: row, .. }) = self.link(link, source).await?;
         let name = self.inner.sealer.open_name(&row)?;
-        let Enrolling { password, passcode, credential } = enrolling;
+        let Enrolling { password, passcode, credential, passkey } = enrolling;
         if let Some(reason) = password::refusal(&password, name.own()) {
             return Err(PeopleError::Password(reason));
         }
@@ -141,7 +143,7 @@ impl People {
                 let uuid = Self::uuid(id);
                 let link = self.inner.hashes.token(Purpose::Link, &token);
                 let answer = credential.ok_or(PeopleError::Factor)?;
-                let registered = self.register(&uuid, provider, answer, link).await?;
+                let registered = self.register(&uuid, provider, answer, link, passkey).await?;
                 Some((uuid, registered))
             }
             _ => None,
@@ -179,18 +181,19 @@ impl People {
         Err(error)
     }
 
-    /// Registers the security key that answers what was begun with that link. Gives what names it.
+    /// Registers the security key, or the passkey, that answers what was begun with that link. Gives what names it.
     async fn register(
         &self,
         uuid: &str,
         provider: &Provider,
         answer: RegistrationAnswer,
         link: Digest,
+        passkey: bool,
     ) -> Result<String, PeopleError> {
         debug_assert_eq!(provider.kind, ProviderKind::Webauthn);
         let party = self.party(&provider.options)?;
         let note = Some(Note::added(String::new(), self.now()));
-        let noted = Noted { note, begun_with: Some(link), ..Noted::default() };
+        let noted = Noted { note, begun_with: Some(link), passkey, ..Noted::default() };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
         Ok(webauthn.finish_registration(own, party, Some(uuid), answer, noted).await?.key_handle_hash)
     }

@@ -38,12 +38,13 @@ impl People {
         Ok(self.inner.webauthn.begin_registration(own, party, Some(uuid), names, Some(ticket)).await?.1)
     }
 
-    /// Registers the key that answers, of a caller who has logged in just now.
+    /// Registers the key that answers, or the passkey, of a caller who has logged in just now.
     pub async fn add_own_key(
         &self,
         caller: &Caller,
         name: &str,
         answer: RegistrationAnswer,
+        passkey: bool,
     ) -> Result<(), PeopleError> {
         if name.len() > MAX_NAME {
             return Err(PeopleError::Option("a key is called something of 64 bytes at most"));
@@ -52,7 +53,7 @@ impl People {
         self.check_fresh(caller)?;
         let told = Some(self.told(Kind::PrincipalKeyAdded, caller, &caller.name, &[("key", name)]));
         let (note, login) = (Some(Note::added(name.to_owned(), self.now())), caller.login());
-        let noted = Noted { note, told, begun_with: Some(login.ticket), login: Some(login) };
+        let noted = Noted { note, told, begun_with: Some(login.ticket), login: Some(login), passkey };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
         webauthn.finish_registration(own, party, Some(&uuid), answer, noted).await?;
         Ok(())

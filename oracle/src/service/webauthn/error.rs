@@ -57,6 +57,9 @@ pub enum WebauthnError {
     /// Nobody touched the token.
     #[error("nobody touched the token")]
     NotPresent,
+    /// A passkey that did not ask its user who they are.
+    #[error("the passkey did not check who its user is")]
+    NotVerified,
     /// An origin other than the one that the headers name.
     #[error("the answer was made for another origin")]
     Origin,
@@ -115,6 +118,7 @@ impl From<Refusal> for WebauthnError {
             Refusal::CredentialBackupEligibilityInconsistent | Refusal::CredentialMayNotBeHardwareBound => Self::Backup,
             Refusal::InvalidRPIDHash => Self::OtherParty,
             Refusal::UserNotPresent => Self::NotPresent,
+            Refusal::UserNotVerified => Self::NotVerified,
             Refusal::InvalidUsername => Self::Names,
             Refusal::CredentialNotFound => Self::OtherCredential,
             Refusal::CredentialPossibleCompromise => Self::Counter,

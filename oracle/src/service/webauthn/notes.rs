@@ -4,7 +4,7 @@
 //! A key that is bound to another address than the one that logins are for lets nobody in, and counts for nothing here.
 
 use super::record::{Note, Record};
-use super::{Webauthn, WebauthnError};
+use super::{Webauthn, WebauthnError, is_passkey};
 use crate::service::api_keys::Tenant;
 use crate::service::relying_party::RpId;
 use crate::service::security_keys::{open_credential, reseal_credential};
@@ -23,6 +23,8 @@ pub struct NotedKey {
     pub note: Note,
     /// Whether it lets its owner in: it is bound to the address that logins are for.
     pub usable: bool,
+    /// Whether it was registered as a passkey.
+    pub passkey: bool,
     /// What the store knows it by.
     pub(in crate::service) id: Digest,
 }
@@ -40,8 +42,8 @@ impl Webauthn {
                 let usable = record.may_be_of(&at);
                 let Some(credential) = record.credential else { continue };
                 let key_handle_hash = base64url(&sha256(&[&credential.cred_id]));
-                let note = record.note.unwrap_or_default();
-                shown.push(NotedKey { key_handle_hash, note, usable, id: row.name.id });
+                let (note, passkey) = (record.note.unwrap_or_default(), is_passkey(&credential));
+                shown.push(NotedKey { key_handle_hash, note, usable, passkey, id: row.name.id });
             }
             Ok::<_, WebauthnError>(shown)
         };

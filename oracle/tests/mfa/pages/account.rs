@@ -244,6 +244,31 @@ async fn whoever_is_told_of_keys_is_told_of_these() {
 }
 
 #[tokio::test]
+async fn a_passkey_beside_a_key_is_asked_for_its_user_and_the_key_is_not() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    let mut passkey = Token::new(b"a passkey of bob");
+    for (flags, status) in [(1, 400), (5, 303)] {
+        let page = changed(&mut bob, &[("act", "begin"), ("name", "")]).await;
+        let given: Value = serde_json::from_str(&options(&page)).expect("JSON");
+        passkey.flags = flags;
+        let credential = passkey.create(&given, ORIGIN, Format::None).to_string();
+        let add = [("act", "add"), ("name", ""), ("kind", "passkey"), ("credential", &*credential)];
+        assert_eq!(changed(&mut bob, &add).await.status, status);
+    }
+    let page = bob.open("/account").await;
+    assert!(page.text.contains("Key 1") && page.text.contains("Passkey 2"), "{}", page.text);
+    let asked = second_step(&mut Visit::new(&people)).await;
+    let given: Value = serde_json::from_str(&options(&asked)).expect("JSON");
+    assert_eq!(given["userVerification"], "preferred");
+    assert_eq!(log_in(&mut Visit::new(&people), &mut first).await.status, 303, "a key needs to ask nobody");
+    assert_eq!(log_in(&mut Visit::new(&people), &mut passkey).await.status, 303);
+    passkey.flags = 1;
+    assert_eq!(log_in(&mut Visit::new(&people), &mut passkey).await.refusal(), (401, "login_refused"));
+}
+
+#[tokio::test]
 async fn a_ticket_that_is_not_new_changes_no_key() {
     let (people, mut first) = with_key().await;
     let mut bob = Visit::new(&people);

@@ -1,5 +1,6 @@
 //! Enrolling on pages: what a link shows before and after its button, what is wrong with a form, and that a link serves once.
 
+use super::login::options;
 use super::visit::{Page, Visit, filled};
 use crate::people::stage::{PASSWORD, People, cheap, link_of};
 use crate::stage::{Stage, send};
@@ -132,18 +133,27 @@ async fn an_authenticator_app_is_shown_its_key_and_confirmed() {
     assert!(page.text.contains("name=\"passcode\"") && page.text.contains("goes on with it"), "{}", page.text);
 }
 
-#[tokio::test]
-async fn a_security_key_is_registered_on_the_page() {
+/// Bob, who has to register a key, and the last part of his link.
+async fn with_keys() -> (People, String) {
     let people = People::on(Stage::with(cheap(TestSetup::default().set("url", ORIGIN))).await).await;
     let link = people.invited("bob", "member").await;
     people.done(Method::POST, "/system/multi_factor", json!({ "Type": "webauthn", "Name": "Keys" })).await;
     people.done(Method::PUT, "/principals/bob/multi_factor", json!({ "provider": "Keys" })).await;
+    (people, link)
+}
+
+/// What the page of `link` asks a key with.
+async fn asked(visit: &mut Visit<'_>, link: &str) -> Value {
+    let page = visit.send(&format!("/enroll/{link}/form"), &[]).await;
+    serde_json::from_str(&options(&page)).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_security_key_is_registered_on_the_page() {
+    let (people, link) = with_keys().await;
     let finish = format!("/enroll/{link}/finish");
     let mut visit = Visit::new(&people);
-    let page = visit.send(&format!("/enroll/{link}/form"), &[]).await;
-    let (_, rest) = page.text.split_once("data-options=\"").expect("options");
-    let options = rest.split('"').next().expect("an end").replace("&quot;", "\"");
-    let options: Value = serde_json::from_str(&options).expect("JSON");
+    let options = asked(&mut visit, &link).await;
     let mut token = Token::new(b"the key of bob");
     let passwords = [("password", PASSWORD), ("again", PASSWORD)];
     for nonsense in ["", "{}", "nonsense"] {
@@ -159,6 +169,67 @@ async fn a_security_key_is_registered_on_the_page() {
     let answer = token.get(&asked.json["publicKey"].take(), ORIGIN);
     let login = people.log_in(json!({ "principal": "bob", "state": state, "credential": answer })).await;
     assert_eq!(login.status, 200, "{}", login.text);
+}
+
+/// What a token says: that somebody touched it, and that it knew them.
+const PRESENT: u8 = 1;
+const VERIFIED: u8 = PRESENT | 4;
+
+#[tokio::test]
+async fn a_passkey_is_held_to_asking_who_its_user_is() {
+    let (people, link) = with_keys().await;
+    let finish = format!("/enroll/{link}/finish");
+    let mut visit = Visit::new(&people);
+    let mut token = Token::new(b"the passkey of bob");
+    let mut enrolled = None;
+    for (flags, status) in [(PRESENT, 400), (VERIFIED, 200)] {
+        let given = asked(&mut visit, &link).await;
+        token.flags = flags;
+        let answer = token.create(&given, ORIGIN, Format::None).to_string();
+        let fields = [("password", PASSWORD), ("again", PASSWORD), ("kind", "passkey"), ("credential", &*answer)];
+        let page = visit.send(&finish, &fields).await;
+        assert_eq!(page.status, status, "{}", page.text);
+        enrolled = Some(page);
+    }
+    assert!(enrolled.is_some_and(|page| page.text.contains("Recovery codes")));
+
+    for (flags, status) in [(PRESENT, 401), (VERIFIED, 200)] {
+        let mut asked = people.log_in(json!({ "principal": "bob", "password": PASSWORD })).await;
+        assert_eq!(asked.json["publicKey"]["userVerification"], "required", "{}", asked.text);
+        let state = asked.json["state"].as_str().expect("a state").to_owned();
+        token.flags = flags;
+        let answer = token.get(&asked.json["publicKey"].take(), ORIGIN);
+        let login = people.log_in(json!({ "principal": "bob", "state": state, "credential": answer })).await;
+        assert_eq!(login.status, status, "{}", login.text);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_keys_answer_is_said_where_it_can_be_given_again() {
+    let (people, link) = with_keys().await;
+    let finish = format!("/enroll/{link}/finish");
+    let mut visit = Visit::new(&people);
+    let token = Token::new(b"the key of bob");
+    let given = asked(&mut visit, &link).await;
+    for (origin, kind, code, says) in [
+        ("https://other.example.com", "key", "wrong_origin", "The answer was made for another origin."),
+        (ORIGIN, "passkey", "not_verified", "The passkey did not check who its user is."),
+    ] {
+        let answer = token.create(&given, origin, Format::None).to_string();
+        let fields = [("password", PASSWORD), ("again", PASSWORD), ("kind", kind), ("credential", &*answer)];
+        let page = visit.send(&finish, &fields).await;
+        assert_eq!(page.refusal(), (400, code));
+        assert!(page.text.contains(says) && page.text.contains("data-options"), "{}", page.text);
+    }
+    people.stage.clock.advance(5 * 60 * 1000 + 1);
+    let answer = token.create(&given, ORIGIN, Format::None).to_string();
+    let fields = [("password", PASSWORD), ("again", PASSWORD), ("credential", &*answer)];
+    let page = visit.send(&finish, &fields).await;
+    assert_eq!(page.refusal(), (400, "invalid_challenge"), "who took too long touches the key again");
+    let given: Value = serde_json::from_str(&options(&page)).expect("JSON");
+    let answer = token.create(&given, ORIGIN, Format::None).to_string();
+    let fields = [("password", PASSWORD), ("again", PASSWORD), ("credential", &*answer)];
+    assert_eq!(visit.send(&finish, &fields).await.status, 200);
 }
 
 #[tokio::test]

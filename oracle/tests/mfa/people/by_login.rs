@@ -2,22 +2,17 @@
 //! dismissed on the way gets nothing.
 
 use super::drills::pinned;
-use super::scene::{Scene, asked, named};
-use super::stage::{PASSWORD, People, cheap, link_of, refused};
+use super::scene::{Mixed, Scene, asked, named, principal};
+use super::stage::{PASSWORD, People, link_of, refused};
 use crate::at_rest::database;
 use crate::notices::Receiver;
-use crate::postgres;
-use crate::stage::{Answer, Stage, send};
+use crate::stage::{Answer, send};
 use crate::support::{Asked, dealt};
 use quorate_oracle::testing::TestSetup;
 use quorate_protocol::invite::Applicant;
 use quorate_protocol::session::Kek;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-fn principal(name: &str) -> String {
-    format!("principal/internal/user/{name}")
-}
 
 impl Scene {
     fn group(&self) -> String {
@@ -441,18 +436,9 @@ async fn whoever_asks_ends_the_session_with_their_login_as_well() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_knows_the_applicants_and_the_rule_of_a_session() {
-    let Some(server) = postgres::shared() else { return };
-    let database = server.url(&server.database().await);
-    let setup = |on: &str| cheap(TestSetup::default()).set("sessions.require_login", on).set("database", &database);
-    let setup = |on: &str| setup(on).set("url", "https://o.test");
-    let stage = Stage::with(setup("true")).await;
-    let lax = setup("false").credentials(stage.oracle.folder()).clock(stage.clock.clone()).start().await;
-    let scene = Scene::of(People::on(stage).await).await;
-    let at_lax = |number: usize, path: &str, body: Value| {
-        let request = scene.people.stage.http.post(format!("http://{}{path}", lax.address())).json(&body);
-        let ticket = scene.ticket(number);
-        send(if ticket.is_empty() { request } else { request.bearer_auth(ticket) })
-    };
+    let Some(nodes) = Mixed::new().await else { return };
+    let scene = &nodes.scene;
+    let at_lax = async |number: usize, path: &str, body: Value| nodes.at_lax(number, path, body).await;
     let body = json!({ "group": scene.group() });
     assert_eq!(refused(&at_lax(4, "/sessions", body.clone()).await), (403, "may_not_ask"));
     scene.applicants(json!({ "add": ["four"] })).await;

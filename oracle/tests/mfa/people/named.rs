@@ -1,23 +1,18 @@
 //! Sessions of an oracle that asks for a login: everything in them has a name that was proved, and nobody has two.
 
-use super::scene::{Scene, asked, named};
+use super::scene::{Mixed, Scene, asked, named, principal};
 use super::stage::{People, cheap, refused};
 use crate::at_rest::database;
 use crate::nodes;
 use crate::postgres;
-use crate::stage::{Stage, send};
+use crate::stage::send;
 use crate::support::{Asked, dealt};
 use futures_util::future::join_all;
-use quorate_oracle::testing::TestSetup;
 use quorate_protocol::audit::event::Event;
 use quorate_protocol::audit::export::{Line, Verifier};
 use quorate_protocol::invite::{Applicant, Purpose};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-fn principal(name: &str) -> String {
-    format!("principal/internal/user/{name}")
-}
 
 /// What an auditor reads of the log: its lines.
 async fn export(people: &People, auditor: &str) -> Vec<String> {
@@ -353,18 +348,9 @@ async fn two_nodes_know_the_same_names_and_one_approval_of_each() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_keeps_the_rule_that_it_was_started_under() {
-    let Some(server) = postgres::shared() else { return };
-    let database = server.url(&server.database().await);
-    let setup = |on: &str| cheap(TestSetup::default()).set("sessions.require_login", on).set("database", &database);
-    let setup = |on: &str| setup(on).set("url", "https://o.test");
-    let stage = Stage::with(setup("true")).await;
-    let lax = setup("false").credentials(stage.oracle.folder()).clock(stage.clock.clone()).start().await;
-    let scene = Scene::of(People::on(stage).await).await;
-    let at_lax = |number: usize, path: &str, body: Value| {
-        let request = scene.people.stage.http.post(format!("http://{}{path}", lax.address())).json(&body);
-        let ticket = scene.ticket(number);
-        send(if ticket.is_empty() { request } else { request.bearer_auth(ticket) })
-    };
+    let Some(nodes) = Mixed::new().await else { return };
+    let scene = &nodes.scene;
+    let at_lax = async |number: usize, path: &str, body: Value| nodes.at_lax(number, path, body).await;
     let of = |value: &quorate_protocol::api::AddToc| serde_json::to_value(value).expect("JSON");
     let session = scene.ask().await;
     let (path, toc) = (session.path("tocs"), of(&session.approval(&scene.deal.tocs[1])));

@@ -1,9 +1,10 @@
 //! A 2-of-3 group whose players are known to an oracle that asks for a login: what each of them sends, with whose ticket.
 
-use super::stage::{PASSWORD, People};
-use crate::stage::{Answer, send};
+use super::stage::{PASSWORD, People, cheap};
+use crate::postgres;
+use crate::stage::{Answer, Stage, send};
 use crate::support::{Asked, dealt, plan, signed_request};
-use quorate_oracle::testing::TestSetup;
+use quorate_oracle::testing::{TestOracle, TestSetup};
 use quorate_protocol::api::NewSession;
 use quorate_protocol::deal::Deal;
 use quorate_protocol::invite::{Invite, Purpose};
@@ -14,6 +15,11 @@ use serde_json::{Value, json};
 /// Settings of an oracle that asks for a login.
 pub fn named() -> TestSetup {
     TestSetup::default().set("sessions.require_login", "true")
+}
+
+/// The full name of a user.
+pub fn principal(name: &str) -> String {
+    format!("principal/internal/user/{name}")
 }
 
 /// Users `one`, `two` and `three` stand for the players 1 to 3; `four` stands for none.
@@ -108,6 +114,33 @@ impl Scene {
         let name = ["one", "two", "three", "four"][number - 1];
         let body = json!({ "principal": name, "password": PASSWORD });
         self.tickets[number - 1] = super::stage::ticket_of(&self.people.log_in(body).await);
+    }
+}
+
+/// A scene whose oracle asks for a login, and a node on the same store that does not.
+pub struct Mixed {
+    pub scene: Scene,
+    lax: TestOracle,
+}
+
+impl Mixed {
+    /// `None`, saying so, where there is no server and that is allowed.
+    pub async fn new() -> Option<Self> {
+        let server = postgres::shared()?;
+        let database = server.url(&server.database().await);
+        let setup = |on: &str| cheap(TestSetup::default()).set("sessions.require_login", on).set("database", &database);
+        let setup = |on: &str| setup(on).set("url", "https://o.test");
+        let stage = Stage::with(setup("true")).await;
+        let lax = setup("false").credentials(stage.oracle.folder()).clock(stage.clock.clone()).start().await;
+        Some(Self { scene: Scene::of(People::on(stage).await).await, lax })
+    }
+
+    /// Sends to that node with the ticket of user number `number`.
+    pub async fn at_lax(&self, number: usize, path: &str, body: Value) -> Answer {
+        let http = &self.scene.people.stage.http;
+        let request = http.post(format!("http://{}{path}", self.lax.address())).json(&body);
+        let ticket = self.scene.ticket(number);
+        send(if ticket.is_empty() { request } else { request.bearer_auth(ticket) }).await
     }
 }
 

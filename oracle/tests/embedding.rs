@@ -7,6 +7,9 @@ mod driver;
 #[path = "../../tests/support/peers.rs"]
 #[expect(dead_code, reason = "shared with tests that call peers")]
 mod peers;
+#[path = "browser/secure.rs"]
+#[expect(dead_code, reason = "the example is on localhost; the driver tells its browser of a certificate all the same")]
+mod secure;
 
 use driver::Browser;
 use rustix::process::{Pid, Signal, kill_process_group};

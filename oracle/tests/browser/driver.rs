@@ -1,5 +1,7 @@
 //! Chromium under chromedriver: starting, looking, taking pictures, ending. It must not know what the pages are about.
 
+#[path = "authenticator.rs"]
+mod authenticator;
 #[path = "axe.rs"]
 mod axe;
 
@@ -58,8 +60,9 @@ impl Browser {
         let profile = tempfile::tempdir().expect("a folder");
         let mut flags = vec![
             format!("--user-data-dir={}", profile.path().display()),
-            // A host that is not loopback, and so not secure over plain HTTP.
-            "--host-resolver-rules=MAP oracle.test 127.0.0.1".to_owned(),
+            // Hosts that are not loopback, and so not secure over plain HTTP.
+            "--host-resolver-rules=MAP oracle.test 127.0.0.1, MAP *.oracle.test 127.0.0.1".to_owned(),
+            format!("--ignore-certificate-errors-spki-list={}", crate::secure::pin()),
         ];
         let fixed = "--headless=new --disable-gpu --disable-quic --no-first-run --disable-background-networking \
                      --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --lang=en-GB";
@@ -174,9 +177,7 @@ impl Browser {
 
     /// Plugs in a security key that whoever is asked touches at once; gives its id.
     pub async fn security_key(&self) -> Value {
-        let key = json!({ "protocol": "ctap2", "transport": "usb", "hasResidentKey": false, "hasUserVerification": true,
-            "isUserConsenting": true, "isUserVerified": true });
-        self.client.issue_cmd(Vendor { path: "webauthn/authenticator", body: key }).await.expect("a virtual key")
+        self.plug_in("ctap2").await
     }
 
     /// Pulls it out.

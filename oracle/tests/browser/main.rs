@@ -2,13 +2,26 @@
 //! in `target/screens` for people to look at.
 
 mod apps;
+#[path = "../mfa/stage.rs"]
+#[expect(
+    dead_code,
+    reason = "the tests of routes move its clock; a browser's page needs an application's credentials alone"
+)]
+mod court;
 mod driver;
+mod keyboard;
+mod keys;
+mod legacy;
 mod people;
 mod screens;
+mod secure;
 mod stage;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the court of the HTTP tests runs on a clock of its own; a browser's time is real")]
 mod support;
+#[path = "../mfa/token.rs"]
+#[expect(dead_code, reason = "the tests of routes have it make what a browser makes here by itself")]
+mod token;
 
 use driver::Browser;
 use fantoccini::key::Key;
@@ -126,6 +139,14 @@ const SHIFTS: &str = "const [done] = arguments; let sum = 0; \
     new PerformanceObserver((list) => { for (const one of list.getEntries()) sum += one.value; }) \
         .observe({ type: 'layout-shift', buffered: true }); \
     requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));";
+
+/// What was shifted, and whence to where.
+const SHIFTED: &str = "const [done] = arguments; const told = []; \
+    const place = (at) => `${at.x},${at.y} ${at.width}x${at.height}`; \
+    new PerformanceObserver((list) => { for (const one of list.getEntries()) for (const { node, previousRect, currentRect } of one.sources) \
+        told.push(`${node?.outerHTML?.slice(0, 80) ?? node?.textContent}: ${place(previousRect)} to ${place(currentRect)}`); }) \
+        .observe({ type: 'layout-shift', buffered: true }); \
+    requestAnimationFrame(() => requestAnimationFrame(() => done(told)));";
 
 #[tokio::test]
 async fn without_the_whole_link_there_are_counts_and_no_names() {
@@ -258,8 +279,7 @@ async fn everything_is_reached_by_keyboard() {
     let mut reached = Vec::new();
     loop {
         browser.press(Key::Tab).await;
-        let here = browser.run(FOCUS).await;
-        let here = here.as_str().unwrap_or_default().to_owned();
+        let here = browser.focused().await;
         if here.is_empty() || reached.contains(&here) {
             break;
         }
@@ -276,12 +296,6 @@ async fn everything_is_reached_by_keyboard() {
     }
     assert_eq!(reached, ["oracle of Delphi", "Command", "Copy command", "Copy link", "Show the QR code large"]);
 }
-
-/// What has the focus, and that it can be seen to have it.
-const FOCUS: &str = "const one = document.activeElement; \
-    if (!one || one === document.body) return ''; \
-    if (getComputedStyle(one).outlineStyle === 'none') return 'invisible focus'; \
-    return one.getAttribute('aria-label') ?? one.innerText.trim();";
 
 #[tokio::test]
 async fn the_other_pages_fit_every_screen() {

@@ -1,6 +1,7 @@
 //! People at a browser: enrolling with a link, logging in with a code or a security key, and an operator's day.
 
 use crate::driver::Browser;
+use crate::keys::{HERE, Office};
 use crate::stage::{PASSWORD, Stage, now};
 use fantoccini::key::Key;
 use quorate_protocol::otp::OtpSecret;
@@ -24,7 +25,7 @@ pub async fn log_in(browser: &Browser, stage: &Stage, host: &str, name: &str) {
 }
 
 /// Enrols with a link, as far as the password goes.
-async fn enrol(browser: &Browser, stage: &Stage, host: &str, link: &str) {
+pub async fn enrol(browser: &Browser, stage: &Stage, host: &str, link: &str) {
     browser.open(&stage.url(host, &format!("/enroll/{link}"))).await;
     browser.see("You have been invited").await;
     browser.click("button", "Go on").await;
@@ -191,25 +192,15 @@ async fn nobody_needs_javascript_or_a_mouse() {
 #[tokio::test]
 async fn a_security_key_is_registered_and_logs_in() {
     let Some(browser) = Browser::start().await else { return };
-    let (stage, link) = Stage::with_operator();
-    // Keys are bound to a name, which an address is not.
-    let here = "localhost";
-    let origin = stage.url(here, "").trim_end_matches(crate::stage::BASE).to_owned();
-    let ticket = enrolled(&stage, &link, "ann").await;
-    let options = json!({ "RpId": "localhost", "Origin": origin });
-    let provider = json!({ "Type": "webauthn", "Name": "Keys", "Options": options });
-    stage.by(&ticket, Method::POST, "/system/multi_factor", &provider).await;
-    let made = stage.by(&ticket, Method::POST, "/principals", &json!({ "name": "bob" })).await;
-    let link = made.json["link"].as_str().expect("a link").rsplit('/').next().expect("a part").to_owned();
-    stage.by(&ticket, Method::PUT, "/principals/bob/multi_factor", &json!({ "provider": "Keys" })).await;
-
+    let office = Office::open().await;
+    let (stage, here, link) = (&office.stage, HERE, office.invite("bob").await);
     let first = browser.security_key().await;
-    enrol(&browser, &stage, here, &link).await;
+    enrol(&browser, stage, here, &link).await;
     browser.see("Register the security key and enrol").await;
     browser.picture("enroll-key").await;
     browser.click("button", "Register the security key and enrol").await;
     browser.see("Recovery codes").await;
-    log_in(&browser, &stage, here, "bob").await;
+    log_in(&browser, stage, here, "bob").await;
     browser.see("Security key or passkey").await;
     browser.picture("login-key").await;
     browser.click("button", "Use the security key").await;
@@ -233,7 +224,7 @@ async fn a_security_key_is_registered_and_logs_in() {
     browser.see("Register a second one").await;
     browser.click("button", "Log out").await;
     browser.see("Go on").await;
-    log_in(&browser, &stage, here, "bob").await;
+    log_in(&browser, stage, here, "bob").await;
     browser.see("Security key or passkey").await;
     browser.click("button", "Use the security key").await;
     browser.see("principal/internal/user/bob").await;

@@ -1,5 +1,6 @@
 //! The oracle's program on a port of its own, and a group whose players ask, join and refuse in real time.
 
+use crate::secure;
 use crate::support::{Answer, Asked, URI, signed_request};
 use quorate_protocol::deal::{Deal, DealRequest, deal};
 use quorate_protocol::invite::Purpose;
@@ -30,6 +31,7 @@ pub struct Stage {
     process: Child,
     address: SocketAddr,
     folder: tempfile::TempDir,
+    scheme: &'static str,
     http: Client,
     /// Goes with every request, where the oracle asks for a login.
     ticket: Option<String>,
@@ -61,8 +63,20 @@ impl Stage {
         Self::invited(&[])
     }
 
-    fn invited(settings: &[(&str, &str)]) -> (Self, String) {
+    /// The same over HTTPS: the names under `oracle.test` lead to it.
+    pub fn over_tls() -> (Self, String) {
         let folder = tempfile::tempdir().expect("a folder");
+        let [certificate, key] = secure::write(folder.path()).map(|path| path.display().to_string());
+        let settings = [("QUORATE_TLS_CERTIFICATE", certificate.as_str()), ("QUORATE_TLS_KEY", &key)];
+        Self::invited_in(folder, &settings)
+    }
+
+    /// With settings of the test's own.
+    pub fn invited(settings: &[(&str, &str)]) -> (Self, String) {
+        Self::invited_in(tempfile::tempdir().expect("a folder"), settings)
+    }
+
+    fn invited_in(folder: tempfile::TempDir, settings: &[(&str, &str)]) -> (Self, String) {
         let mut init = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
         init.env_clear().env("QUORATE_STATE", folder.path()).args(["init", "--operator", "ann", "--json"]);
         let made = init.output().expect("the oracle's program runs");
@@ -73,10 +87,11 @@ impl Stage {
     }
 
     fn start_in(folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
-        let (process, address) = serve(folder.path(), "127.0.0.1:0", settings);
+        let (process, scheme, address) = serve(folder.path(), "127.0.0.1:0", settings);
         // A second installation, by another test of this process, is refused and changes nothing.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+        let http = Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([secure::trusted()]);
+        let http = http.build().expect("a client");
         let holders = PLAYERS.map(str::to_owned);
         let secret = OtpSecret::from_uri(URI).expect("a URI");
         let (note, dealt_at) = ("AWS root <b>", now());
@@ -90,13 +105,13 @@ impl Stage {
             replaces: None,
         };
         let deal = deal(&request, &mut StdRng::seed_from_u64(7)).expect("dealt");
-        Self { process, address, folder, http, ticket: None, deal }
+        Self { process, address, folder, scheme, http, ticket: None, deal }
     }
 
     /// SIGKILL, and the same oracle again.
     pub fn restart(&mut self) {
         self.kill();
-        (self.process, _) = serve(self.folder.path(), &self.address.to_string(), &[]);
+        (self.process, ..) = serve(self.folder.path(), &self.address.to_string(), &[]);
     }
 
     fn kill(&mut self) {
@@ -106,7 +121,7 @@ impl Stage {
 
     /// An address of the oracle, as `host` and under the base path.
     pub fn url(&self, host: &str, path: &str) -> String {
-        format!("http://{host}:{}{BASE}{path}", self.address.port())
+        format!("{}://{host}:{}{BASE}{path}", self.scheme, self.address.port())
     }
 
     pub async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Answer {
@@ -174,7 +189,7 @@ pub fn now() -> i64 {
 }
 
 /// Starts the program; returns once it listens.
-fn serve(state: &Path, listen: &str, settings: &[(&str, &str)]) -> (Child, SocketAddr) {
+fn serve(state: &Path, listen: &str, settings: &[(&str, &str)]) -> (Child, &'static str, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-oracle"));
     command.env_clear().arg("serve").stderr(Stdio::piped());
     command.env("QUORATE_STATE", state).env("QUORATE_LISTEN", listen).env("QUORATE_LOG_LEVEL", "error");
@@ -184,12 +199,13 @@ fn serve(state: &Path, listen: &str, settings: &[(&str, &str)]) -> (Child, Socke
     command.envs(settings.iter().copied());
     let mut process = command.spawn().expect("the oracle starts");
     let mut said = BufReader::new(process.stderr.take().expect("it was piped")).lines();
-    let address = loop {
+    let (scheme, address) = loop {
         let line = said.next().expect("the oracle says where it listens").expect("UTF-8");
-        if let Some(address) = line.strip_prefix("listening on http://") {
-            break address.parse().expect("an address");
+        let said = line.strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        if let Some((scheme, address)) = said {
+            break (if scheme == "https" { "https" } else { "http" }, address.parse().expect("an address"));
         }
     };
     std::thread::spawn(move || said.for_each(drop));
-    (process, address)
+    (process, scheme, address)
 }

@@ -66,10 +66,15 @@ fn makers_certificate(pair: &KeyPair, unit: &str) -> Vec<u8> {
 impl Token {
     /// A token with a fresh key.
     pub fn new(handle: &[u8]) -> Self {
-        let [key, attestation] = [0; 2].map(|_| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key"));
+        Self::of(&KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key"), handle)
+    }
+
+    /// A token with that key.
+    pub fn of(key: &KeyPair, handle: &[u8]) -> Self {
+        let attestation = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
         let certificate = makers_certificate(&attestation, "Authenticator Attestation");
         assert_eq!(attestation.der_bytes().len(), 65);
-        let (key, attestation) = (signing(&key), signing(&attestation));
+        let (key, attestation) = (signing(key), signing(&attestation));
         Self { key, handle: handle.to_vec(), attestation, certificate, counter: 0, flags: 1 }
     }
 

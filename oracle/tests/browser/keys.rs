@@ -146,11 +146,11 @@ async fn whoever_touches_nothing_is_told_so_and_tries_again() {
         let link = office.invite(&name).await;
         enrol(&browser, &office.stage, HERE, &link).await;
         for _ in 0..2 {
+            browser.run("document.querySelector('[data-said]').textContent = ''").await;
             browser.click("button", REGISTER).await;
             browser.see(UNANSWERED).await;
             assert_eq!(browser.run(ACTIVE).await, REGISTER, "{protocol}");
             assert_eq!(browser.held(&key).await, Vec::<Value>::new());
-            browser.run("document.querySelector('[data-said]').textContent = ''").await;
         }
         browser.picture("enroll-unanswered").await;
         browser.touched(&key, true).await;

@@ -1,5 +1,7 @@
 //! Whole quorums: real programs, a real oracle, people with homes of their own, from the deal to the code.
 
+#[path = "../support/matching.rs"]
+mod matching;
 #[expect(dead_code, reason = "tests of cards, elsewhere, need more of it")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,7 @@
 //! Transcripts of several people at one oracle: `ann$ quorate …`, then `? 1` where it fails, then what it prints, stdout
 //! before stderr. What follows `  #` is a remark. `…` stands for any text of a line, and alone for any lines. Everybody's stdin is their password.
 
+use super::matching::matches;
 use super::people::with_password;
 use super::support::{Key, Oracle, Person, oathtool};
 use std::collections::BTreeMap;
@@ -110,23 +111,6 @@ pub fn words(command: &str) -> Vec<String> {
         }
     }
     words
-}
-
-fn matches(expected: &[&str], printed: &[&str]) -> bool {
-    match expected.split_first() {
-        None => printed.is_empty(),
-        Some((&"…", rest)) => (0..=printed.len()).any(|skipped| matches(rest, &printed[skipped..])),
-        Some((line, rest)) => {
-            printed.split_first().is_some_and(|(first, more)| line_matches(line, first) && matches(rest, more))
-        }
-    }
-}
-
-fn line_matches(expected: &str, printed: &str) -> bool {
-    let Some((before, rest)) = expected.split_once('…') else { return printed.trim_end() == expected };
-    let Some(printed) = printed.strip_prefix(before) else { return false };
-    let ends = printed.char_indices().map(|(at, _)| at).chain([printed.len()]);
-    ends.into_iter().any(|at| line_matches(rest, &printed[at..]))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What whole-system tests stand on: a real oracle on a port of its own, people with homes of their own, and programs that
 //! are waited for by what they say, with a limit. Nothing here knows what a test is about.
 
+mod built;
 mod oracle;
 pub mod peers;
 mod person;
@@ -8,10 +9,11 @@ mod program;
 mod table;
 mod terminal;
 
+pub use built::built;
 pub use oracle::Oracle;
 pub use peers::oathtool;
 pub use person::{Key, PIN, Person};
-pub use program::{Ended, Program, built};
+pub use program::{Ended, Program};
 pub use table::{Table, session_of};
 pub use terminal::Terminal;
 

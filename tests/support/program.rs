@@ -2,19 +2,9 @@
 
 use super::LIMIT;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
-
-/// A program of this workspace, from the build that made the tests.
-pub fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this program has a path");
-    // Tests are in `deps`, beside the programs.
-    let path = test.ancestors().nth(2).expect("a folder of the build").join(name);
-    assert!(path.exists(), "{} is not built: run make test", path.display());
-    path
-}
 
 /// A program that has ended.
 #[derive(Debug)]

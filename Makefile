@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz hw-test build approve clean-state
+.PHONY: help demo test lint bench fuzz hw-test hw-test-guest build approve clean-state
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -24,6 +24,9 @@ fuzz: ## feed damaged input to everything that reads bytes from outside (SECONDS
 
 hw-test: ## erase the keys in QUORATE_HW_SERIALS and run the token contract on them, and on the security keys in QUORATE_HW_FIDO
 	@scripts/hw-test.sh
+
+hw-test-guest: ## run the programs in a guest whose kernel takes virtual security keys for devices
+	@scripts/hw-test-guest.sh
 
 build: ## install what is missing and build both programs
 	@scripts/build.sh build

@@ -24,7 +24,7 @@ cargo fmt --manifest-path tests/virtual-key/Cargo.toml --check
 cargo fmt --manifest-path hw-tests/hidapi-double/Cargo.toml --all --check
 
 say "shell"
-shellcheck --external-sources scripts/*.sh .ci/run
+shellcheck --external-sources scripts/*.sh hw-tests/guest/*.sh .ci/run
 
 say "clippy"
 cargo clippy --locked --workspace --all-targets --all-features -- -D warnings

@@ -19,9 +19,18 @@
     need_shell_lint=(shellcheck:shellcheck)
     need_fuzz=(c++:g++)
     need_virtual_key=('/usr/lib/llvm-*/lib/libclang.so*:libclang1')
+    # QEMU has a release to be of: scripts/guest.sh.
+    need_guest=(cpio:cpio strip:binutils udevadm:udev)
 }
 
-# need PROBE:PACKAGE…
+# as_root COMMAND…: apt-get has to be root.
+as_root() {
+    local sudo=()
+    ((EUID == 0)) || sudo=(sudo)
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive "$@"
+}
+
+# need PROBE:PACKAGE…: $need_from names the release that packages come from, if it matters.
 need() {
     local pair probe missing=()
     for pair in "$@"; do
@@ -30,15 +39,12 @@ need() {
     done
     ((${#missing[@]})) || return 0
     command -v apt-get >/dev/null || die "missing: ${missing[*]} (Debian's names); install them, then run this again"
-    local as_root=()
-    if ((EUID != 0)); then
-        command -v sudo >/dev/null || die "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
-        as_root=(sudo)
-    fi
+    ((EUID == 0)) || command -v sudo >/dev/null || die "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
     say "installing ${missing[*]}"
-    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+    local apt=(as_root apt-get -q -o DPkg::Lock::Timeout=300)
     # Lists that cannot be refreshed may still be good enough, so only the install decides.
     "${apt[@]}" update >&2 || say "apt-get update failed; trying with the lists that are here"
-    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || die "could not install ${missing[*]}"
+    "${apt[@]}" install -y --no-install-recommends ${need_from:+--target-release="$need_from"} "${missing[@]}" >&2 ||
+        die "could not install ${missing[*]}"
     hash -r
 }

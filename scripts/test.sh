@@ -24,6 +24,16 @@ source "$here/approve-packages.sh"
 source "$here/virtual-key.sh"
 virtual_key build --quiet
 export QUORATE_VIRTUAL_KEY=$CARGO_TARGET_DIR/debug/quorate-virtual-key
+# Not every machine has Debian's kernel; CI has.
+if QUORATE_GUEST=$("$here/guest.sh"); then
+    export QUORATE_GUEST
+elif [[ ${CI:-} == true ]]; then
+    die "the guest that security keys are tested in cannot be made: see above"
+else
+    unset QUORATE_GUEST
+    export QUORATE_WITHOUT_GUEST="no guest can be made on this machine"
+    say "left out: the tests under_a_kernel: $QUORATE_WITHOUT_GUEST"
+fi
 
 # A missing peer is a failure here, not a reason to skip.
 export QUORATE_TEST_ALL=1

@@ -6,6 +6,7 @@
 pub mod card;
 pub mod contract;
 pub mod fido;
+pub mod guest;
 pub mod hardware;
 pub mod isolation;
 pub mod real_keys;

@@ -1,6 +1,7 @@
 //! The pages in a real browser: what somebody sees who opens an invite, live, on a phone and on a desk. Pictures are left
 //! in `target/screens` for people to look at.
 
+mod approving;
 mod apps;
 #[path = "../mfa/stage.rs"]
 #[expect(

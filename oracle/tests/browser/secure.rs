@@ -39,6 +39,16 @@ pub fn trusted() -> reqwest::Certificate {
     reqwest::Certificate::from_der(PAIR.cert.der()).expect("a certificate")
 }
 
+/// Takes connections with that certificate.
+pub fn acceptor() -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let key = PrivatePkcs8KeyDer::from(PAIR.signing_key.serialize_der());
+    let config = config.expect("versions of ring's").with_no_client_auth();
+    let config = config.with_single_cert(vec![PAIR.cert.der().clone()], key.into()).expect("a pair");
+    TlsAcceptor::from(Arc::new(config))
+}
+
 /// An application's page, with nothing on it; gone when dropped.
 pub struct Site {
     port: u16,
@@ -49,12 +59,7 @@ impl Site {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let key = PrivatePkcs8KeyDer::from(PAIR.signing_key.serialize_der());
-        let config = config.expect("versions of ring's").with_no_client_auth();
-        let config = config.with_single_cert(vec![PAIR.cert.der().clone()], key.into()).expect("a pair");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor();
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(answer(acceptor.clone(), stream));

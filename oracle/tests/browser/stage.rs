@@ -71,6 +71,14 @@ impl Stage {
         Self::invited_in(folder, &settings)
     }
 
+    /// Over HTTPS, where the approving page of that origin may ask.
+    pub fn with_page(origin: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [certificate, key] = secure::write(folder.path()).map(|path| path.display().to_string());
+        let tls = [("QUORATE_TLS_CERTIFICATE", certificate.as_str()), ("QUORATE_TLS_KEY", &key)];
+        Self::start_in(folder, &[&tls[..], &[("QUORATE_APPROVE_ORIGINS", origin)]].concat())
+    }
+
     /// With settings of the test's own.
     pub fn invited(settings: &[(&str, &str)]) -> (Self, String) {
         Self::invited_in(tempfile::tempdir().expect("a folder"), settings)

@@ -115,7 +115,7 @@ fn text_that_is_no_secret_is_refused() {
         (" \n\t".into(), ImportError::Empty),
         ("A".repeat(MAX_TEXT_BYTES + 1), ImportError::TooLong),
         ("hunter2!".into(), ImportError::Otp(OtpError::NotBase32)),
-        ("https://example.com".into(), ImportError::Otp(OtpError::NotBase32)),
+        ("https://example.com".into(), ImportError::StrangeLine { line: 1 }),
         (URI.replace("totp", "hotp"), ImportError::Otp(OtpError::Hotp)),
         (format!("{URI}\n\n{KEY}"), ImportError::StrangeLine { line: 3 }),
         (format!("{KEY}\n{URI}"), ImportError::StrangeLine { line: 1 }),

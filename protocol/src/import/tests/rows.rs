@@ -16,7 +16,7 @@ fn good_lines_are_kept_and_the_others_named_by_their_number() {
     let text = [
         URI,
         "",
-        "# a note",
+        "a note",
         &URI.replace("totp", "hotp"),
         "otpauth://steam/Shop:ann?secret=JBSWY3DPEHPK3PXP",
         "otpauth://totp/Shop:ann?secret=JBSWY3DPEHPK3PXP&encoder=steam",

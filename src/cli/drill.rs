@@ -9,6 +9,7 @@ use super::network::LoggedInAt;
 use super::{CliError, Context, files, group};
 use crate::client::Client;
 use clap::{Args, Subcommand};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use quorate_protocol::api::NewDrill;
@@ -49,7 +50,7 @@ struct StartArgs {
     /// The group: its name, the first characters of it, its id, or its group file
     #[arg(value_name = "GROUP")]
     group: String,
-    /// When it ends: a time such as 2027-01-15T08:00:00Z, or how long it lasts, such as 12h or 7d
+    /// When it ends: a time such as 2027-01-15T08:00:00Z or '2027-01-15 09:00', or how long it lasts, such as 12h or 7d
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
     /// Why, for the players
@@ -103,7 +104,8 @@ pub(crate) fn run(context: &Context, args: &DrillArgs) -> Result<(), CliError> {
 }
 
 fn start(context: &Context, args: &StartArgs) -> Result<(), CliError> {
-    let expires_at = args.until.as_deref().map(|until| time_of(until, context.now())).transpose()?;
+    let zone = TimeZone::system();
+    let expires_at = args.until.as_deref().map(|until| time_of(until, context.now(), &zone)).transpose()?;
     let client = args.at.client(context)?;
     let group = group_of(&client, &args.group)?.to_string();
     let drill = client.begin_drill(&NewDrill { group, expires_at, reason: args.reason.clone() })?;
@@ -158,12 +160,21 @@ fn group_of(client: &Client, wanted: &str) -> Result<GroupName, CliError> {
     Ok(group.name())
 }
 
-/// RFC 3339, of a time or of a length from `now` (Unix seconds) on.
-fn time_of(until: &str, now: i64) -> Result<String, CliError> {
-    let wrong =
-        || CliError::Usage(format!("`{until}` is neither a time such as 2027-01-15T08:00:00Z nor a length such as 7d"));
+/// RFC 3339, of a time, of a day and time in `zone` as times are shown here, or of a length from `now` (Unix seconds) on.
+fn time_of(until: &str, now: i64, zone: &TimeZone) -> Result<String, CliError> {
+    let wrong = || {
+        CliError::Usage(format!(
+            "`{until}` is neither a time such as 2027-01-15T08:00:00Z or '2027-01-15 09:00' nor a length such as 7d"
+        ))
+    };
     if let Ok(at) = until.parse::<Timestamp>() {
         return Ok(at.to_string());
+    }
+    if until.contains(':') {
+        let utc = until.strip_suffix(" UTC").map(|local| (local, TimeZone::UTC));
+        let (local, zone) = utc.unwrap_or_else(|| (until, zone.clone()));
+        let at = local.parse::<DateTime>().and_then(|at| at.to_zoned(zone)).map_err(|_| wrong())?;
+        return Ok(at.timestamp().to_string());
     }
     let span: Span = until.parse().map_err(|_| wrong())?;
     let now = Timestamp::from_second(now).map_err(|_| wrong())?.to_zoned(TimeZone::UTC);
@@ -176,18 +187,22 @@ mod tests {
 
     #[test]
     fn an_end_is_a_time_or_a_length() {
-        let now = 1_800_000_000;
+        let (now, zone) = (1_800_000_000, TimeZone::fixed(jiff::tz::offset(1)));
         for (until, expected) in [
             ("2027-01-16T08:00:00Z", "2027-01-16T08:00:00Z"),
             ("2027-01-16T10:00:00+02:00", "2027-01-16T08:00:00Z"),
+            ("2027-01-16 09:00", "2027-01-16T08:00:00Z"),
+            ("2027-01-16T09:00:30", "2027-01-16T08:00:30Z"),
+            ("2027-01-16 08:00:00 UTC", "2027-01-16T08:00:00Z"),
             ("7d", "2027-01-22T08:00:00Z"),
             ("12h", "2027-01-15T20:00:00Z"),
             ("1d 30m", "2027-01-16T08:30:00Z"),
         ] {
-            assert_eq!(time_of(until, now).expect(until), expected);
+            assert_eq!(time_of(until, now, &zone).expect(until), expected);
         }
-        for wrong in ["", "tomorrow", "7", "d", "99999999999d"] {
-            assert!(matches!(time_of(wrong, now), Err(CliError::Usage(_))), "{wrong}");
+        // The day alone could mean its beginning or its end.
+        for wrong in ["", "tomorrow", "7", "d", "99999999999d", "2027-01-16", "2027-01-16 09:00 CET", "25:00", ":"] {
+            assert!(matches!(time_of(wrong, now, &zone), Err(CliError::Usage(_))), "{wrong}");
         }
     }
 

@@ -38,6 +38,9 @@ pub(crate) struct LogoutArgs {
     /// End every ticket that you have at this oracle, on whatever machine
     #[arg(long)]
     everywhere: bool,
+    /// Forget the ticket here without asking the oracle, such as one that is gone; there the ticket ends in its own time
+    #[arg(long, conflicts_with = "everywhere")]
+    local: bool,
     #[command(flatten)]
     at: LoggedInAt,
 }
@@ -110,6 +113,11 @@ fn with_key(context: &Context, args: &LoginArgs, client: &Client, refused: &Clie
 /// `quorate logout`.
 pub(crate) fn log_out(context: &Context, args: &LogoutArgs) -> Result<(), CliError> {
     let client = args.at.client(context)?;
+    if args.local {
+        Held::forget(&context.paths()?.tickets(), client.url())?;
+        context.ui.say(format_args!("the ticket for {} is forgotten here", shown(client.url())));
+        return Ok(());
+    }
     let ended = client.log_out(args.everywhere);
     let over = matches!(&ended, Err(error) if error.code() == Some("ticket_required"));
     if ended.is_ok() || over {

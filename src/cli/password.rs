@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a file with a password, or of stdin, that are read at most.
 const MAX_FILE: usize = 4096;
+/// How often a new password is asked for whose two entries differ.
+const TRIES: u32 = 3;
 
 /// How the password is given.
 #[derive(Debug, clap::Args)]
@@ -33,12 +35,13 @@ impl PasswordArgs {
         if let Some(given) = self.given()? {
             return Ok(given);
         }
-        let first = not_empty(ui.ask_hidden(what)?)?;
-        if *ui.ask_hidden(&format!("{what}, again"))? == *first {
-            Ok(first)
-        } else {
-            Err(UiError::Different(what.to_owned()).into())
+        for _ in 1..TRIES {
+            match typed_twice(ui, what) {
+                Err(CliError::Ui(error @ UiError::Different(_))) => ui.warn(format_args!("{error}: type both anew")),
+                settled => return settled,
+            }
         }
+        typed_twice(ui, what)
     }
 
     /// Whether it comes from a file.
@@ -62,7 +65,20 @@ impl PasswordArgs {
         let name = self.password_file.as_deref().unwrap_or(Path::new("stdin"));
         // The reason could repeat what was read.
         let not_text = || CliError::read(name, io::ErrorKind::InvalidData.into());
-        not_empty(Zeroizing::new(one_line(std::str::from_utf8(&bytes).map_err(|_| not_text())?).to_owned())).map(Some)
+        let password = one_line(std::str::from_utf8(&bytes).map_err(|_| not_text())?);
+        if password.contains(['\n', '\r']) {
+            return Err(PeopleError::PasswordLines(name.to_owned()).into());
+        }
+        not_empty(Zeroizing::new(password.to_owned())).map(Some)
+    }
+}
+
+fn typed_twice(ui: Ui, what: &str) -> Result<Zeroizing<String>, CliError> {
+    let first = not_empty(ui.ask_hidden(what)?)?;
+    if *ui.ask_hidden(&format!("{what}, again"))? == *first {
+        Ok(first)
+    } else {
+        Err(UiError::Different(what.to_owned()).into())
     }
 }
 
@@ -96,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_file_holds_one_line_with_its_blanks() {
-        for (content, password) in [("a b \n", "a b "), ("a", "a"), ("ä\r\n", "ä"), ("a\n\n", "a\n")] {
+        for (content, password) in [("a b \n", "a b "), ("a", "a"), ("ä\r\n", "ä")] {
             let read = from_file(content.as_bytes()).expect("readable").expect("a password");
             assert_eq!(*read, password);
         }
@@ -106,6 +122,11 @@ mod tests {
     fn what_is_no_password_is_not_sent_or_repeated() {
         for content in ["", "\n", "\r\n"] {
             assert!(matches!(from_file(content.as_bytes()), Err(CliError::People(PeopleError::NoPassword))));
+        }
+        for content in ["hunter2\n\n", "hunter2\nmore", "\nhunter2\n", "hunter2\rmore"] {
+            let error = from_file(content.as_bytes()).expect_err("more than a line");
+            assert!(matches!(error, CliError::People(PeopleError::PasswordLines(_))), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         let error = from_file(b"hunter2\xff").expect_err("no text");
         assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -29,7 +29,7 @@ enum PrincipalCommand {
     /// Remove one for good: whoever gets its name later gets nothing else of it
     Remove(RemoveArgs),
     /// Keep one out until it is enabled; what it is logged in with ends at once
-    Disable(OneArgs),
+    Disable(DisableArgs),
     /// Let one in again
     Enable(OneArgs),
     /// Print a new one-time link for a user, in the place of the one before
@@ -68,6 +68,17 @@ struct RemoveArgs {
     #[command(flatten)]
     name: NameArgs,
     /// Do not ask for a confirmation
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    at: LoggedInAt,
+}
+
+#[derive(Debug, Args)]
+struct DisableArgs {
+    #[command(flatten)]
+    name: NameArgs,
+    /// Do not ask for a confirmation, which only disabling oneself takes
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -170,8 +181,13 @@ pub(crate) fn run(context: &Context, args: &PrincipalArgs) -> Result<(), CliErro
             introduce(context, &newcomer)
         }
         PrincipalCommand::Remove(args) => remove(context, args),
-        PrincipalCommand::Disable(args) => set_disabled(context, args, true),
-        PrincipalCommand::Enable(args) => set_disabled(context, args, false),
+        PrincipalCommand::Disable(args) => disable(context, args),
+        PrincipalCommand::Enable(args) => {
+            let name = args.name.full();
+            args.at.client(context)?.set_disabled(&name, false)?;
+            context.ui.say(format_args!("{} is enabled", shown(&name)));
+            Ok(())
+        }
         PrincipalCommand::Link(args) => introduce(context, &args.at.client(context)?.renew_link(&args.name)?),
         PrincipalCommand::Member(args) => member(context, &args.command),
     }
@@ -203,10 +219,16 @@ fn losses(left: &AppsLeft) -> Vec<String> {
     [of(ends, ending), of(stays, unmanaged)].concat()
 }
 
-fn set_disabled(context: &Context, args: &OneArgs, disabled: bool) -> Result<(), CliError> {
-    let name = args.name.full();
-    args.at.client(context)?.set_disabled(&name, disabled)?;
-    context.ui.say(format_args!("{} is {}", shown(&name), if disabled { "disabled" } else { "enabled" }));
+fn disable(context: &Context, args: &DisableArgs) -> Result<(), CliError> {
+    let (name, client) = (args.name.full(), args.at.client(context)?);
+    let question = "This is you, and only another operator could let you in again. Disable yourself?";
+    let is_oneself = || Ok::<_, CliError>(client.whoami()?.principal == client.principal(&name)?.principal);
+    if !args.yes && is_oneself()? && !context.ui.confirm(question)? {
+        context.ui.say("nothing was changed");
+        return Ok(());
+    }
+    client.set_disabled(&name, true)?;
+    context.ui.say(format_args!("{} is disabled", shown(&name)));
     Ok(())
 }
 

@@ -71,6 +71,12 @@ fn the_first_operator_enrols_logs_in_and_out() {
     let ticket = kept["ticket"].as_str().expect("a ticket");
     assert!(!said.contains(ticket));
 
+    // A ticket can be forgotten here alone: at the oracle it serves on.
+    let said = ann.quorate(&["logout", "--local"]);
+    assert!(said.stderr.contains("is forgotten here"), "{said:?}");
+    assert_eq!(tickets(&ann).len(), 0);
+    fs::write(&file, kept.to_string()).expect("written");
+
     // One oracle, so it need not be named.
     let whoami = ann.quorate(&["--json", "whoami"]).json();
     assert_eq!((&whoami["role"], &whoami["oracle"]), (&"operator".into(), &oracle.url.as_str().into()));

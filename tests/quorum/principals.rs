@@ -83,6 +83,13 @@ fn whoever_is_disabled_is_out_until_enabled_and_removed_for_good() {
     terminal.ends(0);
     desk.ann.quorate(&["principal", "remove", "bob", "--yes"]).ok();
     assert!(desk.ann.quorate(&["principal", "show", "bob"]).fails(1).contains("there is no such principal"));
+    // Oneself is asked about; nobody else is.
+    for name in ["ann", "principal/internal/user/ann"] {
+        let asked = desk.ann.quorate(&["principal", "disable", name]).fails(1);
+        assert!(asked.contains("there is no terminal to ask for a confirmation"), "{asked}");
+    }
+    let last = desk.ann.quorate(&["principal", "disable", "ann", "--yes"]).fails(1);
+    assert!(last.contains("hint: somebody has to be left"), "{last}");
     let last = desk.ann.quorate(&["principal", "remove", "ann", "-y"]).fails(1);
     assert!(last.contains("hint: somebody has to be left"), "{last}");
 }

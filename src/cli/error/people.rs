@@ -46,6 +46,9 @@ pub(crate) enum PeopleError {
     /// No group of that name or id for whose codes one may ask.
     #[error("you may ask for the codes of no group called {0}")]
     NotOwnGroup(String),
+    /// More than one line where a password was expected. Holds the file, or stdin.
+    #[error("{} has more than one line, and a password is one", .0.display())]
+    PasswordLines(PathBuf),
     /// A file that does not describe a configuration of second factors. What is wrong with it may be a secret.
     #[error("{} describes no configuration: see line {line}, column {column}", path.display())]
     ProviderFile {
@@ -64,7 +67,7 @@ pub(crate) enum PeopleError {
 impl PeopleError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Link | Self::NoCode | Self::NoPassword => 2,
+            Self::Link | Self::NoCode | Self::NoPassword | Self::PasswordLines(_) => 2,
             _ => 1,
         }
     }
@@ -94,6 +97,7 @@ impl PeopleError {
             }
             Self::NotNamed(0) => "`quorate login -u NAME` comes first",
             Self::NotNamed(_) => "name it with --oracle URL",
+            Self::PasswordLines(_) => "leave the password alone in it, on its first line",
             Self::ProviderFile { .. } => {
                 "it takes JSON with Type, Name and Options: {\"Type\": \"totp\", \"Name\": \"TotpDemoConfig\"}"
             }

@@ -183,6 +183,9 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::Unreachable { .. } => {
             "check the address and the connection; a private certificate authority is named with --ca FILE"
         }
+        ClientError::Url { .. } => {
+            "write it with its scheme: https://oracle.example, or http://127.0.0.1:8080 on one machine"
+        }
         ClientError::Refused(refusal) => match refusal.code.as_str() {
             "already_activated" => {
                 "its secret was shown once: if it is lost, make a new API key; without it nobody can take over what this one owns"

@@ -177,6 +177,32 @@ async fn a_step_that_a_database_was_never_taken_through_is_made_up_for_or_refuse
 }
 
 #[tokio::test]
+async fn no_app_gets_the_number_of_one_that_is_gone_and_none_is_lost_for_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quorate.db");
+    Store::open(&url(&path)).await.unwrap().shutdown().await;
+    let database = || Connection::open(&path).unwrap();
+    // As a program left it that did not know the step.
+    let before = concat!(
+        "DROP TABLE app_grants; DROP TABLE apps; DROP TABLE app_holders; DELETE FROM schema_migrations WHERE version = 13;",
+        include_str!("../migrations/sqlite/0011_apps.sql"),
+        "INSERT INTO app_holders (number, id, public, mac, sealed) VALUES (3, x'01', x'02', x'03', x'04');
+         INSERT INTO apps VALUES (7, x'01', 2, 3, 0, 4, x'05'); INSERT INTO app_grants VALUES (7, 3, 1, 5, x'06', x'07')"
+    );
+    database().execute_batch(before).unwrap();
+    Store::open(&url(&path)).await.unwrap().shutdown().await;
+    let count = |rows: &Connection, sql: &str| rows.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let rows = database();
+    let kept =
+        "SELECT COUNT(*) FROM apps JOIN app_grants ON app = number WHERE number = 7 AND version = 2 AND mac = x'07'";
+    assert_eq!(count(&rows, kept), 1);
+    rows.execute_batch("PRAGMA foreign_keys = ON; DELETE FROM apps").unwrap();
+    assert_eq!(count(&rows, "SELECT COUNT(*) FROM app_grants"), 0, "they go with their app as before");
+    let add = "INSERT INTO apps (id, version, revision, owed, added_at, sealed) VALUES (x'01', 1, 1, 0, 1, x'05') RETURNING number";
+    assert_eq!(count(&rows, add), 8);
+}
+
+#[tokio::test]
 async fn an_unknown_kind_of_database_is_named_without_its_password() {
     for (url, scheme) in [("mysql://root:hunter2@host/db", "mysql"), ("/var/lib/quorate.db", "")] {
         let error = Store::open(url).await.err().unwrap();

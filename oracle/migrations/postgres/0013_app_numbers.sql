@@ -1,0 +1,1 @@
+-- No app gets the number of one that is gone: here none ever did. The step is the embedded engine's.

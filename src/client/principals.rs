@@ -35,9 +35,9 @@ pub struct Principal {
 /// What becomes of apps when a principal is removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppsLeft {
-    /// UUIDs of those that go, because nobody else in use may read them.
+    /// UUIDs of those that go, because nobody else may read them.
     pub ending: Vec<String>,
-    /// UUIDs of those that others go on reading and nobody may manage.
+    /// UUIDs of those that stay for others, of whom nobody in use may manage them.
     pub unmanaged: Vec<String>,
 }
 

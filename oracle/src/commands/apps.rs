@@ -105,6 +105,7 @@ fn named(app: WhichApp, error: AppError) -> Box<dyn std::error::Error> {
         AppError::Ungranted => format!("nobody of that name has a grant of {app}").into(),
         AppError::OwnerStays => format!("{app} stays its owner's as long as it is there: remove it").into(),
         AppError::Damaged => format!("{app} cannot be read, and so not changed: remove it").into(),
+        AppError::Named(uuid) => format!("{app} can be read: name it by its UUID, {}", escape_controls(&uuid)).into(),
         error => error.into(),
     }
 }

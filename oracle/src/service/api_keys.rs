@@ -31,7 +31,7 @@ use crate::service::at_rest::AtRest;
 use crate::service::audit::{Audit, Entry, Kind, Who};
 use crate::service::failures::{Failures, PER_SOURCE};
 use crate::state::StateRng;
-use crate::store::{ApiKeyRow, AppReader, DataKeyRow, NewApiKey, OwningApiKey, RecordCounts, RevokeOutcome, Store};
+use crate::store::{ApiKeyRow, AppReader, DataKeyRow, NewApiKey, OwningApiKey, RecordCounts, Store};
 use data_encoding::HEXLOWER;
 use rand::Rng as _;
 use std::fmt;
@@ -44,7 +44,7 @@ const VALUE_BYTES: usize = 20;
 const MAX_VALUE: usize = 256;
 /// Origins that an API key may list.
 const MAX_ORIGINS: usize = 64;
-/// How often a revocation looks again at the apps that go with it when they were changed meanwhile.
+/// How often a revocation looks again at the apps that go with it when one was added just before it.
 const TRIES: usize = 32;
 
 /// The service. Clones share it.
@@ -285,16 +285,17 @@ impl ApiKeys {
     }
 
     /// Takes an API key out of use. What it owns stays in the store, where nobody can use it any more: another key takes it
-    /// over before, or never. Apps that nobody else may read go with it.
+    /// over before, or never. Apps that nobody else may read go with it. Done again it ends what is left after a failure.
     pub(in crate::service) async fn revoke(&self, value: &str, custody: &Custody) -> Result<(), ApiKeyError> {
-        let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
+        // Nothing of it has to open: one that somebody has altered is revoked like any other.
+        let (row, _) = self.row(value).await?.ok_or(ApiKeyError::Unknown)?;
         let told = Entry::new(Kind::ApiKeyRevoked, Who::Operator).to(told::name(&row.id));
+        // First of all, because whoever has the key may go on adding apps as long as it is in use.
+        self.telling(told.clone()).revoke_api_key(&row.id, self.now()).await?;
         for _ in 0..TRIES {
             let last = custody.last_apps::<ApiKeyError>(AppReader::ApiKey(row.number), &told).await?;
-            match self.telling(told.clone()).revoke_api_key(&row.id, self.now(), last).await? {
-                RevokeOutcome::Stale => {}
-                // A key that is revoked already is as it should be.
-                RevokeOutcome::NotInUse | RevokeOutcome::Revoked => return Ok(()),
+            if self.inner.store.end_apps_of(row.number, last).await? {
+                return Ok(());
             }
         }
         Err(ApiKeyError::Changed)

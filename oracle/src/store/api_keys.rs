@@ -4,8 +4,7 @@
 //! Knows no plain secret: values and API secrets come as keyed hashes, data keys come wrapped.
 
 use super::{
-    Store,
-    apps::{self, AppReader, LastApp},
+    Store, apps,
     engine::{Row, Tx},
     error::StoreError,
     legacy,
@@ -146,8 +145,6 @@ pub enum RevokeOutcome {
     NotInUse,
     /// It is out of use now.
     Revoked,
-    /// Another app would go with it than was said; nothing was written.
-    Stale,
 }
 
 impl Store {
@@ -186,9 +183,10 @@ impl Store {
         .await
     }
 
-    /// Takes an API key out of use, and with it the apps that nobody else in use may read: those that `last` names.
-    pub async fn revoke_api_key(&self, id: &Digest, now: i64, last: Vec<LastApp>) -> Result<RevokeOutcome, StoreError> {
-        self.write_told(id, (*id, now, last), |tx, (id, now, last)| Box::pin(revoke(tx, id, *now, last))).await
+    /// Takes an API key out of use, whatever else happens with it. What it could read of apps is ended by
+    /// [`Store::end_apps_of`], afterwards.
+    pub async fn revoke_api_key(&self, id: &Digest, now: i64) -> Result<RevokeOutcome, StoreError> {
+        self.write_told(id, (*id, now), |tx, (id, now)| Box::pin(revoke(tx, id, *now))).await
     }
 
     /// Removes an API key that was never activated. False when it was, or is unknown.
@@ -338,16 +336,12 @@ async fn activate(
     Ok(true)
 }
 
-async fn revoke(tx: &mut dyn Tx, id: &Digest, now: i64, last: &[LastApp]) -> Result<RevokeOutcome, StoreError> {
-    let in_use = "SELECT number FROM api_keys WHERE id = $1 AND revoked_at IS NULL";
-    let Some(row) = tx.first(in_use, &[id.into()]).await? else { return Ok(RevokeOutcome::NotInUse) };
-    if !apps::end_for(tx, AppReader::ApiKey(row.int(0)?), last).await? {
-        return Ok(RevokeOutcome::Stale);
-    }
+/// Looks at nothing that whoever has the key could change meanwhile, so that nothing they do holds it up.
+async fn revoke(tx: &mut dyn Tx, id: &Digest, now: i64) -> Result<RevokeOutcome, StoreError> {
     // What its secret is checked with goes, so that no other value of `revoked_at` brings it back.
-    let revoke = "UPDATE api_keys SET revoked_at = $1, secret_hash = NULL WHERE id = $2";
-    tx.defer(revoke, &[now.into(), id.into()]).await?;
-    Ok(RevokeOutcome::Revoked)
+    let revoke = "UPDATE api_keys SET revoked_at = $1, secret_hash = NULL WHERE id = $2 AND revoked_at IS NULL";
+    let revoked = tx.execute(revoke, &[now.into(), id.into()]).await?;
+    Ok(if revoked > 0 { RevokeOutcome::Revoked } else { RevokeOutcome::NotInUse })
 }
 
 async fn forget(tx: &mut dyn Tx, id: &Digest) -> Result<bool, StoreError> {
@@ -442,7 +436,7 @@ async fn share_users(tx: &mut dyn Tx, old: i64, new: i64) -> Result<bool, StoreE
 }
 
 /// Whether requests with an API key are answered.
-async fn is_in_use(tx: &mut dyn Tx, api_key: i64) -> Result<bool, StoreError> {
+pub(super) async fn is_in_use(tx: &mut dyn Tx, api_key: i64) -> Result<bool, StoreError> {
     let in_use = "SELECT 1 FROM api_keys WHERE number = $1 AND activated_at IS NOT NULL AND revoked_at IS NULL";
     Ok(tx.first(in_use, &[api_key.into()]).await?.is_some())
 }

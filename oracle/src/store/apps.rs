@@ -10,11 +10,11 @@ mod owned;
 mod rows;
 
 pub use self::change::{AppBy, AppChange, ChangeAppOutcome, InsertAppOutcome, MAX_APPS, NewAppRow, WrittenGrant};
-pub(super) use self::overseen::end_for;
+pub(super) use self::overseen::end_for_principal;
 pub use self::overseen::{LastApp, OverseenApp};
 pub use self::owned::OwnedApp;
 pub use self::rows::{
-    AppReader, AppRow, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant, HeldUnder, HolderRow, NewHolder,
+    AppReader, AppRow, AppSeen, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant, HeldUnder, HolderRow, NewHolder,
 };
 
 use self::rows::{granted, held_apps, holder};

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::{
     Store,
-    apps::{self, AppReader, LastApp},
+    apps::{self, LastApp},
     audit::{self, NewAudit},
     engine::{Row, Tx, Value},
     error::StoreError,
@@ -262,7 +262,7 @@ impl Store {
         self.write(id, (*id, at, told), |tx, (id, at, told)| Box::pin(disable(tx, id, *at, told.as_ref()))).await
     }
 
-    /// Removes a principal with all that belongs to it, and the apps that nobody else in use may read: those that `last` names.
+    /// Removes a principal with all that belongs to it, and the apps that nobody else may read: those that `last` names.
     pub async fn remove_principal(
         &self,
         id: &Digest,
@@ -390,7 +390,7 @@ async fn remove(
     if is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
-    if !apps::end_for(tx, AppReader::Principal(*id), last).await? {
+    if !apps::end_for_principal(tx, id, last).await? {
         return Ok(ChangeOutcome::Stale);
     }
     let removed = tx.execute("DELETE FROM principals WHERE id = $1", &[id.into()]).await?;

@@ -65,8 +65,8 @@ pub async fn one_activation_wins(nodes: &[Store]) {
 pub async fn a_revoked_key_is_not_activated_and_an_active_one_not_forgotten(store: Store) {
     let new = NewApiKey { id: digest(1), created_at: NOW, sealed: vec![1] };
     assert!(store.insert_api_key(new).await.unwrap());
-    assert_eq!(store.revoke_api_key(&digest(1), NOW, Vec::new()).await.unwrap(), RevokeOutcome::Revoked);
-    assert_eq!(store.revoke_api_key(&digest(1), NOW + 1, Vec::new()).await.unwrap(), RevokeOutcome::NotInUse);
+    assert_eq!(store.revoke_api_key(&digest(1), NOW).await.unwrap(), RevokeOutcome::Revoked);
+    assert_eq!(store.revoke_api_key(&digest(1), NOW + 1).await.unwrap(), RevokeOutcome::NotInUse);
     assert!(!store.activate_api_key(&digest(1), &digest(9), data_key(1), NOW).await.unwrap());
     assert!(store.forget_api_key(&digest(1)).await.unwrap());
     active(&store, 2).await;
@@ -131,10 +131,10 @@ pub async fn a_key_that_is_not_in_use_takes_no_part_in_a_rotation(store: Store) 
     // Both were in use when their secrets were looked at; the operator was quicker.
     assert_eq!(rotate(old.number, never_active.number).await, RotateOutcome::NewNotInUse);
     assert_eq!(rotate(never_active.number, new.number).await, RotateOutcome::OldNotInUse);
-    assert_eq!(store.revoke_api_key(&new.id, NOW, Vec::new()).await.unwrap(), RevokeOutcome::Revoked);
+    assert_eq!(store.revoke_api_key(&new.id, NOW).await.unwrap(), RevokeOutcome::Revoked);
     assert_eq!(rotate(old.number, new.number).await, RotateOutcome::NewNotInUse);
     let (thief, _) = active(&store, 4).await;
-    assert_eq!(store.revoke_api_key(&old.id, NOW, Vec::new()).await.unwrap(), RevokeOutcome::Revoked);
+    assert_eq!(store.revoke_api_key(&old.id, NOW).await.unwrap(), RevokeOutcome::Revoked);
     assert_eq!(rotate(old.number, thief.number).await, RotateOutcome::OldNotInUse);
     assert_eq!(store.count_records(old.number).await.unwrap().totp, 1, "everything stays where it was");
     assert_eq!(store.api_key(&thief.id).await.unwrap().unwrap().1.len(), 1);
@@ -207,7 +207,7 @@ pub async fn enrolments_meet_a_rotation(nodes: &[Store]) {
                     assert!(matches!(moved, RotateOutcome::Moved(_) | RotateOutcome::OldNotInUse), "{moved:?}");
                     false
                 }
-                1 => store.revoke_api_key(&digest(1), NOW, Vec::new()).await.unwrap() == RevokeOutcome::NotInUse,
+                1 => store.revoke_api_key(&digest(1), NOW).await.unwrap() == RevokeOutcome::NotInUse,
                 _ => store.insert_totp(from, totp(seed, data_key_seen)).await.unwrap(),
             }
         }

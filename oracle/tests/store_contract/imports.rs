@@ -214,7 +214,7 @@ pub async fn a_data_key_that_cannot_read_takes_no_more_records(store: Store) {
 pub async fn a_revoked_key_is_never_used_for_the_first_time(store: Store) {
     imported(&store).await;
     let (_, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
-    assert_eq!(store.revoke_api_key(&digest(1), NOW, Vec::new()).await.unwrap(), RevokeOutcome::Revoked);
+    assert_eq!(store.revoke_api_key(&digest(1), NOW).await.unwrap(), RevokeOutcome::Revoked);
     assert!(!store.adopt_data_keys(&digest(1), Some(first_use(5)), adopted(&data_keys, 5)).await.unwrap());
     let (row, data_keys) = store.api_key(&digest(1)).await.unwrap().unwrap();
     assert_eq!((row.secret_hash, data_keys[0].by_secret.len()), (None, 0));

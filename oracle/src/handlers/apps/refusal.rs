@@ -23,7 +23,7 @@ impl From<AppError> for ApiError {
             AppError::People(cause) => cause.into(),
             AppError::Pool(cause) => cause.into(),
             AppError::Recipient(_) => Self::bad_request("invalid_recipient", message),
-            AppError::Request(_) => Self::bad_request("invalid_request", message),
+            AppError::Named(_) | AppError::Request(_) => Self::bad_request("invalid_request", message),
             AppError::Store(cause) => cause.into(),
             AppError::Taken => Self::conflict("uuid_taken", message),
             AppError::TooMany(wait) => Self::too_many("too_many_failures", message, seconds(wait.milliseconds)),

@@ -71,9 +71,9 @@ pub struct PrincipalBody {
 /// What becomes of apps when a principal is removed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AppsLeftBody {
-    /// UUIDs of those that nobody else in use may read: they go, with their secrets.
+    /// UUIDs of those that nobody else may read: they go, with their secrets.
     ending: Vec<String>,
-    /// UUIDs of those whose codes others go on reading, and that nobody may manage or export any more.
+    /// UUIDs of those that stay for others, of whom nobody in use may manage or export them.
     unmanaged: Vec<String>,
 }
 

@@ -278,7 +278,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let id = node.row(VALUE).await.unwrap().unwrap().0.id;
-        node.inner.store.revoke_api_key(&id, 1, Vec::new()).await.unwrap();
+        node.inner.store.revoke_api_key(&id, 1).await.unwrap();
         assert!((&mut request).now_or_never().is_none(), "it waits");
         drop(turn);
         let refused = request.await.unwrap_err();

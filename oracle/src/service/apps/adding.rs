@@ -2,8 +2,9 @@
 
 use super::error::AppError;
 use super::refused::Tried;
-use super::sealed::{Bound, CodeSource, Record, level};
+use super::sealed::{Bound, CodeSource, Record, first_version, level};
 use super::{AppCaller, Apps, hyphenated};
+use crate::service::api_keys::ApiKeyError;
 use crate::service::audit::Kind;
 use crate::service::people::PeopleError;
 use crate::service::people::rights::Act;
@@ -62,14 +63,14 @@ impl Apps {
         let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
         let (sealer, owner, mut rng) = (Arc::clone(&self.inner.sealer), caller.name(), self.rng());
         let job = move || {
-            let key = AppKey::generate(&mut rng);
+            let (key, version) = (AppKey::generate(&mut rng), first_version(&mut rng));
             let sealed_key = key.seal_to(&holder.public, &mut rng).ok_or(AppError::Damaged)?;
             let record = Record { uuid: uuid.to_string(), name, code };
             let content = record.seal(&id, &key, &mut rng);
             let level = level(AppRight::Owner);
             let mac = sealer.grant_mac(&Bound {
                 app: &id,
-                version: 1,
+                version,
                 holder: &holder.id,
                 public: &holder.public,
                 level,
@@ -77,14 +78,17 @@ impl Apps {
                 sealed_key: &sealed_key,
             });
             let grant = WrittenGrant { holder: holder.number, level, granted_at: added_at, sealed_key, mac };
-            Ok::<_, AppError>((record.shown(AppRight::Owner, Some(owner), added_at)?, content, grant))
+            Ok::<_, AppError>((record.shown(AppRight::Owner, Some(owner), added_at)?, version, content, grant))
         };
-        let (app, content, grant) = self.inner.crypto.run(job).await??;
+        let (app, version, content, grant) = self.inner.crypto.run(job).await??;
         let sealed_told = Some(self.seal(told.clone()));
-        let new = NewAppRow { id, added_at, sealed: content, owner: caller.reader(), grant, told: sealed_told };
+        let new =
+            NewAppRow { id, version, added_at, sealed: content, owner: caller.reader(), grant, told: sealed_told };
         match self.inner.store.insert_app(new).await? {
             InsertAppOutcome::Added => Ok(app),
             InsertAppOutcome::Full => Err(AppError::Full),
+            InsertAppOutcome::Gone if caller.tenant().is_some() => Err(ApiKeyError::Unauthorized.into()),
+            InsertAppOutcome::Gone => Err(PeopleError::Ticket.into()),
             InsertAppOutcome::Moved => Err(AppError::Changed),
             InsertAppOutcome::Taken => Err(self.refused(caller, Tried::Uuid, told, AppError::Taken).await),
         }
@@ -99,7 +103,8 @@ impl Apps {
             return Err(AppError::Forbidden);
         }
         let told = Some(self.seal(caller.entry(Kind::AppRemoved, uuid)));
-        let by = AppBy::Holder { reader: caller.reader(), holder: readable.held.holder.number };
+        let level = level(AppRight::Manage);
+        let by = AppBy::Holder { reader: caller.reader(), holder: readable.held.holder.number, level };
         let removed = self.inner.store.remove_app(by, &id, told).await?;
         if removed { Ok(()) } else { Err(AppError::Unknown) }
     }

@@ -26,7 +26,7 @@ impl Apps {
     pub async fn amend(&self, caller: &AppCaller, uuid: &str, changed: ChangedApp) -> Result<App, AppError> {
         let (uuid, id) = self.named(uuid)?;
         let (readable, _) = self.managed(caller, &id).await?;
-        // Whose an app is never changes.
+        // Before anything is said of what was sent; it is looked at again where it is written.
         if changed.otpauth.is_some() && readable.right < AppRight::Owner {
             return Err(AppError::OwnersOnly);
         }
@@ -49,6 +49,11 @@ impl Amendment {
             return Err(AppError::Request("nothing is to be changed: give otpauth, issuer, label or name"));
         }
         Ok(amendment)
+    }
+
+    /// The right that it takes.
+    pub fn needs(&self) -> AppRight {
+        if self.otpauth.is_some() { AppRight::Owner } else { AppRight::Manage }
     }
 
     /// Which parts of the app change, for the audit log.

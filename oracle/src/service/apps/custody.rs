@@ -1,6 +1,7 @@
 //! Apps as the root secret opens them, without anybody's API secret: for what has to be done with an app that nobody can ask
 //! for any more. It tells UUIDs and names of readers, and shows no code and no secret.
 
+use super::WhichApp;
 use super::error::AppError;
 use super::sealed::{Record, Sealer};
 use crate::keys::RootSecret;
@@ -26,9 +27,9 @@ pub struct Custody {
 /// What becomes of apps when somebody is removed: their UUIDs, those first that were added first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppsLeft {
-    /// Nobody else in use may read them: they go, with their secrets.
+    /// Nobody else may read them: they go, with their secrets.
     pub ending: Vec<String>,
-    /// Others go on reading codes, and nobody may grant, revoke, remove or export them.
+    /// They go on for others, of whom nobody in use may grant, revoke, remove or export them.
     pub unmanaged: Vec<String>,
 }
 
@@ -92,15 +93,21 @@ impl Custody {
     }
 
     /// The UUID of an app, or where nothing of it opens its place in the database.
-    fn named(&self, (app, grants): &OverseenApp) -> String {
-        match self.open(app, grants) {
-            Ok((record, _)) => record.uuid,
-            Err(_) => format!("(row {})", app.number),
+    fn named(&self, app: &OverseenApp) -> String {
+        match self.open_overseen(app) {
+            Ok(record) => record.uuid,
+            Err(_) => WhichApp::Number(app.seen.number).to_string(),
         }
     }
 
-    /// The apps that go with somebody who is about to be taken out of use, because nobody else in use may read them; each with
-    /// the event that tells of it, beside that of the `act`.
+    /// An app as its overseers find it, open.
+    pub(super) fn open_overseen(&self, OverseenApp { app, grants, .. }: &OverseenApp) -> Result<Record, AppError> {
+        let (record, _) = self.open(app.as_ref().ok_or(AppError::Damaged)?, grants)?;
+        Ok(record)
+    }
+
+    /// The apps that go with somebody who is taken out of use, because nobody else may read them; each with the event that tells
+    /// of it, beside that of the `act`.
     pub(in crate::service) async fn last_apps<E>(&self, of: AppReader, act: &Entry) -> Result<Vec<LastApp>, E>
     where
         E: From<StoreError> + From<PoolError>,
@@ -113,7 +120,7 @@ impl Custody {
         let job = move || {
             let last = apps.iter().map(|overseen| {
                 let told = act.beside(Kind::AppRemoved, custody.called(overseen)).with("with", act.subject());
-                LastApp { app: overseen.0.id, told: custody.audit.seal(told) }
+                LastApp { app: overseen.seen, told: custody.audit.seal(told) }
             });
             last.collect()
         };
@@ -127,8 +134,8 @@ impl Custody {
     {
         let ending = self.store.apps_only_of(AppReader::Principal(principal)).await?;
         let mut unmanaged = self.store.apps_managed_only_by(&principal).await?;
-        let ends: HashSet<i64> = ending.iter().map(|(app, _)| app.number).collect();
-        unmanaged.retain(|(app, _)| !ends.contains(&app.number));
+        let ends: HashSet<i64> = ending.iter().map(|app| app.seen.number).collect();
+        unmanaged.retain(|app| !ends.contains(&app.seen.number));
         let custody = self.clone();
         let job = move || {
             let called = |apps: &[OverseenApp]| apps.iter().map(|app| custody.named(app)).collect();

@@ -42,6 +42,9 @@ pub enum AppError {
     /// A field that must be there and hold text.
     #[error("{0} is required")]
     Missing(&'static str),
+    /// An app that was named by its number, which is for those that have no other name; with its UUID.
+    #[error("this app can be read, and is named by its UUID: {0}")]
+    Named(String),
     /// Not an otpauth URI that can be shared.
     #[error(transparent)]
     Otp(#[from] OtpError),

@@ -9,14 +9,15 @@ use super::error::AppError;
 use super::grantee::Grantee;
 use super::reading::Readable;
 use super::refused::Tried;
-use super::sealed::{Bound, Record, Sealer, level, right};
+use super::sealed::{Bound, Record, Sealer, is_counted, level, next_version, right};
 use super::{AppCaller, Apps, rfc3339};
 use crate::service::api_keys::{ApiKeyError, Tenant};
 use crate::service::audit::{Entry, Kind, Who};
 use crate::service::people::PeopleError;
 use crate::state::StateRng;
 use crate::store::{
-    AppBy, AppChange, AppRow, ChangeAppOutcome, Digest, GrantedRow, GranteeRow, HeldGrant, HolderRow, WrittenGrant,
+    AppBy, AppChange, AppRow, ChangeAppOutcome, Digest, GrantedRow, GranteeRow, HeldGrant, HolderRow, OverseenApp,
+    WrittenGrant,
 };
 use quorate_protocol::api::{AppGrant, AppRight};
 use quorate_protocol::app_key::AppKey;
@@ -38,6 +39,16 @@ pub(super) enum Edit {
     Rekey,
     /// Those key pairs have none any more.
     Revoke(Vec<i64>),
+}
+
+impl Edit {
+    /// The right that it takes.
+    fn needs(&self) -> AppRight {
+        match self {
+            Self::Amend(amendment) => amendment.needs(),
+            Self::Grant(..) | Self::Rekey | Self::Revoke(_) => AppRight::Manage,
+        }
+    }
 }
 
 impl Apps {
@@ -110,7 +121,7 @@ impl Apps {
         id: &Digest,
         grantee: &Grantee,
     ) -> Result<(), AppError> {
-        let found = self.found(by, id).await?;
+        let found = self.found(by, id, AppRight::Manage).await?;
         // By name among those who have one, so that whoever is disabled or revoked can be taken off as well.
         let theirs = found.grants.iter().filter(|granted| self.name(&granted.grantee).ok().as_ref() == Some(grantee));
         let theirs: Vec<_> = theirs.map(|granted| granted.holder.number).collect();
@@ -121,10 +132,10 @@ impl Apps {
         self.change(by, id, &Edit::Revoke(theirs), &told).await
     }
 
-    /// Seals an app under another data key, if that is owed.
+    /// Seals an app under another data key, if that is owed: with the root secret, since perhaps nobody manages it any more.
     pub(super) async fn rekey(&self, caller: &AppCaller, uuid: Uuid) -> Result<(), AppError> {
         let told = caller.entry(Kind::AppRekeyed, uuid);
-        self.change(By::Manager(caller), &self.inner.sealer.id(uuid), &Edit::Rekey, &told).await
+        self.change(By::Reader(caller), &self.inner.sealer.id(uuid), &Edit::Rekey, &told).await
     }
 
     /// What the audit log calls a grantee: an API key by a part of its keyed hash, as everywhere in the log.
@@ -147,10 +158,16 @@ impl Apps {
         if readable.right < AppRight::Manage { Err(AppError::Forbidden) } else { Ok((readable, grants)) }
     }
 
-    /// An app as it is to be changed, with everybody's grants.
-    async fn found(&self, by: By<'_>, id: &Digest) -> Result<Found, AppError> {
+    /// An app as it is to be changed, with everybody's grants, by who has the right that it takes.
+    async fn found(&self, by: By<'_>, id: &Digest, needs: AppRight) -> Result<Found, AppError> {
         let (readable, grants) = match by {
-            By::Manager(caller) => self.managed(caller, id).await?,
+            By::Manager(caller) => {
+                let (readable, grants) = self.managed(caller, id).await?;
+                if readable.right < needs {
+                    return Err(AppError::OwnersOnly);
+                }
+                (readable, grants)
+            }
             By::Leaver(caller) => {
                 let found = self.inner.store.app_with_grants(caller.reader(), id).await?;
                 let (mut held, grants) = found.ok_or(AppError::Unknown)?;
@@ -161,9 +178,10 @@ impl Apps {
                 }
                 (self.readable(caller, held)?, grants)
             }
-            By::Operator => {
-                let (app, grants) = self.inner.store.overseen_app(id).await?.ok_or(AppError::Unknown)?;
-                return Ok(Found { app, grants, opening: Opening::ByRoot });
+            By::Operator | By::Reader(_) => {
+                let OverseenApp { app, grants, .. } =
+                    self.inner.store.overseen_app(id).await?.ok_or(AppError::Unknown)?;
+                return Ok(Found { app: app.ok_or(AppError::Damaged)?, grants, opening: Opening::ByRoot });
             }
         };
         let Readable { app, held, .. } = readable;
@@ -172,17 +190,18 @@ impl Apps {
 
     pub(super) async fn change(&self, by: By<'_>, id: &Digest, edit: &Edit, told: &Entry) -> Result<(), AppError> {
         for _ in 0..TRIES {
-            let Found { app, grants, opening } = self.found(by, id).await?;
+            let Found { app, grants, opening } = self.found(by, id, edit.needs()).await?;
             if matches!(edit, Edit::Rekey) && !app.owed {
                 return Ok(());
             }
             let written_by = match (by, &opening) {
                 (By::Manager(caller) | By::Leaver(caller), Opening::By(held)) => {
-                    AppBy::Holder { reader: caller.reader(), holder: held.holder.number }
+                    let level = level(edit.needs());
+                    AppBy::Holder { reader: caller.reader(), holder: held.holder.number, level }
                 }
-                _ => AppBy::Operator,
+                _ => AppBy::Oracle,
             };
-            let (revision, now) = (app.revision, self.now());
+            let (seen, now) = (app.seen(), self.now());
             let (custody, tenant, mut rng) = (self.inner.custody.clone(), by.tenant().cloned(), self.rng());
             let job_edit = edit.clone();
             let job = move || {
@@ -203,7 +222,7 @@ impl Apps {
             // What was owed is paid with whatever changes the app.
             let change = AppChange {
                 app: *id,
-                revision,
+                seen,
                 by: written_by,
                 version,
                 owed: false,
@@ -217,8 +236,8 @@ impl Apps {
                 ChangeAppOutcome::Changed => return Ok(()),
                 ChangeAppOutcome::Full => return Err(AppError::Full),
                 ChangeAppOutcome::HolderGone => return Err(AppError::Changed),
-                ChangeAppOutcome::Stale => {}
-                ChangeAppOutcome::Unknown => return Err(AppError::Unknown),
+                // What is there now, and what of it they may, is for the next look to say.
+                ChangeAppOutcome::Stale | ChangeAppOutcome::Unknown => {}
             }
         }
         Err(AppError::Changed)
@@ -234,20 +253,24 @@ pub(super) enum By<'a> {
     Manager(&'a AppCaller),
     /// An operator on the oracle's own machine.
     Operator,
+    /// Somebody who reads it, for whom the oracle does what is owed.
+    Reader(&'a AppCaller),
 }
 
 impl By<'_> {
     fn tenant(&self) -> Option<&Tenant> {
         match self {
             Self::Leaver(caller) | Self::Manager(caller) => caller.tenant(),
-            Self::Operator => None,
+            Self::Operator | Self::Reader(_) => None,
         }
     }
 
     /// What they did to an app, for the audit log.
     pub fn entry(&self, kind: Kind, uuid: impl fmt::Display) -> Entry {
         match self {
-            Self::Leaver(caller) | Self::Manager(caller) => caller.acted(kind, format!("app {uuid}")),
+            Self::Leaver(caller) | Self::Manager(caller) | Self::Reader(caller) => {
+                caller.acted(kind, format!("app {uuid}"))
+            }
             Self::Operator => Entry::new(kind, Who::Operator).to(format!("app {uuid}")),
         }
     }
@@ -303,7 +326,7 @@ struct Holding {
 impl Rewrite {
     fn done(self, edit: &Edit, sealer: &Sealer, rng: &mut StateRng) -> Result<Written, AppError> {
         let Self { app, mut record, key, genuine, forged: mut ended, now } = self;
-        let mut lost = app.owed;
+        let mut lost = app.owed || is_counted(app.version);
         if let Edit::Amend(amendment) = edit {
             amendment.apply(&mut record)?;
             lost = true;
@@ -360,7 +383,7 @@ impl Rewrite {
         let (version, key, content) = if lost {
             let key = AppKey::generate(rng);
             let content = record.seal(&app.id, &key, rng);
-            (app.version + 1, key, Some(content))
+            (next_version(app.version, rng), key, Some(content))
         } else {
             (app.version, key, None)
         };

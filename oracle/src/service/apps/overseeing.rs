@@ -7,7 +7,7 @@ use super::sealed::{CodeSource, right};
 use super::{Apps, Grantee, hyphenated, rfc3339};
 use crate::service::api_keys::ApiKeyError;
 use crate::service::audit::Kind;
-use crate::store::{AppBy, Digest, GrantedRow, OverseenApp};
+use crate::store::{AppBy, AppSeen, GrantedRow, OverseenApp};
 use quorate_protocol::api::AppRight;
 use std::fmt;
 use std::str::FromStr;
@@ -85,57 +85,70 @@ impl Apps {
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
             let page = self.inner.store.apps_after(after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(all) };
-            after = last.number;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = last.seen.number;
             let service = self.clone();
             let job = move || page.iter().map(|app| service.as_overseen(app)).collect::<Vec<_>>();
             all.extend(self.inner.crypto.run(job).await?);
         }
     }
 
-    /// Takes somebody's right to an app away, as a manager would.
+    /// Takes somebody's right to an app away, as a manager would. Of one that does not open nobody's can be.
     pub async fn revoke_overseen(&self, which: WhichApp, grantee: &Grantee) -> Result<(), AppError> {
-        let id = self.overseen_id(which).await?;
-        self.revoke_by(By::Operator, which, &id, grantee).await
-    }
-
-    /// Removes an app, whosever it is; its UUID is free again.
-    pub async fn remove_overseen(&self, which: WhichApp) -> Result<(), AppError> {
-        let id = self.overseen_id(which).await?;
-        let told = Some(self.seal(By::Operator.entry(Kind::AppRemoved, which)));
-        let removed = self.inner.store.remove_app(AppBy::Operator, &id, told).await?;
-        if removed { Ok(()) } else { Err(AppError::Unknown) }
-    }
-
-    /// Takes an API key out of use, and the apps with it that nobody else in use may read.
-    pub async fn revoke_api_key(&self, value: &str) -> Result<(), ApiKeyError> {
-        self.inner.api_keys.revoke(value, &self.inner.custody).await
-    }
-
-    async fn overseen_id(&self, which: WhichApp) -> Result<Digest, AppError> {
         match which {
-            WhichApp::Uuid(uuid) => Ok(self.inner.sealer.id(uuid)),
+            WhichApp::Uuid(uuid) => self.revoke_by(By::Operator, uuid, &self.inner.sealer.id(uuid), grantee).await,
             WhichApp::Number(number) => {
-                let found = self.inner.store.apps_after(number - 1, 1).await?;
-                let found = found.into_iter().find(|(app, _)| app.number == number);
-                found.map(|(app, _)| app.id).ok_or(AppError::Unknown)
+                Err(self.damaged(number).await.map_or_else(|error| error, |_| AppError::Damaged))
             }
         }
     }
 
-    fn as_overseen(&self, (app, grants): &OverseenApp) -> Overseen {
+    /// Removes an app, whosever it is; its UUID is free again.
+    pub async fn remove_overseen(&self, which: WhichApp) -> Result<(), AppError> {
+        let told = Some(self.seal(By::Operator.entry(Kind::AppRemoved, which)));
+        let store = &self.inner.store;
+        let (removed, otherwise) = match which {
+            WhichApp::Uuid(uuid) => {
+                (store.remove_app(AppBy::Oracle, &self.inner.sealer.id(uuid), told).await?, AppError::Unknown)
+            }
+            WhichApp::Number(number) => {
+                (store.remove_seen_app(self.damaged(number).await?, told).await?, AppError::Changed)
+            }
+        };
+        if removed { Ok(()) } else { Err(otherwise) }
+    }
+
+    /// Takes an API key out of use, and the apps with it that nobody else may read.
+    pub async fn revoke_api_key(&self, value: &str) -> Result<(), ApiKeyError> {
+        self.inner.api_keys.revoke(value, &self.inner.custody).await
+    }
+
+    /// The app of that number as it is now, if nothing of it opens. One that opens is named, and told of, by its UUID: a number says
+    /// nothing to who reads the log.
+    async fn damaged(&self, number: i64) -> Result<AppSeen, AppError> {
+        let found = self.inner.store.apps_after(number - 1, 1).await?;
+        let found = found.into_iter().find(|app| app.seen.number == number).ok_or(AppError::Unknown)?;
+        let (seen, custody) = (found.seen, self.inner.custody.clone());
+        match self.inner.crypto.run(move || custody.open_overseen(&found)).await? {
+            Ok(record) => Err(AppError::Named(record.uuid)),
+            Err(_) => Ok(seen),
+        }
+    }
+
+    fn as_overseen(&self, overseen: &OverseenApp) -> Overseen {
         let custody = &self.inner.custody;
-        let (uuid, by_quorum) = match custody.open(app, grants) {
-            Ok((record, _)) => (Some(record.uuid), matches!(record.code, CodeSource::Quorum { .. })),
+        let (uuid, by_quorum) = match custody.open_overseen(overseen) {
+            Ok(record) => (Some(record.uuid), matches!(record.code, CodeSource::Quorum { .. })),
             Err(_) => (None, false),
         };
-        let genuine = grants.iter().filter(|granted| custody.is_genuine(app, granted));
+        let OverseenApp { seen, added_at, app, grants } = overseen;
+        let genuine = grants.iter().filter(|granted| app.as_ref().is_some_and(|app| custody.is_genuine(app, granted)));
         let grants = genuine.filter_map(|GrantedRow { grant, grantee, .. }| {
             let named = self.name(grantee).inspect_err(|error| tracing::warn!(%error, "a grant is not shown"));
             let (right, granted_at) = (right(grant.level)?, rfc3339(grant.granted_at));
             Some(OverseenGrant { grantee: named.ok()?.to_string(), right, granted_at, in_use: grantee.in_use() })
         });
-        let (number, added_at, grants) = (app.number, rfc3339(app.added_at), grants.collect());
+        let (number, added_at, grants) = (seen.number, rfc3339(*added_at), grants.collect());
         Overseen { number, uuid, by_quorum, added_at, grants }
     }
 }

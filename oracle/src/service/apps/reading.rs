@@ -48,10 +48,10 @@ impl Apps {
         Ok(code)
     }
 
-    /// The code of an app as it was read, and whether the app is to be sealed anew by the caller.
+    /// The code of an app as it was read, and whether the app is to be sealed anew.
     async fn code_of(&self, caller: &AppCaller, held: HeldApp) -> Result<(AppCode, bool), AppError> {
         let readable = self.readable(caller, held)?;
-        let rekey = readable.app.owed && readable.right >= AppRight::Manage;
+        let rekey = readable.app.owed;
         let milliseconds = self.now();
         let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
         let job = move || {
@@ -97,7 +97,7 @@ impl Apps {
         let (held, grants) = self.inner.store.app_with_grants(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
         let owners = self.owners([&held.app], &grants);
         let readable = self.readable(caller, held)?;
-        let rekey = readable.app.owed && readable.right >= AppRight::Manage;
+        let rekey = readable.app.owed;
         let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
         let shown = self.inner.crypto.run(move || readable.shown(&sealer, tenant.as_ref(), &owners)).await??;
         if rekey {
@@ -106,7 +106,7 @@ impl Apps {
         Ok(shown)
     }
 
-    /// Seals an app anew that somebody could read who may not any more. What a manager asked for is done whether that can be
+    /// Seals an app anew that somebody could read who may not any more. What the caller asked for is done whether that can be
     /// done now or later.
     pub(super) async fn pay(&self, caller: &AppCaller, uuid: uuid::Uuid) {
         if let Err(error) = self.rekey(caller, uuid).await {

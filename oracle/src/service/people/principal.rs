@@ -129,7 +129,7 @@ impl People {
         for other in self.principals().await? {
             if other.role == Role::Operator && other.enrolled_at.is_none() && other.name != *name {
                 let told = Entry::new(Kind::PrincipalRemoved, Who::Operator).to(other.name.to_string());
-                self.end(&self.row(&other.name).await?.id, &told).await?;
+                self.end(&self.row(&other.name).await?, &told).await?;
             }
         }
         match self.make(name, Role::Operator, at_this_machine(Kind::PrincipalCreated)).await {
@@ -217,16 +217,25 @@ impl People {
     pub async fn remove_principal(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
         let told = Entry::new(Kind::PrincipalRemoved, Who::Principal(by.name.to_string()));
-        self.end(&row.id, &told.from(by.source).to(name.to_string())).await?;
+        self.end(&row, &told.from(by.source).to(name.to_string())).await?;
         self.forget_security_keys(&row).await
     }
 
-    /// Removes a principal, and with it the apps that nobody else in use may read.
-    async fn end(&self, id: &Digest, told: &Entry) -> Result<(), PeopleError> {
+    /// Removes a principal, and with it the apps that nobody else may read. Those are told of by what they are called, which takes a
+    /// while: the principal is disabled before, so that nothing it does meanwhile, such as adding apps, holds its removal up.
+    async fn end(&self, row: &PrincipalRow, told: &Entry) -> Result<(), PeopleError> {
+        let (store, seal) = (&self.inner.store, |told: &Entry| Some(self.inner.audit.seal(told.clone())));
+        match store.remove_principal(&row.id, Vec::new(), seal(told)).await? {
+            ChangeOutcome::Stale => {}
+            outcome => return done(outcome),
+        }
+        if row.disabled_at.is_none() {
+            let disabled = told.beside(Kind::PrincipalDisabled, told.subject());
+            done(store.set_disabled(&row.id, Some(self.now()), seal(&disabled)).await?)?;
+        }
         for _ in 0..TRIES {
-            let last = self.inner.custody.last_apps::<PeopleError>(AppReader::Principal(*id), told).await?;
-            let event = Some(self.inner.audit.seal(told.clone()));
-            match self.inner.store.remove_principal(id, last, event).await? {
+            let last = self.inner.custody.last_apps::<PeopleError>(AppReader::Principal(row.id), told).await?;
+            match store.remove_principal(&row.id, last, seal(told)).await? {
                 ChangeOutcome::Stale => {}
                 outcome => return done(outcome),
             }

@@ -1,8 +1,9 @@
 //! What changes apps and grants: each in one transaction that looks again at whether it may.
 
 use super::held;
-use super::rows::AppReader;
+use super::rows::{AppReader, AppSeen};
 use crate::store::{
+    api_keys,
     audit::{self, NewAudit},
     engine::{Tx, Value},
     error::StoreError,
@@ -18,6 +19,8 @@ pub const MAX_APPS: usize = 1_000;
 pub struct NewAppRow {
     /// Keyed hash of its UUID.
     pub id: Digest,
+    /// Its first version.
+    pub version: i64,
     /// When.
     pub added_at: i64,
     /// What it is.
@@ -48,15 +51,17 @@ pub struct WrittenGrant {
 /// Who changes an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppBy {
-    /// A reader with a grant that lets them manage it, or which is one of those that end with the change.
+    /// A reader with a grant that lets them, or which is one of those that end with the change.
     Holder {
         /// Who.
         reader: AppReader,
         /// Number of the key pair that the grant is for.
         holder: i64,
+        /// What the grant must be at least: 2 manage, 3 owner.
+        level: u8,
     },
-    /// An operator on the oracle's own machine.
-    Operator,
+    /// The oracle itself: for an operator on its own machine, or because it is owed.
+    Oracle,
 }
 
 /// A change of an app and its grants.
@@ -64,8 +69,8 @@ pub enum AppBy {
 pub struct AppChange {
     /// Keyed hash of its UUID.
     pub app: Digest,
-    /// Its revision as it was read.
-    pub revision: i64,
+    /// As what it was read.
+    pub seen: AppSeen,
     /// Who changes it.
     pub by: AppBy,
     /// The new version.
@@ -91,6 +96,8 @@ pub enum InsertAppOutcome {
     Added,
     /// Its owner has as many as they may; nothing was written.
     Full,
+    /// Its owner was taken out of use; nothing was written.
+    Gone,
     /// The key pair is not its owner's any more; nothing was written.
     Moved,
     /// There is one of that UUID; nothing was written.
@@ -113,6 +120,17 @@ pub enum ChangeAppOutcome {
 }
 
 pub(super) async fn insert(tx: &mut dyn Tx, new: &NewAppRow) -> Result<InsertAppOutcome, StoreError> {
+    // However long the request took to come: who is out of use adds nothing any more.
+    let in_use = match &new.owner {
+        AppReader::ApiKey(number) => api_keys::is_in_use(tx, *number).await?,
+        AppReader::Principal(id) => {
+            let enabled = "SELECT 1 FROM principals WHERE id = $1 AND disabled_at IS NULL";
+            tx.first(enabled, &[id.into()]).await?.is_some()
+        }
+    };
+    if !in_use {
+        return Ok(InsertAppOutcome::Gone);
+    }
     let theirs = super::holders(tx, new.owner).await?;
     if !theirs.iter().any(|holder| holder.number == new.grant.holder) {
         return Ok(InsertAppOutcome::Moved);
@@ -129,9 +147,9 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewAppRow) -> Result<InsertApp
     migrations::require(tx, migrations::APPS).await?;
     let added = tx
         .first(
-            "INSERT INTO apps (id, version, revision, owed, added_at, sealed) VALUES ($1, 1, 1, 0, $2, $3)
+            "INSERT INTO apps (id, version, revision, owed, added_at, sealed) VALUES ($1, $2, 1, 0, $3, $4)
              ON CONFLICT (id) DO NOTHING RETURNING number",
-            &[(&new.id).into(), new.added_at.into(), new.sealed.as_slice().into()],
+            &[(&new.id).into(), new.version.into(), new.added_at.into(), new.sealed.as_slice().into()],
         )
         .await?;
     let Some(added) = added else { return Ok(InsertAppOutcome::Taken) };
@@ -141,9 +159,9 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewAppRow) -> Result<InsertApp
 }
 
 pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<ChangeAppOutcome, StoreError> {
-    let AppChange { app, revision, by, version, owed, sealed, grants, ended, told, last } = change;
+    let AppChange { app, seen, by, version, owed, sealed, grants, ended, told, last } = change;
     let Some(found) = changeable(tx, by, app, ended).await? else { return Ok(ChangeAppOutcome::Unknown) };
-    if found.revision != *revision {
+    if found != *seen {
         return Ok(ChangeAppOutcome::Stale);
     }
     let number = found.number;
@@ -190,12 +208,6 @@ pub(super) async fn change(tx: &mut dyn Tx, change: &AppChange) -> Result<Change
     Ok(ChangeAppOutcome::Changed)
 }
 
-/// An app as it is found by whoever changes it.
-pub(super) struct Changeable {
-    pub number: i64,
-    pub revision: i64,
-}
-
 /// The app of that hashed UUID, if who changes it still may: with a grant of theirs that lets them, or with `ended` among whose
 /// key pairs is their own.
 pub(super) async fn changeable(
@@ -203,16 +215,16 @@ pub(super) async fn changeable(
     by: &AppBy,
     app: &Digest,
     ended: &[i64],
-) -> Result<Option<Changeable>, StoreError> {
+) -> Result<Option<AppSeen>, StoreError> {
     match by {
-        AppBy::Holder { reader, holder } => {
+        AppBy::Holder { reader, holder, level } => {
             let held = held(tx, *reader, app).await?;
-            let held = held.filter(|held| held.is_by(*holder) || (ended.contains(holder) && held.has(*holder)));
-            Ok(held.map(|held| Changeable { number: held.app.number, revision: held.app.revision }))
+            let held = held.filter(|held| held.is_by(*holder, *level) || (ended.contains(holder) && held.has(*holder)));
+            Ok(held.map(|held| held.app.seen()))
         }
-        AppBy::Operator => {
-            let row = tx.first("SELECT number, revision FROM apps WHERE id = $1", &[app.into()]).await?;
-            row.map(|row| Ok(Changeable { number: row.int(0)?, revision: row.int(1)? })).transpose()
+        AppBy::Oracle => {
+            let row = tx.first("SELECT number, version, revision FROM apps WHERE id = $1", &[app.into()]).await?;
+            row.map(|row| Ok(AppSeen { number: row.int(0)?, version: row.int(1)?, revision: row.int(2)? })).transpose()
         }
     }
 }

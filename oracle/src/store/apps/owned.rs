@@ -126,7 +126,7 @@ mod tests {
         previous_program(&store).await.expect("a key pair alone reads nothing");
         let holder = store.app_holders(owner).await.unwrap().remove(0).number;
         let grant = WrittenGrant { holder, level: 3, granted_at: 1, sealed_key: vec![1; 64], mac: id };
-        let new = NewAppRow { id, added_at: 1, sealed: vec![1; 90], owner, grant, told: None };
+        let new = NewAppRow { id, version: 1, added_at: 1, sealed: vec![1; 90], owner, grant, told: None };
         assert_eq!(store.insert_app(new).await.unwrap(), InsertAppOutcome::Added);
         let refused = previous_program(&store).await.unwrap_err();
         assert!(matches!(refused, StoreError::NewerSchema { needed: APPS, .. }), "{refused:?}");

@@ -23,7 +23,7 @@ pub struct AppRow {
     pub number: i64,
     /// Keyed hash of its UUID.
     pub id: Digest,
-    /// Grows whenever somebody loses a right.
+    /// Begins at random, and grows whenever somebody loses a right.
     pub version: i64,
     /// Grows with every change.
     pub revision: i64,
@@ -33,6 +33,24 @@ pub struct AppRow {
     pub added_at: i64,
     /// What it is.
     pub sealed: Vec<u8>,
+}
+
+/// An app as it was seen: which one, and after which of its changes. No two apps are seen alike, even of one UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppSeen {
+    /// Names it within the store; no other ever does.
+    pub number: i64,
+    /// Begins at random, and grows whenever somebody loses a right.
+    pub version: i64,
+    /// Grows with every change.
+    pub revision: i64,
+}
+
+impl AppRow {
+    /// As what it was seen.
+    pub fn seen(&self) -> AppSeen {
+        AppSeen { number: self.number, version: self.version, revision: self.revision }
+    }
 }
 
 /// A grant as stored.
@@ -103,9 +121,9 @@ pub struct HeldApp {
 }
 
 impl HeldApp {
-    /// Whether the key pair of that number has a grant that lets its holder change the app.
-    pub(super) fn is_by(&self, holder: i64) -> bool {
-        self.held.iter().any(|held| held.holder.number == holder && held.grant.level >= 2)
+    /// Whether the key pair of that number has a grant of that level, or a higher one.
+    pub(super) fn is_by(&self, holder: i64, level: u8) -> bool {
+        self.held.iter().any(|held| held.holder.number == holder && held.grant.level >= level)
     }
 
     /// Whether the key pair of that number is the reader's own, and not that of a team, and has a grant.
@@ -201,7 +219,7 @@ fn held_app(mut row: Row) -> Result<(AppRow, HeldGrant), StoreError> {
 }
 
 /// A row that could be read.
-fn whole<T>(row: Result<T, StoreError>) -> Option<T> {
+pub(super) fn whole<T>(row: Result<T, StoreError>) -> Option<T> {
     row.inspect_err(|error| tracing::warn!(%error, "a row of an app cannot be, and is left out")).ok()
 }
 

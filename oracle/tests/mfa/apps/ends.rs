@@ -4,10 +4,15 @@
 use super::ground::{Ground, URI, Who};
 use crate::audit::log;
 use crate::people::stage::refused;
+use futures_util::future::{join, join_all};
 use quorate_oracle::service::apps::{AppError, Overseen, WhichApp};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
 
+/// Requests at once of somebody who adds apps without pause.
+const ADDERS: usize = 3;
 const UUID: &str = "3f1c9a52-7b0e-4c88-a6d4-90b1e2f35c67";
 
 fn value(who: &Who) -> &str {
@@ -42,10 +47,12 @@ async fn what_nobody_else_may_read_goes_with_its_last_reader_and_each_is_told() 
         ground.people.done(Method::DELETE, "/principals/ann", Value::Null).await;
         let told = told_since(&ground, before).await;
         let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
-        let expected = ["app.removed", "api_key.revoked", "app.removed", "app.removed", "principal.removed"];
+        // Whoever goes is out of use before it is told what goes along.
+        let [key_goes, ann_goes] = ["api_key.revoked", "principal.disabled"];
+        let expected = [key_goes, "app.removed", ann_goes, "app.removed", "app.removed", "principal.removed"];
         assert_eq!(kinds, expected, "{told:?}");
-        assert_eq!(told[0].1, format!("app {of_key}"));
-        let mut gone = [told[2].1.clone(), told[3].1.clone()];
+        assert_eq!(told[1].1, format!("app {of_key}"));
+        let mut gone = [told[3].1.clone(), told[4].1.clone()];
         gone.sort();
         let mut expected = [format!("app {own}"), format!("app {with_key}")];
         expected.sort();
@@ -72,9 +79,104 @@ async fn before_somebody_is_removed_it_is_said_which_apps_go_and_which_nobody_wi
         // An API key that is out of use manages nothing, and reads nothing.
         ground.stage().oracle.state().apps.revoke_api_key(value(&key)).await.expect("revoked");
         assert_eq!(left().await, json!({ "ending": [own, with_key], "unmanaged": [read] }));
+        // Whoever is disabled manages nothing, and may be enabled again: what they can read does not go.
+        let bob_is = async |act: &str| {
+            ground.people.done(Method::POST, &format!("/principals/bob/{act}"), Value::Null).await;
+        };
+        bob_is("disable").await;
+        assert_eq!(left().await, json!({ "ending": [own, with_key], "unmanaged": [read, managed, theirs] }));
+        bob_is("enable").await;
+        // So it is with a team that has no other member.
+        let team = "principal/internal/group/ops";
+        ground.people.done(Method::POST, "/principals", json!({ "name": team })).await;
+        let members = format!("/principals/{team}/members");
+        ground.people.done(Method::POST, &members, json!({ "add": ["ann"] })).await;
+        ground.grant(&ann, &with_key, team, "manage").await;
+        assert_eq!(left().await, json!({ "ending": [own], "unmanaged": [read, with_key] }));
+        ground.people.done(Method::POST, &members, json!({ "add": ["bob"] })).await;
+        assert_eq!(left().await, json!({ "ending": [own], "unmanaged": [read] }));
+        bob_is("disable").await;
+        assert_eq!(left().await, json!({ "ending": [own], "unmanaged": [read, managed, with_key, theirs] }));
         ground.people.done(Method::DELETE, "/principals/ann", Value::Null).await;
         let listed: Vec<_> = overseen(&ground).await.into_iter().filter_map(|app| app.uuid).collect();
-        assert_eq!(listed, [read, managed, theirs]);
+        assert_eq!(listed, [read, managed, with_key, theirs]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_adds_apps_without_pause_is_revoked_or_removed_all_the_same() {
+    for ground in Ground::on_both().await {
+        let (key, eve) = (ground.key("eve@example.com").await, ground.user("eve").await);
+        let apps = &ground.stage().oracle.state().apps;
+        for who in [&key, &eve] {
+            let (begun, out) = (Notify::new(), AtomicBool::new(false));
+            let go_on = |_| async {
+                loop {
+                    let was_out = out.load(Ordering::SeqCst);
+                    let added = ground.ask(who, Method::POST, "/api/apps", &json!({ "otpauth": URI })).await;
+                    match added.status.as_u16() {
+                        201 => {
+                            assert!(!was_out, "added by who was out of use already");
+                            begun.notify_one();
+                            let path = format!("/api/apps/{}", added.json["uuid"].as_str().expect("a UUID"));
+                            ground.ask(who, Method::DELETE, &path, &json!({})).await;
+                        }
+                        401 => return,
+                        // Others were faster, or an overloaded machine.
+                        409 | 503 => {}
+                        other => panic!("{other}: {}", added.text),
+                    }
+                }
+            };
+            let end = async {
+                begun.notified().await;
+                match who {
+                    Who::Key(_) => apps.revoke_api_key(value(who)).await.expect("revoked"),
+                    Who::Ticket(_) => {
+                        ground.people.done(Method::DELETE, "/principals/eve", Value::Null).await;
+                    }
+                }
+                out.store(true, Ordering::SeqCst);
+                assert!(overseen(&ground).await.is_empty(), "nothing of theirs is left");
+            };
+            join(end, join_all((0..ADDERS).map(go_on))).await;
+            assert!(overseen(&ground).await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_altered_row_keeps_nobody_from_being_taken_out_of_use_and_nothing_from_being_listed() {
+    let ground = Ground::new().await;
+    let (ann, key, bob) = (ground.user("ann").await, ground.key("one@example.com").await, ground.user("bob").await);
+    let (hers, of_key, his) = (ground.add(&ann).await, ground.add(&key).await, ground.add(&bob).await);
+    let numbers: Vec<_> = overseen(&ground).await.iter().map(|app| app.number).collect();
+    let rows = crate::at_rest::database(ground.stage());
+    rows.execute("UPDATE apps SET id = zeroblob(number) WHERE number < ?1", [numbers[2]]).expect("altered");
+    rows.execute("UPDATE api_keys SET sealed = randomblob(90) WHERE id = (SELECT id FROM api_keys LIMIT 1)", [])
+        .expect("altered");
+    let listed: Vec<_> = overseen(&ground).await.into_iter().map(|app| (app.number, app.uuid)).collect();
+    let his_is_left = (numbers[2], Some(his.clone()));
+    assert_eq!(listed, [(numbers[0], None), (numbers[1], None), his_is_left.clone()]);
+    let before = log(&ground.people).await.0.len();
+    let apps = &ground.stage().oracle.state().apps;
+    apps.revoke_api_key(value(&key)).await.expect("revoked");
+    let rows_of = |place: usize| format!("(row {})", numbers[place]);
+    let left = ground.people.done(Method::GET, "/principals/ann", Value::Null).await["apps"].clone();
+    assert_eq!(left, json!({ "ending": [rows_of(0)], "unmanaged": [] }));
+    ground.people.done(Method::DELETE, "/principals/ann", Value::Null).await;
+    let told = told_since(&ground, before).await;
+    let gone: Vec<_> = told.iter().filter(|(kind, _)| kind == "app.removed").map(|(_, app)| app.as_str()).collect();
+    assert_eq!(gone, [format!("app {}", rows_of(1)), format!("app {}", rows_of(0))]);
+    let listed: Vec<_> = overseen(&ground).await.into_iter().map(|app| (app.number, app.uuid)).collect();
+    assert_eq!(listed, [his_is_left]);
+    // One that nobody is taken along with is removed by its number.
+    rows.execute("UPDATE apps SET id = x'00'", []).expect("altered");
+    apps.remove_overseen(WhichApp::Number(numbers[2])).await.expect("removed");
+    assert!(overseen(&ground).await.is_empty());
+    // What was damaged took no UUID with it.
+    for uuid in [hers, of_key, his] {
+        ground.done(&bob, Method::POST, "/api/apps", &json!({ "otpauth": URI, "uuid": uuid })).await;
     }
 }
 
@@ -133,6 +235,15 @@ async fn an_operator_removes_what_does_not_open_by_its_number_and_frees_what_was
     let apps = &ground.stage().oracle.state().apps;
     apps.remove_overseen(UUID.parse().expect("a UUID")).await.expect("removed");
     ground.done(&ann, Method::POST, "/api/apps", &new).await;
+    // One that opens is told of by its UUID, and so named by it.
+    let number = overseen(&ground).await[0].number;
+    let before = log(&ground.people).await.0.len();
+    let named = [
+        apps.remove_overseen(WhichApp::Number(number)).await,
+        apps.revoke_overseen(WhichApp::Number(number), &"ann".parse().expect("a name")).await,
+    ];
+    assert!(named.iter().all(|named| matches!(named, Err(AppError::Named(uuid)) if uuid == UUID)), "{named:?}");
+    assert_eq!((told_since(&ground, before).await, overseen(&ground).await.len()), (Vec::new(), 1));
     // A row that somebody has altered has no UUID any more; its number is left.
     let rows = crate::at_rest::database(ground.stage());
     rows.execute("UPDATE app_grants SET mac = randomblob(32)", []).expect("altered");

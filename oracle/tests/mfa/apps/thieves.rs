@@ -154,7 +154,33 @@ async fn a_grant_that_was_revoked_or_lowered_cannot_be_brought_back() {
 }
 
 #[tokio::test]
-async fn what_was_sealed_for_a_removed_reader_is_sealed_anew_at_a_managers_next_access() {
+async fn a_grant_of_an_app_that_was_removed_is_none_of_one_that_is_added_under_its_uuid() {
+    let (ground, ann, bob, _, uuid, _) = scene().await;
+    let rows = database(ground.stage());
+    let (path, new) = (format!("/api/apps/{uuid}"), json!({ "otpauth": URI, "uuid": uuid }));
+    // Bob has it to himself for a while, then it is ann's again.
+    ground.done(&ann, Method::DELETE, &path, &json!({})).await;
+    ground.done(&bob, Method::POST, "/api/apps", &new).await;
+    let kept = "CREATE TEMP TABLE kept AS SELECT * FROM app_grants WHERE holder = 3 AND level = 3";
+    rows.execute_batch(kept).expect("kept");
+    ground.done(&bob, Method::DELETE, &path, &json!({})).await;
+    ground.done(&ann, Method::POST, "/api/apps", &new).await;
+    let brought = "UPDATE kept SET app = (SELECT MAX(number) FROM apps)";
+    assert_eq!(rows.execute(brought, []).expect("altered"), 1);
+    rows.execute_batch("INSERT INTO app_grants SELECT * FROM kept").expect("brought back");
+    assert_eq!(refused(&ground.code(&bob, &uuid).await), DAMAGED);
+    assert_eq!(refused(&ground.ask(&bob, Method::DELETE, &path, &json!({})).await), DAMAGED);
+    let shown = ground.done(&ann, Method::GET, &path, &json!({})).await;
+    assert_eq!(shown["owner"], "principal/internal/user/ann");
+    // Nor is it carried along when the app is sealed anew.
+    ground.done(&ann, Method::PATCH, &path, &json!({ "name": "another" })).await;
+    assert!(!ground.reads(&bob, &uuid).await);
+    let grants = ground.done(&ann, Method::GET, &format!("{path}/grants"), &json!({})).await;
+    assert_eq!(grants.as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn what_was_sealed_for_a_removed_reader_is_sealed_anew_at_the_next_access_of_anybody() {
     let (ground, ann, bob, _, uuid, _) = scene().await;
     let rows = database(ground.stage());
     let app = || {
@@ -163,20 +189,25 @@ async fn what_was_sealed_for_a_removed_reader_is_sealed_anew_at_a_managers_next_
             .expect("an app")
     };
     let before = app();
-    assert_eq!((before.0, before.1), (1, false));
+    assert!(!before.1);
     ground.people.done(Method::DELETE, "/principals/eve", json!(null)).await;
     assert_eq!(app(), before, "she could not read it");
     ground.grant(&ann, &uuid, "operator", "code").await;
     ground.people.done(Method::DELETE, "/principals/bob", json!(null)).await;
-    assert_eq!(app(), (1, true, before.2.clone()), "owed");
+    assert_eq!(app(), (before.0, true, before.2.clone()), "owed");
     assert!(!ground.reads(&bob, &uuid).await);
-    // Not at a reader's, who has no say in who else may.
-    let operator = Who::Ticket(ground.people.operator.clone());
-    assert!(ground.reads(&operator, &uuid).await);
     assert!(app().1);
     assert!(ground.reads(&ann, &uuid).await);
     let after = app();
-    assert_eq!((after.0, after.1), (2, false));
+    assert_eq!((after.0, after.1), (before.0 + 1, false));
     assert_ne!(after.2, before.2);
-    assert!(ground.reads(&operator, &uuid).await && ground.reads(&ann, &uuid).await);
+    // At a reader's as well: perhaps nobody manages it any more.
+    let operator = Who::Ticket(ground.people.operator.clone());
+    ground.people.done(Method::DELETE, "/principals/ann", json!(null)).await;
+    assert!(app().1);
+    assert!(ground.reads(&operator, &uuid).await);
+    let last = app();
+    assert_eq!((last.0, last.1), (after.0 + 1, false));
+    assert_ne!(last.2, after.2);
+    assert!(ground.reads(&operator, &uuid).await && !ground.reads(&ann, &uuid).await);
 }

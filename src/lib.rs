@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod client;
+mod stdout;
 pub mod token;
 pub mod ui;
 pub mod webauthn;

@@ -15,6 +15,7 @@ pub use prompts::PinCommandError;
 pub(crate) use prompts::tries;
 pub(crate) use time::{time, time_of};
 
+use crate::stdout;
 use quorate_protocol::display::escape_json;
 use serde::Serialize;
 use std::fmt::Display;
@@ -71,13 +72,13 @@ impl Ui {
 
     /// Prints one piece of data and a line feed to stdout.
     pub fn data(&self, text: impl Display) -> Result<(), UiError> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout::data();
         writeln!(out, "{text}").and_then(|()| out.flush()).map_err(UiError::Output)
     }
 
     /// Prints bytes to stdout as they are.
     pub fn raw_data(&self, bytes: &[u8]) -> Result<(), UiError> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout::data();
         out.write_all(bytes).and_then(|()| out.flush()).map_err(UiError::Output)
     }
 

@@ -160,6 +160,14 @@ fn file_names_are_escaped_before_they_are_printed() {
 }
 
 #[test]
+fn programs_that_have_secrets_overwrite_what_they_free() {
+    for program in ["src/main.rs", "oracle/src/main.rs"] {
+        let text = read(&in_root(program));
+        assert!(text.lines().any(|line| line == "#[global_allocator]"), "{program} has the system's allocator");
+    }
+}
+
+#[test]
 fn every_source_file_opens_with_its_purpose_and_stays_small() {
     for file in SOURCES.into_iter().flat_map(rust_files) {
         let text = read(&file);

@@ -3,7 +3,7 @@
 use quorate::token::fido::cbor::Value;
 use quorate::token::fido::channel::{BROADCAST, INIT, MSG};
 use quorate::token::fido::ports::{Patience, REPORT, Reports};
-use quorate::token::fido::{CtapKey, ES256, FidoError, FidoToken as _, NewCredential, Wanted};
+use quorate::token::fido::{CtapKey, FidoError, FidoToken as _, NewCredential, Wanted};
 use quorate::token::{NoPrompts, TokenInfo, TokenKind};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -29,21 +29,9 @@ pub fn security_key(data: &[u8]) -> bool {
     });
     let line = Box::new(Says(said.collect()));
     let token = TokenInfo { kind: TokenKind::SecurityKey, name: "fuzzed".to_owned(), serial: 0, firmware: None };
-    let patience = Patience { answer: Duration::from_secs(5), touch: Duration::ZERO };
+    let patience = Patience { touch: Duration::ZERO, ..Patience::default() };
     let Ok(mut key) = CtapKey::open_with(line, token, "nowhere".to_owned(), patience) else { return false };
-    let new = NewCredential {
-        rp_id: "example.com",
-        rp_name: "Example",
-        client_data: b"{}",
-        user_id: b"ann",
-        user_name: "ann",
-        user_display_name: "Ann",
-        algorithms: &[ES256],
-        exclude: &[],
-        resident: false,
-        verify: false,
-        hmac_secret: false,
-    };
+    let new = NewCredential::plain("example.com", b"{}", "ann");
     let Ok(made) = key.register(&new, None, &NoPrompts) else { return false };
     let credential = made.credential_id().expect("what was taken for a credential has an id");
     assert!(Value::parse(&made.object()).is_some(), "an attestation object is CBOR");

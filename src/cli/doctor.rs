@@ -63,6 +63,10 @@ fn identities(context: &Context) -> Finding {
         Ok(identities) => identities,
         Err(error) => return wrong(what, &error, error.hint()),
     };
+    if let Some(damaged) = identities.damaged().into_iter().next() {
+        let cure = "take your copy of the file, or move it out of the folder".to_owned();
+        return Finding { what: what.to_owned(), state: State::Wrong, found: shown(&damaged), cure: Some(cure) };
+    }
     let mut names = Vec::new();
     let mut of_tokens = Vec::new();
     for token in identities.tokens() {

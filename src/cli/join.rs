@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, args: &JoinArgs) -> Result<(), CliError> {
     let by_toc = card.is_some().then_some(vouched.by_toc);
     confirm(context, args, &invite, &show::request(&invite, card.as_ref(), &own_keys, by_toc)?)?;
 
-    let own = opening::open(&identities, &path)?;
+    let own = opening::open(context, &identities, &path)?;
     // Then by the Toc itself, which a card only notes down.
     let vouched = vouch::check_toc(context, &invite, &own.toc, context.now())?;
     let true_card = Card::of(&own.toc).ok_or_else(|| short(&own.path))?;

@@ -1,17 +1,19 @@
 //! A security key answers to a site: which key, for what, whose PIN, and the touch. It must not know messages of keys or HTTP.
 
+mod choice;
 mod passkey;
 
 pub(crate) use passkey::{NewPasskey, OwnSecurityKeys, make_passkey};
 
 use super::{CliError, Context};
 use crate::client::{Client, KeyAnswer, KeyChallenge};
-use crate::token::fido::ports::{self, Found};
+use crate::token::fido::ports;
 use crate::token::fido::soft::SoftFidoToken;
-use crate::token::fido::{FidoError, FidoPin, FidoToken, Hash, NewCredential, Wanted, hash};
-use crate::token::{PinRequest, TokenPrompts};
+use crate::token::fido::{FidoError, FidoPin, FidoToken, NewCredential, Wanted, hash};
+use crate::token::{PinRequest, TokenPrompts as _};
 use crate::ui::shown_path;
 use crate::webauthn::{CreationOptions, Credential, Registration, Request, Site, Verification};
+use choice::{Held, Keys, verifies};
 use clap::Args;
 use quorate_protocol::api::AddToc;
 use std::path::{Path, PathBuf};
@@ -30,11 +32,11 @@ pub(crate) struct WhichKey {
 
 impl WhichKey {
     /// The keys that are meant; at least one.
-    pub(crate) fn keys(&self) -> Result<Vec<Box<dyn FidoToken>>, FidoError> {
-        if let Some(path) = &self.soft {
-            return Ok(vec![Box::new(SoftFidoToken::open(path)?)]);
+    fn keys(&self, context: &Context) -> Result<Keys, FidoError> {
+        match &self.soft {
+            Some(path) => Ok(Keys::named(Box::new(SoftFidoToken::open(path)?))),
+            None => Ok(Keys::of(ports::connected()?, self.device.as_deref())?.told(context)),
         }
-        opened(ports::connected()?, self.device.as_deref())
     }
 
     /// Whether somebody said which key it is.
@@ -42,13 +44,30 @@ impl WhichKey {
         self.device.is_some() || self.soft.is_some()
     }
 
+    /// Whether that is the key at this path.
+    fn names(&self, path: &Path) -> bool {
+        let named = self.soft.as_deref().or_else(|| self.device.as_deref().map(Path::new));
+        named.is_some_and(|named| {
+            named == path || named.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| path == own))
+        })
+    }
+
     /// The one key that is meant.
     pub(crate) fn only(&self) -> Result<Box<dyn FidoToken>, FidoError> {
-        let mut keys = self.keys()?;
-        match (keys.pop(), keys.len()) {
-            (Some(only), 0) => Ok(only),
-            (_, others) => Err(FidoError::Several(others + 1)),
+        match &self.soft {
+            Some(path) => Ok(Box::new(SoftFidoToken::open(path)?)),
+            None => choice::only(ports::connected()?, self.device.as_deref()),
         }
+    }
+
+    /// The one that has this credential of U2F, or may have it.
+    pub(crate) fn holder(
+        &self,
+        context: &Context,
+        app_id: &str,
+        handle: &[u8],
+    ) -> Result<Box<dyn FidoToken>, FidoError> {
+        Ok(self.keys(context)?.holder(&[app_id], &[handle.to_vec()])?.0)
     }
 
     /// The same; a soft key is made when nothing is there.
@@ -122,7 +141,7 @@ pub(crate) fn sign(
     let parties = [Some(asked.rp_id.as_str()), asked.app_id.as_deref()];
     let parties: Vec<&str> = parties.into_iter().flatten().collect();
     let (mut key, Held { party, credential, .. }) =
-        chosen(which.keys()?, &parties, &asked.allow, asked.verification, |_| which.is_named())?;
+        which.keys(context)?.chosen(&parties, &asked.allow, asked.verification)?;
     announce(context, party, purpose);
     let signed = with_pin(context, key.as_mut(), asked.verification, false, |key, pin, verify| {
         let wanted = Wanted { party, client_data: asked.client_data(), credential, verify };
@@ -149,112 +168,6 @@ pub(crate) fn add_toc(
         }
         Ok(()) => Ok(()),
     }
-}
-
-/// The key to ask. `named` tells whether somebody said that it is this one.
-fn chosen<'a>(
-    keys: Vec<Box<dyn FidoToken>>,
-    parties: &[&'a str],
-    allow: &'a [Vec<u8>],
-    verification: Verification,
-    named: impl FnOnce(&dyn FidoToken) -> bool,
-) -> Result<Holder<'a>, FidoError> {
-    let connected = keys.len();
-    let (key, held) = holder(keys, parties, allow)?.ok_or(FidoError::WrongKey)?;
-    if !named(key.as_ref()) {
-        may_want_pin(key.as_ref(), &held, verification, connected)?;
-    }
-    Ok((key, held))
-}
-
-/// Fails when a key that nobody named would be given a PIN, although it does not say that it has the credential, or there are
-/// others: any device may say nothing, or yes, and whoever is told a PIN, were it as a hash, soon knows it.
-fn may_want_pin(
-    key: &dyn FidoToken,
-    held: &Held<'_>,
-    verification: Verification,
-    connected: usize,
-) -> Result<(), FidoError> {
-    if !key.info().wants_pin(verifies(key, verification, false), false)? {
-        return Ok(());
-    }
-    match connected {
-        _ if !held.sure => Err(FidoError::Unsaid(key.info().place.clone())),
-        1 => Ok(()),
-        _ => Err(FidoError::Several(connected)),
-    }
-}
-
-/// What a key has, or may have.
-struct Held<'a> {
-    party: &'a str,
-    credential: &'a [u8],
-    /// Whether the key says so.
-    sure: bool,
-}
-
-/// A key, and what it has.
-type Holder<'a> = (Box<dyn FidoToken>, Held<'a>);
-
-/// The keys among `found` that can be used. Where one was named the others are not even opened.
-fn opened(mut found: Vec<Found>, device: Option<&str>) -> Result<Vec<Box<dyn FidoToken>>, FidoError> {
-    if let Some(device) = device {
-        found.retain(|found| found.place == device);
-        if found.is_empty() {
-            return Err(FidoError::Unknown(device.to_owned()));
-        }
-    }
-    let (mut keys, mut faults) = (Vec::new(), Vec::new());
-    for found in found {
-        match found.open() {
-            Ok(key) => keys.push(key),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    match faults.into_iter().next() {
-        Some(fault) if keys.is_empty() => Err(fault),
-        None if keys.is_empty() => Err(FidoError::NoKey),
-        _ => Ok(keys),
-    }
-}
-
-/// The key that says it has a credential that is asked for; if none does, the first that may have one. One that fails to answer
-/// does not stand in the way of the others.
-fn holder<'a>(
-    keys: Vec<Box<dyn FidoToken>>,
-    parties: &[&'a str],
-    allow: &'a [Vec<u8>],
-) -> Result<Option<Holder<'a>>, FidoError> {
-    let (mut unsure, mut fault) = (None, None);
-    for mut key in keys {
-        match held(key.as_mut(), parties, allow) {
-            Ok(Some(held)) if held.sure => return Ok(Some((key, held))),
-            Ok(Some(held)) if unsure.is_none() => unsure = Some((key, held)),
-            Ok(_) => {}
-            Err(failed) => fault = fault.or(Some(failed)),
-        }
-    }
-    match fault {
-        Some(fault) if unsure.is_none() => Err(fault),
-        _ => Ok(unsure),
-    }
-}
-
-/// Which of the credentials that are asked for the key has, and for which party; asked without a touch.
-fn held<'a>(key: &mut dyn FidoToken, parties: &[&'a str], allow: &'a [Vec<u8>]) -> Result<Option<Held<'a>>, FidoError> {
-    let mut unsure = None;
-    for &party in parties {
-        let application: Hash = hash(party.as_bytes());
-        for credential in allow {
-            match key.holds(party, &application, credential)? {
-                Some(true) => return Ok(Some(Held { party, credential, sure: true })),
-                // It says so when it is touched.
-                None if unsure.is_none() => unsure = Some(Held { party, credential, sure: false }),
-                Some(false) | None => {}
-            }
-        }
-    }
-    Ok(unsure)
 }
 
 fn register(
@@ -304,15 +217,6 @@ fn with_pin<T>(
     }
 }
 
-/// Whether the key is to verify its user.
-fn verifies(key: &dyn FidoToken, verification: Verification, registering: bool) -> bool {
-    match verification {
-        Verification::Discouraged => false,
-        Verification::Preferred => key.info().wants_pin(true, registering).is_ok(),
-        Verification::Required => true,
-    }
-}
-
 /// The PIN that a key has now, from whoever knows it: a program has all tries but the last.
 pub(crate) fn present_pin(context: &Context, key: &mut dyn FidoToken, again: bool) -> Result<FidoPin, FidoError> {
     let tries_left = key.pin_tries()?;
@@ -332,139 +236,4 @@ fn make_soft(context: &Context, path: &Path) -> Result<SoftFidoToken, FidoError>
     let made = SoftFidoToken::create(path, &name)?;
     context.ui.say(format_args!("{} is a new soft security key, without a PIN", shown_path(path)));
     Ok(made)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::token::fido::{Assertion, Attestation, Ctap2Info, FidoInfo, HmacSecrets};
-    use crate::token::{TokenInfo, TokenKind};
-
-    /// Says of each credential what it is told to, and wants its PIN.
-    struct Says(FidoInfo, Result<Option<bool>, ()>);
-
-    impl Says {
-        fn that(place: &str, answer: Option<bool>) -> Box<dyn FidoToken> {
-            Self::or_fails(place, Ok(answer))
-        }
-
-        fn or_fails(place: &str, answer: Result<Option<bool>, ()>) -> Box<dyn FidoToken> {
-            let token = TokenInfo { kind: TokenKind::SecurityKey, name: "key".to_owned(), serial: 0, firmware: None };
-            let ctap2 = Some(Ctap2Info { pin_set: Some(true), always_verifies: true, ..Ctap2Info::default() });
-            Box::new(Self(FidoInfo { token, place: place.to_owned(), u2f: false, ctap2 }, answer))
-        }
-    }
-
-    impl FidoToken for Says {
-        fn info(&self) -> &FidoInfo {
-            &self.0
-        }
-
-        fn pin_tries(&mut self) -> Result<u8, FidoError> {
-            panic!("it is not asked for a PIN")
-        }
-
-        fn set_pin(&mut self, _: Option<&FidoPin>, _: &FidoPin) -> Result<(), FidoError> {
-            panic!("it gets no PIN")
-        }
-
-        fn holds(&mut self, _: &str, _: &Hash, _: &[u8]) -> Result<Option<bool>, FidoError> {
-            self.1.map_err(|()| FidoError::Silent)
-        }
-
-        fn register(
-            &mut self,
-            _: &NewCredential<'_>,
-            _: Option<&FidoPin>,
-            _: &dyn TokenPrompts,
-        ) -> Result<Attestation, FidoError> {
-            Err(FidoError::Refused)
-        }
-
-        fn sign(&mut self, _: &Wanted<'_>, _: Option<&FidoPin>, _: &dyn TokenPrompts) -> Result<Assertion, FidoError> {
-            Err(FidoError::Refused)
-        }
-
-        fn hmac_secret(
-            &mut self,
-            _: &Wanted<'_>,
-            _: [&[u8; 32]; 2],
-            _: Option<&FidoPin>,
-            _: &dyn TokenPrompts,
-        ) -> Result<HmacSecrets, FidoError> {
-            Err(FidoError::Refused)
-        }
-
-        fn u2f_register(&mut self, _: &Hash, _: &Hash, _: &dyn TokenPrompts) -> Result<Vec<u8>, FidoError> {
-            Err(FidoError::Refused)
-        }
-
-        fn u2f_sign(&mut self, _: &Hash, _: &Hash, _: &[u8], _: &dyn TokenPrompts) -> Result<Vec<u8>, FidoError> {
-            Err(FidoError::Refused)
-        }
-    }
-
-    fn asked() -> Request {
-        let options = serde_json::json!({
-            "challenge": "AAAA",
-            "allowCredentials": [{ "type": "public-key", "id": "aWQ" }],
-        });
-        Site::of("https://example.com").unwrap().request(&serde_json::from_value(options).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_key_that_was_not_named_is_not_even_opened() {
-        let found = |place: &str, opener: fn() -> Result<Box<dyn FidoToken>, FidoError>| {
-            Found::new(place.to_owned(), "key".to_owned(), opener)
-        };
-        let both = || {
-            vec![
-                found("/dev/hidraw1", || panic!("this one hangs for ever")),
-                found("/dev/hidraw2", || Ok(Says::that("/dev/hidraw2", Some(true)))),
-            ]
-        };
-        let keys = opened(both(), Some("/dev/hidraw2")).expect("one is left");
-        assert_eq!(keys.iter().map(|key| key.info().place.as_str()).collect::<Vec<_>>(), ["/dev/hidraw2"]);
-        let unknown = opened(both(), Some("/dev/hidraw9")).map(|keys| keys.len());
-        assert!(matches!(unknown, Err(FidoError::Unknown(_))), "{unknown:?}");
-    }
-
-    #[test]
-    fn a_key_that_says_yes_comes_before_one_that_says_nothing() {
-        let asked = asked();
-        let held = |answers: &[Option<bool>]| {
-            let keys = answers.iter().zip(0..).map(|(answer, place): (_, u32)| Says::that(&place.to_string(), *answer));
-            let held = holder(keys.collect(), &[&asked.rp_id], &asked.allow).expect("they answer");
-            held.map(|(key, held)| (key.info().place.clone(), held.sure))
-        };
-        assert_eq!(held(&[None, Some(false), Some(true)]), Some(("2".to_owned(), true)));
-        assert_eq!(held(&[Some(false), None, None]), Some(("1".to_owned(), false)));
-        assert_eq!(held(&[Some(false)]), None);
-    }
-
-    #[test]
-    fn a_key_that_fails_to_answer_does_not_stand_in_the_way_of_the_others() {
-        let asked = asked();
-        let held = |answers: &[Result<Option<bool>, ()>]| {
-            let keys = answers.iter().map(|answer| Says::or_fails("here", *answer)).collect();
-            holder(keys, &[&asked.rp_id], &asked.allow).map(|held| held.map(|(_, held)| held.sure))
-        };
-        assert!(matches!(held(&[Err(()), Ok(Some(true))]), Ok(Some(true))));
-        assert!(matches!(held(&[Err(()), Ok(None)]), Ok(Some(false))));
-        assert!(matches!(held(&[Ok(Some(false)), Err(())]), Err(FidoError::Silent)));
-    }
-
-    #[test]
-    fn only_a_key_that_was_named_or_is_alone_and_says_yes_gets_a_pin() {
-        let asked = asked();
-        let pin_for = |answers: &[Option<bool>], named: bool| {
-            let keys = answers.iter().map(|answer| Says::that("here", *answer)).collect();
-            chosen(keys, &[&asked.rp_id], &asked.allow, asked.verification, |_| named).map(drop)
-        };
-        assert!(matches!(pin_for(&[None], false), Err(FidoError::Unsaid(place)) if place == "here"));
-        assert!(matches!(pin_for(&[Some(true), None], false), Err(FidoError::Several(2))));
-        assert!(matches!(pin_for(&[Some(false), Some(true)], false), Err(FidoError::Several(2))));
-        pin_for(&[Some(true)], false).expect("there is no other, and it says so itself");
-        pin_for(&[None], true).expect("its owner says that it is theirs");
-    }
 }

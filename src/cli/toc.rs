@@ -73,7 +73,7 @@ pub(crate) fn run(context: &Context, args: &TocArgs) -> Result<(), CliError> {
 }
 
 fn add(context: &Context, file: &Path) -> Result<(), CliError> {
-    let opened = open(&context.load_identities()?, file)?;
+    let opened = open(context, &context.load_identities()?, file)?;
     let filed = Drawer::new(&context.paths()?).file(&opened.toc, &opened.encrypted, file)?;
     let card = &filed.card;
     let holder = card.holder.as_deref().unwrap_or("a player of farMFA");

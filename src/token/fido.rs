@@ -147,6 +147,16 @@ pub struct Ctap2Info {
 }
 
 impl FidoInfo {
+    /// Whether it names a version of CTAP that has two secrets for applications in each credential, one for users who were verified and
+    /// one for all others (CTAP 2.1 §12.5). Before, there was one.
+    pub fn tells_users_apart(&self) -> bool {
+        let is_later = |version: &String| {
+            let later = version.strip_prefix("FIDO_2_").and_then(|minor| minor.parse::<u32>().ok());
+            later.is_some_and(|minor| minor >= 1)
+        };
+        self.ctap2.as_ref().is_some_and(|ctap2| ctap2.versions.iter().any(is_later))
+    }
+
     /// Whether applications can have secrets of its credentials: [`FidoToken::hmac_secret`].
     pub fn gives_secrets(&self) -> bool {
         self.ctap2.as_ref().is_some_and(|ctap2| ctap2.extensions.iter().any(|known| known == HMAC_SECRET))
@@ -232,7 +242,33 @@ pub struct Assertion {
     pub user_handle: Option<Vec<u8>>,
 }
 
-impl NewCredential<'_> {
+impl<'a> NewCredential<'a> {
+    /// The plainest: of P-256, not kept, without secrets, its user not verified.
+    pub fn plain(rp_id: &'a str, client_data: &'a [u8], user: &'a str) -> Self {
+        Self {
+            rp_id,
+            rp_name: rp_id,
+            client_data,
+            user_id: user.as_bytes(),
+            user_name: user,
+            user_display_name: user,
+            algorithms: &[ES256],
+            exclude: &[],
+            resident: false,
+            verify: false,
+            hmac_secret: false,
+        }
+    }
+
+    /// That a key can make it which keeps no credentials and knows P-256 alone: one of U2F, or a soft one.
+    fn fits_plain_keys(&self) -> Result<(), FidoError> {
+        match self {
+            Self { resident: true, .. } => Err(FidoError::NO_RESIDENT),
+            Self { algorithms, .. } if !algorithms.contains(&ES256) => Err(FidoError::NO_SUCH_SIGNATURES),
+            _ => Ok(()),
+        }
+    }
+
     /// What the key signs.
     pub fn client_data_hash(&self) -> Hash {
         hash(self.client_data)
@@ -334,6 +370,22 @@ mod tests {
         assert!(matches!(info(Some(strict)).wants_pin(false, false), Ok(true)));
         let finger = Ctap2Info { verifies: true, ..set };
         assert!(matches!(info(Some(finger)).wants_pin(true, false), Ok(false)));
+    }
+
+    #[test]
+    fn keys_before_ctap_2_1_may_have_one_secret_for_everybody() {
+        for (versions, two) in [
+            (&["U2F_V2", "FIDO_2_0"][..], false),
+            (&["FIDO_2_0", "FIDO_2_1_PRE"], false),
+            (&["FIDO_2_0", "FIDO_2_1"], true),
+            (&["FIDO_2_3"], true),
+            (&[], false),
+        ] {
+            let versions = versions.iter().map(|version| (*version).to_owned()).collect();
+            let told = info(Some(Ctap2Info { versions, ..Ctap2Info::default() })).tells_users_apart();
+            assert_eq!(told, two);
+        }
+        assert!(!info(None).tells_users_apart());
     }
 
     #[test]

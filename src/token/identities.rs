@@ -135,19 +135,23 @@ pub struct OwnSealed {
 pub struct Identities {
     sources: Vec<Source>,
     looked_in: PathBuf,
+    /// What is wrong with files that nobody named, and that lie among the others.
+    damaged: RefCell<Vec<IdentityError>>,
     /// Shared by all of them: no token is offered a wrong PIN twice because two files or identities lead to it.
     pins: Arc<PinKeeper>,
     readers: Option<Arc<dyn Readers>>,
     passkeys: Rc<Passkeys>,
     /// `None` when identities were named: then no token is tried that none of them names.
     connected: Option<Connected>,
+    /// The sealed identity that opened the last file.
+    opener: RefCell<Option<OwnSealed>>,
 }
 
 impl Identities {
     /// Reads the identities in `files`; when there are none, in `default`, which may be missing, and looks for connected tokens
     /// in `readers` when a file may need one. Each may be a file or a folder of files: age identity files, also under a
     /// passphrase, identities that are sealed to a passkey, and soft tokens; or a security key, by the file of a soft one or by its
-    /// device. Nobody is asked for anything.
+    /// device. A file in a folder that cannot be used keeps the others from nothing: [`Self::damaged`]. Nobody is asked for anything.
     pub fn load(
         files: &[PathBuf],
         default: &Path,
@@ -158,7 +162,8 @@ impl Identities {
         let tries_all = readers.clone().filter(|_| files.is_empty());
         let connected = tries_all.map(|readers| Connected::new(readers, Arc::clone(&pins)));
         let (sources, looked_in, passkeys) = (Vec::new(), default.to_owned(), Rc::default());
-        let mut identities = Self { sources, looked_in, pins, readers, passkeys, connected };
+        let (damaged, opener) = (RefCell::default(), RefCell::default());
+        let mut identities = Self { sources, looked_in, damaged, pins, readers, passkeys, connected, opener };
         for path in files {
             identities.add(path)?;
         }
@@ -176,6 +181,11 @@ impl Identities {
     pub fn asking(self, keys: Arc<dyn SecurityKeys>) -> Self {
         self.passkeys.ask_of(keys);
         self
+    }
+
+    /// What each file in a folder of identities that cannot be used says of it.
+    pub fn damaged(&self) -> Vec<String> {
+        self.damaged.borrow().iter().map(ToString::to_string).collect()
     }
 
     /// Looks for connected tokens, unless identities were named; gives those that cannot be used, and why.
@@ -201,6 +211,11 @@ impl Identities {
         self.sources.iter().filter_map(Source::sealed)
     }
 
+    /// The sealed identity that opened the last file, if one did.
+    pub fn opener(&self) -> Option<OwnSealed> {
+        self.opener.borrow().clone()
+    }
+
     /// All that is known so far.
     fn all(&self) -> impl Iterator<Item = &Source> {
         self.sources.iter().chain(self.connected.iter().flat_map(Connected::known))
@@ -208,6 +223,7 @@ impl Identities {
 
     /// The plaintext of an age file, armored or not, of at most [`MAX_SEALED_BYTES`].
     pub fn decrypt(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+        self.opener.take();
         let attempt = Attempt { identities: self, wanted: RefCell::default(), failure: RefCell::default() };
         let mut reader = unseal(sealed, &attempt)?.map_err(|error| match (attempt.failure.take(), error) {
             (Some(failure), _) => failure,
@@ -233,10 +249,12 @@ impl Identities {
     }
 
     fn none_matches(&self, wanted: Vec<String>) -> IdentityError {
-        match self.all().next() {
-            None => IdentityError::Nothing(self.looked_in.clone()),
-            Some(_) => IdentityError::NoneMatches(wanted),
+        if self.all().next().is_some() {
+            return IdentityError::NoneMatches(wanted);
         }
+        // What lies there says more than that there is nothing else.
+        let damaged = self.damaged.borrow_mut().pop();
+        damaged.unwrap_or_else(|| IdentityError::Nothing(self.looked_in.clone()))
     }
 
     /// Whether trying may help: an identity fits, or a token may be put in, or one that is there cannot be asked.
@@ -264,12 +282,18 @@ impl Identities {
         for entry in fs::read_dir(path).map_err(failed)? {
             let file = entry.map_err(failed)?;
             let hidden = file.file_name().as_encoded_bytes().starts_with(b".");
-            if !hidden && fs::metadata(file.path()).map_err(failed)?.is_file() {
+            // One that leads nowhere is found out when it is read.
+            if !hidden && fs::metadata(file.path()).map_or(true, |metadata| metadata.is_file()) {
                 files.push(file.path());
             }
         }
         files.sort();
-        files.iter().try_for_each(|file| self.add_file(file))
+        for file in files {
+            if let Err(fault) = self.add_file(&file) {
+                self.damaged.get_mut().push(fault);
+            }
+        }
+        Ok(())
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
@@ -377,7 +401,10 @@ impl Attempt<'_> {
     ) -> Option<Result<FileKey, DecryptError>> {
         for source in sources {
             match source.open(stanzas) {
-                Some(Ok(file_key)) => return Some(Ok(file_key)),
+                Some(Ok(file_key)) => {
+                    self.identities.opener.replace(source.sealed());
+                    return Some(Ok(file_key));
+                }
                 Some(Err(error)) => drop(self.failure.borrow_mut().get_or_insert(error)),
                 None => {}
             }

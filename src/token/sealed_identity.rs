@@ -37,6 +37,12 @@ pub enum SealedIdentityError {
     /// The identity is not the one that the file says it is.
     #[error("it holds another identity than it says")]
     Other,
+    /// What the file should say of itself does not fit into its header. Holds the oracle's address, or what else it is.
+    #[error("{0} does not fit into a sealed identity, which takes one word of ASCII")]
+    Label(String),
+    /// age did not write it.
+    #[error(transparent)]
+    Sealing(Box<SealingError>),
     /// It was sealed to another credential, or altered.
     #[error("the passkey does not open it: it was sealed to another one, or altered")]
     Key,
@@ -69,6 +75,14 @@ impl Label {
         Some(Self { passkey: Passkey::parse(passkey)?, recipient: recipient.to_string(), oracle })
     }
 
+    /// That a header can hold it: of an argument, age reads visible characters of ASCII and no others, and writes whatever it is given.
+    pub fn check(&self) -> Result<(), SealedIdentityError> {
+        let stanza = self.to_stanza();
+        let unfit =
+            stanza.args.into_iter().find(|arg| arg.is_empty() || !arg.bytes().all(|byte| byte.is_ascii_graphic()));
+        unfit.map_or(Ok(()), |arg| Err(SealedIdentityError::Label(arg)))
+    }
+
     fn to_stanza(&self) -> Stanza {
         let mut args = vec![self.passkey.to_string(), self.recipient.clone()];
         args.extend(self.oracle.clone());
@@ -97,21 +111,31 @@ impl SealedIdentity {
         })
     }
 
-    /// Seals a new identity: gives the armored file. `outputs` is what the key of `passkey` makes of the salts of `nonce`.
+    /// Seals a new identity: gives the armored file, which was read again. `outputs` is what the key of `passkey` makes of the salts of
+    /// `nonce`.
     pub fn seal(
         passkey: &Passkey,
         oracle: Option<&str>,
         nonce: [u8; NONCE_BYTES],
         outputs: &PrfOutputs,
-    ) -> Result<(String, Label), SealingError> {
+    ) -> Result<(String, Label), SealedIdentityError> {
         let identity = x25519::Identity::generate();
         let recipient = identity.to_public().to_string();
         let label = Label { passkey: passkey.clone(), recipient, oracle: oracle.map(str::to_owned) };
+        label.check()?;
         let sealer = Sealer { nonce, outputs, label: &label };
         let text = identity.to_string();
         let text = Zeroizing::new(format!("{}\n", text.expose_secret()));
-        let file = age_seal(text.as_bytes(), std::iter::once(&sealer as &dyn age::Recipient))?;
-        Ok((file, label))
+        let file = age_seal(text.as_bytes(), std::iter::once(&sealer as &dyn age::Recipient))
+            .map_err(|error| SealedIdentityError::Sealing(Box::new(error)))?;
+        // What cannot be opened is found out now, and not when somebody has dealt to it.
+        let read = Self::parse(file.as_bytes()).ok_or_else(malformed)??;
+        let opened = read.open(|_| Ok::<_, SealedIdentityError>(HmacSecrets::new(*outputs)))?;
+        if read.label() == Some(&label) && opened.to_public().to_string() == label.recipient {
+            Ok((file, label))
+        } else {
+            Err(malformed())
+        }
     }
 
     /// What it says of itself.
@@ -227,7 +251,7 @@ mod tests {
     }
 
     fn opened(file: &SealedIdentity, outputs: PrfOutputs) -> Result<String, SealedIdentityError> {
-        let opened = file.open(|_| Ok(HmacSecrets::new(outputs)))?;
+        let opened = file.open(|_| Ok::<_, SealedIdentityError>(HmacSecrets::new(outputs)))?;
         Ok(opened.to_public().to_string())
     }
 
@@ -317,6 +341,20 @@ mod tests {
         let torn = Stanza { tag: FIDO2PRF.to_owned(), args: Vec::new(), body: Vec::new() };
         let file = forged(vec![torn], "");
         assert!(matches!(SealedIdentity::parse(file.as_bytes()), Some(Err(SealedIdentityError::Damaged(_)))));
+    }
+
+    #[test]
+    fn what_no_header_holds_is_not_sealed() {
+        for oracle in [
+            "https://bücher.example",
+            "https://oracle.example/team a",
+            "https://oracle.example\n-> X25519 x",
+            "",
+            "a\tb",
+        ] {
+            let refused = SealedIdentity::seal(&passkey(), Some(oracle), NONCE, &OUTPUTS);
+            assert!(matches!(refused, Err(SealedIdentityError::Label(arg)) if arg == oracle), "{oracle:?}");
+        }
     }
 
     #[test]

@@ -18,8 +18,14 @@ fn passkeys_approve_a_session_to_its_code() {
         assert!(person.recipient.starts_with("age1") && person.recipient.len() == 62, "{}", person.recipient);
     }
     let (mut asking, invite) = table.ask("ann", &["--ttl", "120"]);
+    let bob_file = table.person("bob").path("config/quorate/identities/oracle.example.passkey.age");
+    let bob_file = bob_file.to_str().expect("UTF-8");
     let joined = table.person("bob").quorate(&["join", &invite, "--yes"]);
     assert_eq!(joined.stderr.matches("security key for quorate.invalid: opening ").count(), 1, "{}", joined.stderr);
+    let foreign = "warning: ".to_owned()
+        + bob_file
+        + " was made for the oracle at https://oracle.example, and this Toc is for http";
+    assert!(joined.stderr.contains(&foreign), "{}", joined.stderr);
     assert!(joined.stderr.contains("your Toc has been sent: 2 of 2 needed"), "{}", joined.stderr);
     joined.ok();
     asking.says("bob has joined");
@@ -98,6 +104,39 @@ fn the_pin_is_typed_and_mended_and_one_touch_serves_a_whole_command() {
     terminal.types("");
     let rest = terminal.ends(0);
     assert!(!rest.contains("touch your key") && !rest.contains("PIN of"), "{rest}");
+}
+
+/// Keys of CTAP 2.0 have one secret, with the PIN and without.
+#[test]
+fn nothing_is_sealed_to_a_key_that_its_pin_does_not_guard() {
+    let bob = Person::new("bob", Key::Plain);
+    bob.quorate(&["fido", "pin", "--soft", "old.key"]).ok();
+    let file = fs::read_to_string(bob.path("old.key")).expect("it was made");
+    let old = file.replacen("\n[pin", "\none_secret = true\n\n[pin", 1);
+    assert_ne!(old, file);
+    fs::write(bob.path("old.key"), old).expect("written");
+    let seal = ["key", "passkey", "--oracle", "https://oracle.example", "--soft", "old.key", "-o", "bob.age"];
+    let refused = bob.quorate(&seal).fails(1);
+    assert!(refused.contains("gives the same secret without its PIN: nothing is sealed to it\nhint: "), "{refused}");
+    assert!(!bob.path("bob.age").exists());
+    fs::write(bob.path("old.key"), file).expect("written");
+    bob.quorate(&seal).ok();
+}
+
+/// What lies there and cannot be read is said, and keeps nobody from their other keys.
+#[test]
+fn a_damaged_sealed_identity_stops_no_other_key() {
+    let people = vec![Person::new("ann", Key::Plain), Person::new("bob", Key::Plain)];
+    let table = Table::deal_to(Oracle::start(), people, 2);
+    let bob = table.person("bob");
+    let damaged = include_str!("../cli/transcripts/passkey.in/damaged.age");
+    fs::write(bob.path("config/quorate/identities/a-damaged.age"), damaged).expect("written");
+    let verified = bob.quorate(&["toc", "verify", &table.group]);
+    assert!(verified.stderr.contains("warning: ") && verified.stderr.contains("a-damaged.age"), "{}", verified.stderr);
+    verified.ok();
+    fs::remove_file(bob.path("config/quorate/identities/key.txt")).expect("it is there");
+    let refused = bob.quorate(&["toc", "verify", &table.group]).fails(1);
+    assert!(refused.contains("a-damaged.age: damaged: malformed"), "{refused}");
 }
 
 #[test]

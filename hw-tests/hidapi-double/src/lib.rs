@@ -14,6 +14,7 @@ struct Behind<F>(Double<F>);
 pub struct Port {
     place: String,
     cancelled: Arc<Mutex<usize>>,
+    last_word: Arc<Mutex<Option<Vec<u8>>>>,
     _plugged: Plugged,
 }
 
@@ -31,11 +32,15 @@ impl<F: Firmware> Device for Behind<F> {
 /// Plugs `firmware` in, at a place of its own.
 pub fn plug(firmware: impl Firmware + 'static) -> Port {
     static PLACES: AtomicU32 = AtomicU32::new(0);
-    let place = format!("/dev/hidraw{}", PLACES.fetch_add(1, Ordering::Relaxed));
+    plug_at(&format!("/dev/hidraw{}", PLACES.fetch_add(1, Ordering::Relaxed)), "Key", firmware)
+}
+
+/// The same at this place, by this name.
+pub fn plug_at(place: &str, product: &str, firmware: impl Firmware + 'static) -> Port {
     let double = Double::new(firmware);
-    let cancelled = double.cancelled();
-    let plugged = hidapi::plug(&place, "Key", Box::new(Behind(double)));
-    Port { place, cancelled, _plugged: plugged }
+    let (cancelled, last_word) = (double.cancelled(), double.last_word());
+    let plugged = hidapi::plug(place, product, Box::new(Behind(double)));
+    Port { place: place.to_owned(), cancelled, last_word, _plugged: plugged }
 }
 
 impl Port {
@@ -53,6 +58,16 @@ impl Port {
     /// The same, with a patience of the test's own.
     pub fn open_with(&self, patience: Patience) -> Result<Box<dyn FidoToken>, FidoError> {
         self.found().open_with(patience)
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Has it end what it waits for, with this answer.
+    pub fn ends_with(&self, answer: &[u8]) {
+        *self.last_word.lock().expect("nobody panics while it is said") = Some(answer.to_vec());
     }
 
     /// How often it was told to stop waiting for a touch.

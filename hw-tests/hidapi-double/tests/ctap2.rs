@@ -4,14 +4,17 @@
 use quorate::token::fido::cbor::Value;
 use quorate::token::fido::channel::{CBOR, MSG};
 use quorate::token::fido::ports::Patience;
+use quorate::token::fido::{AUTHENTICATOR_HEAD, FidoPin, PRESENT, VERIFIED, Wanted};
 use quorate::token::fido::{FidoError, FidoToken, hash};
-use quorate_hidapi_double::{Port, plug};
+use quorate::ui::Ui;
+use quorate_hidapi_double::{Port, plug, plug_at};
 use quorate_hw_tests::contract::Person;
 use quorate_hw_tests::fido::contract::{CASES, Wants, count, new_credential, run, run_those, wanted};
 use quorate_hw_tests::fido::double::{Firmware, Reaction};
 use quorate_hw_tests::fido::firmware::{VirtualKey, program};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// CTAP2 and no U2F, and both.
@@ -27,7 +30,7 @@ const TRIES: u8 = 5;
 const SOON: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(3);
 const NEVER: Duration = Duration::from_secs(500);
-const PATIENT: Patience = Patience { answer: NEVER, touch: NEVER };
+const PATIENT: Patience = Patience { answer: NEVER, quiet: NEVER, touch: NEVER };
 
 #[test]
 fn the_firmware_of_keys_that_are_sold_keeps_the_contract() {
@@ -77,6 +80,47 @@ fn the_first_pin_protocol_keeps_the_contract_as_well() {
     assert!(ran > 0 && ran == count(&[Wants::Pin]), "{ran}");
 }
 
+/// The same, while another program has the key talk to it whenever a PIN is set or changed.
+struct AmongOthers(VirtualKey, Arc<Mutex<bool>>);
+
+impl Firmware for AmongOthers {
+    fn capabilities(&self) -> u8 {
+        self.0.capabilities()
+    }
+
+    fn message(&mut self, command: u8, message: &[u8]) -> Reaction {
+        let asked = message.split_first().filter(|(first, _)| (command, **first) == (CBOR, CLIENT_PIN));
+        let subcommand = asked.and_then(|(_, map)| Value::parse(map)).and_then(|map| map.at(2).cloned());
+        // setPIN and changePIN (CTAP 2.1 §6.5.5).
+        if !matches!(subcommand, Some(Value::Int(3 | 4))) {
+            return self.0.message(command, message);
+        }
+        if *self.1.lock().expect("nobody panics with it") {
+            return Reaction::AmongOthers(vec![0x06]);
+        }
+        match self.0.message(command, message) {
+            Reaction::Touched(answer) => Reaction::AmongOthers(answer),
+            reaction => panic!("{reaction:?}"),
+        }
+    }
+}
+
+#[test]
+fn whether_a_pin_was_set_among_other_programs_words_is_found_out() {
+    let Some(program) = program("whether_a_pin_was_set_among_other_programs_words_is_found_out") else { return };
+    let refuses = Arc::new(Mutex::new(false));
+    let port = plug(AmongOthers(VirtualKey::start(&program), Arc::clone(&refuses)));
+    let mut key = port.open_with(PATIENT).expect("it opens");
+    let pin = |text: &str| FidoPin::parse(text.into()).expect("well-formed");
+    key.set_pin(None, &pin("471108")).expect("it was set");
+    key.set_pin(Some(&pin("471108")), &pin("815815")).expect("it was changed");
+    assert_eq!(key.info().ctap2.as_ref().and_then(|ctap2| ctap2.pin_set), Some(true));
+    *refuses.lock().expect("nobody panics with it") = true;
+    let busy = key.set_pin(Some(&pin("815815")), &pin("471108"));
+    assert!(matches!(busy, Err(FidoError::Busy)), "{busy:?}");
+    key.register(&new_credential(), Some(&pin("815815")), &Person::default()).expect("the old one holds");
+}
+
 /// A CTAP2 key that says what it is, counts the tries for its PIN, and reacts to everything else as it is told.
 struct Scripted {
     capabilities: u8,
@@ -98,6 +142,7 @@ impl Firmware for Scripted {
                     Value::Map(vec![
                         (text("clientPin"), Value::Bool(true)),
                         (text("makeCredUvNotRqd"), Value::Bool(true)),
+                        (text("uv"), Value::Bool(true)),
                     ]),
                 ),
                 // Of a later standard.
@@ -131,11 +176,15 @@ struct Script {
 
 impl Script {
     fn new(capabilities: u8, answer: Duration, touch: Duration) -> Self {
+        Self::with(capabilities, Patience { answer, touch, ..PATIENT })
+    }
+
+    fn with(capabilities: u8, patience: Patience) -> Self {
         let reaction = Arc::new(Mutex::new(Reaction::Nothing));
         let port = plug(Scripted { capabilities, reaction: Arc::clone(&reaction) });
         let from = Instant::now();
         let key = loop {
-            match port.open_with(Patience { answer, touch }) {
+            match port.open_with(patience) {
                 // A machine with other work may have been silent for so long.
                 Err(FidoError::Silent) if from.elapsed() < NEVER => {}
                 key => break key.expect("it says what it is"),
@@ -162,6 +211,26 @@ impl Script {
 
     fn sign(&mut self) -> FidoError {
         self.key.sign(&wanted(b"id"), None, &Person::default()).expect_err("refused")
+    }
+
+    /// What comes of it in the end, where a machine with other work may have been silent for a while.
+    fn patiently<T>(&mut self, mut ask: impl FnMut(&mut Self) -> Result<T, FidoError>) -> Result<T, FidoError> {
+        let from = Instant::now();
+        loop {
+            match ask(self) {
+                Err(FidoError::Silent) if from.elapsed() < NEVER => thread::yield_now(),
+                told => return told,
+            }
+        }
+    }
+
+    /// Waits until nothing goes on with the key that nobody waits for.
+    fn opens_again(&self) {
+        let from = Instant::now();
+        while let Err(error) = self.port.open_with(PATIENT).map(drop) {
+            assert!(matches!(error, FidoError::Silent) && from.elapsed() < NEVER, "{error:?}");
+            thread::yield_now();
+        }
     }
 
     fn holds(&mut self) -> Result<Option<bool>, FidoError> {
@@ -230,6 +299,68 @@ fn a_key_that_does_not_stop_is_left_alone_until_it_does() {
     assert!(matches!(by_u2f, Err(FidoError::Silent)), "{by_u2f:?}");
     let again = script.port.open().map(|key| key.info().clone());
     assert!(matches!(again, Err(FidoError::Silent)), "{again:?}");
+    script.port.ends_with(&[0x27]);
+    // It opens, and the key that was open all the time answers as well, about what it is asked now.
+    script.opens_again();
+    let tells = script.reacts(Reaction::Answer(vec![0x36])).patiently(Script::holds);
+    assert_eq!(tells.expect("it answers again"), None);
+}
+
+/// It says again and again that it is at it, and in the end that it wants its PIN; or blinks, though nobody shall touch it.
+#[test]
+fn a_key_that_only_keeps_us_waiting_is_given_up_before_anybody_takes_part() {
+    for reaction in [Reaction::Works, Reaction::Waits] {
+        let mut script = Script::with(CTAP2_ONLY, Patience { quiet: LONG, ..PATIENT });
+        let told = script.reacts(reaction.clone()).holds();
+        assert!(matches!(told, Err(FidoError::Silent | FidoError::Timeout)), "{reaction:?}: {told:?}");
+    }
+    // However many questions there are, they have one end.
+    let mut script = Script::with(CTAP2_ONLY, Patience { quiet: LONG, ..PATIENT });
+    script.reacts(Reaction::Answer(vec![0x36]));
+    let from = Instant::now();
+    let given_up = loop {
+        assert!(from.elapsed() < NEVER, "it goes on for ever");
+        match script.holds() {
+            Ok(told) => assert_eq!(told, None, "it may have it"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(given_up, FidoError::Silent), "{given_up:?}");
+    // What people take part in has a time of its own, and whoever took part may ask again.
+    let again = script.patiently(|script| match script.sign() {
+        FidoError::PinRequired => script.holds(),
+        error => Err(error),
+    });
+    assert_eq!(again.expect("it says"), None);
+}
+
+/// Answers to whoever wanted the user verified.
+#[test]
+fn an_answer_without_the_user_verified_is_not_taken() {
+    let mut script = Script::patient();
+    let mut signs = |flags: u8, verify: bool| {
+        let data = [&hash(b"example.com")[..], &[flags, 0, 0, 0, 9]].concat();
+        let signed = answer(vec![(int(2), Value::Bytes(data)), (int(3), Value::Bytes(vec![1]))]);
+        let wanted = Wanted { verify, ..wanted(b"id") };
+        script.reacts(signed).key.sign(&wanted, None, &Person::default())
+    };
+    assert!(matches!(signs(PRESENT, true), Err(FidoError::Unverified)));
+    let signed = signs(PRESENT | VERIFIED, true).expect("its user was verified");
+    assert_eq!(signed.authenticator_data.len(), AUTHENTICATOR_HEAD);
+    signs(PRESENT, false).expect("nobody asked for that");
+}
+
+/// The system gives a place to whatever is plugged in next.
+#[test]
+fn another_device_at_the_place_of_a_key_is_not_taken_for_it() {
+    let scripted = || Scripted { capabilities: CTAP2_ONLY, reaction: Arc::new(Mutex::new(Reaction::Nothing)) };
+    let port = plug(scripted());
+    let (found, place) = (port.found(), port.place().to_owned());
+    drop(port);
+    let other = plug_at(&place, "Gadget", scripted());
+    let opened = found.open_with(PATIENT).map(|key| key.info().clone());
+    assert!(matches!(opened, Err(FidoError::Removed)), "{opened:?}");
+    other.open_with(PATIENT).expect("it is found by its own name");
 }
 
 #[test]
@@ -286,6 +417,9 @@ fn refusals_of_the_line_and_words_to_others_are_told_apart() {
     // Which of the two was for us, the library does not look at.
     let among_others = script.reacts(Reaction::AmongOthers(vec![0x2e])).holds();
     assert!(matches!(among_others, Err(FidoError::Busy)), "{among_others:?}");
+    // A credential may have been made.
+    let among_others = script.reacts(Reaction::AmongOthers(vec![0x2e])).register().0;
+    assert!(matches!(among_others, FidoError::InDoubt), "{among_others:?}");
     assert_eq!(script.reacts(Reaction::Answer(vec![0x2e])).holds().expect("alone again"), Some(false));
 }
 
@@ -332,11 +466,21 @@ fn nothing_is_printed_where_data_is_expected() {
     const INSIDE: &str = "QUORATE_PRINTING_TEST";
     const NAME: &str = "nothing_is_printed_where_data_is_expected";
     if std::env::var_os(INSIDE).is_some() {
-        println!("data before");
-        let mut script = Script::patient();
+        let data = |text: &str| Ui::new(false, false).data(text).expect("it is printed");
+        data("data before");
+        let mut script = Script::new(CTAP2_ONLY, LONG, SOON);
         let short = answer(vec![(int(1), text("packed")), (int(2), Value::Bytes(vec![1]))]);
         assert!(matches!(script.reacts(short).register().0, FidoError::Unexpected { .. }));
-        return println!("data after");
+        data("data in between");
+        // A call that nobody waits for goes on, and prints in the end.
+        let (waited, _) = script.reacts(Reaction::WaitsForEver).register();
+        assert!(matches!(waited, FidoError::Timeout | FidoError::Silent), "{waited:?}");
+        data("data meanwhile");
+        let unknown = vec![(int(1), text("packed")), (int(0x30), text("something new"))];
+        let Reaction::Answer(unknown) = answer(unknown) else { panic!("it is an answer") };
+        script.port.ends_with(&unknown);
+        script.opens_again();
+        return data("data after");
     }
     let program = std::env::current_exe().expect("this program has a path");
     let mut command = Command::new(program);
@@ -344,6 +488,10 @@ fn nothing_is_printed_where_data_is_expected() {
     let output = command.output().expect("it runs");
     let [out, err] = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
     assert!(output.status.success(), "{out}{err}");
-    assert!(out.contains("data before") && out.contains("data after") && !out.contains("something new"), "{out}");
-    assert!(err.contains("something new") && !err.contains("panicked"), "{err}");
+    let data: Vec<&str> = out.lines().filter_map(|line| line.find("data ").map(|at| &line[at..])).collect();
+    assert_eq!(data, ["data before", "data in between", "data meanwhile", "data after"], "{out}");
+    for printed in ["something new", "anything error"] {
+        assert!(err.contains(printed) && !out.contains(printed), "{printed}: {out}{err}");
+    }
+    assert!(!err.contains("panicked"), "{err}");
 }

@@ -124,19 +124,7 @@ fn register_beside(
 
 /// A credential of P-256 for the relying party of the contract.
 pub fn new_credential() -> NewCredential<'static> {
-    NewCredential {
-        rp_id: PARTY,
-        rp_name: "Example",
-        client_data: CREATING,
-        user_id: b"user",
-        user_name: "ann",
-        user_display_name: "Ann",
-        algorithms: &[ES256],
-        exclude: &[],
-        resident: false,
-        verify: false,
-        hmac_secret: false,
-    }
+    NewCredential::plain(PARTY, CREATING, "ann")
 }
 
 /// A signature by `credential` for the relying party of the contract, without the user verified.

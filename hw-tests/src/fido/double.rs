@@ -26,7 +26,7 @@ pub enum Reaction {
     Touched(Vec<u8>),
     /// Waits for a touch that does not come.
     Waits,
-    /// The same, and goes on when it is told to stop.
+    /// The same, and goes on when it is told to stop; until it is given its [last word](Double::last_word).
     WaitsForEver,
     /// Says that it is at it, for ever.
     Works,
@@ -60,6 +60,7 @@ pub struct Double<F> {
     /// The last channel that was given out.
     channels: u32,
     cancelled: Arc<Mutex<usize>>,
+    last_word: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -84,7 +85,13 @@ impl<F: Firmware> Double<F> {
     pub fn new(firmware: F) -> Self {
         let outgoing = VecDeque::new();
         let channels = u32::from_be_bytes(OTHERS);
-        Self { firmware, incoming: None, outgoing, state: State::Ready, channels, cancelled: Arc::default() }
+        let (state, cancelled, last_word) = (State::Ready, Arc::default(), Arc::default());
+        Self { firmware, incoming: None, outgoing, state, channels, cancelled, last_word }
+    }
+
+    /// What it answers at last, where it would wait for ever.
+    pub fn last_word(&self) -> Arc<Mutex<Option<Vec<u8>>>> {
+        Arc::clone(&self.last_word)
     }
 
     /// Counts how often it was told to stop waiting.
@@ -189,7 +196,19 @@ impl<F: Firmware> Double<F> {
 
     /// What it says every now and then while it is at something.
     pub fn idle(&mut self) -> Result<Option<[u8; REPORT]>, FidoError> {
-        match self.state {
+        let last_word = self.last_word.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (self.state, last_word) {
+            (State::WaitingForEver(channel), Some(answer)) => {
+                self.state = State::Ready;
+                self.send(channel, CBOR, &answer);
+            }
+            (state, _) => return self.goes_on(state),
+        }
+        Ok(self.said())
+    }
+
+    fn goes_on(&mut self, state: State) -> Result<Option<[u8; REPORT]>, FidoError> {
+        match state {
             State::Waiting(channel) | State::WaitingForEver(channel) => self.send(channel, KEEPALIVE, &[TOUCH_NEEDED]),
             State::Working(channel) => self.send(channel, KEEPALIVE, &[WORKING]),
             State::GoingAway | State::Gone => {

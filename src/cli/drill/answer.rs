@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, args: &AnswerArgs) -> Result<(), CliError> 
     opening::check(&identities, &path)?;
     confirm(context, args, &request(&call, card.is_some().then_some(vouched.by_toc)))?;
 
-    let own = opening::open(&identities, &path)?;
+    let own = opening::open(context, &identities, &path)?;
     // Then by the Toc itself, which a card only notes down.
     let Toc::Whole(whole) = &own.toc else { return Err(AnswerError::Farmfa.into()) };
     let true_card = Card::of(&own.toc).ok_or(AnswerError::Farmfa)?;

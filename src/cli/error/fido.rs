@@ -14,6 +14,9 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
         FidoError::Excluded => "it works as it is; to have a spare, register another key",
         FidoError::File(error) => return hints::token(error),
         FidoError::Full => "use another key, or remove credentials that you do not need with its maker's program",
+        FidoError::InDoubt => {
+            "end the browser or the program that asks it, and look before you try again: a PIN may be the new one, and what was made may be in the key"
+        }
         FidoError::LastTry => {
             "enter it yourself on a terminal, without that program: the right one brings all tries back"
         }
@@ -35,6 +38,10 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
         FidoError::Silent | FidoError::Transport(_) => "take it out, put it in again, and try again",
         FidoError::Timeout => "try again, and touch the key when it blinks",
         FidoError::Unsaid(_) => "if it is yours, name it with --key DEVICE: what plugs in may be anything",
+        FidoError::Unguarded => {
+            "take a key that knows CTAP 2.1 (`quorate fido list` shows FIDO_2_1), or a PIV token: `quorate key generate`"
+        }
+        FidoError::Unverified => "use another key: this one does not do what its PIN promises",
         FidoError::Unknown(_) => "`quorate fido list` shows those that are connected",
         FidoError::VerificationBlocked => "`quorate fido pin` asks for its PIN, which makes it know you again",
         FidoError::WrongKey => "try your other key, or look at the right site",
@@ -76,6 +83,7 @@ mod tests {
             (PasskeyError::Absent("example.com".to_owned()), "its passkey, which is bound to example.com", "put in"),
             (FidoError::NoKey.into(), "no security key is connected", "that it was sealed with"),
             (FidoError::Unsaid(device()).into(), "the security key at /dev/hidraw3 does not say", "-i DEVICE"),
+            (FidoError::Several(2).into(), "2 security keys are connected", "-i DEVICE"),
             (FidoError::WrongPin { tries_left: 3 }.into(), "wrong PIN, tries left: 3", "whose PIN it is"),
             (FidoError::NotSupported("it").into(), "does not support it", "another key"),
             (PasskeyError::GivenUp, "is not asked again", "the PIN"),
@@ -115,6 +123,9 @@ mod tests {
             (FidoError::Access(place()), "use the security key at /dev/hidraw3", "udev/README.md"),
             (FidoError::Unsaid(place()), "does not say whether it is registered there", "--key DEVICE"),
             (FidoError::Full, "the security key is full", "another key"),
+            (FidoError::InDoubt, "it may have been done, or not", "look before you try again"),
+            (FidoError::Unguarded, "gives the same secret without its PIN", "CTAP 2.1"),
+            (FidoError::Unverified, "did not verify its user", "another key"),
         ] {
             let error = CliError::from(error);
             assert!(error.to_string().contains(line), "{error}");

@@ -183,6 +183,9 @@ fn passkey(error: &PasskeyError) -> Option<String> {
         PasskeyError::Fido(FidoError::Unsaid(_)) => {
             "if it is yours, name it with -i DEVICE: what plugs in may be anything"
         }
+        PasskeyError::Fido(FidoError::Several(_)) => {
+            "leave one in, or name it with -i DEVICE: `quorate fido list` shows them"
+        }
         PasskeyError::Fido(error) => return fido::hint(error),
         PasskeyError::GivenUp => "see to the PIN that was refused or missing, and run the command again",
         PasskeyError::Unnamed => {

@@ -4,7 +4,7 @@ use super::{ApplicationArgs, Registered, as_named, print};
 use crate::cli::security_key::announce;
 use crate::cli::{CliError, Context, api_key};
 use crate::client::{U2fChallenge, U2fRegistered, U2fSigned};
-use crate::token::fido::{FidoError, hash};
+use crate::token::fido::hash;
 use crate::webauthn::{Site, SiteError};
 use quorate_protocol::encoding::{base64url, from_base64url};
 
@@ -37,21 +37,16 @@ pub(super) fn authenticate(context: &Context, application: &ApplicationArgs, uui
     let client_data = site.u2f_client_data("getAssertion", checked(&asked, app_id)?)?;
     let named = asked.key_handle.as_deref().and_then(from_base64url);
     let handle = named.ok_or_else(|| SiteError::Malformed(client.url().to_owned()))?;
-    let app_hash = hash(app_id.as_bytes());
-    for mut token in application.key.keys()? {
-        if token.holds(app_id, &app_hash, &handle)? != Some(false) {
-            announce(context, app_id, &purpose);
-            let message = token.u2f_sign(&hash(&client_data), &app_hash, &handle, &context.ui)?;
-            let signed = U2fSigned {
-                signature_data: base64url(&message),
-                client_data: base64url(&client_data),
-                key_handle: base64url(&handle),
-            };
-            client.finish_u2f_login(&key, uuid, &signed)?;
-            return print(context, &Registered { uuid, key_handle_hash: None });
-        }
-    }
-    Err(FidoError::WrongKey.into())
+    let mut token = application.key.holder(context, app_id, &handle)?;
+    announce(context, app_id, &purpose);
+    let message = token.u2f_sign(&hash(&client_data), &hash(app_id.as_bytes()), &handle, &context.ui)?;
+    let signed = U2fSigned {
+        signature_data: base64url(&message),
+        client_data: base64url(&client_data),
+        key_handle: base64url(&handle),
+    };
+    client.finish_u2f_login(&key, uuid, &signed)?;
+    print(context, &Registered { uuid, key_handle_hash: None })
 }
 
 /// The app ID, and the pages that may use it.

@@ -3,7 +3,9 @@
 use super::report::SealedReport;
 use crate::cli::security_key::{NewPasskey, WhichKey, make_passkey};
 use crate::cli::{CliError, Context, files};
-use crate::token::sealed_identity::SealedIdentity;
+use crate::token::identities::IdentityError;
+use crate::token::sealed_identity::{SealedIdentity, SealedIdentityError};
+use crate::ui::shown_path;
 use crate::webauthn::is_rp_id;
 use clap::Args;
 use quorate_protocol::header::check_url;
@@ -33,7 +35,16 @@ pub(super) fn run(context: &Context, args: &PasskeyArgs) -> Result<(), CliError>
     if !is_rp_id(&args.rp) {
         return Err(CliError::Usage(format!("{} is no domain of one party, such as approve.example.com", args.rp)));
     }
-    let name = url.host_str().unwrap_or_default();
+    if !oracle.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(CliError::Usage(format!("the file takes the oracle's address as one word of ASCII: {url}")));
+    }
+    let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+    if name == args.rp || name.ends_with(&format!(".{}", args.rp)) {
+        return Err(CliError::Usage(format!(
+            "the oracle's own pages could ask a passkey of {}: name the domain of an approving page that is apart from it",
+            args.rp
+        )));
+    }
     let (path, found_by_itself) = match &args.output {
         Some(path) => (path.clone(), false),
         None => (own_place(context, name)?, true),
@@ -46,7 +57,9 @@ pub(super) fn run(context: &Context, args: &PasskeyArgs) -> Result<(), CliError>
     let new = NewPasskey { rp_id: &args.rp, name, nonce: &nonce };
     let purpose = format!("a passkey that seals your identity for {oracle}");
     let (passkey, secrets) = make_passkey(context, &args.key, &new, &purpose)?;
-    let (file, label) = SealedIdentity::seal(&passkey, Some(oracle), nonce, secrets.expose())?;
+    let failed =
+        |source: SealedIdentityError| IdentityError::Passkey { file: shown_path(&path), source: source.into() };
+    let (file, label) = SealedIdentity::seal(&passkey, Some(oracle), nonce, secrets.expose()).map_err(failed)?;
     files::write_new(&path, file.as_bytes())?;
     let report = SealedReport::new(&path.to_string_lossy(), &label);
     context.ui.print(&report, || report.lines())?;

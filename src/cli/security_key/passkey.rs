@@ -1,17 +1,19 @@
 //! A security key guards sealed identities: making the passkey, and having its key give the secret that opens a file. It must not know
 //! what is in the file.
 
-use super::{WhichKey, announce, chosen, opened, with_pin};
+use super::choice::{self, Keys};
+use super::{WhichKey, announce, with_pin};
 use crate::cli::Context;
+use crate::token::TokenPrompts;
 use crate::token::fido::ports;
 use crate::token::fido::soft::SoftFidoToken;
-use crate::token::fido::{ES256, FidoError, FidoToken, HmacSecrets, NewCredential, Wanted};
+use crate::token::fido::{FidoError, FidoPin, FidoToken, HmacSecrets, NewCredential, Wanted};
 use crate::token::identities::{Asked, SecurityKeys};
 use crate::token::passkey::Passkey;
 use crate::webauthn::Verification;
 use quorate_protocol::fido2prf::{NONCE_BYTES, salts};
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a key signs besides giving secrets. Nobody looks at that signature.
 const CLIENT_DATA: &[u8] = b"{}";
@@ -24,11 +26,8 @@ pub(crate) struct OwnSecurityKeys {
 
 impl SecurityKeys for OwnSecurityKeys {
     fn secrets(&self, asked: &Asked<'_>) -> Result<HmacSecrets, FidoError> {
-        let Asked { passkey, salts: [first, second], file, named } = asked;
-        let keys = self.candidates(named)?;
-        let credential = std::slice::from_ref(&passkey.credential);
-        let is_named = |key: &dyn FidoToken| self.which.is_named() || named.iter().any(|path| is_at(key, path));
-        let (mut key, _) = chosen(keys, &[&passkey.rp_id], credential, Verification::Required, is_named)?;
+        let Asked { passkey, salts: [first, second], file, .. } = asked;
+        let mut key = self.key_for(asked)?;
         let (context, party) = (&self.context, passkey.rp_id.as_str());
         announce(context, party, &format!("opening {file}"));
         with_pin(context, key.as_mut(), Verification::Required, false, |key, pin, verify| {
@@ -39,35 +38,40 @@ impl SecurityKeys for OwnSecurityKeys {
 }
 
 impl OwnSecurityKeys {
-    /// The keys that were named first; a key stands there once.
-    fn candidates(&self, named: &[PathBuf]) -> Result<Vec<Box<dyn FidoToken>>, FidoError> {
-        let mut keys = named.iter().map(|path| at(path)).collect::<Result<Vec<_>, _>>()?;
-        let is_new = |key: &dyn FidoToken| !named.iter().any(|path| is_at(key, path));
-        match self.which.keys() {
-            Ok(others) => keys.extend(others.into_iter().filter(|key| is_new(key.as_ref()))),
-            // Those that were named are enough.
-            Err(_) if !keys.is_empty() && !self.which.is_named() => {}
-            Err(error) => return Err(error),
+    /// The key to ask. Those that were named come first; where a device was named, nothing else that is plugged in has a say.
+    fn key_for(&self, asked: &Asked<'_>) -> Result<Box<dyn FidoToken>, FidoError> {
+        let Asked { passkey, named, .. } = asked;
+        let (parties, allow) = ([passkey.rp_id.as_str()], std::slice::from_ref(&passkey.credential));
+        let choose = |keys: Keys| Ok(keys.chosen(&parties, allow, Verification::Required)?.0);
+        let mut keys = Keys::default();
+        for path in named.iter().filter(|path| !self.which.names(path)) {
+            keys = keys.and(at(path)?);
         }
-        Ok(keys)
+        if self.which.is_named() {
+            keys = keys.and(self.which.keys(&self.context)?);
+        }
+        match choose(keys) {
+            Err(FidoError::WrongKey) if !self.which.is_named() && !named.iter().any(|path| is_device(path)) => {}
+            chosen => return chosen,
+        }
+        match self.which.keys(&self.context) {
+            // Those that were named have it not.
+            Err(FidoError::NoKey) if !named.is_empty() => Err(FidoError::WrongKey),
+            keys => choose(keys?),
+        }
     }
 }
 
 /// The key that a path names: a connected one by its device, or a soft one by its file.
-fn at(path: &Path) -> Result<Box<dyn FidoToken>, FidoError> {
-    if !is_device(path) {
-        return Ok(Box::new(SoftFidoToken::open(path)?));
+fn at(path: &Path) -> Result<Keys, FidoError> {
+    if is_device(path) {
+        return Ok(Keys::named(choice::only(ports::connected()?, Some(&path.to_string_lossy()))?));
     }
-    let device = path.to_string_lossy();
-    opened(ports::connected()?, Some(&device))?.pop().ok_or_else(|| FidoError::Unknown(device.into_owned()))
+    Ok(Keys::named(Box::new(SoftFidoToken::open(path)?)))
 }
 
 fn is_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.file_type().is_char_device())
-}
-
-fn is_at(key: &dyn FidoToken, path: &Path) -> bool {
-    key.info().place == path.to_string_lossy()
 }
 
 /// A passkey that is wanted.
@@ -81,7 +85,8 @@ pub(crate) struct NewPasskey<'a> {
 }
 
 /// Has the one key that is meant make a passkey, and give the secret that seals the first file: two touches. The key keeps the
-/// passkey where it can, so that browsers find it without its id.
+/// passkey where it can, so that browsers find it without its id. A third touch shows that the PIN guards the secret, of a key
+/// whose standard does not promise it.
 pub(crate) fn make_passkey(
     context: &Context,
     which: &WhichKey,
@@ -92,35 +97,67 @@ pub(crate) fn make_passkey(
     if !key.info().gives_secrets() {
         return Err(FidoError::NotSupported("sealing identities (its extension hmac-secret)"));
     }
+    announce(context, new.rp_id, purpose);
+    let (passkey, secrets) = with_pin(context, key.as_mut(), Verification::Required, true, |key, pin, verify| {
+        make(key, new, pin, verify, &context.ui)
+    })?;
+    if !key.info().tells_users_apart() {
+        announce(context, new.rp_id, "the same without its PIN, which must give another secret");
+        check_guarded(key.as_mut(), new, &passkey, &secrets, &context.ui)?;
+    }
+    Ok((passkey, secrets))
+}
+
+fn make(
+    key: &mut dyn FidoToken,
+    new: &NewPasskey<'_>,
+    pin: Option<&FidoPin>,
+    verify: bool,
+    prompts: &dyn TokenPrompts,
+) -> Result<(Passkey, HmacSecrets), FidoError> {
     // Another user each time: a key replaces the passkey that it keeps of the same one.
     let user_id: [u8; 16] = rand::random();
-    announce(context, new.rp_id, purpose);
     let resident = key.info().ctap2.as_ref().is_some_and(|ctap2| ctap2.resident);
+    let wanted = NewCredential {
+        rp_name: "quorate",
+        user_id: &user_id,
+        resident,
+        verify,
+        hmac_secret: true,
+        ..NewCredential::plain(new.rp_id, CLIENT_DATA, new.name)
+    };
+    let made = key.register(&wanted, pin, prompts)?;
+    let id = made.credential_id().ok_or(FidoError::Unexpected { command: "make", answer: "no credential".into() })?;
+    let passkey = Passkey { credential: id.to_vec(), rp_id: new.rp_id.to_owned(), transports: vec!["usb".to_owned()] };
+    let secrets = secrets_of(key, new, &passkey, verify, pin, prompts)?;
+    Ok((passkey, secrets))
+}
+
+fn secrets_of(
+    key: &mut dyn FidoToken,
+    new: &NewPasskey<'_>,
+    passkey: &Passkey,
+    verify: bool,
+    pin: Option<&FidoPin>,
+    prompts: &dyn TokenPrompts,
+) -> Result<HmacSecrets, FidoError> {
     let [first, second] = salts(new.nonce);
-    with_pin(context, key.as_mut(), Verification::Required, true, |key, pin, verify| {
-        let made = key.register(
-            &NewCredential {
-                rp_id: new.rp_id,
-                rp_name: "quorate",
-                client_data: CLIENT_DATA,
-                user_id: &user_id,
-                user_name: new.name,
-                user_display_name: new.name,
-                algorithms: &[ES256],
-                exclude: &[],
-                resident,
-                verify,
-                hmac_secret: true,
-            },
-            pin,
-            &context.ui,
-        )?;
-        let id =
-            made.credential_id().ok_or(FidoError::Unexpected { command: "make", answer: "no credential".into() })?;
-        let wanted = Wanted { party: new.rp_id, client_data: CLIENT_DATA, credential: id, verify };
-        let secrets = key.hmac_secret(&wanted, [&first, &second], pin, &context.ui)?;
-        let passkey =
-            Passkey { credential: id.to_vec(), rp_id: new.rp_id.to_owned(), transports: vec!["usb".to_owned()] };
-        Ok((passkey, secrets))
-    })
+    let wanted = Wanted { party: new.rp_id, client_data: CLIENT_DATA, credential: &passkey.credential, verify };
+    key.hmac_secret(&wanted, [&first, &second], pin, prompts)
+}
+
+/// Fails when whoever has the key, and not its PIN, has the secret as well: CTAP 2.0 knows one for all (§5.7.1 there).
+fn check_guarded(
+    key: &mut dyn FidoToken,
+    new: &NewPasskey<'_>,
+    passkey: &Passkey,
+    secrets: &HmacSecrets,
+    prompts: &dyn TokenPrompts,
+) -> Result<(), FidoError> {
+    match secrets_of(key, new, passkey, false, None, prompts) {
+        Ok(unguarded) if unguarded == *secrets => Err(FidoError::Unguarded),
+        // It gives none at all without.
+        Ok(_) | Err(FidoError::PinRequired) => Ok(()),
+        Err(error) => Err(error),
+    }
 }

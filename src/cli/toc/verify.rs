@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, wanted: &[String]) -> Result<(), CliError> 
     let trust = TrustStore::load(&context.paths()?)?;
     let mut failures = Vec::new();
     for (path, card) in &files {
-        let checked = open(&identities, path).and_then(|opened| Ok((check(&opened, card.as_ref())?, opened)));
+        let checked = open(context, &identities, path).and_then(|opened| Ok((check(&opened, card.as_ref())?, opened)));
         let verdict = match checked {
             Ok((card, opened)) => good(path, card, &opened, &trust),
             Err(error) => {

@@ -87,10 +87,16 @@ impl Channel {
         self.capabilities & NO_U2F == 0
     }
 
-    /// Sends a message and gives the answer. `touch` is called once, as soon as the key waits for one.
-    pub(super) fn call(&mut self, command: u8, message: &[u8], touch: &mut dyn FnMut()) -> Result<Vec<u8>, FidoError> {
+    /// Sends a message and gives the answer, within `limit`. `touch` is called once, as soon as the key waits for one.
+    pub(super) fn call_within(
+        &mut self,
+        limit: Duration,
+        command: u8,
+        message: &[u8],
+        touch: &mut dyn FnMut(),
+    ) -> Result<Vec<u8>, FidoError> {
         self.send(command, message)?;
-        let deadline = Instant::now() + self.patience.touch;
+        let deadline = Instant::now() + limit;
         let (answered, answer) = self.receive(command, deadline, touch)?;
         match answered {
             ERROR if answer.first() == Some(&CHANNEL_BUSY) => Err(FidoError::Busy),
@@ -278,6 +284,12 @@ mod tests {
         }
     }
 
+    impl Channel {
+        fn call(&mut self, command: u8, message: &[u8], touch: &mut dyn FnMut()) -> Result<Vec<u8>, FidoError> {
+            self.call_within(self.patience.touch, command, message, touch)
+        }
+    }
+
     const OURS: [u8; 4] = [1, 2, 3, 4];
 
     fn open(patience: Patience) -> (Line, Channel) {
@@ -332,7 +344,7 @@ mod tests {
         assert_eq!(line.written().last().unwrap()[4], FIRST | CANCEL);
         line.says(OURS, &[FIRST | KEEPALIVE, 0, 1, 1]);
         assert!(matches!(channel.call(CBOR, &[], &mut || ()), Err(FidoError::Silent)), "at it for ever");
-        channel.patience = Patience { answer: Duration::ZERO, touch: Duration::from_secs(60) };
+        channel.patience = Patience { answer: Duration::ZERO, touch: Duration::from_secs(60), ..Patience::default() };
         assert!(matches!(channel.call(CBOR, &[], &mut || ()), Err(FidoError::Silent)));
         channel.patience = Patience::default();
 
@@ -355,7 +367,8 @@ mod tests {
     #[test]
     fn a_key_that_keeps_talking_is_given_up_whatever_it_says() {
         const MANY: u32 = 100_000_000;
-        let patience = Patience { answer: Duration::from_millis(20), touch: Duration::from_millis(20) };
+        let short = Duration::from_millis(20);
+        let patience = Patience { answer: short, quiet: short, touch: short };
         let report = |channel: [u8; 4], content: &[u8]| {
             let mut report = [0; REPORT];
             report[..4].copy_from_slice(&channel);
@@ -385,7 +398,7 @@ mod tests {
     #[test]
     fn a_message_has_an_end_however_slowly_it_comes() {
         let (line, mut channel) = open(Patience::default());
-        channel.patience = Patience { answer: Duration::ZERO, touch: Duration::from_secs(60) };
+        channel.patience = Patience { answer: Duration::ZERO, touch: Duration::from_secs(60), ..Patience::default() };
         line.says(OURS, &[FIRST | CBOR, 0, 200]);
         for sequence in 0..3 {
             line.says(OURS, &[sequence]);

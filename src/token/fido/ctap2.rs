@@ -2,17 +2,20 @@
 //! Nothing but this module knows that crate. It must not know people or when a PIN is wanted.
 //!
 //! What the crate does not tell apart, panics at or waits for without an end is borne by [`call`]; what it means with its errors is
-//! in [`status`]. It hashes the client data itself, sends the relying party's name empty, and keeps PINs, while it uses them, in
-//! memory that nobody wipes.
+//! in [`status`]. It hashes the client data itself, and sends the relying party's name empty.
+//!
+//! What it leaves behind: of a PIN the hash and the shared secret, of `hmac-secret` the salts, the shared secret and the secrets
+//! themselves, all in memory of its own that it does not wipe. What of that is on the heap, the program's allocator wipes as it is
+//! freed; copies on stacks are written over when chance has it. What is handed to us is wiped here, whatever came of it.
 
-mod aside;
 mod call;
+mod panics;
 mod status;
 
 use super::cbor::Value;
 use super::{
     ATTESTED, AUTHENTICATOR_HEAD, Assertion, Attestation, Ctap2Info, FidoError, FidoPin, HmacSecrets, NewCredential,
-    Wanted, hash,
+    VERIFIED, Wanted, hash,
 };
 use ctap_hid_fido2::FidoKeyHid;
 use ctap_hid_fido2::fidokey::get_assertion::get_assertion_params::{Assertion as Signed, GetAssertionArgs};
@@ -80,7 +83,7 @@ pub(super) fn pin_tries(line: Line<'_>) -> Answer<u8> {
 
 pub(super) fn set_pin(line: Line<'_>, old: Option<&FidoPin>, new: &FidoPin) -> Answer<()> {
     let (old, new) = (old.cloned(), new.clone());
-    line.call("PIN", &mut || (), move |key| match old {
+    line.lasting().call("PIN", &mut || (), move |key| match old {
         Some(old) => key.change_pin(old.expose(), new.expose()),
         None => key.set_new_pin(new.expose()),
     })
@@ -115,19 +118,29 @@ pub(super) fn make_credential(
         args = args.without_pin_and_uv();
     }
     let (args, pin): (MakeCredentialArgs<'static>, _) = (args.build(), pin.cloned());
-    let made = line.call("register", touch, move |key| {
+    let made = line.lasting().call("register", touch, move |key| {
         let mut args: MakeCredentialArgs<'_> = args;
         if let Some(pin) = &pin {
             (args.pin, args.uv) = (Some(pin.expose()), None);
         }
         key.make_credential_with_args(&args)
     })?;
-    looked_at(made, |made| attestation(made, new.rp_id))
+    looked_at(made, |made| attestation(made, new.rp_id, new.verify))
 }
 
 /// Whether the key has the credential: it is not touched.
 pub(super) fn holds(line: Line<'_>, wanted: &Wanted<'_>) -> Answer<()> {
-    let asked = Asked::new(wanted, None);
+    asked_silently(line, wanted, None)
+}
+
+/// Whether the PIN is right, by asking for a credential that no key has: [`Status::NotHere`] when it is. A wrong one costs a try.
+pub(super) fn check_pin(line: Line<'_>, pin: &FidoPin) -> Answer<()> {
+    let nobodys = Wanted { party: "quorate.invalid", client_data: b"{}", credential: &[0; 16], verify: true };
+    asked_silently(line, &nobodys, Some(pin))
+}
+
+fn asked_silently(line: Line<'_>, wanted: &Wanted<'_>, pin: Option<&FidoPin>) -> Answer<()> {
+    let asked = Asked::new(wanted, pin);
     let answer = line.call("whether it knows", &mut || (), move |key| {
         key.get_assertion_with_args(&GetAssertionArgs { up: false, ..asked.args(None) })
     })?;
@@ -155,21 +168,29 @@ pub(super) fn hmac_secret(
     let asked = Asked::new(wanted, pin);
     let salts = AssertionExtension::HmacSecret2(Some((*salts[0], *salts[1])));
     let answer = line.call("secrets", touch, move |key| key.get_assertion_with_args(&asked.args(Some(salts))))?;
-    looked_at(answer, |signed| {
-        let mut signed = first(signed)?;
-        let outputs = signed.extensions.iter_mut().find_map(|extension| match extension {
+    looked_at(answer, |mut signed| {
+        let secrets = secrets_of(&mut signed);
+        // Whose they are: a key that answers for another party, or without having verified its user, gets no further.
+        assertion(first(signed)?, wanted)?;
+        secrets.ok_or(FidoError::NO_SECRETS_OF_IT)
+    })
+}
+
+/// Takes the secrets out of the first answer; of none is anything left there.
+fn secrets_of(signed: &mut [Signed]) -> Option<HmacSecrets> {
+    let mut secrets = None;
+    for extension in signed.iter_mut().flat_map(|signed| &mut signed.extensions) {
+        match extension {
             AssertionExtension::HmacSecret2(Some((first, second))) => {
-                let secrets = HmacSecrets::new([*first, *second]);
+                secrets = secrets.or_else(|| Some(HmacSecrets::new([*first, *second])));
                 first.zeroize();
                 second.zeroize();
-                Some(secrets)
             }
-            _ => None,
-        });
-        // Whose they are: a key that answers for another party gets no further.
-        assertion(signed, wanted)?;
-        outputs.ok_or(FidoError::NO_SECRETS_OF_IT)
-    })
+            AssertionExtension::HmacSecret(Some(only)) => only.zeroize(),
+            _ => {}
+        }
+    }
+    secrets
 }
 
 impl Asked {
@@ -200,8 +221,9 @@ fn looked_at<T, U>(answer: Result<T, Status>, look: impl FnOnce(T) -> Result<U, 
     }
 }
 
-/// A new credential, if it is of the relying party that was asked for; with the statement that the crate took apart.
-fn attestation(made: Made, rp_id: &str) -> Result<Attestation, FidoError> {
+/// A new credential, if it is of the relying party that was asked for, and its user verified where that was; with the statement that
+/// the crate took apart.
+fn attestation(made: Made, rp_id: &str, verify: bool) -> Result<Attestation, FidoError> {
     let text = |text: &str| Value::Text(text.to_owned());
     let mut attestation =
         Attestation { format: made.fmt, authenticator_data: made.auth_data, statement: Value::Map(Vec::new()) };
@@ -211,6 +233,7 @@ fn attestation(made: Made, rp_id: &str) -> Result<Attestation, FidoError> {
     if !is_credential {
         return Err(strange("register"));
     }
+    verified(&attestation.authenticator_data, verify)?;
     let algorithm = (text("alg"), Value::Int(i64::from(made.attstmt_alg)));
     let signature = (text("sig"), Value::Bytes(made.attstmt_sig));
     let certificates = (!made.attstmt_x5c.is_empty())
@@ -230,13 +253,14 @@ fn first(signed: Vec<Signed>) -> Result<Signed, FidoError> {
     signed.into_iter().next().ok_or_else(|| strange("sign"))
 }
 
-/// A signature, if it is of the relying party and with the credential that were asked for.
+/// A signature, if it is of the relying party and with the credential that were asked for, and its user verified where that was.
 fn assertion(signed: Signed, wanted: &Wanted<'_>) -> Result<Assertion, FidoError> {
     // A key may leave out the id of the only credential that it was asked for.
     let is_named = signed.credential_id.is_empty() || signed.credential_id == wanted.credential;
     if !is_named || signed.signature.is_empty() || !is_of(&signed.auth_data, wanted.party) {
         return Err(strange("sign"));
     }
+    verified(&signed.auth_data, wanted.verify)?;
     Ok(Assertion {
         credential: wanted.credential.to_vec(),
         authenticator_data: signed.auth_data,
@@ -247,6 +271,12 @@ fn assertion(signed: Signed, wanted: &Wanted<'_>) -> Result<Assertion, FidoError
 
 fn is_of(authenticator_data: &[u8], party: &str) -> bool {
     authenticator_data.len() >= AUTHENTICATOR_HEAD && authenticator_data.starts_with(&hash(party.as_bytes()))
+}
+
+/// That the key says so of its user, where that is wanted. The data are long enough: [`is_of`].
+fn verified(authenticator_data: &[u8], wanted: bool) -> Result<(), FidoError> {
+    let is_verified = authenticator_data[AUTHENTICATOR_HEAD - 5] & VERIFIED != 0;
+    if is_verified || !wanted { Ok(()) } else { Err(FidoError::Unverified) }
 }
 
 fn strange(command: &'static str) -> FidoError {
@@ -286,10 +316,37 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_its_user_verified_is_none_where_that_was_asked() {
+        let with_flags = |flags: u8| {
+            let mut signed = signed("example.com", b"id");
+            signed.auth_data[32] = flags;
+            signed
+        };
+        let wanted = Wanted { verify: true, ..WANTED };
+        assert!(matches!(assertion(with_flags(0x01), &wanted), Err(FidoError::Unverified)));
+        assertion(with_flags(0x05), &wanted).unwrap();
+        assertion(with_flags(0x01), &WANTED).unwrap();
+        assert!(matches!(attestation(made("packed", 0x41), "example.com", true), Err(FidoError::Unverified)));
+        attestation(made("packed", 0x45), "example.com", true).unwrap();
+    }
+
+    #[test]
+    fn of_secrets_nothing_is_left_where_they_came_in() {
+        let two = |byte: u8| AssertionExtension::HmacSecret2(Some(([byte; 32], [byte; 32])));
+        let one = AssertionExtension::HmacSecret(Some([3; 32]));
+        let with = |extensions: Vec<AssertionExtension>| Signed { extensions, ..Signed::default() };
+        let mut signed = [with(vec![one, two(1)]), with(vec![two(2)])];
+        assert_eq!(secrets_of(&mut signed).unwrap().expose(), &[[1; 32]; 2]);
+        let left = format!("{:?}", signed.each_ref().map(|signed| &signed.extensions));
+        assert!(!["1,", "2,", "3,"].iter().any(|secret| left.contains(secret)), "{left}");
+        assert_eq!(secrets_of(&mut [with(Vec::new())]), None);
+    }
+
+    #[test]
     fn a_statement_is_put_together_again_as_its_format_has_it() {
         let names = |format: &str, certificates: usize| {
             let with = Made { attstmt_x5c: vec![vec![1]; certificates], ..made(format, 0x41) };
-            let statement = attestation(with, "example.com").unwrap().statement;
+            let statement = attestation(with, "example.com", false).unwrap().statement;
             let names = statement.entries().unwrap().iter().map(|(name, _)| name.text().unwrap().to_owned());
             names.collect::<Vec<_>>().join(" ")
         };
@@ -297,11 +354,11 @@ mod tests {
         assert_eq!(names("packed", 0), "alg sig");
         assert_eq!(names("fido-u2f", 1), "sig x5c");
         assert_eq!(names("none", 1), "");
-        assert!(matches!(attestation(made("tpm", 0x41), "example.com"), Err(FidoError::NotSupported(_))));
-        assert!(attestation(made("packed", 0x41), "example.org").is_err(), "another party's");
-        assert!(attestation(made("packed", 0x01), "example.com").is_err(), "no credential");
+        assert!(matches!(attestation(made("tpm", 0x41), "example.com", false), Err(FidoError::NotSupported(_))));
+        assert!(attestation(made("packed", 0x41), "example.org", false).is_err(), "another party's");
+        assert!(attestation(made("packed", 0x01), "example.com", false).is_err(), "no credential");
         let empty = Made { auth_data: Vec::new(), ..made("packed", 0x41) };
-        assert!(attestation(empty, "example.com").is_err());
+        assert!(attestation(empty, "example.com", false).is_err());
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum FidoError {
     /// No room for another credential.
     #[error("the security key is full")]
     Full,
+    /// Another program talked to the key while it did something that stays.
+    #[error("another program talked to the security key meanwhile: it may have been done, or not")]
+    InDoubt,
     /// A program would have spent the last try.
     #[error("only one try is left for the PIN, and a program does not get it")]
     LastTry,
@@ -77,12 +80,18 @@ pub enum FidoError {
         /// What came back.
         answer: String,
     },
+    /// Whoever has the key would have what its PIN should guard.
+    #[error("this security key gives the same secret without its PIN: nothing is sealed to it")]
+    Unguarded,
     /// No key of that name or place.
     #[error("no security key is called {0}")]
     Unknown(String),
     /// A key that was not named wants a PIN, and does not say whether it has what is asked for. Holds its device.
     #[error("the security key at {0} does not say whether it is registered there, and gets no PIN before it is named")]
     Unsaid(String),
+    /// It was told to, and answers as if it need not.
+    #[error("the security key did not verify its user, and its answer is not taken")]
+    Unverified,
     /// Verification by finger or the like has failed too often.
     #[error("the security key does not know its user any more")]
     VerificationBlocked,

@@ -47,7 +47,20 @@ fn open(
     let opened = device
         .open_device(api)
         .map_err(|error| if is_refused(&place) { FidoError::Access(place.clone()) } else { fault(&error) })?;
+    // The system gives a place to whatever is plugged in next: that which was found is gone then.
+    if !opened.get_device_info().is_ok_and(|now| is_the_same(&now, device)) {
+        return Err(FidoError::Removed);
+    }
     Ok(Box::new(CtapKey::open_with(Box::new(Device(opened)), token, place, patience)?))
+}
+
+/// Whether both say the same of themselves.
+fn is_the_same(one: &DeviceInfo, other: &DeviceInfo) -> bool {
+    let says = |device: &DeviceInfo| {
+        let words = [device.manufacturer_string(), device.product_string(), device.serial_number()];
+        (device.vendor_id(), device.product_id(), words.map(|word| word.map(str::to_owned)))
+    };
+    says(one) == says(other)
 }
 
 impl Reports for Device {

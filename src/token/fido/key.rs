@@ -7,8 +7,7 @@ use super::ctap2::{self, Answer, Line, Status};
 use super::ports::{Patience, Reports};
 use super::u2f::{self, Outcome};
 use super::{
-    Assertion, Attestation, ES256, FidoError, FidoInfo, FidoPin, FidoToken, Hash, HmacSecrets, NewCredential, Wanted,
-    hash,
+    Assertion, Attestation, FidoError, FidoInfo, FidoPin, FidoToken, Hash, HmacSecrets, NewCredential, Wanted, hash,
 };
 use crate::token::{TokenInfo, TokenPrompts, TouchRequest};
 use std::thread;
@@ -16,6 +15,10 @@ use std::time::{Duration, Instant};
 
 /// How often a U2F key is asked whether it was touched: it has no way to say so by itself (FIDO U2F HID 1.2 §3.2).
 const POLL: Duration = Duration::from_millis(100);
+/// Tries for the PIN of which one may be spent to find out which PIN holds.
+const SPARE_TRIES: u8 = 4;
+/// What a key that speaks U2F names among its versions.
+const U2F_VERSION: &str = "U2F_V2";
 /// A challenge for questions that are not about it.
 const NO_CHALLENGE: Hash = [0; 32];
 
@@ -23,6 +26,8 @@ const NO_CHALLENGE: Hash = [0; 32];
 pub struct CtapKey {
     info: FidoInfo,
     channel: Channel,
+    /// What is left of the patience with what needs no touch.
+    quiet: Duration,
 }
 
 impl CtapKey {
@@ -45,16 +50,28 @@ impl CtapKey {
         let [major, minor, build] = channel.version;
         token.firmware = Some(format!("{major}.{minor}.{build}"));
         let (speaks_u2f, speaks_ctap2) = (channel.speaks_u2f(), channel.speaks_ctap2());
-        let mut key = Self { info: FidoInfo { token, place, u2f: speaks_u2f, ctap2: None }, channel };
+        let info = FidoInfo { token, place, u2f: speaks_u2f, ctap2: None };
+        let mut key = Self { info, channel, quiet: patience.quiet };
         if speaks_ctap2 {
             key.learn()?;
         }
-        if speaks_u2f {
-            let answer = key.call(&u2f::version())?;
-            key.info.u2f =
-                matches!(u2f::outcome("version", &answer), Ok(Outcome::Done(version)) if version == b"U2F_V2");
+        if speaks_u2f && !key.is_above_u2f() {
+            let answer = key.call_quietly(&u2f::version())?;
+            key.info.u2f = matches!(
+                u2f::outcome("version", &answer),
+                Ok(Outcome::Done(version)) if version == U2F_VERSION.as_bytes()
+            );
+        } else {
+            key.info.u2f = false;
         }
+        key.quiet = patience.quiet;
         Ok(key)
+    }
+
+    /// Whether it has given U2F up, which knows no users: a key that verifies them for whatever it does (CTAP 2.1 §7.2).
+    fn is_above_u2f(&self) -> bool {
+        let names_u2f = |versions: &[String]| versions.iter().any(|version| version == U2F_VERSION);
+        self.info.ctap2.as_ref().is_some_and(|ctap2| ctap2.always_verifies && !names_u2f(&ctap2.versions))
     }
 
     fn learn(&mut self) -> Result<(), FidoError> {
@@ -66,11 +83,33 @@ impl CtapKey {
 
     /// Has something asked by CTAP2 that needs no touch.
     fn ask<T>(&mut self, ask: impl FnOnce(Line<'_>) -> Answer<T>) -> Answer<T> {
-        self.ask_for_touch(None, |line, _| ask(line))
+        self.quietly(|key, limit| key.on_line(Some(limit), None, |line, _| ask(line)))
     }
 
-    fn ask_for_touch<T>(
+    /// Has something done by CTAP2 that people take part in: after it the key has all our patience again.
+    fn act<T>(
         &mut self,
+        prompts: Option<&dyn TokenPrompts>,
+        act: impl FnOnce(Line<'_>, &mut dyn FnMut()) -> Answer<T>,
+    ) -> Answer<T> {
+        self.quiet = self.channel.patience.quiet;
+        self.on_line(None, prompts, act)
+    }
+
+    /// Has something asked within what is left of the patience with such questions.
+    fn quietly<T>(&mut self, ask: impl FnOnce(&mut Self, Duration) -> Result<T, FidoError>) -> Result<T, FidoError> {
+        if self.quiet.is_zero() {
+            return Err(FidoError::Silent);
+        }
+        let from = Instant::now();
+        let answer = ask(self, self.quiet);
+        self.quiet = self.quiet.saturating_sub(from.elapsed());
+        answer
+    }
+
+    fn on_line<T>(
+        &mut self,
+        quiet: Option<Duration>,
         prompts: Option<&dyn TokenPrompts>,
         ask: impl FnOnce(Line<'_>, &mut dyn FnMut()) -> Answer<T>,
     ) -> Answer<T> {
@@ -82,17 +121,22 @@ impl CtapKey {
                 prompts.touch(&TouchRequest { token, key: "" });
             }
         };
-        ask(Line { channel: &mut self.channel, place, protocol }, &mut touch)
+        ask(Line { channel: &mut self.channel, place, protocol, quiet, lasting: false }, &mut touch)
+    }
+
+    /// Sends an APDU that needs no touch.
+    fn call_quietly(&mut self, apdu: &[u8]) -> Result<Vec<u8>, FidoError> {
+        self.quietly(|key, limit| key.call(apdu, limit))
     }
 
     /// Sends an APDU.
-    fn call(&mut self, apdu: &[u8]) -> Result<Vec<u8>, FidoError> {
+    fn call(&mut self, apdu: &[u8], limit: Duration) -> Result<Vec<u8>, FidoError> {
         if ctap2::is_abandoned(&self.info.place) {
             // Whatever the key says now is about the call that goes on, unless it is gone.
             self.channel.overhear()?;
             return Err(FidoError::Silent);
         }
-        self.channel.call(MSG, apdu, &mut || ())
+        self.channel.call_within(limit, MSG, apdu, &mut || ())
     }
 
     /// Sends an APDU until somebody touches the key.
@@ -105,10 +149,12 @@ impl CtapKey {
         if !self.info.u2f {
             return Err(FidoError::NotSupported("U2F"));
         }
-        let deadline = Instant::now() + self.channel.patience.touch;
+        let patience = self.channel.patience;
+        self.quiet = patience.quiet;
+        let deadline = Instant::now() + patience.touch;
         let mut asked = false;
         loop {
-            let answer = self.call(apdu)?;
+            let answer = self.call(apdu, patience.touch)?;
             match u2f::outcome(name, &answer)? {
                 Outcome::Done(message) => return Ok(message),
                 Outcome::NotHere => return Err(FidoError::WrongKey),
@@ -151,10 +197,23 @@ impl CtapKey {
         }
     }
 
+    /// Another program's words came between while the PIN was set: asks the key whether the new one holds.
+    fn settle(&mut self, new: &FidoPin) -> Result<(), FidoError> {
+        // Where it does not, that costs a try, which the old one brings back.
+        if !matches!(self.pin_tries(), Ok(SPARE_TRIES..)) {
+            return Err(FidoError::InDoubt);
+        }
+        match self.ask(|line| ctap2::check_pin(line, new)) {
+            Ok(Ok(()) | Err(Status::NotHere)) => Ok(()),
+            Ok(Err(Status::PinInvalid)) => Err(FidoError::Busy),
+            _ => Err(FidoError::InDoubt),
+        }
+    }
+
     /// By U2F alone.
     fn u2f_holds(&mut self, application: &Hash, credential: &[u8]) -> Result<bool, FidoError> {
         let Ok(apdu) = u2f::authenticate(&NO_CHALLENGE, application, credential, true) else { return Ok(false) };
-        let answer = self.call(&apdu)?;
+        let answer = self.call_quietly(&apdu)?;
         Ok(u2f::outcome("whether it knows", &answer)? != Outcome::NotHere)
     }
 
@@ -164,12 +223,7 @@ impl CtapKey {
         new: &NewCredential<'_>,
         prompts: &dyn TokenPrompts,
     ) -> Result<Attestation, FidoError> {
-        if new.resident {
-            return Err(FidoError::NO_RESIDENT);
-        }
-        if !new.algorithms.contains(&ES256) {
-            return Err(FidoError::NO_SUCH_SIGNATURES);
-        }
+        new.fits_plain_keys()?;
         let application = hash(new.rp_id.as_bytes());
         for known in new.exclude {
             if self.u2f_holds(&application, known)? {
@@ -193,8 +247,10 @@ impl FidoToken for CtapKey {
 
     fn set_pin(&mut self, old: Option<&FidoPin>, new: &FidoPin) -> Result<(), FidoError> {
         self.knows_pins()?;
-        let answer = self.ask(|line| ctap2::set_pin(line, old, new))?;
-        self.told("PIN", answer)?;
+        match self.act(None, |line, _| ctap2::set_pin(line, old, new)) {
+            Err(FidoError::InDoubt) => self.settle(new)?,
+            answer => self.told("PIN", answer?)?,
+        }
         self.learn()
     }
 
@@ -226,7 +282,7 @@ impl FidoToken for CtapKey {
         if self.info.ctap2.is_none() {
             return self.register_by_u2f(new, prompts);
         }
-        let answer = self.ask_for_touch(Some(prompts), |line, touch| ctap2::make_credential(line, new, pin, touch))?;
+        let answer = self.act(Some(prompts), |line, touch| ctap2::make_credential(line, new, pin, touch))?;
         self.told("register", answer)
     }
 
@@ -238,8 +294,7 @@ impl FidoToken for CtapKey {
     ) -> Result<Assertion, FidoError> {
         self.check_pin(pin, wanted.verify, false)?;
         if self.info.ctap2.is_some() {
-            let answer =
-                self.ask_for_touch(Some(prompts), |line, touch| ctap2::get_assertion(line, wanted, pin, touch))?;
+            let answer = self.act(Some(prompts), |line, touch| ctap2::get_assertion(line, wanted, pin, touch))?;
             // What it made as a U2F key, not every key finds here.
             if answer != Err(Status::NotHere) || !self.info.u2f || wanted.verify {
                 return self.told("sign", answer);
@@ -261,8 +316,7 @@ impl FidoToken for CtapKey {
         if !self.info.gives_secrets() {
             return Err(FidoError::NO_SECRETS);
         }
-        let answer =
-            self.ask_for_touch(Some(prompts), |line, touch| ctap2::hmac_secret(line, wanted, salts, pin, touch))?;
+        let answer = self.act(Some(prompts), |line, touch| ctap2::hmac_secret(line, wanted, salts, pin, touch))?;
         self.told("secrets", answer)
     }
 

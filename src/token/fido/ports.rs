@@ -23,6 +23,9 @@ pub trait Reports: Send {
 pub struct Patience {
     /// Until the next sign of life; and from the beginning of an answer to its end.
     pub answer: Duration,
+    /// For all that a key is asked without a touch, from one touch to the next: what it is, what it has, tries. A key that only keeps us
+    /// waiting is given up then, whatever it says.
+    pub quiet: Duration,
     /// Until an answer begins, the touch included. A key itself gives up after about 30 seconds, and `ctap-hid-fido2` takes a
     /// key's 500th word that it waits for an answer, which is not said before 50.
     pub touch: Duration,
@@ -30,7 +33,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { answer: Duration::from_secs(5), touch: Duration::from_secs(45) }
+        Self { answer: Duration::from_secs(5), quiet: Duration::from_secs(15), touch: Duration::from_secs(45) }
     }
 }
 

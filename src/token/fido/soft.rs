@@ -266,12 +266,7 @@ impl FidoToken for SoftFidoToken {
         pin: Option<&FidoPin>,
         prompts: &dyn TokenPrompts,
     ) -> Result<Attestation, FidoError> {
-        if new.resident {
-            return Err(FidoError::NO_RESIDENT);
-        }
-        if !new.algorithms.contains(&ES256) {
-            return Err(FidoError::NO_SUCH_SIGNATURES);
-        }
+        new.fits_plain_keys()?;
         let flags = if self.verified(pin, new.verify, true)? { PRESENT | VERIFIED } else { PRESENT };
         self.be_touched(prompts)?;
         let application = hash(new.rp_id.as_bytes());
@@ -331,7 +326,7 @@ impl FidoToken for SoftFidoToken {
         // Whoever asks gets a signature along with them, of other keys.
         self.count()?;
         let [with, without] = SECRETS_LABELS;
-        let label = [if verified { with } else { without }, wanted.credential].concat();
+        let label = [if verified || file.one_secret { with } else { without }, wanted.credential].concat();
         let mut random = Zeroizing::new([0; 32]);
         Hkdf::<Sha256>::new(None, &*file.secret())
             .expand(&label, &mut *random)

@@ -154,6 +154,34 @@ fn the_default_is_a_file_a_folder_or_nothing() {
 }
 
 #[test]
+fn a_damaged_file_among_the_others_keeps_none_of_them_from_opening() {
+    let place = Place::new(Script::default());
+    let (path, recipient) = place.x25519("key.txt");
+    fs::create_dir(place.path("default")).unwrap();
+    place.write("default/a-damaged.age", &sealed(&recipient)[..200]);
+    place.write("default/b-typo.txt", "AGE-SECRET-KEY-1\n");
+    std::os::unix::fs::symlink("/nowhere", place.path("default/c-link")).unwrap();
+    fs::copy(&path, place.path("default/key.txt")).unwrap();
+    for identities in [place.loaded(&[]), place.loaded(&[place.path("default")])] {
+        assert_eq!(identities.decrypt(&sealed(&recipient)).unwrap().as_slice(), b"a Toc");
+        let damaged = identities.damaged();
+        assert_eq!(damaged.len(), 3, "{damaged:?}");
+        assert!(damaged[0].contains("a-damaged.age") && damaged[2].contains("c-link"), "{damaged:?}");
+    }
+    let other = sealed(&x25519::Identity::generate().to_public());
+    assert!(matches!(place.loaded(&[]).decrypt(&other), Err(IdentityError::NoneMatches(_))));
+    // Where there is nothing else, it may be what would.
+    for rest in ["default/b-typo.txt", "default/c-link", "default/key.txt"] {
+        fs::remove_file(place.path(rest)).unwrap();
+    }
+    for refused in [place.loaded(&[]).decrypt(&other).map(drop), place.loaded(&[]).could_open(&other)] {
+        assert!(refused.unwrap_err().to_string().contains("a-damaged.age"));
+    }
+    // One that was named has to be what it was named for.
+    assert!(place.load(&[place.path("default/a-damaged.age")]).is_err());
+}
+
+#[test]
 fn named_files_replace_the_default_and_must_exist() {
     let place = Place::new(Script::default());
     let (default, recipient) = place.x25519("default");

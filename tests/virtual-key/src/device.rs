@@ -14,6 +14,9 @@ use trussed::virt::{StorageConfig, StoreConfig};
 /// How often a key at work says so.
 const KEEPALIVE: Duration = Duration::from_millis(100);
 
+/// `authenticatorGetInfo`, and how its answer says that the key is strict (CTAP 2.1 §6.4).
+const GET_INFO: [u8; 1] = [0x04];
+const IS_STRICT: &[u8] = b"\x68alwaysUv\xf5";
 /// `authenticatorConfig` with `toggleAlwaysUv` (CTAP 2.1 §6.11.2), which a key without a PIN takes from anybody.
 const ALWAYS_VERIFY: [u8; 4] = [0x0d, 0xa1, 0x01, 0x02];
 
@@ -98,11 +101,12 @@ fn listen(mut reports: Events, tell: &Sender<Event>) {
 }
 
 fn work(model: Model<'_>, holder: Holder<'_>, asked: Receiver<(u8, Vec<u8>)>) -> Result<(), Failure> {
-    let is_new = !model.store.exists();
     let internal = StorageConfig::filesystem(model.store.to_owned());
     let store = StoreConfig { internal, external: StorageConfig::ram(), volatile: StorageConfig::ram() };
     firmware::run(store, holder, |call| {
-        if is_new && model.kind == Kind::Strict && call(Command::Cbor, &ALWAYS_VERIFY)? != [0] {
+        // Asked of the key, which may have been pulled out before it became strict.
+        let is_strict = call(Command::Cbor, &GET_INFO)?.windows(IS_STRICT.len()).any(|part| part == IS_STRICT);
+        if model.kind == Kind::Strict && !is_strict && call(Command::Cbor, &ALWAYS_VERIFY)? != [0] {
             return Err("the firmware does not become strict".into());
         }
         for (command, message) in asked {
@@ -128,6 +132,10 @@ fn converse(
                 Heard::Answer(reports) => device.send(&reports)?,
                 Heard::Message(command, message) => messages.send((command, message))?,
                 Heard::Cancel => hand.cancel(),
+                Heard::Afresh(reports) => {
+                    hand.cancel();
+                    device.send(&reports)?;
+                }
             },
             Ok(Event::Answer(answer)) => device.send(&line.answer(&answer))?,
             Ok(Event::Blinks) => {

@@ -48,6 +48,8 @@ pub enum Heard {
     Message(u8, Vec<u8>),
     /// Nobody wants the touch any more that the key waits for.
     Cancel,
+    /// The same, and reports to send: whoever had the key at work begins anew (§11.2.9.1.3).
+    Afresh(Vec<Report>),
 }
 
 /// The key's end of the line.
@@ -58,6 +60,8 @@ pub struct Line {
     incoming: Option<Incoming>,
     /// Whose message the firmware has.
     at_work: Option<([u8; 4], u8)>,
+    /// Answers that the firmware still has to give, and nobody waits for.
+    unwanted: usize,
     blinks: bool,
 }
 
@@ -74,7 +78,7 @@ impl Line {
     /// A key that was just put in.
     #[must_use]
     pub fn new(speaks_ctap2: bool) -> Self {
-        Self { speaks_ctap2, channels: 0, incoming: None, at_work: None, blinks: false }
+        Self { speaks_ctap2, channels: 0, incoming: None, at_work: None, unwanted: 0, blinks: false }
     }
 
     /// Whether the host wants to be told that the key is still there: it has a message of CTAP2.
@@ -98,6 +102,10 @@ impl Line {
     /// The firmware's answer to the message that it has.
     pub fn answer(&mut self, answer: &[u8]) -> Vec<Report> {
         self.blinks = false;
+        if let Some(fewer) = self.unwanted.checked_sub(1) {
+            self.unwanted = fewer;
+            return Vec::new();
+        }
         self.at_work.take().map_or_else(Vec::new, |(channel, command)| reports(channel, command, answer))
     }
 
@@ -109,6 +117,13 @@ impl Line {
         match (self.at_work, command) {
             (Some((busy, _)), CANCEL) if busy == channel => return Heard::Cancel,
             (_, CANCEL) => return Heard::Nothing,
+            (Some((busy, _)), INIT) if busy == channel => {
+                (self.at_work, self.incoming, self.unwanted) = (None, None, self.unwanted + 1);
+                return match self.init(channel, &report[7..REPORT.min(7 + length)]) {
+                    Heard::Answer(reports) => Heard::Afresh(reports),
+                    heard => heard,
+                };
+            }
             (Some(_), _) => return refuse(channel, BUSY),
             (None, INIT) => self.incoming = None,
             (None, _) if !self.is_open(channel) => return refuse(channel, INVALID_CHANNEL),

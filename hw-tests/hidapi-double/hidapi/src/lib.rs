@@ -155,7 +155,7 @@ impl HidApi {
     /// Opens what is at a path now.
     pub fn open_path(&self, path: &CStr) -> HidResult<HidDevice> {
         let port = ports().get(path).cloned().ok_or_else(|| fault("no such device"))?;
-        Ok(HidDevice::open(port))
+        Ok(HidDevice::open(path, port))
     }
 }
 
@@ -215,18 +215,24 @@ impl DeviceInfo {
 
 /// An open device.
 pub struct HidDevice {
+    path: CString,
     port: Arc<Port>,
     reader: u64,
 }
 
 impl HidDevice {
-    fn open(port: Arc<Port>) -> Self {
+    fn open(path: &CStr, port: Arc<Port>) -> Self {
         let mut line = port.line();
         line.opened += 1;
         let reader = line.opened;
         line.readers.insert(reader, VecDeque::new());
         drop(line);
-        Self { port, reader }
+        Self { path: path.to_owned(), port, reader }
+    }
+
+    /// What it says of itself.
+    pub fn get_device_info(&self) -> HidResult<DeviceInfo> {
+        Ok(DeviceInfo { path: self.path.clone(), port: Arc::clone(&self.port) })
     }
 
     /// Sends a report, behind its number.

@@ -4,13 +4,17 @@
 //! Whoever has a hidraw device open gets every report from the key, for whichever channel. So our own open device tells when
 //! the key waits for a touch, whether it is alive and whether other programs talk to it; and on it the call is cancelled.
 //! It stays open for as long as the key is known, so the system gives its place to no other key. It must not know what is asked.
+//!
+//! A call that nobody waits for any more goes on: what it prints is kept out of the data until it ends, and the PIN and the salts
+//! that it was given stay in memory until then, which may be when the program ends.
 
 use super::super::FidoError;
 use super::super::channel::{Channel, Heard};
 use super::super::ports::Patience;
 use super::Answer;
-use super::aside::{NAME, StdoutAside, hush_panics};
+use super::panics::{NAME, hush_panics};
 use super::status;
+use crate::stdout::StdoutAside;
 use ctap_hid_fido2::{FidoKeyHid, HidParam, LibCfg};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -35,6 +39,10 @@ pub(in super::super) struct Line<'a> {
     pub(in super::super) place: &'a str,
     /// PIN protocol 1 or 2.
     pub(in super::super) protocol: u8,
+    /// In which time all must be over, of what needs nobody's touch: however often the key says that it is at it.
+    pub(in super::super) quiet: Option<Duration>,
+    /// Whether what is asked for stays in the key.
+    pub(in super::super) lasting: bool,
 }
 
 type Outcome<T> = Result<T, String>;
@@ -44,6 +52,7 @@ struct Watch<'a> {
     /// The call's channel, once it has one.
     id: Arc<OnceLock<[u8; 4]>>,
     touch: &'a mut dyn FnMut(),
+    quiet: Option<Duration>,
     began: Instant,
     last: Instant,
     asked_to_touch: Option<Instant>,
@@ -58,6 +67,11 @@ pub(in super::super) fn is_abandoned(place: &str) -> bool {
 }
 
 impl Line<'_> {
+    /// The same line, for what stays in the key: where another program's words came between, it may have been done.
+    pub(super) fn lasting(self) -> Self {
+        Self { lasting: true, ..self }
+    }
+
     /// Has `work` done with the key, within the patience of the channel. `touch` is called once, as soon as the key waits for one.
     pub(super) fn call<T, E>(
         self,
@@ -79,15 +93,19 @@ impl Line<'_> {
             return Err(FidoError::Silent);
         }
         hush_panics();
-        let _aside = StdoutAside::put();
+        // The worker's, which may print long after nobody waits for it.
+        let aside = StdoutAside::put();
         let (running, id) = (Arc::new(()), Arc::new(OnceLock::new()));
         let now = Instant::now();
+        let (quiet, others) = (self.quiet, Vec::new());
         let mut watch =
-            Watch { id: Arc::clone(&id), touch, began: now, last: now, asked_to_touch: None, others: Vec::new() };
+            Watch { id: Arc::clone(&id), touch, quiet, began: now, last: now, asked_to_touch: None, others };
         let (finish, finished) = mpsc::channel();
         let (place, protocol, held) = (self.place.to_owned(), self.protocol, Arc::clone(&running));
         let worker = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
             let outcome = done(place, protocol, &id, work);
+            // Whoever has the outcome prints where stdout is what it was.
+            drop(aside);
             // Dropped when the device is closed, also by a panic.
             drop(held);
             // Maybe nobody waits any more.
@@ -101,7 +119,7 @@ impl Line<'_> {
         }
         if !watch.others.is_empty() {
             // The crate may have taken for its own what was for them.
-            return Err(FidoError::Busy);
+            return Err(if self.lasting { FidoError::InDoubt } else { FidoError::Busy });
         }
         match outcome? {
             Some(Ok(value)) => Ok(Ok(value)),
@@ -178,6 +196,9 @@ impl Watch<'_> {
     fn too_late(&self, patience: Patience) -> Option<FidoError> {
         let is_over = |from: Instant, limit: Duration| from.elapsed() >= limit;
         match self.asked_to_touch {
+            // A key that blinks all the same is told to stop, too.
+            Some(_) if self.quiet.is_some_and(|limit| is_over(self.began, limit)) => Some(FidoError::Timeout),
+            None if self.quiet.is_some_and(|limit| is_over(self.began, limit)) => Some(FidoError::Silent),
             Some(from) if is_over(from, patience.touch) => Some(FidoError::Timeout),
             None if is_over(self.began, patience.answer + patience.touch) => Some(FidoError::Silent),
             _ => is_over(self.last, patience.answer).then_some(FidoError::Silent),

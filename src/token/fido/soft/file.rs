@@ -43,6 +43,10 @@ pub(super) struct KeyFile {
     attestation_key: Base64,
     /// Says so, in DER.
     pub(super) certificate: Base64,
+    /// Whether applications get the same secrets without the PIN, as of keys that know CTAP 2.0 alone (§5.7.1 there). For tests: a line
+    /// that is written by hand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) one_secret: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pin: Option<PinLock>,
 }
@@ -72,6 +76,7 @@ impl KeyFile {
             secret: Base64(rand::random::<[u8; 32]>().to_vec()),
             attestation_key,
             certificate: Base64(certificate(&key.public_key())),
+            one_secret: false,
             pin: None,
         }
     }

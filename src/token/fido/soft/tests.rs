@@ -117,19 +117,7 @@ fn keys_and_credentials_of_earlier_releases_are_still_good() {
 #[test]
 fn secrets_are_the_same_in_another_process_and_gone_with_the_file() {
     let (_folder, path, mut key) = fresh();
-    let new = NewCredential {
-        rp_id: "example.com",
-        rp_name: "Example",
-        client_data: b"data",
-        user_id: b"ann",
-        user_name: "ann",
-        user_display_name: "Ann",
-        algorithms: &[ES256],
-        exclude: &[],
-        resident: false,
-        verify: false,
-        hmac_secret: true,
-    };
+    let new = NewCredential { hmac_secret: true, ..NewCredential::plain("example.com", b"data", "ann") };
     let made = key.register(&new, None, &NoPrompts).unwrap();
     let id = made.credential_id().unwrap();
     let wanted = Wanted { party: "example.com", client_data: b"data", credential: id, verify: false };

@@ -106,6 +106,7 @@ fn a_sealed_identity_opens_tocs_with_one_touch() {
     assert!(keys.asked().is_empty(), "nobody is touched before it must be");
     for _ in 0..2 {
         assert_eq!(identities.decrypt(&sealed(&recipient)).unwrap().as_slice(), b"a Toc");
+        assert_eq!(identities.opener(), identities.sealed().next(), "it says what opened it");
     }
     assert_eq!(keys.asked(), ["1 for sealed"]);
 }

@@ -126,5 +126,6 @@ fn session(number: u64) -> NewSession {
         applicant: None,
         on_expiry: Vec::new(),
         source_cap: i64::MAX,
+        unless: None,
     }
 }

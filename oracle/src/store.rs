@@ -79,7 +79,7 @@ pub use self::{
     error::{EngineError, StoreError},
     factors::{FactorRow, MAX_PROVIDERS, NewFactor, NewProvider, ProviderOutcome, ProviderRow, RemoveProviderOutcome},
     groups::{
-        AddGroupOutcome, DamagedRow, GroupMemberRow, GroupMembersOutcome, GroupRow, MAX_GROUPS, NewGroup,
+        AddGroupOutcome, DamagedRow, GroupMemberRow, GroupMembersOutcome, GroupRow, GroupRows, MAX_GROUPS, NewGroup,
         NewGroupMember, Standing,
     },
     imports::{
@@ -99,7 +99,7 @@ pub use self::{
     rows::{
         ClosedAs, CodeOutcome, DenyOutcome, Digest, EventRow, InsertOutcome, JoinedRow, MAX_REPLACEMENTS, NewApproval,
         NewEvent, NewRedeal, NewSession, NewToc, Once, Purpose, Quorate, ReceiveOutcome, RedealOutcome, RedealRow,
-        RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow,
+        RedealTocRow, SessionOverview, SessionRow, Swept, TocOutcome, TocRow, UnlessOpen,
     },
     sweep::Tell,
     tickets::{Candidate, LogIn, LogInOutcome, MAX_TICKETS, NewTicket, SecondProof, TicketRow},
@@ -379,7 +379,7 @@ impl Store {
     // Codes
 
     /// Consumes the allowance for the code of a time step, if what the `basis` says still stands at that moment. The same step
-    /// again is answered without a write and without waiting for one.
+    /// again is answered without waiting for a write where there is no `basis`.
     pub async fn take_code(
         &self,
         id: &str,
@@ -388,13 +388,12 @@ impl Store {
         basis: Option<Basis>,
         event: NewEvent,
     ) -> Result<CodeOutcome, StoreError> {
-        let again = self
-            .read((id.to_owned(), step, now, basis.clone()), |tx, (id, step, now, basis)| {
-                Box::pin(codes::again(tx, id, *step, *now, basis.as_ref()))
-            })
-            .await?;
-        if let Some(again) = again {
-            return Ok(again);
+        if basis.is_none() {
+            let input = (id.to_owned(), step, now);
+            let again = self.read(input, |tx, (id, step, now)| Box::pin(codes::again(tx, id, *step, *now)));
+            if let Some(again) = again.await? {
+                return Ok(again);
+            }
         }
         self.write_session(id, (id.to_owned(), step, now, basis, event), |tx, (id, step, now, basis, event)| {
             Box::pin(codes::take(tx, id, *step, *now, basis.as_ref(), event))

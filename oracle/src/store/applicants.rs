@@ -8,8 +8,9 @@ use super::{
     audit::{self, NewAudit},
     engine::{Row, Tx},
     error::StoreError,
-    groups::{GroupRow, groups, select_groups},
+    groups::{DamagedRow, GroupRow, GroupRows, groups, select_groups},
     principals::{PrincipalRow, principal_row, select_principals},
+    rights,
     rows::Digest,
 };
 use std::collections::HashSet;
@@ -51,17 +52,19 @@ pub enum ApplicantsOutcome {
 
 impl Store {
     /// The applicants of a group, each with the keyed hash that binds it, in order of their making.
-    pub async fn group_applicants(&self, group: &Digest) -> Result<Vec<(PrincipalRow, Digest)>, StoreError> {
+    pub async fn group_applicants(&self, group: &Digest) -> Result<GroupRows<(PrincipalRow, Digest)>, StoreError> {
         self.read(*group, |tx, group| {
             Box::pin(async move {
                 let named = select_principals!(
-                    ", named.bound",
+                    ", named.bound, named.principal",
                     "JOIN group_applicants AS named ON named.principal = principals.id
                      WHERE named.group_fp = $1 ORDER BY principals.number"
                 );
                 let rows = tx.query(named, &[group.into()]).await?;
-                let applicant = |mut row: Row| Ok((principal_row(&mut row)?, row.digest(16)?));
-                rows.into_iter().map(applicant).collect()
+                let called = |row: &Row| {
+                    Ok(DamagedRow::Applicant { principal: row.blob(17)?.to_vec(), bound: row.blob(16)?.to_vec() })
+                };
+                GroupRows::read(rows, called, |mut row| Ok((principal_row(&mut row)?, row.digest(16)?)))
             })
         })
         .await
@@ -131,9 +134,9 @@ async fn change(
         return Ok(ApplicantsOutcome::GroupGone);
     }
     let rows = tx.query("SELECT principal FROM group_applicants WHERE group_fp = $1", &[group.into()]).await?;
-    let mut after = rows.iter().map(|row| row.digest(0)).collect::<Result<HashSet<Digest>, _>>()?;
-    after.extend(added.iter().map(|(principal, _)| *principal));
-    after.retain(|principal| !removed.contains(principal));
+    let mut after = rows.iter().map(|row| row.blob(0)).collect::<Result<HashSet<&[u8]>, _>>()?;
+    after.extend(added.iter().map(|(principal, _)| principal.as_slice()));
+    after.retain(|principal| !removed.iter().any(|gone| gone == principal));
     if after.len() > MAX_APPLICANTS {
         return Ok(ApplicantsOutcome::Full);
     }
@@ -142,6 +145,7 @@ async fn change(
             return Ok(ApplicantsOutcome::PrincipalGone);
         }
     }
+    rights::dismiss_from(tx, group).await?;
     for (principal, bound) in added {
         let add = "INSERT INTO group_applicants (group_fp, principal, bound) VALUES ($1, $2, $3)
                    ON CONFLICT (group_fp, principal) DO UPDATE SET bound = $3";
@@ -154,19 +158,21 @@ async fn change(
     Ok(ApplicantsOutcome::Changed)
 }
 
-/// Why a principal may ask for the codes of a group.
+/// Why a principal may ask for the codes of a group. A row that cannot be is no reason.
 pub(super) async fn grounds(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Vec<Ground>, StoreError> {
     let values = [group.into(), principal.into()];
     let mut grounds = Vec::new();
     let named = "SELECT bound FROM group_applicants WHERE group_fp = $1 AND principal = $2";
     for row in tx.held(named, &values).await? {
-        grounds.push(Ground::Applicant { bound: row.digest(0)? });
+        grounds.extend(row.digest(0).map(|bound| Ground::Applicant { bound }).ok());
     }
     let teams = "SELECT named.principal, named.bound, members.bound FROM group_applicants AS named
                  JOIN principals AS team ON team.id = named.principal AND team.disabled_at IS NULL
                  JOIN members ON members.team = team.id WHERE named.group_fp = $1 AND members.member = $2";
     for row in tx.held(teams, &values).await? {
-        grounds.push(Ground::Team { team: row.digest(0)?, bound: row.digest(1)?, member: row.digest(2)? });
+        if let (Ok(team), Ok(bound), Ok(member)) = (row.digest(0), row.digest(1), row.digest(2)) {
+            grounds.push(Ground::Team { team, bound, member });
+        }
     }
     Ok(grounds)
 }

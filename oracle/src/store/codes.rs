@@ -48,17 +48,9 @@ pub(super) async fn take(
     Ok(outcome)
 }
 
-/// The answer, without a write, when the code of this step was taken last and may be read again.
-pub(super) async fn again(
-    tx: &mut dyn Tx,
-    id: &str,
-    step: i64,
-    now: i64,
-    basis: Option<&Basis>,
-) -> Result<Option<CodeOutcome>, StoreError> {
-    if let Some(refused) = refusal(tx, basis).await? {
-        return Ok(Some(refused));
-    }
+/// The answer, without a write, when the code of this step was taken last and may be read again, of a session in which that rests
+/// on nobody: where it does, that has to be held until the answer.
+pub(super) async fn again(tx: &mut dyn Tx, id: &str, step: i64, now: i64) -> Result<Option<CodeOutcome>, StoreError> {
     Ok(Some(judge(tx, id, step, now).await?).filter(|outcome| matches!(outcome, CodeOutcome::Again { .. })))
 }
 

@@ -101,6 +101,14 @@ impl Row {
         }
     }
 
+    /// Bytes of any length.
+    pub(crate) fn blob(&self, column: usize) -> Result<&[u8], StoreError> {
+        match self.0.get(column) {
+            Some(Value::Blob(bytes)) => Ok(bytes),
+            _ => Err(StoreError::Row { column, expected: "bytes" }),
+        }
+    }
+
     pub(crate) fn flag(&self, column: usize) -> Result<bool, StoreError> {
         Ok(self.int(column)? != 0)
     }
@@ -157,6 +165,15 @@ impl Row {
     }
 }
 
+/// How an operation goes through a line in which it meets others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// After all who came before, and before all who come later.
+    Alone,
+    /// Beside others who do not go alone.
+    Together,
+}
+
 /// One transaction of an engine, or one operation's part of a transaction that it shares with others.
 ///
 /// In the embedded engine every future is ready when it is made, so that a plain thread can drive an operation.
@@ -171,6 +188,13 @@ pub(crate) trait Tx: Send {
     /// found until the transaction ends: who changes one comes after it, or has made it run again. One that only reads holds nothing.
     fn held<'a>(&'a mut self, sql: &'static str, values: &'a [Value]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         self.query(sql, values)
+    }
+
+    /// Goes through lines, each named by a number, until the transaction ends. Whoever waits in one is passed by nobody who comes
+    /// later, which holding rows does not promise. To be done before anything is written or held, in one order of lines. Where one
+    /// operation writes at a time there are none.
+    fn line_up<'a>(&'a mut self, _lines: &'a [i64], _turn: Turn) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Runs a statement of which nobody needs to know more than that it went well, before the next one or the commit at

@@ -8,6 +8,7 @@ use super::{
     engine::{Row, Tx},
     error::StoreError,
     principals::PrincipalKind,
+    rights,
     rows::Digest,
 };
 
@@ -262,6 +263,7 @@ async fn change(
     version: i64,
     verifier: Option<&[u8]>,
 ) -> Result<bool, StoreError> {
+    rights::dismiss(tx, principal).await?;
     let changed = tx
         .execute(
             "UPDATE principals SET verifier = $1, version = version + 1 WHERE id = $2 AND version = $3 AND kind <> $4",

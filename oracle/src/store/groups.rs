@@ -8,6 +8,7 @@ use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
     principals::{PrincipalRow, principal_row, select_principals},
+    rights,
     rows::Digest,
 };
 use std::collections::{HashMap, HashSet};
@@ -65,23 +66,63 @@ pub struct GroupMemberRow {
     pub bound: Digest,
 }
 
-/// A row that names somebody as holder or applicant of a group and that the oracle did not write, or cannot read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A row that names somebody as holder or applicant of a group and that the oracle did not write, or cannot read: as it is in the
+/// database, whatever its lengths.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DamagedRow {
     /// One of `group_applicants`.
     Applicant {
         /// Whom it names.
-        principal: Digest,
+        principal: Vec<u8>,
         /// What should bind it.
-        bound: Digest,
+        bound: Vec<u8>,
     },
     /// One of `group_members`.
     Holder {
         /// The number that it names.
-        x: u8,
+        x: i64,
+        /// Whom it names.
+        principal: Vec<u8>,
         /// What should bind it.
-        bound: Digest,
+        bound: Vec<u8>,
     },
+}
+
+impl DamagedRow {
+    /// Whom it names, as the database has it.
+    pub fn principal(&self) -> &[u8] {
+        match self {
+            Self::Applicant { principal, .. } | Self::Holder { principal, .. } => principal,
+        }
+    }
+}
+
+/// Who holds or asks for a group, and the rows of which nobody can tell.
+#[derive(Clone, Debug)]
+pub struct GroupRows<T> {
+    /// Those that can be.
+    pub whole: Vec<T>,
+    /// Those that cannot.
+    pub damaged: Vec<DamagedRow>,
+}
+
+impl<T> GroupRows<T> {
+    /// Reads rows, each with what it is called when it cannot be.
+    pub(super) fn read(
+        rows: Vec<Row>,
+        called: impl Fn(&Row) -> Result<DamagedRow, StoreError>,
+        whole: impl Fn(Row) -> Result<T, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut read = Self { whole: Vec::with_capacity(rows.len()), damaged: Vec::new() };
+        for row in rows {
+            let damaged = called(&row)?;
+            match whole(row) {
+                Ok(row) => read.whole.push(row),
+                Err(_) => read.damaged.push(damaged),
+            }
+        }
+        Ok(read)
+    }
 }
 
 /// What becomes of a principal who acts on a group.
@@ -169,6 +210,7 @@ impl Store {
     pub async fn remove_group(&self, group: &Digest, told: Option<NewAudit>) -> Result<bool, StoreError> {
         self.write(b"groups", (*group, told), |tx, (group, told)| {
             Box::pin(async move {
+                rights::dismiss_from(tx, group).await?;
                 let removed = tx.execute("DELETE FROM known_groups WHERE group_fp = $1", &[group.into()]).await? > 0;
                 audit::tell(tx, told.as_ref().filter(|_| removed)).await?;
                 Ok(removed)
@@ -178,7 +220,7 @@ impl Store {
     }
 
     /// Who stands for the holders of a group, in the order of their numbers.
-    pub async fn group_members(&self, group: &Digest) -> Result<Vec<GroupMemberRow>, StoreError> {
+    pub async fn group_members(&self, group: &Digest) -> Result<GroupRows<GroupMemberRow>, StoreError> {
         self.read(*group, |tx, group| Box::pin(members(tx, group))).await
     }
 
@@ -279,16 +321,19 @@ pub(super) async fn groups(
         .collect()
 }
 
-async fn members(tx: &mut dyn Tx, group: &Digest) -> Result<Vec<GroupMemberRow>, StoreError> {
+async fn members(tx: &mut dyn Tx, group: &Digest) -> Result<GroupRows<GroupMemberRow>, StoreError> {
     let members = select_principals!(
-        ", held.x, held.bound",
+        ", held.x, held.bound, held.principal",
         "JOIN group_members AS held ON held.principal = principals.id WHERE held.group_fp = $1 ORDER BY held.x"
     );
     let rows = tx.query(members, &[group.into()]).await?;
-    let member = |mut row: Row| {
-        Ok(GroupMemberRow { x: row.x(16)?, bound: row.digest(17)?, principal: principal_row(&mut row)? })
+    let called = |row: &Row| {
+        let (principal, bound) = (row.blob(18)?.to_vec(), row.blob(17)?.to_vec());
+        Ok(DamagedRow::Holder { x: row.int(16)?, principal, bound })
     };
-    rows.into_iter().map(member).collect()
+    GroupRows::read(rows, called, |mut row| {
+        Ok(GroupMemberRow { x: row.x(16)?, bound: row.digest(17)?, principal: principal_row(&mut row)? })
+    })
 }
 
 async fn set_members(
@@ -299,6 +344,7 @@ async fn set_members(
     if let Some(gone) = what_is_gone(tx, group, members).await? {
         return Ok(gone);
     }
+    rights::dismiss_from(tx, group).await?;
     tx.execute("DELETE FROM group_members WHERE group_fp = $1", &[group.into()]).await?;
     put_members(tx, group, members).await?;
     Ok(GroupMembersOutcome::Changed)
@@ -314,13 +360,14 @@ async fn change_members(
         return Ok(gone);
     }
     let rows = tx.query("SELECT x, principal FROM group_members WHERE group_fp = $1", &[group.into()]).await?;
-    let mut after =
-        rows.iter().map(|row| Ok((row.x(0)?, row.digest(1)?))).collect::<Result<HashMap<_, _>, StoreError>>()?;
-    after.retain(|x, _| !removed.contains(x));
-    after.extend(added.iter().map(|member| (member.x, member.principal)));
+    let stand = rows.iter().map(|row| Ok((row.int(0)?, row.blob(1)?)));
+    let mut after = stand.collect::<Result<HashMap<i64, &[u8]>, StoreError>>()?;
+    after.retain(|x, _| !removed.iter().any(|gone| i64::from(*gone) == *x));
+    after.extend(added.iter().map(|member| (member.x.into(), member.principal.as_slice())));
     if after.values().collect::<HashSet<_>>().len() < after.len() {
         return Ok(GroupMembersOutcome::Repeated);
     }
+    rights::dismiss_from(tx, group).await?;
     // Those first who leave a place, since a principal has one at a time.
     for x in removed.iter().copied().chain(added.iter().map(|member| member.x)) {
         let leave = "DELETE FROM group_members WHERE group_fp = $1 AND x = $2";
@@ -353,11 +400,13 @@ async fn forget(tx: &mut dyn Tx, group: &Digest, damaged: &[DamagedRow]) -> Resu
         forgotten += match row {
             DamagedRow::Applicant { principal, bound } => {
                 let named = "DELETE FROM group_applicants WHERE group_fp = $1 AND principal = $2 AND bound = $3";
-                tx.execute(named, &[group.into(), principal.into(), bound.into()]).await?
+                tx.execute(named, &[group.into(), principal.as_slice().into(), bound.as_slice().into()]).await?
             }
-            DamagedRow::Holder { x, bound } => {
-                let named = "DELETE FROM group_members WHERE group_fp = $1 AND x = $2 AND bound = $3";
-                tx.execute(named, &[group.into(), (*x).into(), bound.into()]).await?
+            DamagedRow::Holder { x, principal, bound } => {
+                let named =
+                    "DELETE FROM group_members WHERE group_fp = $1 AND x = $2 AND principal = $3 AND bound = $4";
+                let (principal, bound) = (principal.as_slice(), bound.as_slice());
+                tx.execute(named, &[group.into(), (*x).into(), principal.into(), bound.into()]).await?
             }
         };
     }
@@ -375,11 +424,12 @@ async fn put_members(tx: &mut dyn Tx, group: &Digest, members: &[NewGroupMember]
     Ok(())
 }
 
-/// For which holder of a group a principal stands.
+/// For which holder of a group a principal stands; for none by a row that cannot be.
 async fn standing(tx: &mut dyn Tx, group: &Digest, principal: &Digest) -> Result<Standing, StoreError> {
     let held = "SELECT x, bound FROM group_members WHERE group_fp = $1 AND principal = $2";
-    if let Some(row) = tx.first(held, &[group.into(), principal.into()]).await? {
-        return Ok(Standing::Holder { x: row.x(0)?, bound: row.digest(1)? });
+    let row = tx.first(held, &[group.into(), principal.into()]).await?;
+    if let Some((Ok(x), Ok(bound))) = row.map(|row| (row.x(0), row.digest(1))) {
+        return Ok(Standing::Holder { x, bound });
     }
     let known = tx.first("SELECT 1 FROM known_groups WHERE group_fp = $1", &[group.into()]).await?;
     Ok(if known.is_some() { Standing::Stranger } else { Standing::UnknownGroup })

@@ -81,6 +81,7 @@ impl Store {
 async fn remove(tx: &mut dyn Tx, removal: &KeyRemoval) -> Result<KeyRemovalOutcome, StoreError> {
     let KeyRemoval { api_key, owner, key, kept, login, ticket, at, told } = removal;
     let Login { principal, version, ticket: shown } = login;
+    rights::dismiss(tx, principal).await?;
     // Not held: it is about to be written, and of two who held it neither could.
     if tx.first(rights::LOGGED_IN, &[principal.into(), (*version).into(), shown.into()]).await?.is_none() {
         return Ok(KeyRemovalOutcome::Changed);

@@ -11,6 +11,7 @@ use super::{
     engine::{Row, Tx, Value},
     error::StoreError,
     factors::{self, FactorRow},
+    rights,
     rows::Digest,
     settings,
 };
@@ -363,6 +364,7 @@ async fn disable(
     at: Option<i64>,
     told: Option<&NewAudit>,
 ) -> Result<ChangeOutcome, StoreError> {
+    rights::dismiss(tx, id).await?;
     if at.is_some() && is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
@@ -387,6 +389,7 @@ async fn remove(
     last: &[LastApp],
     told: Option<&NewAudit>,
 ) -> Result<ChangeOutcome, StoreError> {
+    rights::dismiss(tx, id).await?;
     if is_last_operator(tx, id).await? {
         return Ok(ChangeOutcome::LastOperator);
     }
@@ -442,6 +445,7 @@ async fn enrol(tx: &mut dyn Tx, enrolment: &Enrolment) -> Result<EnrolOutcome, S
     if tx.first(open, &[link.into(), principal.into(), (*now).into()]).await?.is_none() {
         return Ok(EnrolOutcome::LinkGone);
     }
+    rights::dismiss(tx, principal).await?;
     let known = "SELECT role, name FROM principals WHERE id = $1 AND version = $2 AND disabled_at IS NULL";
     let Some(known) = tx.first(known, &[principal.into(), (*version).into()]).await? else {
         return Ok(EnrolOutcome::Changed);
@@ -500,6 +504,7 @@ async fn change_members(
             return Ok(MembersOutcome::Unknown);
         }
     }
+    rights::dismiss(tx, team).await?;
     for (member, bound) in added {
         let values: [Value; 3] = [team.into(), member.into(), bound.into()];
         let add = "INSERT INTO members (team, member, bound) VALUES ($1, $2, $3)

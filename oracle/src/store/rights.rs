@@ -3,11 +3,12 @@
 //! writes the act, and must be what the service has seen, keyed hashes included.
 //!
 //! What is looked at here is held until that transaction ends: whoever takes something away comes after the act, or before it, and
-//! then there is no act.
+//! then there is no act. They meet in lines, of each principal and of each group, so that whoever takes something away waits for the
+//! acts that have begun and for no others, however many follow.
 
 use super::{
     applicants::{self, Ground},
-    engine::Tx,
+    engine::{Row, Turn, Tx},
     error::StoreError,
     rows::Digest,
 };
@@ -91,8 +92,42 @@ pub(super) enum Fallen {
 pub(super) const LOGGED_IN: &str = "SELECT 1 FROM principals JOIN tickets ON tickets.principal = principals.id
      WHERE principals.id = $1 AND principals.version = $2 AND principals.disabled_at IS NULL AND tickets.hash = $3";
 
+/// The groups that a principal stands or asks for, itself or as a team.
+const GROUPS_OF: &str = "SELECT group_fp FROM group_members WHERE principal = $1
+     UNION SELECT group_fp FROM group_applicants WHERE principal = $1";
+
+/// Waits for the acts that rest on a principal or on one of its groups, before something is taken away from it.
+pub(super) async fn dismiss(tx: &mut dyn Tx, principal: &Digest) -> Result<(), StoreError> {
+    let groups = tx.query(GROUPS_OF, &[principal.into()]).await?;
+    let mut groups = groups.iter().map(|row| row.blob(0).map(line)).collect::<Result<Vec<_>, _>>()?;
+    groups.sort_unstable();
+    groups.insert(0, line(principal));
+    tx.line_up(&groups, Turn::Alone).await
+}
+
+/// Waits for the acts that rest on a group, before somebody is taken out of it.
+pub(super) async fn dismiss_from(tx: &mut dyn Tx, group: &Digest) -> Result<(), StoreError> {
+    tx.line_up(&[line(group)], Turn::Alone).await
+}
+
+/// The line of a group or of a principal.
+fn line(digest: &[u8]) -> i64 {
+    digest.iter().take(8).fold(0, |line, byte| (line << 8) | i64::from(*byte))
+}
+
 /// Whether a login is still one.
 pub(super) async fn still_logged_in(tx: &mut dyn Tx, login: &Login) -> Result<bool, StoreError> {
+    tx.line_up(&[line(&login.principal)], Turn::Together).await?;
+    is_held(tx, login).await
+}
+
+/// The same for an act that rests on a group as well.
+async fn still_acts(tx: &mut dyn Tx, login: &Login, group: &Digest) -> Result<bool, StoreError> {
+    tx.line_up(&[line(&login.principal), line(group)], Turn::Together).await?;
+    is_held(tx, login).await
+}
+
+async fn is_held(tx: &mut dyn Tx, login: &Login) -> Result<bool, StoreError> {
     let Login { principal, version, ticket } = login;
     Ok(!tx.held(LOGGED_IN, &[principal.into(), (*version).into(), ticket.into()]).await?.is_empty())
 }
@@ -100,7 +135,7 @@ pub(super) async fn still_logged_in(tx: &mut dyn Tx, login: &Login) -> Result<bo
 /// Whether a principal still stands for the player that it acts for, and is logged in.
 pub(super) async fn still_stands(tx: &mut dyn Tx, acting: &Acting) -> Result<bool, StoreError> {
     let Acting { group, x, bound, login } = acting;
-    if !still_logged_in(tx, login).await? {
+    if !still_acts(tx, login, group).await? {
         return Ok(false);
     }
     let held = "SELECT 1 FROM group_members WHERE group_fp = $1 AND x = $2 AND principal = $3 AND bound = $4";
@@ -112,7 +147,7 @@ pub(super) async fn still_stands(tx: &mut dyn Tx, acting: &Acting) -> Result<boo
 pub(super) async fn still_asks(tx: &mut dyn Tx, asking: &Asking) -> Result<bool, StoreError> {
     match asking {
         Asking::ByLogin(Applying { group, login, grounds }) => {
-            if !still_logged_in(tx, login).await? {
+            if !still_acts(tx, login, group).await? {
                 return Ok(false);
             }
             let stand = applicants::grounds(tx, group, &login.principal).await?;
@@ -135,10 +170,12 @@ pub(super) async fn fallen(tx: &mut dyn Tx, basis: Option<&Basis>) -> Result<Opt
     let held = "SELECT held.x, held.principal, held.bound, principals.version FROM group_members AS held
                 JOIN principals ON principals.id = held.principal
                 WHERE held.group_fp = $1 AND principals.disabled_at IS NULL";
-    let mut stand = Vec::new();
-    for row in tx.held(held, &[group.into()]).await? {
-        let (x, principal, bound, version) = (row.x(0)?, row.digest(1)?, row.digest(2)?, row.int(3)?);
-        stand.push(Approver { x, principal, version, bound });
-    }
+    // A row that cannot be stands for nobody.
+    let stand: Vec<Approver> =
+        tx.held(held, &[group.into()]).await?.iter().filter_map(|row| standing(row).ok()).collect();
     Ok(approved.iter().any(|approver| !stand.contains(approver)).then_some(Fallen::Approval))
+}
+
+fn standing(row: &Row) -> Result<Approver, StoreError> {
+    Ok(Approver { x: row.x(0)?, principal: row.digest(1)?, version: row.int(3)?, bound: row.digest(2)? })
 }

@@ -138,6 +138,17 @@ pub struct NewSession {
     pub applicant: Option<Asking>,
     /// How many sessions one source may have open.
     pub source_cap: i64,
+    /// When it is not made, because its source has another one for the same group.
+    pub unless: Option<UnlessOpen>,
+}
+
+/// Which other session keeps one from being made: an open one for codes of the same group and source.
+#[derive(Clone, Copy, Debug)]
+pub struct UnlessOpen {
+    /// Of a greater number than this.
+    pub after: i64,
+    /// That ends later than that.
+    pub ends_after: i64,
 }
 
 /// What became of a new session.
@@ -145,6 +156,8 @@ pub struct NewSession {
 pub enum InsertOutcome {
     /// It exists now.
     Inserted,
+    /// Its source has another one open for the group, and wants but one; nothing was written.
+    Open,
     /// Its source has as many open as it may; nothing was written.
     SourceFull,
     /// Its proof of creation was used before; nothing was written.

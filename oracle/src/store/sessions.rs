@@ -8,27 +8,26 @@ use super::{
     error::StoreError,
     events, notices,
     rights::{self, Asking},
-    rows::{ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow},
+    rows::{
+        ClosedAs, Digest, InsertOutcome, NewEvent, NewSession, Once, Purpose, SessionOverview, SessionRow, UnlessOpen,
+    },
     tocs,
 };
 
 impl Store {
-    /// The newest session for codes of a group that a source has asked for and that is open at `now`.
-    pub async fn session_of(
+    /// The sessions for codes of a group that a source has asked for and that are open at `now`, newest first, each with its number.
+    pub async fn sessions_of(
         &self,
         source: &Digest,
         group: &Digest,
         now: i64,
-    ) -> Result<Option<SessionOverview>, StoreError> {
+    ) -> Result<Vec<(i64, SessionOverview)>, StoreError> {
         self.read((*source, *group, now), |tx, (source, group, now)| {
             Box::pin(async move {
-                let newest = "SELECT id FROM sessions
-                              WHERE source = $1 AND group_fp = $2 AND ends_at > $3 AND purpose = 0 AND closed_at IS NULL
-                              ORDER BY number DESC LIMIT 1";
-                match tx.first(newest, &[source.into(), group.into(), (*now).into()]).await? {
-                    Some(row) => overview(tx, row.text(0)?).await,
-                    None => Ok(None),
-                }
+                let open = "SELECT number, id FROM sessions
+                            WHERE source = $1 AND group_fp = $2 AND ends_at > $3 AND purpose = 0 AND closed_at IS NULL
+                            ORDER BY number DESC";
+                numbered(tx, open, &[source.into(), group.into(), (*now).into()]).await
             })
         })
         .await
@@ -49,6 +48,14 @@ pub(super) async fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<InsertOu
             Asking::ByLogin(_) => InsertOutcome::NotApplicant,
             Asking::Player(_) => InsertOutcome::NotHolder,
         });
+    }
+    if let (Some(UnlessOpen { after, ends_after }), Some(group)) = (&new.unless, &new.group_fp) {
+        let other = "SELECT 1 FROM sessions WHERE source = $1 AND group_fp = $2 AND number > $3 AND ends_at > $4
+                     AND purpose = 0 AND closed_at IS NULL LIMIT 1";
+        let values = [(&new.source).into(), group.into(), (*after).into(), (*ends_after).into()];
+        if tx.first(other, &values).await?.is_some() {
+            return Ok(InsertOutcome::Open);
+        }
     }
     if let Some(once) = &new.once
         && !use_once(tx, once).await?
@@ -123,12 +130,17 @@ pub(super) async fn overview(tx: &mut dyn Tx, id: &str) -> Result<Option<Session
 
 /// Up to `limit` sessions that are not closed and have a smaller number than `before`, newest first, each with its number.
 pub(super) async fn open(tx: &mut dyn Tx, before: i64, limit: i64) -> Result<Vec<(i64, SessionOverview)>, StoreError> {
-    let found = tx
-        .query(
-            "SELECT number, id FROM sessions WHERE closed_at IS NULL AND number < $1 ORDER BY number DESC LIMIT $2",
-            &[before.into(), limit.into()],
-        )
-        .await?;
+    let open = "SELECT number, id FROM sessions WHERE closed_at IS NULL AND number < $1 ORDER BY number DESC LIMIT $2";
+    numbered(tx, open, &[before.into(), limit.into()]).await
+}
+
+/// Sessions, each with its number, of a query that gives numbers and ids.
+async fn numbered(
+    tx: &mut dyn Tx,
+    query: &'static str,
+    values: &[Value],
+) -> Result<Vec<(i64, SessionOverview)>, StoreError> {
+    let found = tx.query(query, values).await?;
     let mut sessions = Vec::with_capacity(found.len());
     for row in found {
         if let Some(overview) = overview(tx, row.text(1)?).await? {

@@ -10,6 +10,7 @@ use super::{
     factors::{self, ProviderRow},
     lockout::{FailOutcome, Lockout},
     principals::{self, PrincipalRow, principal_row, select_principals},
+    rights,
     rows::Digest,
 };
 
@@ -158,6 +159,10 @@ impl Store {
     pub async fn end_ticket(&self, hash: &Digest, told: Option<NewAudit>) -> Result<bool, StoreError> {
         self.write(hash, (*hash, told), |tx, (hash, told)| {
             Box::pin(async move {
+                let whose = "SELECT principal FROM tickets WHERE hash = $1";
+                if let Some(row) = tx.first(whose, &[hash.into()]).await? {
+                    rights::dismiss(tx, &row.digest(0)?).await?;
+                }
                 let ended = tx.execute("DELETE FROM tickets WHERE hash = $1", &[hash.into()]).await? > 0;
                 audit::tell(tx, told.as_ref().filter(|_| ended)).await?;
                 Ok(ended)
@@ -170,6 +175,7 @@ impl Store {
     pub async fn end_tickets(&self, principal: &Digest, told: Option<NewAudit>) -> Result<u64, StoreError> {
         self.write(principal, (*principal, told), |tx, (principal, told)| {
             Box::pin(async move {
+                rights::dismiss(tx, principal).await?;
                 audit::tell(tx, told.as_ref()).await?;
                 tx.execute("DELETE FROM tickets WHERE principal = $1", &[principal.into()]).await
             })

@@ -316,6 +316,7 @@ async fn a_node_that_is_a_little_fast_ends_nothing_early() {
         applicant: None,
         on_expiry: Vec::new(),
         source_cap: i64::MAX,
+        unless: None,
     };
     // Over by the node's clock all the time that this test takes, and by the store's not yet.
     let mut ended = 0;

@@ -8,7 +8,7 @@ mod curl;
 mod ends;
 mod export;
 mod grants;
-mod ground;
+pub mod ground;
 mod known;
 mod quorum;
 mod races;

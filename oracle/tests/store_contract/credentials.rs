@@ -3,13 +3,13 @@
 use futures_util::future::join_all;
 use quorate_oracle::store::{
     AddOutcome, CeremonyAct, CeremonyName, CredentialKind, CredentialName, Digest, FailOutcome, KeyRemoval,
-    KeyRemovalOutcome, Login, MAX_CREDENTIALS, NewApiKey, NewCeremony, NewCredential, NewDataKey, NewTicket,
-    RecordCounts, Removed, Rewrapped, Role, RotateOutcome, Store, UseOutcome, Which,
+    KeyRemovalOutcome, LogInOutcome, Login, MAX_CREDENTIALS, NewApiKey, NewCeremony, NewCredential, NewDataKey,
+    NewTicket, RecordCounts, Removed, Rewrapped, Role, RotateOutcome, SecondProof, Store, UseOutcome, Which,
 };
 
 use crate::{
     RACERS,
-    logins::logged_in,
+    logins::{logged_in, login},
     people::{enrolled, user},
     rows::{digest, race},
 };
@@ -249,6 +249,43 @@ pub async fn of_many_removals_with_one_login_one_is_done(store: Store) {
     let changed = outcomes.iter().filter(|outcome| **outcome == KeyRemovalOutcome::Changed).count();
     assert_eq!((removed, changed), (1, RACERS - 1), "{outcomes:?}");
     assert_eq!(store.credentials(of.api_key, &OWNER).await.unwrap().len(), MAX_CREDENTIALS - 1);
+}
+
+pub async fn no_login_from_before_a_removal_outlives_it_whoever_races(store: Store) {
+    let of = owner(&store, 1).await;
+    for id in [201, 202] {
+        added(&store, of, id, CredentialKind::Webauthn).await;
+    }
+    let user = enrolled(&store, 1, Role::Member).await;
+    let shown = logged_in(&store, 1).await;
+    let (racers, next) = (2..2 + u8::try_from(RACERS).unwrap(), [210; 32]);
+    let outcomes = race(&store, |store, number| {
+        let login = login(&user, SecondProof::None, racers.start + u8::try_from(number).unwrap());
+        async move {
+            if number != RACERS / 2 {
+                return store.log_in(login).await.unwrap();
+            }
+            let removal = KeyRemoval {
+                api_key: of.api_key,
+                owner: OWNER,
+                key: [201; 32],
+                kept: vec![[202; 32]],
+                login: shown,
+                ticket: NewTicket { hash: next, bound: next, created_at: NOW, expires_at: NOW + 100 },
+                at: NOW,
+                told: None,
+            };
+            assert_eq!(store.remove_own_key(removal).await.unwrap(), KeyRemovalOutcome::Removed);
+            LogInOutcome::Changed
+        }
+    })
+    .await;
+    let expected = [LogInOutcome::LoggedIn, LogInOutcome::Changed];
+    assert!(outcomes.iter().all(|outcome| expected.contains(outcome)), "{outcomes:?}");
+    for seed in racers {
+        assert!(store.ticket(&digest(seed)).await.unwrap().is_none(), "{seed}");
+    }
+    assert!(store.ticket(&next).await.unwrap().is_some(), "whoever removed it goes on");
 }
 
 pub async fn a_ceremony_ends_in_time(store: Store) {

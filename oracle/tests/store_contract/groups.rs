@@ -24,7 +24,7 @@ pub fn member(x: u8, principal: u8) -> NewGroupMember {
 }
 
 async fn members(store: &Store, seed: u8) -> Vec<(u8, u8)> {
-    let members = store.group_members(&digest(seed)).await.unwrap();
+    let members = store.group_members(&digest(seed)).await.unwrap().whole;
     assert!(members.iter().all(|row| row.bound == named(row.x)));
     members.iter().map(|row| (row.x, row.principal.id[0])).collect()
 }
@@ -213,13 +213,19 @@ pub async fn what_is_damaged_goes_as_it_was_found_and_no_further(store: Store) {
     store.change_group_applicants(&digest(7), applicants, vec![], None).await.unwrap();
     let told = |seed| Some(crate::audit::new(seed));
     let forget = async |rows, told| store.forget_damaged(&digest(7), rows, told).await.unwrap();
-    let holder = |x, bound| DamagedRow::Holder { x, bound: named(bound) };
-    let applicant = |principal, bound| DamagedRow::Applicant { principal: digest(principal), bound: named(bound) };
+    let holder = |x: u8, bound| {
+        let principal = digest(x + 9).to_vec();
+        DamagedRow::Holder { x: x.into(), principal, bound: named(bound).to_vec() }
+    };
+    let applicant = |principal, bound| {
+        let (principal, bound) = (digest(principal).to_vec(), named(bound).to_vec());
+        DamagedRow::Applicant { principal, bound }
+    };
     // Meanwhile somebody has put things right, or there is nothing.
     assert_eq!(forget(vec![holder(1, 2), holder(3, 3), applicant(10, 11), applicant(11, 11)], told(1)).await, 0);
     assert_eq!(forget(vec![holder(2, 2), applicant(10, 10)], told(2)).await, 2);
     assert_eq!(members(&store, 7).await, [(1, 10)]);
-    let left = store.group_applicants(&digest(7)).await.unwrap();
+    let left = store.group_applicants(&digest(7)).await.unwrap().whole;
     assert_eq!(left.iter().map(|(row, _)| row.id[0]).collect::<Vec<_>>(), [12]);
     assert_eq!(crate::audit::seeds(&store).await, [2], "told of what was done");
 }

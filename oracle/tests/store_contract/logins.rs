@@ -13,7 +13,7 @@ use crate::{
 
 const DELAYS: &[i64] = &[0, 0, 1_000, 5_000];
 
-fn login(row: &PrincipalRow, proof: SecondProof, ticket: u8) -> LogIn {
+pub fn login(row: &PrincipalRow, proof: SecondProof, ticket: u8) -> LogIn {
     LogIn {
         principal: row.id,
         name: row.name,

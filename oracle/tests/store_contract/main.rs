@@ -11,6 +11,7 @@ mod apps;
 mod audit;
 mod codes;
 mod credentials;
+mod dismissals;
 mod drills;
 mod groups;
 mod imports;
@@ -203,6 +204,7 @@ on_every_engine! {
     credentials::an_own_key_is_added_while_its_login_is_one,
     credentials::once_a_login_has_ended_no_key_comes_of_it_whoever_races,
     credentials::of_many_removals_with_one_login_one_is_done,
+    credentials::no_login_from_before_a_removal_outlives_it_whoever_races,
     credentials::a_counter_rises_or_there_is_none,
     credentials::wrong_signatures_lock_by_the_schedule_whoever_races,
     credentials::a_users_credentials_differ_and_are_bounded,

@@ -41,6 +41,7 @@ pub fn session(id: &str) -> NewSession {
         applicant: None,
         on_expiry: Vec::new(),
         source_cap: 1_000,
+        unless: None,
     }
 }
 

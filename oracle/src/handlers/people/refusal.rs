@@ -38,7 +38,7 @@ impl From<PeopleError> for ApiError {
             PeopleError::Party(cause) => cause.into(),
             PeopleError::Password(_) => Self::bad_request("weak_password", message),
             PeopleError::Pool(cause) => cause.into(),
-            PeopleError::Refused | PeopleError::RefusedBy(_) | PeopleError::State => {
+            PeopleError::Refused | PeopleError::RefusedBy(_) | PeopleError::Replayed | PeopleError::State => {
                 Self::unauthorized("login_refused", message)
             }
             PeopleError::RepeatedMember => Self::bad_request("repeated_member", message),

@@ -7,7 +7,7 @@ use super::groups::{Damaged, GroupSummary, KnownGroup, about, group_id};
 use super::name::PrincipalName;
 use super::ticket::Caller;
 use crate::service::audit::Kind;
-use crate::store::{ApplicantsOutcome, Applying, DamagedRow, Digest, Ground, GroupRow};
+use crate::store::{ApplicantsOutcome, Applying, DamagedRow, Digest, Ground, GroupRow, GroupRows};
 use quorate_protocol::header::GroupName;
 use quorate_protocol::toc::Group;
 
@@ -81,13 +81,15 @@ impl People {
     /// The applicants of a group, and the rows that make nobody one.
     pub(super) async fn applicants(&self, group: &Digest) -> Result<(Vec<PrincipalName>, Vec<Damaged>), PeopleError> {
         let (mut names, mut damaged) = (Vec::new(), Vec::new());
-        for (row, bound) in self.inner.store.group_applicants(group).await? {
+        let GroupRows { whole, damaged: unread } = self.inner.store.group_applicants(group).await?;
+        damaged.extend(unread.into_iter().map(|row| Damaged::new(None, row)));
+        for (row, bound) in whole {
             let own = self.inner.hashes.applicant(group, &row.id) == bound;
             match self.inner.sealer.open_name(&row) {
                 Ok(name) if own => names.push(name),
                 name => {
-                    let row_of = DamagedRow::Applicant { principal: row.id, bound };
-                    damaged.push(Damaged::new(name.ok(), &row.id, row_of));
+                    let row = DamagedRow::Applicant { principal: row.id.to_vec(), bound: bound.to_vec() };
+                    damaged.push(Damaged::new(name.ok(), row));
                 }
             }
         }

@@ -59,6 +59,10 @@ pub enum PeopleError {
     /// A login by steps whose second step came after its time.
     #[error("this login took too long: begin again")]
     Late,
+    /// A security key's answer, to a challenge that was given out for it, which has counted before or came too late; answered as
+    /// what is refused.
+    #[error("this answer of a security key has counted before")]
+    Replayed,
     /// A link that is unknown, used, replaced or too old.
     #[error("this link is unknown, used, or its time is up: ask an operator for a new one")]
     Link,

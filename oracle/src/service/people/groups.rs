@@ -7,7 +7,7 @@ use super::name::PrincipalName;
 use super::ticket::Caller;
 use crate::service::audit::Kind;
 use crate::store::{
-    AddGroupOutcome, DamagedRow, Digest, GroupMemberRow, GroupMembersOutcome, GroupRow, NewGroup, NewGroupMember,
+    AddGroupOutcome, DamagedRow, GroupMemberRow, GroupMembersOutcome, GroupRow, GroupRows, NewGroup, NewGroupMember,
     PrincipalKind,
 };
 use quorate_protocol::header::GroupName;
@@ -103,11 +103,16 @@ impl People {
         let group = self.inner.sealer.open_group(&digest, &row.sealed)?;
         let (applicants, mut damaged) = self.applicants(&digest).await?;
         let (mut principals, size) = (BTreeMap::new(), group.header.fields().size);
-        for GroupMemberRow { x, principal, bound } in self.inner.store.group_members(&digest).await? {
+        let GroupRows { whole, damaged: unread } = self.inner.store.group_members(&digest).await?;
+        damaged.extend(unread.into_iter().map(|row| Damaged::new(None, row)));
+        for GroupMemberRow { x, principal, bound } in whole {
             let own = x <= size && self.inner.hashes.holder(&digest, x, &principal.id) == bound;
             match self.inner.sealer.open_name(&principal) {
                 Ok(name) if own => drop(principals.insert(x, name)),
-                name => damaged.push(Damaged::new(name.ok(), &principal.id, DamagedRow::Holder { x, bound })),
+                name => {
+                    let (principal, bound) = (principal.id.to_vec(), bound.to_vec());
+                    damaged.push(Damaged::new(name.ok(), DamagedRow::Holder { x: x.into(), principal, bound }));
+                }
             }
         }
         if !damaged.is_empty() {
@@ -179,7 +184,7 @@ impl People {
             ("damaged_names", shown.into()),
         ];
         let told = Some(self.told_more(Kind::GroupMembers, by, about(&name), more));
-        let rows = damaged.iter().map(|damaged| damaged.row).collect();
+        let rows = damaged.into_iter().map(|damaged| damaged.row).collect();
         self.inner.store.forget_damaged(&name.0, rows, told).await?;
         Ok(known)
     }
@@ -218,9 +223,13 @@ impl People {
 }
 
 impl Damaged {
-    pub(super) fn new(name: Option<PrincipalName>, id: &Digest, row: DamagedRow) -> Self {
-        let unread = || format!("unreadable principal {}", data_encoding::HEXLOWER.encode(&id[..8]));
-        Self { names: name.map_or_else(unread, |name| name.to_string()), row }
+    pub(super) fn new(name: Option<PrincipalName>, row: DamagedRow) -> Self {
+        let id = &row.principal()[..row.principal().len().min(8)];
+        let names = match name {
+            Some(name) => name.to_string(),
+            None => format!("unreadable principal {}", data_encoding::HEXLOWER.encode(id)),
+        };
+        Self { names, row }
     }
 }
 

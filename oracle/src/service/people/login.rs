@@ -128,6 +128,15 @@ impl People {
                 self.inner.audit.count(Kind::LoginRefused);
                 Err(PeopleError::Refused)
             }
+            // Nor is it a guess to send what was right once more, as a browser does after a lost answer: many at once would lock the
+            // name before the first of them has counted.
+            Err(PeopleError::Replayed) => {
+                self.inner.sources.record(source, self.now());
+                let told = refused(name.to_string(), source).with("reason", "replayed");
+                let told = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source));
+                self.inner.store.append_audit(told.into_iter().collect()).await?;
+                Err(PeopleError::Refused)
+            }
             // Whoever keeps a state for too long has proved a password, and may prove it again.
             Err(PeopleError::Late) if !by_steps => Err(self.count_failure(&name, known, &hashed, source, None).await?),
             Err(PeopleError::Refused) => Err(self.count_failure(&name, known, &hashed, source, None).await?),
@@ -320,9 +329,12 @@ impl People {
         }
         let (uuid, party) = (Self::uuid(&halfway.factor), self.party(&provider.options)?);
         let finished = self.inner.webauthn.finish_login(self.own().await?, party, Some(&uuid), credential).await;
-        let used = finished.map_err(refusal)?;
+        let used = finished.map_err(|error| match error {
+            // The state says that the challenge was given out, for this login.
+            WebauthnError::Challenge | WebauthnError::Unknown => PeopleError::Replayed,
+            error => refusal(error),
+        })?;
         let given = self.give_ticket(name, &row, SecondProof::Elsewhere, "security key", source).await?;
-        // Not before: whoever sends the same answer again counts as failing, and would lock the name meanwhile.
         self.note_used(&uuid, &used.key_handle_hash).await;
         Ok(Progress::LoggedIn(given))
     }

@@ -208,6 +208,9 @@ impl People {
     /// Disables a principal and ends what it is logged in with, or enables it again.
     pub async fn set_disabled(&self, name: &PrincipalName, disabled: bool, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
+        if !disabled {
+            self.check_way_in(row.role, by)?;
+        }
         let kind = if disabled { Kind::PrincipalDisabled } else { Kind::PrincipalEnabled };
         let (at, told) = (disabled.then(|| self.now()), Some(self.told(kind, by, name, &[])));
         done(self.inner.store.set_disabled(&row.id, at, told).await?)

@@ -55,7 +55,7 @@ impl People {
     pub async fn players(&self, group: GroupName) -> Result<HashMap<u8, Approver>, PeopleError> {
         let GroupName(digest) = group;
         let mut players = HashMap::new();
-        for GroupMemberRow { x, principal, bound } in self.inner.store.group_members(&digest).await? {
+        for GroupMemberRow { x, principal, bound } in self.inner.store.group_members(&digest).await?.whole {
             let own = self.inner.hashes.holder(&digest, x, &principal.id) == bound;
             if own && principal.disabled_at.is_none() && self.inner.sealer.open_name(&principal).is_ok() {
                 players.insert(x, Approver { x, principal: principal.id, version: principal.version, bound });

@@ -14,6 +14,13 @@ use quorate_protocol::invite::{Applicant, Purpose};
 use quorate_protocol::toc::Group;
 use std::net::IpAddr;
 
+/// Milliseconds before its end from which on a session is not given to whoever asks once more: nothing would come of it.
+pub(super) const ENDING: i64 = 10_000;
+
+fn request(group: GroupName, reason: String) -> NewSession {
+    NewSession { group: Some(group), reason: Some(reason), ..NewSession::default() }
+}
+
 impl Sessions {
     /// Starts a session for codes of a known group, for whoever has logged in and may ask for them: the same as [`Sessions::create`]
     /// with a group and a reason alone. The credentials hold the KEK, with which the same principal gets the codes.
@@ -24,8 +31,7 @@ impl Sessions {
         caller: &Caller,
         peer: IpAddr,
     ) -> Result<SessionCredentials, SessionError> {
-        let request = NewSession { group: Some(group), reason: Some(reason), ..NewSession::default() };
-        self.create(request, Some(caller), peer).await
+        self.create(request(group, reason), Some(caller), peer).await
     }
 
     /// The session that gives whoever has logged in and may ask for them codes of a known group: the one of theirs that is open,
@@ -38,29 +44,46 @@ impl Sessions {
         caller: &Caller,
         peer: IpAddr,
     ) -> Result<AppSession, SessionError> {
-        if !again && let Some(open) = self.open_by(group, caller).await? {
-            return Ok(open);
+        let mut after = None;
+        if !again {
+            match self.open_by(group, caller).await? {
+                Ok(open) => return Ok(open),
+                Err(last) => after = Some(last),
+            }
         }
-        let SessionCredentials { session, tek, kek, invite } =
-            self.create_by_login(group, reason, caller, peer).await?;
-        Ok(AppSession { session, tek, kek: Some(kek), invite })
+        loop {
+            let made = self.create_unless(request(group, reason.clone()), Some(caller), peer, after).await?;
+            if let Some(SessionCredentials { session, tek, kek, invite }) = made {
+                return Ok(AppSession { session, tek, kek: Some(kek), invite });
+            }
+            // The same press of the button, at the same instant or elsewhere, was faster.
+            match self.open_by(group, caller).await? {
+                Ok(open) => return Ok(open),
+                // Over already; or it can be read no more than those before, and keeps nobody from a new one.
+                Err(last) => after = after.max(Some(last)),
+            }
+        }
     }
 
-    /// The open session for codes of a group that a caller has begun by a login, who may still ask for them.
-    async fn open_by(&self, group: GroupName, caller: &Caller) -> Result<Option<AppSession>, SessionError> {
+    /// The open session for codes of a group that a caller has begun by a login, who may still ask for them; or the number of the last
+    /// one that is none, 0 for none.
+    async fn open_by(&self, group: GroupName, caller: &Caller) -> Result<Result<AppSession, i64>, SessionError> {
         self.asker(Some(caller), group).await?;
         let (source, GroupName(digest)) = (self.asker_source(&caller.login()), group);
-        let found = self.inner.store.session_of(&source, &digest, self.now_ms()).await?;
-        let Some(overview) = found else { return Ok(None) };
-        match self.open_record(overview.row.clone()) {
-            Ok((_, record)) if record.asker == Some(caller.id()) => {
-                let (session, tek) = (summary(&overview, &record), record.fields().tek.clone());
-                Ok(Some(AppSession { session, tek, kek: None, invite: record.invite.to_url() }))
+        let found = self.inner.store.sessions_of(&source, &digest, self.now_ms().saturating_add(ENDING)).await?;
+        let last = found.first().map_or(0, |(number, _)| *number);
+        for (_, overview) in found {
+            match self.open_record(overview.row.clone()) {
+                Ok((_, record)) if record.asker == Some(caller.id()) => {
+                    let (session, tek) = (summary(&overview, &record), record.fields().tek.clone());
+                    return Ok(Ok(AppSession { session, tek, kek: None, invite: record.invite.to_url() }));
+                }
+                // Somebody else's by a row that was written, or one that cannot be read.
+                Ok(_) | Err(SessionError::Damaged | SessionError::Over(_)) => {}
+                Err(error) => return Err(error),
             }
-            // Somebody else's by a row that was written, or one that cannot be read: it keeps nobody from a new one.
-            Ok(_) | Err(SessionError::Damaged | SessionError::Over(_)) => Ok(None),
-            Err(error) => Err(error),
         }
+        Ok(Err(last))
     }
 
     /// What a caller asks for who shows no Toc of `group`, and the group.

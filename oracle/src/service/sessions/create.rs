@@ -1,5 +1,6 @@
 //! Starting a session: who asks is checked, a TEK is drawn, an invite is signed, and the KEK leaves with the answer.
 
+use super::by_login::ENDING;
 use super::error::SessionError;
 use super::known::Known;
 use super::named::By;
@@ -10,7 +11,7 @@ use crate::service::audit::Kind;
 use crate::service::people::Caller;
 use crate::service::signer::InviteSigner;
 use crate::state::StateRng;
-use crate::store::{Asking, InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose};
+use crate::store::{Asking, InsertOutcome, NewSession as NewRow, NewToc, Once, Purpose as RowPurpose, UnlessOpen};
 use quorate_protocol::api::{ApplicantProof, NewSession, SessionCredentials};
 use quorate_protocol::encoding::sha256;
 use quorate_protocol::header::Header;
@@ -71,6 +72,18 @@ impl Sessions {
         caller: Option<&Caller>,
         peer: IpAddr,
     ) -> Result<SessionCredentials, SessionError> {
+        // Only who wants but one session is told that there is another one.
+        self.create_unless(request, caller, peer, None).await?.ok_or(SessionError::TooMany)
+    }
+
+    /// The same, unless whoever asks has another session of a greater number than `after` open for the group: then there is none.
+    pub(super) async fn create_unless(
+        &self,
+        request: NewSession,
+        caller: Option<&Caller>,
+        peer: IpAddr,
+        after: Option<i64>,
+    ) -> Result<Option<SessionCredentials>, SessionError> {
         if self.inner.open.load(Ordering::Relaxed) >= self.inner.limits.in_all {
             return Err(SessionError::TooMany);
         }
@@ -83,7 +96,7 @@ impl Sessions {
             Ok::<_, SessionError>((asked, applying))
         };
         let this = self.clone();
-        let (row, record, kek) = if group.is_some() || self.inner.limits.require_login {
+        let (mut row, record, kek) = if group.is_some() || self.inner.limits.require_login {
             let (asked, applying) = if let Some(group) = group {
                 self.by_login(&request, group, caller, &signer).await?
             } else {
@@ -99,6 +112,7 @@ impl Sessions {
             };
             self.inner.crypto.run(prepare).await??
         };
+        row.unless = after.map(|after| UnlessOpen { after, ends_after: row.created_at.saturating_add(ENDING) });
         let provided = u32::from(row.first_toc.is_some());
         let (ends_at, ttl) = (row.expires_at, row.ttl);
         let budget = match &row.applicant {
@@ -111,6 +125,7 @@ impl Sessions {
         }
         match outcome {
             InsertOutcome::Inserted => {}
+            InsertOutcome::Open => return Ok(None),
             InsertOutcome::SourceFull => return Err(SessionError::TooMany),
             InsertOutcome::Replayed => return Err(SessionError::Replayed),
             InsertOutcome::GroupRefused => return Err(SessionError::GroupRefused),
@@ -119,12 +134,12 @@ impl Sessions {
         }
         self.inner.open.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("quorate_sessions_created_total").increment(1);
-        Ok(SessionCredentials {
+        Ok(Some(SessionCredentials {
             session: super::show::describe(&record, now_ms, ends_at, ttl, provided, 0),
             tek: record.fields().tek.clone(),
             kek,
             invite: record.invite.to_url(),
-        })
+        }))
     }
 
     /// The same application, with the name of the caller that makes it.
@@ -241,6 +256,7 @@ impl Sessions {
             once: applying.once,
             applicant: applying.by.map(By::asking),
             source_cap,
+            unless: None,
             id,
         };
         row.sealed = record.seal(&Bound::of_new(&row), at_rest, rng);

@@ -220,6 +220,7 @@ fn asked(id: &str) -> NewSession {
         applicant: None,
         on_expiry: Vec::new(),
         source_cap: 10,
+        unless: None,
     }
 }
 

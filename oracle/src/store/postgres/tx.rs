@@ -9,7 +9,7 @@ use tokio_postgres::{Error, Statement, types::ToSql};
 
 use super::failure::Failure;
 use crate::store::{
-    engine::{Row, Tx, Value},
+    engine::{Row, Turn, Tx, Value},
     error::StoreError,
 };
 
@@ -166,6 +166,25 @@ impl Tx for PostgresTx<'_> {
             }
             // It waits for whoever is changing such a row, and loses against whoever has since this transaction began.
             self.rows(&format!("{sql} FOR SHARE"), values).await
+        })
+    }
+
+    fn line_up<'a>(&'a mut self, lines: &'a [i64], turn: Turn) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            if !self.writes || lines.is_empty() {
+                return Ok(());
+            }
+            // The server lets further ones share a row while somebody waits to change it, however long that takes; those who wait
+            // for such a lock it serves in turn.
+            let statement = self
+                .prepare(match turn {
+                    Turn::Alone => "SELECT pg_catalog.pg_advisory_xact_lock($1)",
+                    Turn::Together => "SELECT pg_catalog.pg_advisory_xact_lock_shared($1)",
+                })
+                .await?;
+            let locks: Vec<_> = lines.iter().map(|line| (statement.clone(), vec![Value::Int(*line)])).collect();
+            let client = self.client;
+            self.after_deferred(all(client, &locks)).await
         })
     }
 

@@ -68,6 +68,7 @@ fn session(id: &str) -> NewSession {
         applicant: None,
         on_expiry: Vec::new(),
         source_cap: i64::MAX,
+        unless: None,
     }
 }
 

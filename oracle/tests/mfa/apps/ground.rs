@@ -31,9 +31,14 @@ impl Ground {
 
     /// The embedded engine, and the server's where there is one.
     pub async fn on_both() -> Vec<Self> {
-        let mut setups = vec![patient()];
+        Self::on_both_with(patient).await
+    }
+
+    /// The same with settings.
+    pub async fn on_both_with(settings: impl Fn() -> TestSetup) -> Vec<Self> {
+        let mut setups = vec![settings()];
         if let Some(server) = postgres::shared() {
-            setups.push(patient().set("database", server.url(&server.database().await)));
+            setups.push(settings().set("database", server.url(&server.database().await)));
         }
         let mut grounds = Vec::new();
         for setup in setups {

@@ -1,10 +1,12 @@
 //! Apps by quorum: in the same list, without a secret at the oracle.
 
-use super::ground::{Ground, Who};
+use super::ground::{Ground, Who, patient};
 use crate::people::stage::refused;
 use crate::support::dealt;
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 #[tokio::test]
 async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
@@ -69,4 +71,35 @@ async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
     assert_eq!(all["uuids"], json!([]));
     let odd = ground.ask(&ann, Method::POST, "/api/apps", &json!({ "group": "7GCUCI2Y" })).await;
     assert_eq!(refused(&odd), (400, "invalid_request"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_button_that_is_pressed_many_times_at_once_calls_the_players_once() {
+    for ground in Ground::on_both_with(|| patient().set("sessions.pending_seconds", "60")).await {
+        let ann = ground.user("ann").await;
+        let deal = dealt(1, 2, 3);
+        let group = deal.group.name().to_string();
+        let file: Value = serde_json::from_str(&deal.group.to_json()).expect("JSON");
+        ground.people.done(Method::POST, "/groups", file).await;
+        ground.people.done(Method::POST, &format!("/groups/{group}/applicants"), json!({ "add": ["ann"] })).await;
+        let app = ground.done(&ann, Method::POST, "/api/apps", &json!({ "group": group })).await;
+        let path = format!("/api/apps/{}/code", app["uuid"].as_str().expect("a UUID"));
+        let press = async || {
+            let why = json!({ "why": "the audit of the year" });
+            let answers = join_all((0..8).map(|_| ground.ask(&ann, Method::POST, &path, &why))).await;
+            assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+            let ids: HashSet<_> = answers.iter().map(|answer| answer.json["id"].as_str().map(str::to_owned)).collect();
+            let begun = answers.iter().filter(|answer| answer.json["kek"].is_string()).count();
+            assert_eq!(ids.len(), 1, "{answers:?}");
+            (begun, ids.into_iter().next().flatten().expect("an id"))
+        };
+        let (begun, first) = press().await;
+        assert_eq!(begun, 1);
+        ground.stage().clock.advance(49_000);
+        assert_eq!(press().await, (0, first.clone()));
+        // It ends before anything could come of it.
+        ground.stage().clock.advance(2_000);
+        let (begun, second) = press().await;
+        assert!(begun == 1 && second != first);
+    }
 }

@@ -4,8 +4,10 @@
 use super::drills::pinned;
 use super::scene::{Mixed, Scene, asked, named, principal};
 use super::stage::{PASSWORD, People, link_of, refused};
+use crate::apps::ground::patient;
 use crate::at_rest::database;
 use crate::notices::Receiver;
+use crate::postgres;
 use crate::stage::{Answer, send};
 use crate::support::{Asked, dealt};
 use quorate_oracle::testing::TestSetup;
@@ -365,6 +367,63 @@ async fn what_somebody_else_wrote_stops_no_session_and_no_change() {
     written("UPDATE group_members SET bound = zeroblob(32) WHERE x = 2");
     let session = asked(&scene.ask_by_login(4).await);
     assert_eq!(refused(&scene.join_as(2, &session, 2).await), (403, "not_the_holder"));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_stops_nothing_and_goes_with_the_next_change() {
+    let mut grounds = vec![(patient(), None)];
+    if let Some(server) = postgres::shared() {
+        let name = server.database().await;
+        grounds.push((patient().set("database", server.url(&name)), Some((server, name))));
+    }
+    for (setup, shared) in grounds {
+        let mut scene = scene(setup.set("sessions.require_login", "true")).await;
+        let bytes = |hex: &str| if shared.is_some() { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") };
+        let write = async |sql: String| match &shared {
+            Some((server, name)) => server.run(name, &sql).await,
+            None => database(&scene.people.stage).execute_batch(&sql).expect("written"),
+        };
+        let (short, planted) = (bytes("00"), bytes("ab"));
+        let forge = async || {
+            write(format!(
+                "INSERT INTO principals (id, name, kind, role, version, created_at, sealed)
+                     VALUES ({planted}, {planted}, 0, 2, 1, 1, {short});
+                 INSERT INTO group_members (group_fp, x, principal, bound) SELECT group_fp, 200, {planted}, {short}
+                     FROM group_members WHERE x = 1;
+                 INSERT INTO group_applicants (group_fp, principal, bound) SELECT group_fp, {planted}, {short}
+                     FROM group_applicants"
+            ))
+            .await;
+        };
+        let path = format!("/groups/{}", scene.group());
+        let session = asked(&scene.ask_by_login(4).await);
+        scene.join(&session, 1).await;
+        forge().await;
+        scene.join(&session, 3).await;
+        assert_eq!(scene.code_as(4, &session).await.status, 200);
+        asked(&scene.ask_by_login(4).await);
+        let group = scene.people.done(Method::GET, &path, json!({})).await;
+        assert_eq!(group["damaged"], json!(["unreadable principal ab"]), "{group}");
+        assert_eq!(
+            (&group["holders"][2]["principal"], &group["applicants"]),
+            (&json!(principal("three")), &json!([principal("four")]))
+        );
+        let changed = scene.applicants(json!({})).await;
+        assert_eq!(changed.get("damaged"), None, "{changed}");
+        write(format!("DELETE FROM principals WHERE id = {planted}")).await;
+        forge().await;
+        scene.stand(json!({ "player 1": "one", "player 2": "two" })).await;
+        assert_eq!(scene.people.done(Method::GET, &path, json!({})).await.get("damaged"), None);
+        // One's own row that cannot be is as none.
+        write(format!(
+            "UPDATE group_members SET bound = {short} WHERE x = 2; UPDATE group_applicants SET bound = {short}"
+        ))
+        .await;
+        assert_eq!(refused(&scene.join_as(2, &session, 2).await), (403, "not_the_holder"));
+        assert_eq!(refused(&scene.ask_by_login(4).await), (403, "may_not_ask"));
+        scene.log_in_again(1).await;
+        scene.ask().await;
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,7 @@ async fn a_way_in_for_an_operator_takes_a_login_of_just_now() {
             (Method::POST, format!("/principals/{name}/link"), json!({})),
             (Method::PUT, factor.clone(), assigned.clone()),
             (Method::DELETE, factor, json!({})),
+            (Method::POST, format!("/principals/{name}/enable"), json!({})),
         ]
     };
     let made = json!({ "name": "mallory", "role": "operator" });

@@ -143,6 +143,12 @@ async fn an_answer_that_is_sent_many_times_at_once_counts_once() {
     let answer = token.get(&options, ORIGIN);
     let answers = join_all((0..8).map(|_| finish(&people, "bob", &state, &answer))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    // What was right once is no guess: whoever sends it again, or had it stolen, keeps nobody out.
+    for _ in 0..12 {
+        assert_eq!(refused(&finish(&people, "bob", &state, &answer).await), (401, "login_refused"));
+    }
+    let (options, state) = asked(&people).await;
+    assert_eq!(finish(&people, "bob", &state, &token.get(&options, ORIGIN)).await.status, 200);
 }
 
 #[tokio::test]

@@ -105,6 +105,24 @@ impl Keys {
         Ok((key, held))
     }
 
+    /// The same of these, which somebody named; where none of them has it, of `others`, if those have a say.
+    pub(super) fn first_or<'a>(
+        self,
+        others: Option<impl FnOnce() -> Result<Self, FidoError>>,
+        parties: &[&'a str],
+        allow: &'a [Vec<u8>],
+        verification: Verification,
+    ) -> Result<Holder<'a>, FidoError> {
+        let are_some = self.found() > 0;
+        match (self.chosen(parties, allow, verification), others) {
+            (Err(FidoError::WrongKey), Some(others)) => match others() {
+                Err(FidoError::NoKey) if are_some => Err(FidoError::WrongKey),
+                others => others?.chosen(parties, allow, verification),
+            },
+            (chosen, _) => chosen,
+        }
+    }
+
     /// The key that says it has a credential that is asked for; if none does, the first that may have one. One that fails to answer
     /// does not stand in the way of the others.
     pub(super) fn holder<'a>(self, parties: &[&'a str], allow: &'a [Vec<u8>]) -> Result<Holder<'a>, FidoError> {

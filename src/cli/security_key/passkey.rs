@@ -13,7 +13,7 @@ use crate::token::passkey::Passkey;
 use crate::webauthn::Verification;
 use quorate_protocol::fido2prf::{NONCE_BYTES, salts};
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a key signs besides giving secrets. Nobody looks at that signature.
 const CLIENT_DATA: &[u8] = b"{}";
@@ -42,7 +42,6 @@ impl OwnSecurityKeys {
     fn key_for(&self, asked: &Asked<'_>) -> Result<Box<dyn FidoToken>, FidoError> {
         let Asked { passkey, named, .. } = asked;
         let (parties, allow) = ([passkey.rp_id.as_str()], std::slice::from_ref(&passkey.credential));
-        let choose = |keys: Keys| Ok(keys.chosen(&parties, allow, Verification::Required)?.0);
         let mut keys = Keys::default();
         for path in named.iter().filter(|path| !self.which.names(path)) {
             keys = keys.and(at(path)?);
@@ -50,16 +49,16 @@ impl OwnSecurityKeys {
         if self.which.is_named() {
             keys = keys.and(self.which.keys(&self.context)?);
         }
-        match choose(keys) {
-            Err(FidoError::WrongKey) if !self.which.is_named() && !named.iter().any(|path| is_device(path)) => {}
-            chosen => return chosen,
-        }
-        match self.which.keys(&self.context) {
-            // Those that were named have it not.
-            Err(FidoError::NoKey) if !named.is_empty() => Err(FidoError::WrongKey),
-            keys => choose(keys?),
-        }
+        let others = || self.which.keys(&self.context);
+        let others = others_have_a_say(&self.which, named).then_some(others);
+        Ok(keys.first_or(others, &parties, allow, Verification::Required)?.0)
     }
+}
+
+/// Whether keys that nobody named are asked as well: not where somebody named a device, but a soft key may lie among the identities for
+/// good.
+fn others_have_a_say(which: &WhichKey, named: &[PathBuf]) -> bool {
+    !which.is_named() && !named.iter().any(|path| is_device(path))
 }
 
 /// The key that a path names: a connected one by its device, or a soft one by its file.
@@ -159,5 +158,25 @@ fn check_guarded(
         // It gives none at all without.
         Ok(_) | Err(FidoError::PinRequired) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_names_a_device_keeps_the_others_out() {
+        let (none, soft) = (WhichKey::default(), PathBuf::from("Cargo.toml"));
+        let device = PathBuf::from("/dev/null");
+        assert!(others_have_a_say(&none, &[]));
+        assert!(others_have_a_say(&none, std::slice::from_ref(&soft)));
+        assert!(!others_have_a_say(&none, &[soft.clone(), device.clone()]));
+        let by_device = WhichKey { device: Some("/dev/null".to_owned()), soft: None };
+        let by_file = WhichKey { device: None, soft: Some(soft.clone()) };
+        assert!(!others_have_a_say(&by_device, &[]) && !others_have_a_say(&by_file, &[]));
+        // Nor is the key that stands there twice opened twice.
+        assert!(by_device.names(&device) && !by_device.names(&soft));
+        assert!(by_file.names(&soft) && !by_file.names(&device) && !none.names(&soft));
     }
 }

@@ -160,3 +160,28 @@ fn a_key_that_alone_opens_is_not_alone() {
     assert!(matches!(only(&[]), Err(FidoError::NoKey)));
     assert_eq!(only(&[YES]).unwrap(), "/dev/hidraw0");
 }
+
+/// The owner's key says nothing before it has its PIN, and a gadget says yes to everything.
+#[test]
+fn where_keys_were_named_the_others_have_no_say() {
+    let allow = [b"id".to_vec()];
+    let first = |named: &[Does], others: Option<&[Does]>| {
+        let named = named.iter().zip(0..).map(|(does, number)| match does {
+            Does::Says(answer) => Keys::named(says(&format!("named{number}"), Ok(*answer))),
+            _ => panic!("what is named opens"),
+        });
+        let others = others.map(|others| move || Keys::of(devices(others), None));
+        let keys = named.fold(Keys::default(), Keys::and);
+        let chosen = keys.first_or(others, &["example.com"], &allow, Verification::Required);
+        chosen.map(|(key, _)| key.info().place.clone())
+    };
+    assert_eq!(first(&[NOTHING], None).unwrap(), "named0");
+    assert_eq!(first(&[NOTHING], Some(&[MustNotBeOpened])).unwrap(), "named0");
+    assert_eq!(first(&[NO, YES], Some(&[MustNotBeOpened])).unwrap(), "named1");
+    assert!(matches!(first(&[NO], None), Err(FidoError::WrongKey)));
+    // A soft key among the identities has another passkey: the only one that is connected is asked, as if that were not there.
+    assert_eq!(first(&[NO], Some(&[YES])).unwrap(), "/dev/hidraw0");
+    assert!(matches!(first(&[NO], Some(&[YES, NO])), Err(FidoError::Several(2))));
+    assert!(matches!(first(&[NO], Some(&[])), Err(FidoError::WrongKey)));
+    assert!(matches!(first(&[], Some(&[])), Err(FidoError::NoKey)));
+}

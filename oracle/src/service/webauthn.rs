@@ -31,8 +31,8 @@ use rand::{CryptoRng, Rng as _};
 use std::time::Duration;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::proto::{
-    AuthenticationState, CreationChallengeResponse, Credential, RegistrationState, RequestAuthenticationExtensions,
-    RequestChallengeResponse, UserVerificationPolicy,
+    AuthenticationState, AuthenticatorTransport, CreationChallengeResponse, Credential, RegistrationState,
+    RequestAuthenticationExtensions, RequestChallengeResponse, UserVerificationPolicy,
 };
 
 /// What removes a user's U2F key in place of a credential's hash.
@@ -86,7 +86,8 @@ pub struct Noted {
     pub begun_with: Option<Digest>,
     /// The login that it is added with, which must still be one when it is written.
     pub login: Option<Login>,
-    /// Whether it is a passkey: it has verified its user now, and has to at every login.
+    /// Whether it was asked for as a passkey: it has verified its user now, and has to at every login. What a device or a
+    /// provider keeps has to in any case.
     pub passkey: bool,
 }
 
@@ -159,7 +160,8 @@ impl Webauthn {
             if !answer::has_own_curve(&credential.cred) {
                 return Err(WebauthnError::Key);
             }
-            if passkey {
+            // A person's, whatever it was registered as; applications decide for their own users.
+            if passkey || (note.is_some() && is_kept_by_a_device(&credential)) {
                 if !credential.user_verified {
                     return Err(WebauthnError::NotVerified);
                 }
@@ -410,7 +412,14 @@ fn verification_for(credentials: &[Credential]) -> UserVerificationPolicy {
     }
 }
 
-/// Whether a credential was registered as a passkey.
+/// Whether whoever holds an unlocked device may hold this: it says that it can be copied, or that a computer or a telephone keeps it.
+fn is_kept_by_a_device(credential: &Credential) -> bool {
+    let mut transports = credential.transports.iter().flatten();
+    credential.backup_eligible
+        || transports.any(|way| matches!(way, AuthenticatorTransport::Internal | AuthenticatorTransport::Hybrid))
+}
+
+/// Whether a credential is held to asking who its user is.
 fn is_passkey(credential: &Credential) -> bool {
     credential.registration_policy == UserVerificationPolicy::Required
 }

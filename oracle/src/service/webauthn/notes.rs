@@ -23,7 +23,7 @@ pub struct NotedKey {
     pub note: Note,
     /// Whether it lets its owner in: it is bound to the address that logins are for.
     pub usable: bool,
-    /// Whether it was registered as a passkey.
+    /// Whether it is held to asking who its user is.
     pub passkey: bool,
     /// What the store knows it by.
     pub(in crate::service) id: Digest,

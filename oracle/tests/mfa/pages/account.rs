@@ -57,6 +57,29 @@ fn keys(page: &Page) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn what_a_telephone_keeps_is_added_as_a_passkey_alone() {
+    let (people, mut first) = with_key().await;
+    let mut bob = Visit::new(&people);
+    assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
+    let page = changed(&mut bob, &[("act", "begin"), ("name", "")]).await;
+    let given: Value = serde_json::from_str(&options(&page)).expect("JSON");
+    let mut telephone = Token::new(b"the telephone of bob");
+    for (flags, refused) in [(1 | 8, true), (1 | 4 | 8, false)] {
+        telephone.flags = flags;
+        let credential = telephone.create(&given, ORIGIN, Format::None).to_string();
+        let add = [("act", "add"), ("name", ""), ("kind", "key"), ("credential", &*credential)];
+        let page = changed(&mut bob, &add).await;
+        if refused {
+            assert_eq!(page.refusal(), (400, "not_verified"));
+        } else {
+            assert_eq!(page.leads_to(), "../account?done=added");
+        }
+    }
+    let page = bob.open("/account").await;
+    assert!(page.text.contains("Key 1") && page.text.contains("Passkey 2"), "{}", page.text);
+}
+
+#[tokio::test]
 async fn a_second_key_is_added_and_the_first_one_removed() {
     let (people, mut first) = with_key().await;
     let mut bob = Visit::new(&people);

@@ -204,6 +204,49 @@ async fn a_passkey_is_held_to_asking_who_its_user_is() {
     }
 }
 
+/// That there may be copies of it.
+const ELIGIBLE: u8 = 8;
+
+#[tokio::test]
+async fn what_a_device_keeps_is_a_passkey_whatever_it_was_registered_as() {
+    for (flags, transports) in
+        [(PRESENT | ELIGIBLE, json!(["usb"])), (PRESENT, json!(["internal"])), (PRESENT, json!(["usb", "hybrid"]))]
+    {
+        let (people, link) = with_keys().await;
+        let mut token = Token::new(b"the telephone of bob");
+        let mut visit = Visit::new(&people);
+        let given = asked(&mut visit, &link).await;
+        let created = |token: &mut Token, flags| {
+            token.flags = flags;
+            let mut answer = token.create(&given, ORIGIN, Format::None);
+            answer["response"]["transports"] = transports.clone();
+            answer
+        };
+        // The button for keys, and the route for programs, which has no buttons.
+        let answer = created(&mut token, flags);
+        let text = answer.to_string();
+        let fields = [("password", PASSWORD), ("again", PASSWORD), ("kind", "key"), ("credential", &*text)];
+        let page = visit.send(&format!("/enroll/{link}/finish"), &fields).await;
+        assert_eq!(page.refusal(), (400, "not_verified"), "{flags:#x} {transports}");
+        let body = json!({ "password": PASSWORD, "credential": answer });
+        let refused = send(people.stage.at(Method::POST, &format!("/enroll/{link}")).json(&body)).await;
+        assert_eq!(refused.json["code"], "not_verified", "{flags:#x} {transports}: {}", refused.text);
+
+        let verified = flags | VERIFIED;
+        let body = json!({ "password": PASSWORD, "credential": created(&mut token, verified) });
+        people.enrol(&link, body).await;
+        for (flags, status) in [(flags, 401), (verified, 200)] {
+            let mut asked = people.log_in(json!({ "principal": "bob", "password": PASSWORD })).await;
+            assert_eq!(asked.json["publicKey"]["userVerification"], "required", "{}", asked.text);
+            let state = asked.json["state"].as_str().expect("a state").to_owned();
+            token.flags = flags;
+            let answer = token.get(&asked.json["publicKey"].take(), ORIGIN);
+            let login = people.log_in(json!({ "principal": "bob", "state": state, "credential": answer })).await;
+            assert_eq!(login.status, status, "{flags:#x} {transports}: {}", login.text);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_keys_answer_is_said_where_it_can_be_given_again() {
     let (people, link) = with_keys().await;

@@ -326,6 +326,16 @@ impl Config {
         {
             return conflict(format!("url: {url} must be http(s)://HOST[:PORT][/PATH], without a slash at the end"));
         }
+        let own_url = self.url.clone().unwrap_or_else(|| self.own_url());
+        let own_host = url::Url::parse(&own_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let own_host = own_host.unwrap_or_default();
+        if let Some(page) = self.approve_origins.iter().find(|page| page.shares_passkeys_with(&own_host)) {
+            return conflict(format!(
+                "approve.origins: {} and this oracle ({own_url}) could ask the same passkeys: an approving page has a host of its \
+                 own, which the oracle's is neither the same as nor below",
+                page.as_str()
+            ));
+        }
         if self.session_approve_with == ApproveWith::Webauthn && !self.session_require_login {
             return conflict("sessions.approve_with is for an oracle with sessions.require_login = true".to_owned());
         }

@@ -235,6 +235,34 @@ fn beyond_loopback_there_is_tls_or_a_proxy_that_has_it() {
 }
 
 #[test]
+fn an_approving_page_shares_no_passkeys_with_its_oracle() {
+    let load = |url: Option<&str>, origins: &str| {
+        let mut flags = vec![("approve.origins", origins.to_owned())];
+        flags.extend(url.map(|url| ("url", url.to_owned())));
+        Config::load(None, |_| None, &flags)
+    };
+    let url = Some("https://oracle.example.com/mfa");
+    for origins in [
+        "https://oracle.example.com",
+        "https://oracle.example.com:8443",
+        "https://approve.example,https://oracle.example.com",
+        // A page may ask the passkeys of every host that its own lies below.
+        "https://example.com",
+    ] {
+        let refused = load(url, origins);
+        assert!(
+            matches!(&refused, Err(ConfigError::Conflict(text)) if text.contains("approve.origins")),
+            "{refused:?}"
+        );
+    }
+    for origins in ["https://approve.example.com", "https://approve.oracle.example.com", "https://racle.example.com"] {
+        assert!(load(url, origins).is_ok(), "{origins}");
+    }
+    assert!(load(None, "https://127.0.0.1").is_err(), "an oracle without a name is where it listens");
+    assert!(load(None, "https://approve.example").is_ok());
+}
+
+#[test]
 fn mail_is_set_whole_or_not_at_all() {
     let load = |flags: &[(&'static str, &str)]| {
         let flags: Vec<_> = flags.iter().map(|(path, value)| (*path, (*value).to_owned())).collect();

@@ -135,6 +135,13 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether pages of `host` may ask the passkeys of this one's: it has the same host, or one below it (`WebAuthn` L3 §5.1.3).
+    pub fn shares_passkeys_with(&self, host: &str) -> bool {
+        let page = url::Url::parse(&self.0).expect("it was an origin when it was read");
+        let own = page.host_str().expect("https has a host");
+        host == own || host.strip_suffix(own).is_some_and(|below| below.ends_with('.'))
+    }
 }
 
 impl Setting for Origin {

@@ -147,9 +147,9 @@ pub struct SessionDetails {
     pub applicant_principal: Option<String>,
     /// Who has joined, in order. Holders by name, Tocs without proof as `unproved`.
     pub joined: Vec<String>,
-    /// The same with the principals that approved and when, where the oracle asks for a login.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvals: Vec<Approval>,
+    /// The same with the principals that approved and when, perhaps none yet; absent where approving takes no login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Vec<Approval>>,
     /// Who said no.
     pub denied: Vec<String>,
     /// All players of the group, in the order of their shares; empty for a group dealt by farMFA.

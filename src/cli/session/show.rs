@@ -46,7 +46,7 @@ fn lines(session: &Session) -> String {
         lines.push(("asked by", asked_by));
         lines.push(("reason", shown(&details.reason)));
         lines.push(("joined", names(&details.joined)));
-        for Approval { holder, principal, with, at, .. } in &details.approvals {
+        for Approval { holder, principal, with, at, .. } in details.approvals.iter().flatten() {
             let with = if with == "webauthn" { ", with a security key" } else { "" };
             lines.push(("approved", format!("{} ({}{with}) at {}", shown(holder), shown(principal), time_of(at))));
         }

@@ -211,7 +211,8 @@ impl Sessions {
             applicant_status: Some(fields.applicant.status().to_owned()),
             applicant_principal: record.applicant_principal().map(str::to_owned),
             joined,
-            approvals,
+            // Whoever is to approve is told of the login before they touch anything.
+            approvals: record.has_names().then_some(approvals),
             denied,
             players: record.players(),
             invite: record.invite.to_url(),

@@ -24,6 +24,12 @@ async fn preflight(court: &Court, path: &str, origin: &str, method: &Method) -> 
     (answer.status(), answer.headers().clone())
 }
 
+/// What a page of `origin` gets that sends `method` without asking first, as for a plain GET.
+async fn plain(court: &Court, path: &str, origin: &str, method: &Method) -> HeaderMap {
+    let sent = court.http.request(method.clone(), court.oracle.url(path)).header("origin", origin);
+    sent.send().await.expect("the oracle answers").headers().clone()
+}
+
 fn allowed(headers: &HeaderMap) -> Option<&str> {
     headers.get("access-control-allow-origin").map(|origin| origin.to_str().expect("a text"))
 }
@@ -62,8 +68,11 @@ async fn other_pages_may_call_nothing() {
         ["https://approve.example:8443", "http://approve.example", "https://evil.approve.example", "null", "https://x"];
     for origin in others {
         for (what, method) in &CALLED {
-            let (_, headers) = preflight(&court, &format!("/sessions/{id}{what}"), origin, method).await;
+            let path = format!("/sessions/{id}{what}");
+            let (_, headers) = preflight(&court, &path, origin, method).await;
             assert_eq!(allowed(&headers), None, "{origin} {what}");
+            let headers = plain(&court, &path, origin, method).await;
+            assert_eq!(allowed(&headers), None, "{origin} reads what {method} {what} is answered");
         }
     }
 }
@@ -76,6 +85,8 @@ async fn what_a_named_page_does_not_need_stays_closed() {
         methods.into_iter().map(move |method| (path.clone(), Method::from_bytes(method.as_bytes()).expect("a method")))
     }) {
         let called = CALLED.iter().any(|(what, of)| path == format!("/sessions/{{id}}{what}") && *of == method);
+        let headers = plain(&court, &path.replace("{id}", &id), NAMED, &method).await;
+        assert_eq!(allowed(&headers), called.then_some(NAMED), "the answer of {method} {path}");
         let (_, headers) = preflight(&court, &path.replace("{id}", &id), NAMED, &method).await;
         let methods = headers.get("access-control-allow-methods").and_then(|named| named.to_str().ok());
         let open = allowed(&headers).is_some() && methods.is_some_and(|named| named.contains(method.as_str()));

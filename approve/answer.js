@@ -3,10 +3,10 @@
 
 import { base64, utf8, wipe } from "./bytes.js";
 import * as drawer from "./drawer.js";
-import { once, onSubmit, say } from "./form.js";
+import { alone, isBusy, onSubmit, say } from "./form.js";
 import { parseInvite } from "./invite.js";
 import * as oracle from "./oracle.js";
-import { factsOf, openToc } from "./own-toc.js";
+import { factsOf, isAsFiled, openToc } from "./own-toc.js";
 import { encryptTo } from "./passkey.js";
 import { approveMessage, denyMessage } from "./proof.js";
 import { Refused } from "./refused.js";
@@ -14,13 +14,15 @@ import { counts, show } from "./request.js";
 import { sign } from "./signature.js";
 import { at } from "./text.js";
 import { shareSeed, shortToc } from "./toc.js";
-import { lostPlace, vouch } from "./vouch.js";
+import { vouch } from "./vouch.js";
 
 const MAX_REASON = 1024;
 const now = () => Math.floor(Date.now() / 1000);
 
 /** The invite that is shown and may be answered, with the Toc that vouches for it. */
 let current = null;
+/** The invite in the address that was read, or offered for reading, last. */
+let seen = "";
 
 export function start() {
   onSubmit("read", "read-said", () => read(at("invite").value));
@@ -29,8 +31,13 @@ export function start() {
     at("denial").hidden = false;
     at("denial-reason").focus();
   });
-  onSubmit("denial", "answer-said", () => answer(denial));
+  onSubmit("denial", "answer-said", () => {
+    const reason = at("denial-reason").value.trim();
+    if (utf8(reason).length > MAX_REASON) throw new Refused("reason", "That is too long: say it in fewer words.");
+    return answer((invite, opened, pin) => denial(invite, opened, pin, reason));
+  });
   at("other").addEventListener("click", () => {
+    if (hasMoved()) return offerAddress();
     forget();
     at("invite").focus();
   });
@@ -38,15 +45,36 @@ export function start() {
   fromAddress();
 }
 
-/** Reads the invite that the address has behind its first #. What stands below comes when that is done, so that nothing moves. */
-async function fromAddress() {
+/** The invite that the address has behind its first #; nothing if there is none. */
+function inAddress() {
   const given = location.hash.slice(1);
-  if (!given) return;
   // Some programs that pass links on write the second # as %23, and with it the rest.
-  at("invite").value = given.includes("#") ? given : unescaped(given);
+  return given.includes("#") ? given : unescaped(given);
+}
+
+/** Whether the address has got another invite meanwhile. */
+const hasMoved = () => !["", seen].includes(inAddress());
+
+/** Reads the invite in the address. What stands below comes when that is done, so that nothing moves. */
+async function fromAddress() {
+  // What is under way looks at the address when it is done.
+  if (isBusy() || !inAddress()) return;
+  // Whoever opened this window may change its address: nothing comes under a hand that is about to answer something else.
+  if (!at("request").hidden) return offerAddress();
+  seen = inAddress();
+  at("invite").value = seen;
   document.documentElement.dataset.reading = "";
-  await once(at("read").querySelector("button"), "read-said", () => read(at("invite").value));
+  await alone("read-said", () => read(seen));
   delete document.documentElement.dataset.reading;
+}
+
+/** Puts the invite in the address into the form, in place of whatever is shown. */
+function offerAddress() {
+  forget();
+  seen = inAddress();
+  at("invite").value = seen;
+  say("read-said", "The address has another invite now: read it.");
+  at("read-said").focus();
 }
 
 function unescaped(text) {
@@ -69,7 +97,17 @@ function forget() {
   say("answer-said");
 }
 
+/** Reads `link`, unless the address gets another invite before that is done. */
 async function read(link) {
+  try {
+    await take(link);
+  } catch (error) {
+    if (!hasMoved()) throw error;
+  }
+  if (hasMoved()) offerAddress();
+}
+
+async function take(link) {
   say("read-said", "Reading the invite …");
   at("request").hidden = true;
   current = null;
@@ -81,8 +119,8 @@ async function read(link) {
   vouch(invite, toc, now());
   if (invite.applicant.status === "named") needsLogin();
   const session = await oracle.session({ url: toc.oracle }, invite);
-  if (session.details?.approvals) needsLogin();
-  show(invite, toc, ownRecipients(), session);
+  if (session.asksLogin) needsLogin();
+  show(invite, toc, session);
   current = { invite, toc };
   say("read-said");
   say("answer-said");
@@ -98,11 +136,11 @@ function needsLogin() {
   throw new Refused("login_required", "This oracle asks for a login besides. This page has none: use quorate join.");
 }
 
-const ownRecipients = () => drawer.keys().map((key) => key.recipient);
-
 /** Opens the Toc with one touch, looks at everything once more by the Toc's own word, and sends what `make` makes of it. */
 async function answer(make) {
   const { invite, toc } = current;
+  // It may have been read a while ago.
+  vouch(invite, toc, now());
   const key = drawer.keyOf(toc.recipient);
   if (!key) throw new Refused("no_key", "The key of this Toc is not here any more: take it up again from its file, below.");
   say("answer-said", "Use your passkey now.");
@@ -110,10 +148,10 @@ async function answer(make) {
   let said;
   try {
     const facts = factsOf(opened, key);
-    vouch(invite, facts, now());
-    if (lostPlace(invite, facts, ownRecipients()) !== lostPlace(invite, toc, ownRecipients())) {
-      throw new Refused("other_toc", "Your Toc is not what was noted when it was filed. File it anew.");
+    if (!isAsFiled(facts, toc)) {
+      throw new Refused("other_toc", "Your Toc is not what is noted of it here, so what was shown may be false. Nothing was sent. Remove it, and file it anew.");
     }
+    vouch(invite, facts, now());
     say("answer-said", "Sending …");
     said = await make(invite, opened, { url: facts.oracle });
   } finally {
@@ -139,9 +177,7 @@ async function approval(invite, opened, pin) {
   return "Your Toc has been sent";
 }
 
-async function denial(invite, opened, pin) {
-  const reason = at("denial-reason").value.trim();
-  if (utf8(reason).length > MAX_REASON) throw new Refused("reason", "That is too long: say it in fewer words.");
+async function denial(invite, opened, pin, reason) {
   const proof = signed(opened, denyMessage(invite.digest, opened.group, opened.x, reason));
   await oracle.deny(pin, invite, { x: opened.x, proof, reason });
   return "Your no has been sent";
@@ -151,7 +187,8 @@ async function denial(invite, opened, pin) {
 async function finish(invite, toc, said) {
   const session = await oracle.session({ url: toc.oracle }, invite).catch(() => null);
   say("answer-said");
-  at("done-says").textContent = session ? `${said}: ${counts(session)}.` : `${said}.`;
+  const later = hasMoved() ? " The address has another invite by now, which this was no answer to: press Another invite." : "";
+  at("done-says").textContent = `${said}${session ? `: ${counts(session, invite)}` : ""}.${later}`;
   at("approve").hidden = true;
   at("denial").hidden = true;
   at("done").hidden = false;

@@ -1,4 +1,4 @@
-// Forms and what is said beside them: how something goes, what went wrong, one thing at a time.
+// Forms and what is said beside them: how something goes, what went wrong, and one thing at a time on the whole page.
 
 import { Refused } from "./refused.js";
 import { at } from "./text.js";
@@ -18,24 +18,36 @@ export function complain(id, error) {
   place.focus();
 }
 
-/** Runs `act` when `form` is sent, once at a time; what it throws is said in `said`. */
+/** Runs `act` alone when `form` is sent; what it throws is said in `said`. */
 export function onSubmit(form, said, act) {
-  at(form).addEventListener("submit", async (event) => {
+  at(form).addEventListener("submit", (event) => {
     event.preventDefault();
-    await once(at(form).querySelector("button:not([type='button'])"), said, act);
+    alone(said, act);
   });
 }
 
-/** Runs `act`, with `button` out of use meanwhile. */
-export async function once(button, said, act) {
-  if (button.disabled) return;
-  button.disabled = true;
+const CONTROLS = "main :is(button, input, select, textarea):enabled";
+let busy = false;
+
+/** Whether something is under way. */
+export const isBusy = () => busy;
+
+/** Runs `act` with everything on the page out of use until it ends: what is said then belongs to what stands there. */
+export async function alone(said, act) {
+  if (busy) return;
+  busy = true;
+  const focused = document.activeElement;
+  const locked = [...document.querySelectorAll(CONTROLS)];
+  locked.forEach((control) => (control.disabled = true));
   try {
     await act();
   } catch (error) {
     complain(said, error);
   } finally {
-    button.disabled = false;
+    locked.forEach((control) => (control.disabled = false));
+    busy = false;
+    // What is out of use loses the focus.
+    if (document.activeElement === document.body) focused.focus();
   }
 }
 

@@ -2,6 +2,7 @@
 // login, follows nobody elsewhere, and must not know what is sent.
 
 import { Refused } from "./refused.js";
+import { integer, object, optional } from "./strict-json.js";
 import { shown } from "./text.js";
 
 const PATIENCE = 60000;
@@ -39,16 +40,29 @@ async function ask(url, options) {
     throw new Refused("out_of_reach", "The oracle is out of reach, or does not answer this page: its operator has to name this page's address in approve.origins.");
   }
   if (response.ok) return response;
-  const { code, message } = await response.json().catch(() => ({}));
-  throw new Refused(code ?? "refused", SENTENCES[code] ?? `The oracle refused: ${shown(message ?? response.status)}.`);
+  const { code, message } = (await response.json().catch(() => null)) ?? {};
+  const sentence = Object.hasOwn(SENTENCES, code) ? SENTENCES[code] : `The oracle refused: ${shown(message ?? response.status)}.`;
+  throw new Refused(code ?? "refused", sentence);
 }
 
 const at = (pin, invite, what = "") => `${pin.url}/sessions/${invite.session}${what}`;
 
-/** The session as it stands, with names for whoever has the invite. */
+/** As many as there are players, and nothing but a number: these words stand beside what was verified. */
+const count = integer(0, 255);
+const sessionOf = object(
+  { tocs_provided: count, denials: count, details: optional(object({ approvals: optional((value) => value) }, { open: true })) },
+  { open: true },
+);
+
+/** The session as it stands: `{joined, denied, asksLogin}`. */
 export async function session(pin, invite) {
   const response = await ask(at(pin, invite), { headers: { "Quorate-Invite": invite.viewToken } });
-  return response.json();
+  try {
+    const { tocs_provided: joined, denials: denied, details } = sessionOf(await response.json());
+    return { joined, denied, asksLogin: details?.approvals !== undefined };
+  } catch {
+    throw new Refused("malformed", "What the oracle says of this session cannot be. Do not answer it.");
+  }
 }
 
 const post = (url, body) =>

@@ -6,9 +6,13 @@ import { open, unseal } from "./passkey.js";
 import { Refused } from "./refused.js";
 import { parseToc } from "./toc.js";
 
-/** The Toc in the armored `file`, opened with one touch of the passkey of `key`. Its share is a secret: wipe it. */
+/** The Toc in the armored `file`, opened with one touch of the passkey of `key`, which has to be the key that it says. Its share is
+ * a secret: wipe it. */
 export async function openToc(key, file) {
-  const { identity } = await unseal(key);
+  const { identity, recipient } = await unseal(key);
+  if (recipient !== key.recipient) {
+    throw new Refused("other_key", "The key that opened is not the one that is noted here: somebody has changed what this browser keeps. Nothing was sent.");
+  }
   const bytes = await open(identity, file);
   try {
     return parseToc(bytes);
@@ -19,7 +23,7 @@ export async function openToc(key, file) {
   }
 }
 
-/** What everybody may know of an opened Toc, as it is filed; throws unless it is for the oracle of `key`. */
+/** What everybody may know of a Toc that `key` opened, as it is filed; throws unless it is for the oracle of `key`. */
 export function factsOf(opened, key) {
   const { header, group, x, player } = opened;
   if (!header.oracle) {
@@ -43,3 +47,7 @@ export function factsOf(opened, key) {
     recipient: key.recipient,
   };
 }
+
+/** Whether every fact of an opened Toc is what `toc` says, as it was filed: whoever may write into this browser may have changed that. */
+export const isAsFiled = (facts, toc) =>
+  Object.entries(facts).every(([name, fact]) => JSON.stringify(fact) === JSON.stringify(toc[name]));

@@ -7,6 +7,9 @@ import { Refused } from "./refused.js";
 
 /** The stanza in which a sealed identity says which passkey opens it, its recipient, and its oracle. */
 const LABEL = "quorate-passkey";
+const PRF = "age-encryption.org/fido2prf";
+/** Seals of a file that a passkey is asked for at most: whoever wrote the file chose how many there are (SPEC §6.4). */
+const MOST_TOUCHES = 4;
 const BINARY = utf8("age-encryption.org/");
 const WHOLE_FILE = 128 * 1024;
 
@@ -61,7 +64,8 @@ export const unseal = ({ sealed, oracle }) =>
         if (label[3] !== undefined && label[3] !== oracle) {
           throw new Refused("other_oracle", "This key was made for another oracle: each oracle has a key of its own.");
         }
-        return new webauthn.WebAuthnIdentity(label[1] ? { identity: label[1] } : {}).unwrapFileKey(stanzas);
+        const seals = stanzas.filter(({ args }) => args[0] === PRF).slice(0, MOST_TOUCHES);
+        return new webauthn.WebAuthnIdentity(label[1] ? { identity: label[1] } : {}).unwrapFileKey(seals);
       },
     });
     const bytes = await decrypter.decrypt(armor.decode(sealed));

@@ -2,10 +2,10 @@
 // not prove. It must not know how an invite is verified.
 
 import { at, describe, element, foreign, moment, quoted, shown } from "./text.js";
-import { lostPlace } from "./vouch.js";
+import { isOwn, lostPlace } from "./vouch.js";
 
-/** Shows `invite`, which was verified under `toc`; `own` are one's own recipients, `session` is how it stands. */
-export function show(invite, toc, own, session) {
+/** Shows `invite`, which was verified under `toc`; `session` is how it stands. */
+export function show(invite, toc, session) {
   const redeal = invite.plan !== null;
   at("asks").replaceChildren(
     ...name(invite.applicant),
@@ -20,19 +20,20 @@ export function show(invite, toc, own, session) {
     ["Group", foreign(invite.group_id), `: ${invite.threshold} of ${invite.size} Tocs are needed`],
     ["Oracle", foreign(invite.oracle)],
     ["Asked", moment(invite.created), ", until ", moment(invite.expires)],
-    ["So far", counts(session)],
+    ["So far", counts(session, invite)],
   ]);
   at("proves").replaceChildren(...proves(invite.applicant).map((line) => element("p", line)));
   at("plan").hidden = !redeal;
-  if (redeal) showPlan(invite.plan, toc, own);
-  const lost = lostPlace(invite, toc, own);
+  if (redeal) showPlan(invite.plan, toc);
+  const lost = lostPlace(invite, toc);
   at("lost").hidden = lost === null;
   if (lost !== null) at("lost-name").replaceChildren(foreign(lost));
 }
 
-export function counts({ tocs_provided: joined, tocs_threshold: needed, denials }) {
-  const said = denials ? `, ${denials} said no` : "";
-  return `${joined} of ${needed} needed${said}`;
+/** How a session stands: numbers of the oracle's, and how many are needed by the signed invite. */
+export function counts({ joined, denied }, { threshold }) {
+  const said = denied ? `, ${denied} said no` : "";
+  return `${joined} of ${threshold} needed${said}`;
 }
 
 const name = (applicant) => [applicant.status === "unverified" ? "Somebody" : foreign(applicant.holder ?? applicant.principal)];
@@ -66,20 +67,20 @@ function proves({ status }) {
   return ["The oracle that your Toc names signed exactly this request.", words[status]];
 }
 
-function showPlan(plan, toc, own) {
+function showPlan(plan, toc) {
   const fewer = plan.players.length < toc.size ? ": fewer players" : "";
   at("plan-rule").textContent = `${plan.threshold} of ${plan.players.length} players (now ${toc.threshold} of ${toc.size})${fewer}.`;
   at("plan-note").replaceChildren(...(plan.note === toc.note ? [] : ["Its note: ", quoted(plan.note)]));
-  at("plan-players").replaceChildren(...plan.players.map((player) => row(player, toc, own)));
+  at("plan-players").replaceChildren(...plan.players.map((player) => row(player, toc)));
   const leaving = toc.players.filter((holder) => !plan.players.some((player) => player.holder === holder));
   const names = leaving.flatMap((holder, nth) => (nth ? [", ", foreign(holder)] : [foreign(holder)]));
   at("plan-leaving").replaceChildren(...(names.length ? ["No longer among them: ", ...names, "."] : []));
 }
 
 /** A player of the plan. Recipients stand there whole: the start of a key proves nothing. */
-function row({ holder, recipients }, toc, own) {
+function row({ holder, recipients }, toc) {
   const keys = recipients.map((recipient) => {
-    const whose = own.includes(recipient.toLowerCase()) ? " your key" : holder === toc.holder ? " not your key" : "";
+    const whose = isOwn(recipient, toc) ? " your key" : holder === toc.holder ? " not the key of this Toc" : "";
     return element("li", element("code", shown(recipient)), element("strong", whose));
   });
   const list = element("ul", ...keys);

@@ -31,16 +31,20 @@ export function vouch(invite, toc, now) {
 /** A name with an x is the one that the header has at x. */
 const plays = ({ holder, x }, toc) => holder === undefined || toc.players[x - 1] === holder;
 
+/** In the spelling that can be encrypted to, too: what would fail later is refused before a touch. */
 function isTek(tek) {
   try {
-    return recipientKey(tek).x25519;
+    return recipientKey(tek).x25519 && tek === tek.toLowerCase();
   } catch {
     return false;
   }
 }
 
-/** The holder's name, when the plan keeps it and gives it no key of `own`: somebody may be taking the place. */
-export function lostPlace(invite, toc, own) {
+/** Whether `recipient` is that of the key that opens `toc`: of no other can the touch tell whose it is. */
+export const isOwn = (recipient, toc) => recipient.toLowerCase() === toc.recipient;
+
+/** The holder's name, when the plan keeps it without the key that opens `toc`: somebody may be taking the place. */
+export function lostPlace(invite, toc) {
   const kept = invite.plan?.players.find((player) => player.holder === toc.holder);
-  return kept && !kept.recipients.some((recipient) => own.includes(recipient.toLowerCase())) ? kept.holder : null;
+  return kept && !kept.recipients.some((recipient) => isOwn(recipient, toc)) ? kept.holder : null;
 }

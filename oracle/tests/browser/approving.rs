@@ -4,6 +4,8 @@
 mod bundle;
 mod refusals;
 mod site;
+mod tampered;
+mod turns;
 mod vectors;
 
 use crate::driver::Browser;
@@ -41,8 +43,7 @@ impl Scene {
     async fn begin(browser: &Browser) -> Self {
         let site = Site::start().await;
         let stage = Stage::with_page(&site.origin());
-        let said = stage.send(Method::GET, "/.well-known/quorate", &()).await;
-        let description = serde_json::from_str(&said.text).expect("a description");
+        let description = description(&stage).await;
         browser.chromium("WebAuthn.enable", json!({ "enableUI": false })).await;
         let options = json!({ "protocol": "ctap2", "ctap2Version": "ctap2_1", "transport": "usb", "hasResidentKey": true,
             "hasUserVerification": true, "hasPrf": true, "automaticPresenceSimulation": true, "isUserVerified": true });
@@ -51,6 +52,22 @@ impl Scene {
         browser.open(&site.origin()).await;
         browser.see(BEGUN).await;
         Self { site, stage, description, passkeys }
+    }
+
+    /// The same page, with another oracle.
+    async fn at(self, stage: Stage) -> Self {
+        Self { description: description(&stage).await, stage, ..self }
+    }
+
+    /// Whether whoever sits there touches at once what asks for it.
+    async fn touched(&self, browser: &Browser, touched: bool) {
+        browser.touched(&self.passkeys, touched).await;
+    }
+
+    /// How many approve the session of `asked`, and how many have said no.
+    async fn answers(&self, asked: &Asked) -> [u64; 2] {
+        let session = self.stage.send(Method::GET, &format!("/sessions/{}", asked.id()), &()).await;
+        ["tocs_provided", "denials"].map(|count| session.json[count].as_u64().expect("a count"))
     }
 
     /// Makes a key for this oracle; gives its recipient.
@@ -100,6 +117,17 @@ impl Scene {
         browser.open(&self.site.with(&asked.invite.to_url())).await;
         browser.see("The oracle that your Toc names signed exactly this request.").await;
     }
+}
+
+async fn description(stage: &Stage) -> OracleDescription {
+    let said = stage.send(Method::GET, "/.well-known/quorate", &()).await;
+    serde_json::from_str(&said.text).expect("a description")
+}
+
+/// Nothing may keep anybody out of the page in this state.
+async fn no_barriers(browser: &Browser, state: &str) {
+    let barriers = browser.barriers().await;
+    assert!(barriers.is_empty(), "{state}:\n{}", barriers.join("\n"));
 }
 
 /// Deals for that oracle, 2 of 3.
@@ -204,8 +232,7 @@ async fn a_passkey_says_no_with_the_keyboard_alone() {
     browser.picture("approve-denial").await;
     enter(&browser, "Send my no").await;
     browser.see("Your no has been sent: 0 of 2 needed, 1 said no.").await;
-    let session = scene.stage.send(Method::GET, &format!("/sessions/{}", asked.id()), &()).await;
-    assert_eq!((&session.json["denials"], &session.json["tocs_provided"]), (&json!(1), &json!(0)));
+    assert_eq!(scene.answers(&asked).await, [0, 1]);
     enter(&browser, "Another invite").await;
     assert_eq!(browser.run("return document.activeElement.id").await, "invite");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -226,8 +253,8 @@ async fn a_plan_is_shown_whole_and_a_lost_place_is_pointed_out() {
     browser.see("2 of 3 players (now 2 of 3).").await;
     browser.see("dora added").await;
     browser.see("No longer among them: carol \\u{202e}eve.").await;
-    browser.see(&format!("{} not your key", keys[1].to_public())).await;
-    browser.see("Warning: the plan keeps your name, bob, but none of its keys is known here as yours.").await;
+    browser.see(&format!("{} not the key of this Toc", keys[1].to_public())).await;
+    browser.see("Warning: the plan keeps your name, bob, but not with the key that opens this Toc.").await;
     browser.picture("approve-lost-place").await;
 
     bob.recipients.push(own.to_string());
@@ -272,6 +299,7 @@ async fn a_saved_key_is_taken_up_on_another_day() {
     assert_eq!(label, [own.to_string(), scene.description.url.clone()], "the file says what it is");
     browser.click("button", "Remove").await;
     browser.see("Press again to remove it.").await;
+    no_barriers(&browser, "a key that is about to be removed").await;
     browser.click("button", "Remove for good").await;
     browser.see("None is kept in this browser.").await;
 

@@ -45,17 +45,36 @@ impl Stage {
 
     /// Where the oracle asks for a login: ann, who is its operator, has logged in and stands for the first player.
     pub async fn with_names() -> Self {
-        let (mut stage, link) = Self::invited(&[("QUORATE_SESSIONS_REQUIRE_LOGIN", "true")]);
+        let stage = Self::with_login(tempfile::tempdir().expect("a folder"), &[]).await;
+        stage.know_group().await;
+        stage
+    }
+
+    /// The same over HTTPS, where the approving page of that origin may ask; a group is still to be dealt.
+    pub async fn with_names_and_page(origin: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = with_page(&folder, origin);
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Self::with_login(folder, &settings).await
+    }
+
+    async fn with_login(folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
+        let settings = [settings, &[("QUORATE_SESSIONS_REQUIRE_LOGIN", "true")]].concat();
+        let (mut stage, link) = Self::invited_in(folder, &settings);
         stage.post(&format!("/enroll/{link}"), &json!({ "password": PASSWORD })).await;
         let login = json!({ "principal": "ann", "password": PASSWORD });
         let ticket = stage.send(Method::POST, "/login", &login).await.json["ticket"].take();
         stage.ticket = Some(ticket.as_str().expect("a ticket").to_owned());
-        let file: serde_json::Value = serde_json::from_str(&stage.deal.group.to_json()).expect("JSON");
-        stage.post("/groups", &file).await;
-        let path = format!("/groups/{}/members", stage.deal.group.name());
-        let set = stage.send(Method::PUT, &path, &json!({ "members": { "ann": "ann" } })).await;
-        assert!(set.status.is_success(), "{}", set.text);
         stage
+    }
+
+    /// Has the oracle know the group of the deal, in which ann stands for the first player.
+    pub async fn know_group(&self) {
+        let file: serde_json::Value = serde_json::from_str(&self.deal.group.to_json()).expect("JSON");
+        self.post("/groups", &file).await;
+        let path = format!("/groups/{}/members", self.deal.group.name());
+        let set = self.send(Method::PUT, &path, &json!({ "members": { "ann": "ann" } })).await;
+        assert!(set.status.is_success(), "{}", set.text);
     }
 
     /// With the last part of a link for its first operator, ann.
@@ -74,9 +93,9 @@ impl Stage {
     /// Over HTTPS, where the approving page of that origin may ask.
     pub fn with_page(origin: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let [certificate, key] = secure::write(folder.path()).map(|path| path.display().to_string());
-        let tls = [("QUORATE_TLS_CERTIFICATE", certificate.as_str()), ("QUORATE_TLS_KEY", &key)];
-        Self::start_in(folder, &[&tls[..], &[("QUORATE_APPROVE_ORIGINS", origin)]].concat())
+        let settings = with_page(&folder, origin);
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Self::start_in(folder, &settings)
     }
 
     /// With settings of the test's own.
@@ -183,6 +202,12 @@ impl Stage {
     pub fn page(&self, asked: &Asked) -> String {
         self.url("127.0.0.1", &format!("/s/{}", asked.id()))
     }
+}
+
+/// HTTPS, and the approving page of that origin.
+fn with_page(folder: &tempfile::TempDir, origin: &str) -> [(&'static str, String); 3] {
+    let [certificate, key] = secure::write(folder.path()).map(|path| path.display().to_string());
+    [("QUORATE_TLS_CERTIFICATE", certificate), ("QUORATE_TLS_KEY", key), ("QUORATE_APPROVE_ORIGINS", origin.to_owned())]
 }
 
 impl Drop for Stage {

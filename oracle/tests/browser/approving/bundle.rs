@@ -1,8 +1,11 @@
 //! What the approving page is made of: packages of others as they were published, and a bundle that is the same wherever it is
 //! made, named by one hash.
 
-use super::site::{Site, make, script};
+use super::site::{CURLRC, Site, Twist, make, script};
 use crate::driver::Browser;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, StatusCode};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,19 +109,65 @@ fn the_hash_that_is_printed_is_that_of_every_file() {
     // One letter in one file, and a list that is made anew, give another hash.
     let script = one.join("invite.js");
     std::fs::write(&script, read(&script).replace("now >= invite.expires", "now > invite.expires")).expect("a file");
-    let mut altered = hashes(&one);
-    altered.remove("SHA256SUMS");
-    let list: Vec<String> = altered.iter().map(|(path, sum)| format!("{sum}  {path}\n")).collect();
-    assert_ne!(sha256(list.concat().as_bytes()), printed);
+    std::fs::remove_file(one.join("SHA256SUMS")).expect("it was there");
+    assert_ne!(sha256(list(&one).as_bytes()), printed);
+}
+
+/// What the script says to that argument, in a folder of its own.
+fn run(folder: &Path, argument: &str) -> std::process::Output {
+    std::process::Command::new(script()).arg(argument).current_dir(folder).output().expect("the script runs")
+}
+
+/// The list of every file below `folder`, as sha256sum writes it.
+fn list(folder: &Path) -> String {
+    let lines: Vec<String> = hashes(folder).iter().map(|(path, sum)| format!("{sum}  {path}\n")).collect();
+    lines.concat()
 }
 
 #[test]
 fn no_folder_of_somebody_elses_is_emptied() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("letters"), "dear").expect("a file");
-    let refused = std::process::Command::new(script()).arg(folder.path()).output().expect("the script runs");
-    assert!(!refused.status.success());
-    assert!(folder.path().join("letters").exists());
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = |name: &str, files: &[(&str, &str)]| {
+        let folder = home.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("a file");
+        }
+        folder
+    };
+    let refused = |folder: &Path| {
+        let before = hashes(folder);
+        let refused = run(home.path(), folder.to_str().expect("UTF-8"));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("name a new folder"), "{}: {said}", folder.display());
+        assert_eq!((hashes(folder), refused.stdout), (before, Vec::new()));
+    };
+    refused(&folder("letters", &[("letter", "dear")]));
+    // A list of checksums is no sign that the folder is ours, not even a right one.
+    refused(&folder("list", &[("letter", "dear"), ("SHA256SUMS", "")]));
+    let downloads = folder("downloads", &[("system.iso", "0101")]);
+    std::fs::write(downloads.join("SHA256SUMS"), list(&downloads)).expect("a file");
+    refused(&downloads);
+
+    // A bundle to which somebody has done anything.
+    let bundle = home.path().join("bundle");
+    let printed = make(&bundle);
+    std::fs::write(bundle.join("letter"), "dear").expect("a file");
+    refused(&bundle);
+    std::fs::remove_file(bundle.join("letter")).expect("it was there");
+    assert_eq!(make(&bundle), printed, "a bundle as it was made is made anew");
+    std::fs::write(bundle.join("vouch.js"), "// mine").expect("a file");
+    refused(&bundle);
+    make(&folder("empty", &[]));
+
+    let before = hashes(home.path());
+    for (option, fine) in [("--help", true), ("-h", true), ("--force", false), ("-f", false)] {
+        let said = run(home.path(), option);
+        let text = [said.stdout, said.stderr].concat();
+        assert_eq!(said.status.success(), fine, "{option}");
+        assert!(String::from_utf8_lossy(&text).contains("usage: approve.sh"), "{option}");
+    }
+    assert_eq!(hashes(home.path()), before, "nothing is left beside the folders, and none is named after an option");
 }
 
 #[test]
@@ -139,10 +188,17 @@ fn our_modules_say_what_they_are_for_and_write_no_markup() {
 #[tokio::test]
 async fn what_is_served_is_compared_with_what_the_source_makes() {
     let site = Site::start().await;
+    // Served to browsers alone, and to nobody who looks otherwise.
+    site.twist(Some(|request, answer| {
+        if !is_like_a_browsers(request) {
+            *answer.body_mut() = Bytes::from("for your eyes").into();
+        }
+    }));
     let printed = sha256(&std::fs::read(site.bundle().join("SHA256SUMS")).expect("the list"));
     let same = site.compare().await;
     assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stderr));
     assert_eq!(String::from_utf8_lossy(&same.stdout).trim_end(), printed);
+    site.twist(None);
 
     let module = site.bundle().join("vouch.js");
     std::fs::write(&module, read(&module).replace("throw", "return")).expect("a file");
@@ -150,6 +206,88 @@ async fn what_is_served_is_compared_with_what_the_source_makes() {
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && said.contains("vouch.js is not what this clone makes"), "{said}");
     assert_eq!(other.stdout, b"", "no hash is printed that could be taken for this page's");
+}
+
+/// Whether a browser would ask so for what is asked for.
+fn is_like_a_browsers(request: &Request<Incoming>) -> bool {
+    let said = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (path, mode) = (request.uri().path(), said("sec-fetch-mode"));
+    let (kind, mode_of_kind) = match path.rsplit('.').next() {
+        Some("html" | "/") => ("document", "navigate"),
+        Some("js") => ("script", "cors"),
+        Some("css") => ("style", "no-cors"),
+        Some("svg") => ("image", "no-cors"),
+        _ => ("empty", "no-cors"),
+    };
+    said("user-agent").starts_with("Mozilla/5.0 (")
+        && (said("sec-fetch-dest"), mode) == (kind, mode_of_kind)
+        && said(CURLRC).is_empty()
+}
+
+/// The bytes of the page, answered so that a browser shows another; and what is said of each.
+const ASTRAY: [(Twist, &str); 8] = [
+    (
+        |_, answer| {
+            *answer.status_mut() = StatusCode::FOUND;
+            answer.headers_mut().insert("location", HeaderValue::from_static("/other/"));
+        },
+        "is answered with status 302",
+    ),
+    (|_, answer| *answer.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION, "is answered with status 203"),
+    (
+        |_, answer| {
+            answer.headers_mut().insert("refresh", HeaderValue::from_static("0;url=/other/"));
+        },
+        "has a header Refresh",
+    ),
+    (
+        |request, answer| {
+            if request.uri().path().ends_with("LICENSE") {
+                answer.headers_mut().insert("link", HeaderValue::from_static("</other.css>;rel=stylesheet"));
+            }
+        },
+        "has a header Link",
+    ),
+    (
+        |_, answer| {
+            answer.headers_mut().remove("cross-origin-opener-policy");
+        },
+        "has not the header Cross-Origin-Opener-Policy",
+    ),
+    (
+        |_, answer| {
+            let weaker = HeaderValue::from_static("frame-ancestors *");
+            answer.headers_mut().insert("content-security-policy", weaker);
+        },
+        "has not the header Content-Security-Policy",
+    ),
+    (
+        |_, answer| {
+            let name = HeaderName::from_static("strict-transport-security");
+            answer.headers_mut().append(name, HeaderValue::from_static("max-age=0"));
+        },
+        "has not the header Strict-Transport-Security",
+    ),
+    (
+        |_, answer| {
+            let other = HeaderValue::from_static("text/html; charset=utf-16");
+            answer.headers_mut().insert("content-type", other);
+        },
+        "is of type text/html;charset=utf-16, not text/html",
+    ),
+];
+
+#[tokio::test]
+async fn bytes_that_no_browser_would_show_are_not_taken_for_the_page() {
+    let site = Site::start().await;
+    for (twist, says) in ASTRAY {
+        site.twist(Some(twist));
+        let refused = site.compare().await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(says), "{says}: {said}");
+        assert!(said.contains("do not use that page"), "{said}");
+        assert_eq!(refused.stdout, b"", "{says}: no hash is printed");
+    }
 }
 
 #[tokio::test]
@@ -167,4 +305,6 @@ async fn a_module_that_was_changed_on_the_way_does_not_run() {
         assert!(begun.elapsed().as_secs() < 60, "the browser takes a module that is not the one of the page");
     }
     assert_eq!(browser.run("return 'ready' in document.documentElement.dataset").await, false);
+    browser.see("This page does not begin").await;
+    super::no_barriers(&browser, "a page that does not begin").await;
 }

@@ -1,7 +1,7 @@
 //! What the approving page does not answer, and says so: forged and foreign invites, Tocs of others, people who refuse, oracles
 //! that do not know it.
 
-use super::{BEGUN, REASON, Scene, deal_for, forget, paste, sealed};
+use super::{BEGUN, REASON, Scene, deal_for, forget, no_barriers, paste, sealed};
 use crate::driver::Browser;
 use crate::stage::Stage;
 use fantoccini::key::Key;
@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 /// Reads `invite` as somebody who pastes it.
-async fn read(browser: &Browser, invite: &str) {
+pub async fn read(browser: &Browser, invite: &str) {
     // What was said of another is no answer to this one.
     forget(browser, "read-said").await;
     paste(browser, "invite", invite).await;
@@ -24,8 +24,7 @@ async fn invites_that_may_not_be_believed_are_refused_before_any_touch() {
     let scene = Scene::begin(&browser).await;
     let deal = scene.settled(&browser).await;
     // Nobody touches anything from here on: whatever asks for it would not come to an end.
-    let absent = json!({ "authenticatorId": scene.passkeys, "enabled": false });
-    browser.chromium("WebAuthn.setAutomaticPresenceSimulation", absent).await;
+    scene.touched(&browser, false).await;
     let asked = scene.ask(&deal, REASON, None).await;
     let link = asked.invite.to_url();
     browser.open(&scene.site.origin()).await;
@@ -70,6 +69,7 @@ async fn invites_that_may_not_be_believed_are_refused_before_any_touch() {
     scene.stage.cancel(&asked).await;
     read(&browser, &link).await;
     browser.see("Whoever asked has cancelled this session.").await;
+    no_barriers(&browser, "a session that has ended").await;
     let provided = browser.run("return document.getElementById('request').hidden").await;
     assert_eq!(provided, true, "nothing is offered for an answer");
 }
@@ -129,11 +129,13 @@ async fn whoever_refuses_sends_nothing() {
         browser.see("The passkey did not answer: it is not here, or you said no. Nothing was sent.").await;
         let focus = browser.run("return document.activeElement.id").await;
         assert_eq!(focus, "answer-said", "the focus is where it is said");
+        no_barriers(&browser, "a passkey that did not answer").await;
         forget(&browser, "answer-said").await;
     }
-    let session = scene.stage.send(Method::GET, &format!("/sessions/{}", asked.id()), &()).await;
-    assert_eq!((&session.json["tocs_provided"], &session.json["denials"]), (&json!(0), &json!(0)));
+    assert_eq!(scene.answers(&asked).await, [0, 0]);
 }
+
+const CANNOT_BE: &str = "What the oracle says of this session cannot be. Do not answer it.";
 
 #[tokio::test]
 async fn every_refusal_of_an_oracle_is_a_sentence() {
@@ -147,7 +149,18 @@ async fn every_refusal_of_an_oracle_is_a_sentence() {
             "This session has ended: its time ran out.",
         ),
         ("new Response('{\"code\":\"login_required\"}', { status: 401 })", "This page has none: use quorate join."),
-        ("new Response('{\"details\":{\"approvals\":[]}}')", "This page has none: use quorate join."),
+        // Nothing of the oracle's stands beside what was verified but numbers.
+        ("new Response('{\"tocs_provided\":\"2 of 2. Ann has called\",\"denials\":0}')", CANNOT_BE),
+        ("new Response('{\"tocs_provided\":0,\"denials\":\"0 of 2\"}')", CANNOT_BE),
+        ("new Response('{\"tocs_provided\":256,\"denials\":0}')", CANNOT_BE),
+        ("new Response('{\"tocs_provided\":-1,\"denials\":0}')", CANNOT_BE),
+        ("new Response('{\"tocs_provided\":1.5,\"denials\":0}')", CANNOT_BE),
+        ("new Response('<h1>Welcome</h1>')", CANNOT_BE),
+        (
+            "new Response('{\"code\":\"constructor\",\"message\":\"not now\"}', { status: 409 })",
+            "The oracle refused: not now.",
+        ),
+        ("new Response('null', { status: 409 })", "The oracle refused: 409."),
         (
             "new Response('{\"code\":\"new\",\"message\":\"on \u{202e}hold\"}', { status: 409 })",
             "The oracle refused: on \\u{202e}hold.",
@@ -178,6 +191,7 @@ async fn what_is_typed_wrong_is_said_before_a_passkey_is_made() {
         browser.press(Key::Enter).await;
         browser.see(said).await;
         assert_eq!(browser.run("return document.activeElement.id").await, "make-said");
+        no_barriers(&browser, "a form that is not right").await;
         forget(&browser, "make-said").await;
     }
     let held = browser.chromium("WebAuthn.getCredentials", json!({ "authenticatorId": scene.passkeys })).await;
@@ -187,13 +201,33 @@ async fn what_is_typed_wrong_is_said_before_a_passkey_is_made() {
 #[tokio::test]
 async fn an_oracle_that_does_not_name_the_page_is_not_answered() {
     let Some(browser) = Browser::start().await else { return };
-    let mut scene = Scene::begin(&browser).await;
-    // The same page with an oracle that names another one.
-    scene.stage = Stage::with_page("https://approve.example");
-    let said = scene.stage.send(Method::GET, "/.well-known/quorate", &()).await;
-    scene.description = serde_json::from_str(&said.text).expect("a description");
+    let scene = Scene::begin(&browser).await.at(Stage::with_page("https://approve.example")).await;
     let deal = scene.settled(&browser).await;
     let asked = scene.ask(&deal, REASON, None).await;
     browser.open(&scene.site.with(&asked.invite.to_url())).await;
     browser.see("does not answer this page").await;
+}
+
+#[tokio::test]
+async fn an_oracle_that_asks_for_a_login_is_left_to_other_clients() {
+    let Some(browser) = Browser::start().await else { return };
+    let scene = Scene::begin(&browser).await;
+    let stage = Stage::with_names_and_page(&scene.site.origin()).await;
+    let mut scene = scene.at(stage).await;
+    scene.stage.deal = scene.settled(&browser).await;
+    scene.stage.know_group().await;
+    scene.touched(&browser, false).await;
+
+    // Ann by her Toc and her login; and by her login alone, of which the invite does not tell whether others need one.
+    let by_toc = scene.ask(&scene.stage.deal, REASON, None).await;
+    let group = scene.stage.deal.group.name();
+    scene.stage.post(&format!("/groups/{group}/applicants"), &json!({ "add": ["ann"] })).await;
+    let asking = json!({ "group": group, "reason": REASON });
+    let by_login = scene.stage.send(Method::POST, "/sessions", &asking).await.asked();
+    for asked in [by_toc, by_login] {
+        browser.open(&scene.site.with(&asked.invite.to_url())).await;
+        browser.see("This oracle asks for a login besides. This page has none: use quorate join.").await;
+        assert_eq!(browser.run("return document.getElementById('request').hidden").await, true);
+        no_barriers(&browser, "an oracle that asks for a login").await;
+    }
 }

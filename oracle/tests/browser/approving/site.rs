@@ -1,6 +1,7 @@
 //! The approving page as its operator would serve it: the bundle that the script makes, over HTTPS, on a host of its own.
 
 use crate::secure;
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -9,16 +10,23 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+/// A header that curl sends where it follows its user's settings.
+pub const CURLRC: &str = "x-curlrc";
 /// The page's host, which is its relying party's id as well.
 pub const HOST: &str = "approve.oracle.test";
+
+/// What whoever serves the page makes of a right answer.
+pub type Twist = fn(&Request<Incoming>, &mut Response<Full<Bytes>>);
 
 /// A bundle in a folder, and who serves it; gone when dropped.
 pub struct Site {
     folder: tempfile::TempDir,
     port: u16,
+    twist: Arc<Mutex<Option<Twist>>>,
     server: JoinHandle<()>,
 }
 
@@ -30,21 +38,31 @@ impl Site {
         let port = listener.local_addr().expect("bound").port();
         let acceptor = secure::acceptor();
         let root = bundle(folder.path());
+        let twist = Arc::new(Mutex::new(None::<Twist>));
+        let twisted = twist.clone();
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, root) = (acceptor.clone(), root.clone());
+                let (acceptor, root, twist) = (acceptor.clone(), root.clone(), twisted.clone());
                 tokio::spawn(async move {
                     // A browser that leaves is no failure.
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let answer = service_fn(move |request| {
-                        let root = root.clone();
-                        async move { Ok::<_, Infallible>(file(&root, &request)) }
+                        let mut answer = file(&root, &request);
+                        if let Some(twist) = *twist.lock().expect("a test that failed holds it no more") {
+                            twist(&request, &mut answer);
+                        }
+                        async move { Ok::<_, Infallible>(answer) }
                     });
                     let _left = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
                 });
             }
         });
-        Self { folder, port, server }
+        Self { folder, port, twist, server }
+    }
+
+    /// From here on answers are as `twist` leaves them; without one, right.
+    pub fn twist(&self, twist: Option<Twist>) {
+        *self.twist.lock().expect("a test that failed holds it no more") = twist;
     }
 
     pub fn origin(&self) -> String {
@@ -60,15 +78,15 @@ impl Site {
         bundle(self.folder.path())
     }
 
-    /// What the script says that compares what is served with the source; curl is told where the host is and whom to trust.
+    /// What the script says that compares what is served with the source. The user has settings of curl's, which change what it asks.
     pub async fn compare(&self) -> Output {
         let home = self.folder.path();
         let [certificate, _] = secure::write(home);
-        let resolve = format!("{HOST}:{}:127.0.0.1", self.port);
-        let rules = format!("cacert = \"{}\"\nresolve = \"{resolve}\"\nnoproxy = \"*\"\n", certificate.display());
-        std::fs::write(home.join(".curlrc"), rules).expect("a file");
+        std::fs::write(home.join(".curlrc"), format!("header = \"{CURLRC}: yes\"\n")).expect("a file");
         let mut script = tokio::process::Command::new(script());
-        script.args(["compare", &self.origin()]).env("CURL_HOME", home).output().await.expect("the script runs")
+        script.args(["compare", &format!("https://127.0.0.1:{}", self.port)]);
+        script.env("CURL_HOME", home).env("HOME", home).env("CURL_CA_BUNDLE", certificate).env("NO_PROXY", "*");
+        script.output().await.expect("the script runs")
     }
 }
 
@@ -94,7 +112,7 @@ pub fn make(folder: &Path) -> String {
 }
 
 /// A file of the bundle, under the headers that approve/README.md names.
-fn file(root: &Path, request: &Request<Incoming>) -> Response<http_body_util::Full<Bytes>> {
+fn file(root: &Path, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
     let kind = match path.rsplit('.').next() {

@@ -62,8 +62,8 @@ pub use self::{
     applicants::{ApplicantsOutcome, Ground, MAX_APPLICANTS},
     apps::{
         AppBy, AppChange, AppReader, AppRow, AppSeen, ChangeAppOutcome, GrantRow, GrantedRow, GranteeRow, HeldApp,
-        HeldGrant, HeldUnder, HolderRow, InsertAppOutcome, LastApp, MAX_APPS, NewAppRow, NewHolder, OverseenApp,
-        OwnedApp, WrittenGrant,
+        HeldApps, HeldGrant, HeldUnder, HolderRow, InsertAppOutcome, LastApp, MAX_APPS, NewAppRow, NewHolder,
+        OverseenApp, OwnedApp, WrittenGrant,
     },
     audit::{AuditHead, AuditRow, NewAudit, NumberedAudit, NumberedRow, PendingAudit},
     ceremonies::{CeremonyAct, CeremonyName, CeremonyRow, NewCeremony},

@@ -238,3 +238,32 @@ fn urls_are_checked_before_anything_is_sent() {
     }
     assert!(matches!(Client::new("http://oracle.example", &options), Err(ClientError::Insecure { .. })));
 }
+
+#[test]
+fn a_list_goes_on_where_it_was_when_the_last_app_of_a_page_has_gone() {
+    let page = |numbers: std::ops::Range<usize>| {
+        let app = |number| {
+            serde_json::json!({
+                "uuid": format!("00000000-0000-4000-8000-{number:012}"), "issuer": "", "label": "x", "right": "code",
+                "added_at": "2026-01-01T00:00:00Z"
+            })
+        };
+        answer("200 OK", &numbers.map(app).collect::<serde_json::Value>().to_string())
+    };
+    let gone = || {
+        let body = r#"{"status":404,"code":"app_unknown","message":"gone","error":"gone"}"#;
+        answer("404 Not Found", body)
+    };
+    let (client, server) = serve(vec![page(0..500), gone(), gone(), page(500..502)]);
+    let apps = client.apps().expect("a list");
+    let last = |back: usize| apps[apps.len() - back].uuid[24..].parse::<usize>().expect("a number");
+    assert_eq!((apps.len(), last(1), last(2), last(3)), (500, 501, 500, 497));
+    let heads = server.join().expect("served");
+    let after = |head: &str| head.split_once("after=").map(|(_, after)| after[24..36].to_owned());
+    let asked: Vec<_> = heads.iter().map(|head| after(head)).collect();
+    assert_eq!(asked, [None, Some(format!("{:012}", 499)), Some(format!("{:012}", 498)), Some(format!("{:012}", 497))]);
+    // What never was there is not asked for without end.
+    let (client, server) = serve(vec![gone()]);
+    assert_eq!(client.apps().expect_err("refused").code(), Some("app_unknown"));
+    server.join().expect("served");
+}

@@ -17,6 +17,7 @@ mod overseeing;
 mod reading;
 mod refused;
 mod sealed;
+mod turns;
 
 pub use self::adding::New;
 pub use self::custody::{AppsLeft, Custody};
@@ -25,6 +26,7 @@ pub use self::grantee::Grantee;
 pub use self::overseeing::{Overseen, OverseenGrant, WhichApp};
 
 use self::sealed::Sealer;
+use self::turns::Turns;
 use crate::clock::Clock;
 use crate::memory::pool::CryptoPool;
 use crate::service::api_keys::{ApiKeys, Tenant};
@@ -59,8 +61,10 @@ struct Inner {
     api_keys: ApiKeys,
     /// Names that nobody has, by caller: whoever tries some learns who there is.
     tried_names: Failures<Digest>,
-    /// UUIDs that were taken, by caller.
+    /// UUIDs that are others', by caller.
     tried_uuids: Failures<Digest>,
+    /// Who compares what they are about to add with what they have.
+    comparing: Turns,
 }
 
 impl fmt::Debug for Apps {
@@ -176,8 +180,21 @@ impl Apps {
         let Parts { store, clock, rng, crypto, custody, audit, people, api_keys } = parts;
         let sealer = Arc::clone(custody.sealer());
         let (tried_names, tried_uuids) = (Failures::new(PER_SOURCE), Failures::new(TAKEN_UUIDS));
-        let inner =
-            Inner { store, clock, rng, crypto, sealer, custody, audit, people, api_keys, tried_names, tried_uuids };
+        let comparing = Turns::default();
+        let inner = Inner {
+            store,
+            clock,
+            rng,
+            crypto,
+            sealer,
+            custody,
+            audit,
+            people,
+            api_keys,
+            tried_names,
+            tried_uuids,
+            comparing,
+        };
         Self { inner: Arc::new(inner) }
     }
 

@@ -14,7 +14,8 @@ pub(super) use self::overseen::end_for_principal;
 pub use self::overseen::{LastApp, OverseenApp};
 pub use self::owned::OwnedApp;
 pub use self::rows::{
-    AppReader, AppRow, AppSeen, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldGrant, HeldUnder, HolderRow, NewHolder,
+    AppReader, AppRow, AppSeen, GrantRow, GrantedRow, GranteeRow, HeldApp, HeldApps, HeldGrant, HeldUnder, HolderRow,
+    NewHolder,
 };
 
 use self::rows::{granted, held_apps, holder};
@@ -110,6 +111,24 @@ macro_rules! select_granted {
     };
 }
 
+/// The numbers of a page of the apps of which somebody has grants.
+macro_rules! page {
+    ($held:expr) => {
+        concat!("SELECT DISTINCT apps.number", $held, "AND apps.number > $2 ORDER BY apps.number LIMIT $3")
+    };
+}
+
+/// Who owns the apps of which somebody has grants, from a number to another one.
+macro_rules! owners {
+    ($held:expr) => {
+        select_granted!(concat!(
+            "WHERE o.level = 3 AND o.app IN (SELECT g.app",
+            $held,
+            "AND apps.number > $2 AND apps.number <= $3)"
+        ))
+    };
+}
+
 pub(super) use {held_by_api_key, held_by_principal, holder_columns, select_granted, select_held};
 
 impl Store {
@@ -125,9 +144,11 @@ impl Store {
         self.read((reader, *app), |tx, (reader, app)| Box::pin(held(tx, *reader, app))).await
     }
 
-    /// Every app that the reader may read, those first that were added first, and who owns which, all of the same moment.
-    pub async fn apps(&self, reader: AppReader) -> Result<(Vec<HeldApp>, Vec<GrantedRow>), StoreError> {
-        self.read(reader, |tx, reader| Box::pin(list(tx, *reader))).await
+    /// Up to `limit` apps behind number `after` that the reader may read, those first that were added first, and who owns which, all
+    /// of the same moment.
+    pub async fn apps(&self, reader: AppReader, after: i64, limit: i64) -> Result<HeldApps, StoreError> {
+        self.read((reader, after, limit), |tx, (reader, after, limit)| Box::pin(list(tx, *reader, *after, *limit)))
+            .await
     }
 
     /// The app of that hashed UUID, if the reader may read it, with everybody's grants, all of the same moment.
@@ -218,22 +239,33 @@ async fn held(tx: &mut dyn Tx, reader: AppReader, app: &Digest) -> Result<Option
     Ok(held_apps(rows).pop())
 }
 
-async fn list(tx: &mut dyn Tx, reader: AppReader) -> Result<(Vec<HeldApp>, Vec<GrantedRow>), StoreError> {
-    let (apps, owners, reader): (_, _, Value) = match reader {
+async fn list(tx: &mut dyn Tx, reader: AppReader, after: i64, limit: i64) -> Result<HeldApps, StoreError> {
+    // Numbers first: an app has as many rows as the reader has grants of it.
+    let (numbers, apps, owners, reader): (_, _, _, Value) = match reader {
         AppReader::ApiKey(number) => (
-            select_held!("NULL", held_by_api_key!(), "ORDER BY apps.number"),
-            select_granted!(concat!("WHERE o.level = 3 AND o.app IN (SELECT g.app", held_by_api_key!(), ")")),
+            page!(held_by_api_key!()),
+            select_held!("NULL", held_by_api_key!(), "AND apps.number > $2 AND apps.number <= $3 ORDER BY apps.number"),
+            owners!(held_by_api_key!()),
             number.into(),
         ),
         AppReader::Principal(id) => (
-            select_held!("m.bound", held_by_principal!(), "ORDER BY apps.number"),
-            select_granted!(concat!("WHERE o.level = 3 AND o.app IN (SELECT g.app", held_by_principal!(), ")")),
+            page!(held_by_principal!()),
+            select_held!(
+                "m.bound",
+                held_by_principal!(),
+                "AND apps.number > $2 AND apps.number <= $3 ORDER BY apps.number"
+            ),
+            owners!(held_by_principal!()),
             (&id).into(),
         ),
     };
-    let apps = held_apps(tx.query(apps, std::slice::from_ref(&reader)).await?);
-    let owners = granted(tx.query(owners, &[reader]).await?);
-    Ok((apps, owners))
+    let numbers = tx.query(numbers, &[reader.clone(), after.into(), limit.into()]).await?;
+    let Some(last) = numbers.last() else { return Ok(HeldApps::default()) };
+    let last = last.int(0)?;
+    let more = (i64::try_from(numbers.len()).unwrap_or(i64::MAX) >= limit).then_some(last);
+    let values = [reader, after.into(), last.into()];
+    let apps = held_apps(tx.query(apps, &values).await?);
+    Ok(HeldApps { apps, owners: granted(tx.query(owners, &values).await?), more })
 }
 
 async fn holders(tx: &mut dyn Tx, of: AppReader) -> Result<Vec<HolderRow>, StoreError> {

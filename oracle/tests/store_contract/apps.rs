@@ -1,9 +1,9 @@
 //! Apps, grants and key pairs: each change on what was read and by who still may, and reads that no ended right outlives.
 
 use quorate_oracle::store::{
-    AppBy, AppChange, AppReader, AppSeen, ChangeAppOutcome, ChangeOutcome, HolderRow, InsertAppOutcome, LastApp,
-    NewAppRow, NewAudit, NewHolder, OwnedApp, PrincipalKind, RecordCounts, RevokeOutcome, Role, RotateOutcome, Store,
-    WrittenGrant,
+    AppBy, AppChange, AppReader, AppSeen, ChangeAppOutcome, ChangeOutcome, HeldApps, HolderRow, InsertAppOutcome,
+    LastApp, NewAppRow, NewAudit, NewHolder, OwnedApp, PrincipalKind, RecordCounts, RevokeOutcome, Role, RotateOutcome,
+    Store, WrittenGrant,
 };
 
 use crate::{
@@ -77,7 +77,8 @@ async fn pending(store: &Store) -> Vec<u8> {
 async fn level(store: &Store, reader: AppReader) -> Option<u8> {
     let read = store.read_app(reader, &digest(1)).await.unwrap();
     let level = read.map(|app| app.held.iter().map(|held| held.grant.level).max().unwrap());
-    let (listed, owners) = store.apps(reader).await.unwrap();
+    let HeldApps { apps: listed, owners, more } = store.apps(reader, 0, 9).await.unwrap();
+    assert_eq!(more, None);
     let listed = listed.iter().find(|app| app.app.id == digest(1));
     assert_eq!(listed.map(|app| app.held.iter().map(|held| held.grant.level).max().unwrap()), level);
     assert_eq!(

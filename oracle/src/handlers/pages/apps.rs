@@ -9,6 +9,7 @@ use crate::handlers::people::OwnTicket;
 use crate::service::apps::{AppCaller, AppError, Grantee, New, Page};
 use crate::service::people::Caller;
 use crate::service::pictures::PictureError;
+use crate::service::sessions::error::SessionError;
 use crate::web::apps::one::{One, content};
 use crate::web::apps::quorum::Begun;
 use crate::web::apps::{Adding, HERE, List, list as look, title_text};
@@ -36,7 +37,7 @@ pub async fn add_app(site: Site, Sent { by, form: mut upload, .. }: Sent<OwnTick
         Ok(Entries::One(new)) => {
             site.state.apps.add(&reader(&by), *new).await.map(|app| Added::One(app.uuid)).map_err(ApiError::from)
         }
-        Ok(Entries::Several(entries)) => Ok(Added::Several(add_several(&site, &by, entries).await)),
+        Ok(Entries::Several(entries)) => add_several(&site, &by, entries).await.map(Added::Several),
         Err(error) => Err(error),
     };
     match added {
@@ -113,27 +114,29 @@ async fn entries(site: &Site, form: &Form, picture: Option<Zeroizing<Vec<u8>>>) 
 /// What an entry is told whose codes an app of one's own makes.
 const HAD: &str = "you have an app already that makes the same codes: look for it in the list";
 
-/// Whether an app of one's own makes the codes of each of some URIs. What cannot be compared is refused when it is added.
-async fn had(site: &Site, by: &Caller, otpauth: Vec<Option<Zeroizing<String>>>) -> Vec<bool> {
+/// Whether an app of one's own makes the codes of each of some URIs. One that is none is refused when it is added.
+async fn had(site: &Site, by: &Caller, otpauth: Vec<Option<Zeroizing<String>>>) -> ApiResult<Vec<bool>> {
     let (mut had, mut wanted) = (Vec::with_capacity(otpauth.len()), otpauth.into_iter().peekable());
     while wanted.peek().is_some() {
         let some: Vec<_> = wanted.by_ref().take(MAX_WANTED).map(|otpauth| WantedApp { otpauth, uuid: None }).collect();
         let asked = some.len();
-        let known = site.state.apps.known(&reader(by), some).await;
-        let known = known.unwrap_or_else(|_| vec![KnownApp::default(); asked]);
+        let known = match site.state.apps.known(&reader(by), some).await {
+            Err(AppError::Otp(_)) => vec![KnownApp::default(); asked],
+            known => known?,
+        };
         had.extend(known.iter().map(|app| !app.same.is_empty()));
     }
-    had
+    Ok(had)
 }
 
 /// Adds what can be added, and says of each what became of it.
-async fn add_several(site: &Site, by: &Caller, entries: Vec<Imported>) -> Vec<(String, Option<String>)> {
+async fn add_several(site: &Site, by: &Caller, entries: Vec<Imported>) -> ApiResult<Vec<(String, Option<String>)>> {
     let (mut several, mut seen) = (Vec::with_capacity(entries.len()), Vec::<OtpSecret>::new());
     let uri = |entry: &Imported| match entry {
         Imported::LeftOut { .. } => None,
         Imported::Secret(secret) => Some(secret.to_uri()),
     };
-    let had = had(site, by, entries.iter().map(uri).collect()).await;
+    let had = had(site, by, entries.iter().map(uri).collect()).await?;
     for (entry, had) in entries.into_iter().zip(had) {
         several.push(match entry {
             Imported::LeftOut { name, reason } => (name, Some(reason.to_string())),
@@ -150,7 +153,7 @@ async fn add_several(site: &Site, by: &Caller, entries: Vec<Imported>) -> Vec<(S
             }
         });
     }
-    several
+    Ok(several)
 }
 
 /// `GET /apps/{uuid}`: one of them, without its code.
@@ -218,8 +221,12 @@ async fn done(site: &Site, caller: &Caller, uuid: &str, form: &Form, peer: IpAdd
             match (apps.code(by, uuid, why.as_deref()).await, why) {
                 (Err(AppError::ByQuorum(quorum)), Some(why)) => {
                     let (sessions, again) = (&site.state.sessions, act == "another");
-                    let made = sessions.ask_by_login(quorum.group, why, again, caller, peer).await?;
-                    Ok(Done::Begun(Box::new(made)))
+                    match sessions.ask_by_login(quorum.group, why, again, caller, peer).await {
+                        Ok(made) => Ok(Done::Begun(Box::new(made))),
+                        // Whoever may not ask by a login asks with a Toc.
+                        Err(SessionError::MayNotAsk) => Err(AppError::ByQuorum(quorum).into()),
+                        Err(error) => Err(error.into()),
+                    }
                 }
                 (code, _) => Ok(Done::Read(code?)),
             }

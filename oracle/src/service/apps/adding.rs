@@ -57,9 +57,7 @@ impl Apps {
             _ => return Err(AppError::Request("an app takes either otpauth or group")),
         };
         let told = caller.entry(Kind::AppAdded, uuid).with("by_quorum", matches!(code, CodeSource::Quorum { .. }));
-        if kept {
-            self.admit(caller, Tried::Uuid)?;
-        }
+        let place = self.admit(caller, Tried::Uuid, usize::from(kept))?;
         let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
         let (sealer, owner, mut rng) = (Arc::clone(&self.inner.sealer), caller.name(), self.rng());
         let job = move || {
@@ -90,7 +88,7 @@ impl Apps {
             InsertAppOutcome::Gone if caller.tenant().is_some() => Err(ApiKeyError::Unauthorized.into()),
             InsertAppOutcome::Gone => Err(PeopleError::Ticket.into()),
             InsertAppOutcome::Moved => Err(AppError::Changed),
-            InsertAppOutcome::Taken => Err(self.refused(caller, Tried::Uuid, told, AppError::Taken).await),
+            InsertAppOutcome::Taken => Err(self.refused(caller, place, told, AppError::Taken).await),
         }
     }
 

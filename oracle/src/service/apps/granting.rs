@@ -97,11 +97,12 @@ impl Apps {
         self.managed(caller, &id).await?;
         let told = caller.entry(Kind::AppGranted, uuid).with("right", right.word()).with("grantee", self.told(grantee));
         // Everybody may add an app and manage it: who tries names to learn whom there is has to wait.
-        self.admit(caller, Tried::Name)?;
+        let place = self.admit(caller, Tried::Name, 1)?;
         let whose = match self.grantee(grantee).await {
-            Err(error) if is_nobody(&error) => return Err(self.refused(caller, Tried::Name, told, error).await),
+            Err(error) if is_nobody(&error) => return Err(self.refused(caller, place, told, error).await),
             found => found?,
         };
+        drop(place);
         let holder = self.holder_of(whose).await?;
         let edit = Edit::Grant(Box::new(holder), whose.id, right);
         self.change(By::Manager(caller), &id, &edit, &told).await

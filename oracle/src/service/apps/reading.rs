@@ -5,7 +5,7 @@ use super::error::AppError;
 use super::sealed::{CodeSource, Record, Sealer, right};
 use super::{AppCaller, Apps, Page, rfc3339};
 use crate::service::audit::{Kind, Outcome};
-use crate::store::{AppReader, AppRow, GrantedRow, HeldApp, HeldGrant};
+use crate::store::{AppReader, AppRow, GrantedRow, HeldApp, HeldApps, HeldGrant};
 use quorate_protocol::api::{App, AppCode, AppRight};
 use quorate_protocol::app_key::AppKey;
 use quorate_protocol::otp::OtpSecret;
@@ -23,6 +23,21 @@ pub(super) struct Readable {
     pub held: HeldGrant,
 }
 
+/// A code, and what it was read from.
+struct Read {
+    code: AppCode,
+    /// When, Unix milliseconds.
+    at: i64,
+    /// The app's number, version and revision.
+    state: (i64, i64, i64),
+    /// Whether the app is to be sealed anew by who has read it.
+    rekey: bool,
+}
+
+fn state(app: &AppRow) -> (i64, i64, i64) {
+    (app.number, app.version, app.revision)
+}
+
 impl Apps {
     /// A code. The audit log is told who reads it and why, before it is shown.
     pub async fn code(&self, caller: &AppCaller, uuid: &str, why: Option<&str>) -> Result<AppCode, AppError> {
@@ -32,36 +47,53 @@ impl Apps {
         let (uuid, id) = self.named(uuid)?;
         let told = caller.entry(Kind::AppCode, uuid);
         let told = if let Some(why) = why { told.with("why", why) } else { told };
-        let store = self.inner.store.telling(self.seal(told.clone()));
-        let held = store.read_app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
-        let read = self.code_of(caller, held).await;
-        if let Err(error) = &read
-            && !matches!(error, AppError::ByQuorum(_))
-        {
-            // That somebody read it was told before: nobody did.
+        let looked = self.inner.store.app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
+        let read = match self.code_of(caller, looked).await {
+            // Nobody reads a code here; a session that begins is told of as one.
+            Err(by_quorum @ AppError::ByQuorum(_)) => return Err(by_quorum),
+            Ok(read) => {
+                let store = self.inner.store.telling(self.seal(told.clone()));
+                let held = store.read_app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?;
+                self.code_still(caller, held, read).await
+            }
+            failed => failed,
+        };
+        if let Err(error) = &read {
+            // That somebody read it may have been told before: nobody did.
             self.inner.audit.record(told.ended(Outcome::Failed).with("because", error.to_string())).await?;
         }
-        let (code, rekey) = read?;
+        let Read { code, rekey, .. } = read?;
         if rekey {
             self.pay(caller, uuid).await;
         }
         Ok(code)
     }
 
-    /// The code of an app as it was read, and whether the app is to be sealed anew.
-    async fn code_of(&self, caller: &AppCaller, held: HeldApp) -> Result<(AppCode, bool), AppError> {
+    /// The code of an app as it was read.
+    async fn code_of(&self, caller: &AppCaller, held: HeldApp) -> Result<Read, AppError> {
         let readable = self.readable(caller, held)?;
         let rekey = readable.app.owed;
-        let milliseconds = self.now();
+        let (state, at) = (state(&readable.app), self.now());
         let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());
         let job = move || {
             let (record, _) = readable.open(&sealer, tenant.as_ref())?;
             match record.code {
-                CodeSource::Otpauth(uri) => code_at(&uri, milliseconds),
+                CodeSource::Otpauth(uri) => code_at(&uri, at),
                 CodeSource::Quorum { group, .. } => Err(AppError::ByQuorum(Box::new(group))),
             }
         };
-        Ok((self.inner.crypto.run(job).await??, rekey))
+        Ok(Read { code: self.inner.crypto.run(job).await??, at, state, rekey })
+    }
+
+    /// A code that was read before, if the app as it is now is the same and the code still holds; or else the one of now.
+    async fn code_still(&self, caller: &AppCaller, held: HeldApp, read: Read) -> Result<Read, AppError> {
+        let passed = u64::try_from(self.now().saturating_sub(read.at)).unwrap_or(0);
+        if state(&held.app) != read.state || passed >= read.code.expires {
+            return self.code_of(caller, held).await;
+        }
+        self.readable(caller, held)?;
+        let expires = read.code.expires - passed;
+        Ok(Read { code: AppCode { expires, ..read.code }, ..read })
     }
 
     /// What the caller may read, in the order in which it was added. What is damaged keeps nothing else from being listed.
@@ -72,15 +104,30 @@ impl Apps {
         if caller.tenant().is_some() {
             self.ensure_key_pair(caller).await?;
         }
-        let (mut apps, owners) = self.inner.store.apps(caller.reader()).await?;
-        if let Some(after) = &page.after {
-            let (_, id) = self.named(after)?;
-            let place = apps.iter().position(|held| held.app.id == id).ok_or(AppError::Unknown)?;
-            apps.drain(..=place);
+        let mut after = match &page.after {
+            Some(after) => {
+                let (_, id) = self.named(after)?;
+                self.inner.store.app(caller.reader(), &id).await?.ok_or(AppError::Unknown)?.app.number
+            }
+            None => 0,
+        };
+        let limit = page.limit.unwrap_or(usize::MAX);
+        let mut listed = Vec::new();
+        loop {
+            // Those that do not open take no place, so whoever sees fewer than they wanted has seen the last one.
+            let wanted = i64::try_from(limit - listed.len()).unwrap_or(i64::MAX);
+            let HeldApps { apps, owners, more } = self.inner.store.apps(caller.reader(), after, wanted).await?;
+            listed.extend(self.shown(caller, apps, &owners).await?);
+            match more {
+                Some(last) if listed.len() < limit => after = last,
+                _ => return Ok(listed),
+            }
         }
-        // Only what is shown is opened.
-        apps.truncate(page.limit.unwrap_or(usize::MAX));
-        let owners = self.owners(apps.iter().map(|held| &held.app), &owners);
+    }
+
+    /// Those of some apps that open.
+    async fn shown(&self, caller: &AppCaller, apps: Vec<HeldApp>, owners: &[GrantedRow]) -> Result<Vec<App>, AppError> {
+        let owners = self.owners(apps.iter().map(|held| &held.app), owners);
         let readable: Vec<Readable> =
             apps.into_iter().filter_map(|held| self.readable(caller, held).inspect_err(told_damaged).ok()).collect();
         let (sealer, tenant) = (Arc::clone(&self.inner.sealer), caller.tenant().cloned());

@@ -4,7 +4,7 @@
 use super::error::AppError;
 use super::{AppCaller, Apps};
 use crate::service::audit::{Entry, Outcome};
-use crate::service::failures::{Failures, TooMany};
+use crate::service::failures::{Failures, Places, TooMany};
 use crate::store::Digest;
 
 /// What somebody tried.
@@ -17,22 +17,34 @@ pub(super) enum Tried {
 }
 
 impl Apps {
-    /// Refuses a caller who has to wait before they may try that again.
-    pub(super) fn admit(&self, caller: &AppCaller, tried: Tried) -> Result<(), TooMany> {
-        self.failures(tried).admit(&caller.whose().id, self.now())
+    /// Lets a caller try that so many times at once, or refuses one who has to wait before. What comes to nothing or is never answered
+    /// costs nothing.
+    pub(super) fn admit(&self, caller: &AppCaller, tried: Tried, times: usize) -> Result<Places<'_, Digest>, TooMany> {
+        let times = u32::try_from(times).unwrap_or(u32::MAX);
+        self.failures(tried).take(caller.whose().id, times, self.now())
     }
 
-    /// Counts a refusal, and tells the audit log of it within the bounds of what anybody can do.
-    pub(super) async fn refused(&self, caller: &AppCaller, tried: Tried, told: Entry, error: AppError) -> AppError {
-        let id = caller.whose().id;
-        self.failures(tried).record(id, self.now());
+    /// Counts a refusal, and tells the audit log of it.
+    pub(super) async fn refused(
+        &self,
+        caller: &AppCaller,
+        place: Places<'_, Digest>,
+        told: Entry,
+        error: AppError,
+    ) -> AppError {
+        place.keep(1);
         let told = told.ended(Outcome::Refused).with("because", error.to_string());
-        let Some(told) = self.inner.audit.seal_bounded(told, &id) else { return error };
-        match self.inner.store.append_audit(vec![told]).await {
+        match self.tell_bounded(caller, told).await {
             Ok(()) => error,
             // What cannot be told is not answered either.
-            Err(failed) => failed.into(),
+            Err(failed) => failed,
         }
+    }
+
+    /// Tells the audit log of something within the bounds of what anybody can do.
+    pub(super) async fn tell_bounded(&self, caller: &AppCaller, told: Entry) -> Result<(), AppError> {
+        let told = self.inner.audit.seal_bounded(told, &caller.whose().id);
+        Ok(self.inner.store.append_audit(told.into_iter().collect()).await?)
     }
 
     fn failures(&self, tried: Tried) -> &Failures<Digest> {

@@ -40,9 +40,10 @@ kinds! {
     ApiKeyWithdrawn "api_key.withdrawn" "An API key was removed because its mail was not taken.";
     AppAdded "app.added" "An app was added, whose codes its holders share.";
     AppChanged "app.changed" "An app was given other names, or another secret.";
-    AppCode "app.code" "Somebody read a code of an app, or was told whose quorum makes it.";
+    AppCode "app.code" "Somebody read a code of an app.";
     AppExported "app.exported" "The owner of an app took its secret out, encrypted to recipients.";
     AppGranted "app.granted" "Somebody was given a right to an app.";
+    AppKnown "app.known" "Somebody asked for UUIDs that are others', and was told that they are taken.";
     AppRekeyed "app.rekeyed" "An app was sealed under another key, after somebody had lost their right.";
     AppRemoved "app.removed" "An app was removed.";
     AppRevoked "app.revoked" "Somebody's right to an app was taken away.";

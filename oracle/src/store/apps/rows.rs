@@ -120,6 +120,17 @@ pub struct HeldApp {
     pub held: Vec<HeldGrant>,
 }
 
+/// A page of apps.
+#[derive(Clone, Debug, Default)]
+pub struct HeldApps {
+    /// Those whose rows can be.
+    pub apps: Vec<HeldApp>,
+    /// Who owns them.
+    pub owners: Vec<GrantedRow>,
+    /// The number of the last one, if there may be more.
+    pub more: Option<i64>,
+}
+
 impl HeldApp {
     /// Whether the key pair of that number has a grant of that level, or a higher one.
     pub(super) fn is_by(&self, holder: i64, level: u8) -> bool {

@@ -15,7 +15,7 @@ async fn a_code_that_was_not_shown_after_all_is_told_as_that() {
     assert_eq!(ground.code(&ann, &uuid).await.status, 500);
     let (events, _) = log(&ground.people).await;
     let told: Vec<_> = events[before..].iter().map(|event| (event.kind.as_str(), event.result.as_str())).collect();
-    assert_eq!(told, [("app.code", "done"), ("app.code", "failed")]);
+    assert_eq!(told, [("app.code", "failed")]);
 }
 
 #[tokio::test]

@@ -322,6 +322,17 @@ async fn a_list_is_read_page_by_page_in_the_order_in_which_apps_were_added() {
     assert_eq!(last, uuids[4..]);
     let none: Vec<String> = page(format!("?after={}", uuids[4])).await;
     assert!(none.is_empty());
+    // What is damaged takes no place in a page, and hides nothing behind it.
+    let rows = crate::at_rest::database(ground.stage());
+    let damage = "UPDATE apps SET sealed = randomblob(90) WHERE number = (SELECT MIN(number) + 1 FROM apps);
+                  UPDATE apps SET id = x'00' WHERE number = (SELECT MIN(number) + 3 FROM apps)";
+    rows.execute_batch(damage).expect("altered");
+    let first: Vec<String> = page("?limit=2".to_owned()).await;
+    assert_eq!(first, [uuids[0].clone(), uuids[2].clone()]);
+    let next: Vec<String> = page(format!("?limit=1&after={}", uuids[2])).await;
+    assert_eq!(next, uuids[4..]);
+    let behind: Vec<String> = page(format!("?limit=1&after={}", uuids[1])).await;
+    assert_eq!(behind, uuids[2..3], "a damaged one has its place");
     for (query, refusal) in [
         ("?limit=0".to_owned(), (400, "invalid_request")),
         ("?limit=x".to_owned(), (400, "invalid_query")),

@@ -61,6 +61,9 @@ async fn an_app_by_quorum_is_listed_and_says_whose_quorum_it_takes() {
     let Who::Key(credentials) = &key else { unreachable!("it is a key") };
     ground.grant(&ann, uuid, &format!("api-key/{}", credentials.value), "code").await;
     assert_eq!(refused(&ground.ask(&key, Method::POST, &path, &why).await), (409, "by_quorum"));
+    let (events, _) = crate::audit::log(&ground.people).await;
+    assert!(events.iter().all(|event| event.kind != "app.code"), "nobody has read one");
+    assert_eq!(events.iter().filter(|event| event.kind == "session.asked").count(), 3);
     let listed = ground.done(&bob, Method::GET, "/api/apps", &json!({})).await;
     assert_eq!(listed[0]["by_quorum"], app["by_quorum"]);
     let recipient = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";

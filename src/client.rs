@@ -23,7 +23,7 @@ pub use error::{ClientError, KeyChallenge, Refusal};
 pub use events::Events;
 pub use groups::{ApplicantChanges, GroupHolder, GroupMemberChanges, KnownGroup};
 pub use people::{Bearer, KeyAnswer, LoggedIn, Login, Ticket};
-pub use principals::{AppsLeft, Assigned, Assignment, MemberChanges, Members, Newcomer, Principal};
+pub use principals::{AppsLeft, Assigned, Assignment, MemberChanges, Members, Newcomer, Principal, PrincipalKey};
 pub use providers::Provider;
 pub use security_keys::{BegunRegistration, RelyingParty, U2fChallenge, U2fRegistered, U2fSigned};
 

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a link that are read at most.
 const MAX_LINK: usize = 4096;
+/// Bytes of what a key is called at most.
+const MAX_KEY_NAME: usize = 64;
 
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
@@ -29,6 +31,9 @@ pub(crate) struct EnrollArgs {
     /// The code that your authenticator shows; asked for on a terminal
     #[arg(short = 'm', long = "mfa", value_name = "CODE", conflicts_with = "show")]
     mfa: Option<String>,
+    /// What the security key that you enrol with is called, to tell it from others: blue, at home
+    #[arg(long, value_name = "NAME", value_parser = key_name, conflicts_with = "show")]
+    key_name: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
@@ -65,6 +70,9 @@ pub(crate) fn run(context: &Context, args: &EnrollArgs) -> Result<(), CliError> 
     let invitation = client.invitation(&link)?;
     if args.show {
         return show(context, client.url(), &invitation, true);
+    }
+    if args.key_name.is_some() && invitation.public_key.is_none() {
+        return Err(CliError::Usage("this link asks for no security key: leave --key-name out".to_owned()));
     }
     if asks_code(args, &invitation) && !args.password.is_typed() {
         return Err(PeopleError::NoCode.into());
@@ -135,11 +143,11 @@ fn enrol(
         let typed =
             if asks_code { Some(context.ui.ask_hidden("the code that the authenticator shows now")?) } else { None };
         let passcode = typed.as_ref().map(|code| code.as_str()).or(args.mfa.as_deref());
-        let refused =
-            match client.enrol(link, &Enrolment { password: &password, passcode, credential: credential.as_ref() }) {
-                Ok(enrolled) => return Ok(enrolled),
-                Err(error) => error,
-            };
+        let (credential, key_name) = (credential.as_ref(), args.key_name.as_deref());
+        let refused = match client.enrol(link, &Enrolment { password: &password, passcode, credential, key_name }) {
+            Ok(enrolled) => return Ok(enrolled),
+            Err(error) => error,
+        };
         match refused.code() {
             Some("weak_password") if args.password.is_typed() => {
                 warn(context, &refused);
@@ -161,6 +169,11 @@ fn new_key(
     let Some(options) = &invitation.public_key else { return Ok(None) };
     let purpose = format!("the enrolment of {} at {}", invitation.principal, client.url());
     security_key::create(context, &args.key, &Site::of(client.url())?, options, &purpose).map(Some)
+}
+
+fn key_name(text: &str) -> Result<String, &'static str> {
+    let fits = !text.is_empty() && text.len() <= MAX_KEY_NAME;
+    fits.then(|| text.to_owned()).ok_or("a key is called something of 1 to 64 bytes")
 }
 
 fn asks_code(args: &EnrollArgs, invitation: &Invitation) -> bool {

@@ -248,7 +248,9 @@ fn report(context: &Context, assigned: &Assigned) -> Result<(), CliError> {
         authenticator::show_picture(context, uri);
         context.ui.say("the key is shown this once: hand it over as you would a password, or make its user a link (`quorate principal link`)");
     }
-    if !recovery_codes.is_empty() {
+    if recovery_codes.is_empty() {
+        context.ui.say("recovery codes come at enrolment: whoever opens the link is shown ten of their own");
+    } else {
         authenticator::say_what_codes_are_for(context);
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use super::network::LoggedInAt;
 use super::{CliError, Context};
-use crate::client::{AppsLeft, MemberChanges, Members, Newcomer, Principal};
+use crate::client::{AppsLeft, MemberChanges, Members, Newcomer, Principal, PrincipalKey};
 use crate::ui::{shown, time_of};
 use clap::{Args, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
@@ -300,18 +300,31 @@ fn line_of(principal: &Principal) -> String {
 }
 
 fn lines_of(principal: &Principal) -> String {
-    let Principal { principal, kind, role, created_at, enrolled_at, disabled_at, provider, apps } = principal;
+    let Principal { principal, kind, role, created_at, enrolled_at, disabled_at, provider, apps, keys } = principal;
     let mut lines = vec![("principal", shown(principal)), ("kind", shown(kind))];
     lines.extend(role.iter().map(|role| ("role", shown(role))));
     lines.extend(provider.iter().map(|provider| ("provider", shown(provider))));
     lines.push(("made at", time_of(created_at)));
     lines.extend(enrolled_at.iter().map(|at| ("enrolled", time_of(at))));
     lines.extend(disabled_at.iter().map(|at| ("disabled", time_of(at))));
+    if let Some(keys) = keys {
+        lines.push(("keys", keys.len().to_string()));
+        lines.extend(keys.iter().map(line_of_key));
+    }
     // Where there is something to lose.
     let AppsLeft { ending, unmanaged } = apps.clone().unwrap_or_default();
     lines.extend(ending.iter().map(|uuid| ("only its", format!("app {}", shown(uuid)))));
     lines.extend(unmanaged.iter().map(|uuid| ("only it", format!("manages app {}", shown(uuid)))));
     lines.iter().map(|(name, value)| format!("{name:<9}  {value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn line_of_key(key: &PrincipalKey) -> (&'static str, String) {
+    let PrincipalKey { name, key_hash, passkey, usable, added_at, used_at } = key;
+    let used = used_at.as_deref().map_or_else(|| "not used yet".to_owned(), |at| format!("last used {}", time_of(at)));
+    let added = added_at.as_deref().map(|at| format!(", added {}", time_of(at))).unwrap_or_default();
+    let elsewhere = if *usable { "" } else { ", for another address" };
+    let line = format!("{}{added}, {used}{elsewhere}, in the audit log {}", shown(name), shown(key_hash));
+    (if *passkey { "passkey" } else { "key" }, line)
 }
 
 impl NameArgs {
@@ -361,6 +374,14 @@ mod tests {
             disabled_at: Some("2026-01-01T00:00:00Z".to_owned()),
             provider: Some("\u{9b}31m".to_owned()),
             apps: Some(AppsLeft { ending: vec!["\u{1b}[3m".to_owned()], unmanaged: vec!["\u{7}".to_owned()] }),
+            keys: Some(vec![PrincipalKey {
+                name: "\u{1b}[4m".to_owned(),
+                key_hash: "\u{202e}".to_owned(),
+                passkey: true,
+                usable: false,
+                added_at: Some("\u{1b}[5m".to_owned()),
+                used_at: Some("\u{9b}6m".to_owned()),
+            }]),
         };
         let left = losses(principal.apps.as_ref().expect("some"));
         assert_eq!(left.len(), 2);

@@ -76,6 +76,9 @@ pub struct Enrolment<'a> {
     /// `WebAuthn`: what the new security key answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<&'a Credential>,
+    /// `WebAuthn`: what that key is called, in 64 bytes at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<&'a str>,
 }
 
 impl fmt::Debug for Enrolment<'_> {

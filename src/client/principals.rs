@@ -30,6 +30,26 @@ pub struct Principal {
     /// What becomes of apps when it is removed; absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apps: Option<AppsLeft>,
+    /// Its security keys and passkeys, oldest first; absent in lists, and where the provider takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<PrincipalKey>>,
+}
+
+/// A security key or a passkey of a principal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrincipalKey {
+    /// What its owner calls it, or is shown in place of that.
+    pub name: String,
+    /// By what the audit log tells of it.
+    pub key_hash: String,
+    /// Whether it is a passkey.
+    pub passkey: bool,
+    /// Whether it lets its owner in.
+    pub usable: bool,
+    /// When it was registered, RFC 3339.
+    pub added_at: Option<String>,
+    /// When it was last used.
+    pub used_at: Option<String>,
 }
 
 /// What becomes of apps when a principal is removed.

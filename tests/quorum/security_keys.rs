@@ -256,7 +256,9 @@ fn by_name(settings: &[(&str, &str)]) -> (Oracle, Person) {
 /// Makes a user who has to have a security key; gives the link.
 fn add(olga: &Person, name: &str) -> String {
     let link = olga.quorate(&["principal", "add", name]).ok();
-    olga.quorate(&["mfa", "assign-principal", "-p", name, "-c", "keys"]).ok();
+    let assigned = olga.quorate(&["mfa", "assign-principal", "-p", name, "-c", "keys"]);
+    assert!(assigned.stderr.contains("recovery codes come at enrolment"), "{}", assigned.stderr);
+    assert!(!assigned.ok().contains("recovery"), "nobody's are shown to an operator");
     link.trim().to_owned()
 }
 
@@ -291,7 +293,16 @@ fn people_enrol_and_log_in_with_their_keys() {
     let link = olga.quorate(&["principal", "link", "bob"]).ok();
     let excluded = with_password(&bob, &["enroll", link.trim(), "--soft", "first.key"]).fails(1);
     assert!(excluded.contains("this security key is registered there already"), "{excluded}");
-    let codes = with_password(&bob, &["enroll", link.trim(), "--soft", "second.key"]).ok();
+    let long = "x".repeat(65);
+    let refused = with_password(&bob, &["enroll", link.trim(), "--soft", "second.key", "--key-name", &long]).fails(2);
+    assert!(refused.contains("1 to 64 bytes"), "{refused}");
+    let codes = with_password(&bob, &["enroll", link.trim(), "--soft", "second.key", "--key-name", "blue"]).ok();
+    let shown = olga.quorate(&["principal", "show", "bob"]).ok();
+    assert!(
+        shown.contains("\nkeys       2\nkey        Key 1, added ") && shown.contains("\nkey        blue, added "),
+        "{shown}"
+    );
+    assert!(shown.contains(", not used yet, in the audit log ") && shown.contains(", last used "), "{shown}");
     log_in(&bob, &oracle, &key("second.key")).ok();
     log_in(&bob, &oracle, &key("first.key")).ok();
 

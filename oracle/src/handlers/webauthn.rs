@@ -200,7 +200,7 @@ pub async fn finish_login(
     LenientJson(assertion): LenientJson<Assertion>,
 ) -> ApiResult<Json<UsedCredential>> {
     let answer = assertion.into_answer()?;
-    let Shown { credential_id, key_handle_hash } =
+    let Shown { credential_id, key_handle_hash, .. } =
         webauthn.finish_login(&tenant, party, uuid.as_deref(), answer).await?;
     Ok(Json(UsedCredential { credential_id, key_handle_hash }))
 }

@@ -233,7 +233,7 @@ impl People {
         subject: impl fmt::Display,
         more: impl IntoIterator<Item = (&'a str, Value)>,
     ) -> NewAudit {
-        let entry = Entry::new(kind, Who::Principal(by.name.to_string())).from(by.source).to(subject.to_string());
+        let entry = entry(kind, by, subject);
         let entry = more.into_iter().fold(entry, |entry, (name, value)| entry.with(name, value));
         self.inner.audit.seal(entry)
     }
@@ -245,6 +245,11 @@ impl People {
     fn rng(&self) -> StateRng {
         self.inner.rng.clone()
     }
+}
+
+/// Something that a caller did to a principal, a team or a provider.
+fn entry(kind: Kind, by: &Caller, subject: impl fmt::Display) -> Entry {
+    Entry::new(kind, Who::Principal(by.name.to_string())).from(by.source).to(subject.to_string())
 }
 
 /// Does something to its end, also when nobody waits for it any more.

@@ -105,7 +105,12 @@ impl SecurityKeys {
 
     /// The store, which tells the audit log what `tenant` does to the security keys of its user `owner`, if it is done.
     pub(super) fn telling(&self, kind: Kind, tenant: &Tenant, owner: &Digest) -> Store {
-        self.inner.store.telling(self.inner.audit.seal(tenant.entry(kind, named(owner))))
+        self.telling_of(tenant.entry(kind, named(owner)))
+    }
+
+    /// The same store, which tells the audit log of something else in place of that.
+    pub(super) fn telling_of(&self, entry: Entry) -> Store {
+        self.inner.store.telling(self.inner.audit.seal(entry))
     }
 
     /// The credentials of a user, oldest first. Those that were imported become ordinary ones before anybody looks at them.

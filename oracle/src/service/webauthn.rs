@@ -12,19 +12,19 @@ mod record;
 
 pub use self::answer::{LoginAnswer, RegistrationAnswer};
 pub use self::error::WebauthnError;
-pub use self::notes::NotedKey;
+pub use self::notes::{NotedKey, ToldKey};
 pub use self::record::Note;
 
 use self::record::{Pending, Record, usable};
 use crate::service::api_keys::Tenant;
-use crate::service::audit::Kind;
+use crate::service::audit::{Entry, Kind};
 use crate::service::relying_party::{AllowList, Origin, RpId};
 use crate::service::security_keys::{
     CHALLENGE_BYTES, CHALLENGE_MS, Ceremony, MAX_UUID, SecurityKeys, reseal_credential, seal_credential,
 };
 use crate::store::{
-    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, Digest, Login, NewAudit, NewCredential,
-    UseOutcome, Which,
+    AddOutcome, CeremonyAct, CeremonyRow, CredentialKind, CredentialRow, Digest, Login, NewCredential, UseOutcome,
+    Which,
 };
 use quorate_protocol::encoding::{base64url, from_base64url, sha256};
 use rand::{CryptoRng, Rng as _};
@@ -73,6 +73,8 @@ pub struct Shown {
     pub credential_id: String,
     /// SHA-256 of its id, base64url: what applications name it by.
     pub key_handle_hash: String,
+    /// What the audit log is told of it where it is one of the oracle's own principals'.
+    pub told: ToldKey,
 }
 
 /// What goes with a credential of one of the oracle's own principals; nothing with an application's.
@@ -80,8 +82,8 @@ pub struct Shown {
 pub struct Noted {
     /// What its owner is shown of it.
     pub note: Option<Note>,
-    /// What the audit log is told in place of `credential.added`.
-    pub told: Option<NewAudit>,
+    /// What the audit log is told in place of `credential.added`; which key it is goes with it.
+    pub told: Option<Entry>,
     /// What the ceremony was begun with: a ticket or a link, hashed. Whoever shows another answers nothing.
     pub begun_with: Option<Digest>,
     /// The login that it is added with, which must still be one when it is written.
@@ -147,7 +149,8 @@ impl Webauthn {
         let Noted { note, told, begun_with, login, passkey } = noted;
         let ceremony = self.keys.ceremony(required(uuid)?, CeremonyAct::WebauthnRegister, &challenge);
         let ceremony = ceremony.begun_with(begun_with);
-        let (row, _) = self.begun(tenant, &ceremony).await?;
+        let (row, others) = self.begun(tenant, &ceremony).await?;
+        let number = notes::of_webauthn(&others).count();
         let (name, api_key, owner) = (row.name, tenant.number(), ceremony.owner);
         let (told_by, keys, tenant, mut rng) = (tenant, self.keys.clone(), tenant.clone(), self.keys.rng());
         let job = move || {
@@ -170,7 +173,9 @@ impl Webauthn {
             }
             let counter = i64::from(credential.counter);
             let hash = sha256(&[&credential.cred_id]);
-            let (id, shown) = (keys.credential(&hash), Shown::new(&credential.cred_id, &hash));
+            let id = keys.credential(&hash);
+            let key = ToldKey::new(note.as_ref(), number, &id, is_passkey(&credential));
+            let shown = Shown::new(&credential.cred_id, &hash, key);
             let record = Record { note, ..Record::new(&party.id, credential) };
             let sealed = seal_credential(&owner, &id, &record, &tenant, &mut rng)?;
             Ok((id, counter, shown, sealed))
@@ -186,7 +191,7 @@ impl Webauthn {
             sealed: sealed.bytes,
         };
         let store = match told {
-            Some(event) => self.keys.store().telling(event),
+            Some(entry) => self.keys.telling_of(shown.told.tell(entry)),
             None => self.keys.telling(Kind::CredentialAdded, told_by, &owner),
         };
         let added = match login {
@@ -278,6 +283,7 @@ impl Webauthn {
         }
         let hash = sha256(&[&answer.raw_id]);
         let id = self.keys.credential(&hash);
+        let number = notes::of_webauthn(&credentials).position(|row| row.name.id == id).unwrap_or_default();
         let credential = credentials.into_iter().find(|row| row.name.id == id).ok_or(WebauthnError::OtherCredential)?;
         if let Some(milliseconds) = self.keys.locked(&credential) {
             return Err(WebauthnError::Locked { milliseconds });
@@ -296,7 +302,8 @@ impl Webauthn {
             }
             let answer = answer.checked(by_app_id)?;
             let used = core.authenticate_single_credential(&answer, &state, &usable.credential)?;
-            let shown = Shown::new(used.cred_id(), &hash);
+            let key = ToldKey::new(usable.note.as_ref(), number, &id, is_passkey(&usable.credential));
+            let shown = Shown::new(used.cred_id(), &hash, key);
             let mut bound = None;
             if usable.unbound {
                 let record = Record::new(&party.id, usable.credential);
@@ -398,8 +405,8 @@ impl Party {
 }
 
 impl Shown {
-    fn new(credential_id: &[u8], hash: &[u8; 32]) -> Self {
-        Self { credential_id: base64url(credential_id), key_handle_hash: base64url(hash) }
+    fn new(credential_id: &[u8], hash: &[u8; 32], told: ToldKey) -> Self {
+        Self { credential_id: base64url(credential_id), key_handle_hash: base64url(hash), told }
     }
 }
 

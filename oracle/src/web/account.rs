@@ -121,18 +121,11 @@ fn own_keys(account: &Account<'_>, keys: &[NotedKey]) -> Markup {
 }
 
 fn own_key(account: &Account<'_>, action: &str, spare: bool, number: usize, key: &NotedKey) -> Markup {
-    let kind = if key.passkey { "Passkey" } else { "Key" };
-    let called =
-        if key.note.name.is_empty() { format!("{kind} {}", number + 1) } else { escape_controls(&key.note.name) };
+    let called = escape_controls(&key.told.name);
     html! {
         li {
             strong { bdi { (called) } }
-            p.quiet {
-                @if key.passkey { "A passkey. " }
-                @if let Some(at) = key.note.added_at { "Added " (moment(at)) ". " }
-                @if !key.usable { "Of another address than this oracle's logins: it lets nobody in here. " }
-                @match key.note.used_at { Some(at) => { "Last used " (moment(at)) "." } None => "Not used yet." }
-            }
+            p.quiet { (story(key)) }
             @if spare {
                 details {
                     summary { "Remove" span.apart { " " bdi { (called) } } }
@@ -145,6 +138,16 @@ fn own_key(account: &Account<'_>, action: &str, spare: bool, number: usize, key:
                 }
             }
         }
+    }
+}
+
+/// What can be said of a key.
+pub(super) fn story(key: &NotedKey) -> Markup {
+    html! {
+        @if key.told.passkey { "A passkey. " }
+        @if let Some(at) = key.note.added_at { "Added " (moment(at)) ". " }
+        @if !key.usable { "Of another address than this oracle's logins: it lets nobody in here. " }
+        @match key.note.used_at { Some(at) => { "Last used " (moment(at)) "." } None => "Not used yet." }
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Wrong {
     pub again: String,
     /// With the proof of the second factor.
     pub factor: String,
+    /// What the new key was to be called, which stays.
+    pub key_name: String,
 }
 
 /// The page of a link that was opened, and about which nothing was asked.
@@ -155,6 +157,14 @@ fn security_key(wrong: &Wrong) -> Markup {
     html! {
         (hidden("credential", ""))
         (hidden("kind", ""))
+        (Field {
+            name: "key_name",
+            label: "What the key is called",
+            value: &wrong.key_name,
+            hint: "Such as: blue, at home",
+            optional: true,
+            ..Field::default()
+        }.render())
         p { "Have your security key at hand, and press the first button below: it asks for a touch." }
         p { "Or use a passkey, which this device, your telephone or your password manager keeps, and which asks each time who you are." }
         @if !wrong.factor.is_empty() { p.error role="alert" { (wrong.factor) } }

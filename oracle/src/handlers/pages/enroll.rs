@@ -66,14 +66,15 @@ pub async fn enrol(
         Ok(link) => link,
         Err(error) => return spent(&site, error),
     };
+    let key_name = form.text("key_name").trim().to_owned();
     if form.text("password") != form.text("again") {
-        let wrong = Wrong { again: "These are two different passwords.".to_owned(), ..Wrong::default() };
+        let wrong = Wrong { again: "These are two different passwords.".to_owned(), key_name, ..Wrong::default() };
         return show(&site, &link, source, &wrong, StatusCode::BAD_REQUEST).await;
     }
     let made = async {
         let (password, passcode) = (form.given("password").unwrap_or_default(), form.code("passcode"));
-        let passkey = is_passkey(&form);
-        let enrolling = Enrolling { password, passcode, credential: credential(&form)?, passkey };
+        let (passkey, key_name) = (is_passkey(&form), key_name.clone());
+        let enrolling = Enrolling { password, passcode, credential: credential(&form)?, passkey, key_name };
         ApiResult::Ok(site.state.people.enrol(Zeroizing::new(link.clone()), enrolling, source).await?)
     };
     match made.await {
@@ -91,7 +92,7 @@ pub async fn enrol(
                 "factor_not_confirmed" => (String::new(), WRONG_CODE.to_owned(), String::new()),
                 _ => (String::new(), String::new(), told.sentence.clone()),
             };
-            let wrong = Wrong { code: told.code, above, password, again: String::new(), factor };
+            let wrong = Wrong { code: told.code, above, password, again: String::new(), factor, key_name };
             told.mark(show(&site, &link, source, &wrong, told.status).await)
         }
         Err(error) => spent(&site, error),

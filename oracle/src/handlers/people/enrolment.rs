@@ -46,6 +46,9 @@ pub struct Enrolment {
     /// `WebAuthn`: what the new security key answers.
     #[serde(default)]
     credential: Option<CreatedCredential>,
+    /// `WebAuthn`: what the new security key is called, in 64 bytes at most.
+    #[serde(default)]
+    key_name: String,
 }
 
 /// Who has enrolled.
@@ -89,10 +92,10 @@ pub async fn enrol(
     State(people): State<People>,
     ClientAddr(source): ClientAddr,
     Path(link): Path<String>,
-    SensitiveJson(Enrolment { password, passcode, credential }): SensitiveJson<Enrolment>,
+    SensitiveJson(Enrolment { password, passcode, credential, key_name }): SensitiveJson<Enrolment>,
 ) -> ApiResult<Json<Enrolled>> {
     let credential = credential.map(CreatedCredential::into_answer).transpose()?;
-    let enrolling = Enrolling { password, passcode: passcode.given(), credential, passkey: false };
+    let enrolling = Enrolling { password, passcode: passcode.given(), credential, passkey: false, key_name };
     let Made { name, recovery_codes } = people.enrol(Zeroizing::new(link), enrolling, source).await?;
     Ok(Json(Enrolled { principal: name.to_string(), recovery_codes }))
 }

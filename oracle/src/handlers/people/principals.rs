@@ -8,6 +8,7 @@ use crate::service::apps::AppsLeft;
 use crate::service::people::{
     Assigned, Assignment, GeneratedKey, Link, NameError, NewcomerOutcome, People, PeopleError, PrincipalName, Shown,
 };
+use crate::service::webauthn::{Note, NotedKey, ToldKey};
 use crate::store::PrincipalKind;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -66,6 +67,26 @@ pub struct PrincipalBody {
     /// What becomes of shared codes when it is removed; said of one principal, not in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     apps: Option<AppsLeftBody>,
+    /// Its security keys and passkeys, oldest first, where the provider takes some; said of one principal, not in the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<KeyBody>>,
+}
+
+/// A security key or a passkey, as it is told of to others than its owner.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyBody {
+    /// What its owner calls it, or is shown in place of that.
+    name: String,
+    /// The beginning of its keyed hash, by which the audit log tells of it.
+    key_hash: String,
+    /// Whether it is a passkey.
+    passkey: bool,
+    /// Whether it lets its owner in: it is for the address that logins are for.
+    usable: bool,
+    /// When it was registered, RFC 3339.
+    added_at: Option<String>,
+    /// When it was last used, RFC 3339.
+    used_at: Option<String>,
 }
 
 /// What becomes of apps when a principal is removed.
@@ -127,7 +148,7 @@ pub struct AssignedBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     otpauth_uri: Option<Zeroizing<String>>,
-    /// Each lets the principal in once in place of the factor.
+    /// Each lets the principal in once in place of the factor. None for a user who has to enrol first, which gives them theirs.
     #[schema(value_type = Vec<String>)]
     recovery_codes: Vec<Zeroizing<String>>,
 }
@@ -173,7 +194,8 @@ pub async fn show(
 ) -> ApiResult<Json<PrincipalBody>> {
     let AppsLeft { ending, unmanaged } = people.apps_left_by(&name).await?;
     let apps = Some(AppsLeftBody { ending, unmanaged });
-    Ok(Json(PrincipalBody { apps, ..people.principal(&name).await?.into() }))
+    let keys = people.keys_of(&name).await?.map(|keys| keys.into_iter().map(KeyBody::from).collect());
+    Ok(Json(PrincipalBody { apps, keys, ..people.principal(&name).await?.into() }))
 }
 
 /// Remove a principal
@@ -320,7 +342,16 @@ impl From<Shown> for PrincipalBody {
             disabled_at: shown.disabled_at.map(time),
             provider: shown.provider.map(|(name, _)| name),
             apps: None,
+            keys: None,
         }
+    }
+}
+
+impl From<NotedKey> for KeyBody {
+    fn from(key: NotedKey) -> Self {
+        let NotedKey { note, usable, told: ToldKey { name, hash, passkey }, .. } = key;
+        let Note { added_at, used_at, .. } = note;
+        Self { name, key_hash: hash, passkey, usable, added_at: added_at.map(time), used_at: used_at.map(time) }
     }
 }
 

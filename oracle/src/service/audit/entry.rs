@@ -75,9 +75,10 @@ kinds! {
     PrincipalEnabled "principal.enabled" "A principal was enabled again.";
     PrincipalEnrolled "principal.enrolled" "A user set a password with a link.";
     PrincipalInvited "principal.invited" "A user was given a new link.";
-    PrincipalKeyAdded "principal.key_added" "A user registered one more security key.";
-    PrincipalKeyRemoved "principal.key_removed" "A user removed a security key of theirs.";
+    PrincipalKeyAdded "principal.key_added" "A user registered a security key or a passkey.";
+    PrincipalKeyRemoved "principal.key_removed" "A security key or a passkey of a user was removed.";
     PrincipalLinkOpened "principal.link_opened" "A user's link was opened, which shows what it confirms.";
+    PrincipalLinkRefused "principal.link_refused" "A link that does not serve, or not any more, was opened or used.";
     PrincipalRemoved "principal.removed" "A principal was removed.";
     ProviderCreated "provider.created" "A provider of second factors was made.";
     ProviderRemoved "provider.removed" "A provider of second factors was removed.";

@@ -5,17 +5,22 @@ use super::error::PeopleError;
 use super::hashes::{Purpose, Token, recovery_codes};
 use super::login::{DELAYS, refused};
 use super::name::PrincipalName;
+use super::own_keys;
 use super::password;
 use super::provider::{Provider, ProviderKind};
 use super::record::{Own, Verifier};
 use super::{People, whole};
-use crate::service::audit::{Entry, Kind, Who};
-use crate::service::webauthn::{Names, Note, Noted, RegistrationAnswer};
-use crate::store::{Digest, EnrolOutcome, Enrolment, LinkRow};
+use crate::service::audit::{Entry, Kind, Outcome, Who};
+use crate::service::webauthn::{Names, Note, Noted, RegistrationAnswer, Shown};
+use crate::store::{EnrolOutcome, Enrolment, LinkRow};
+use data_encoding::HEXLOWER;
 use std::fmt;
 use std::net::IpAddr;
 use webauthn_rs_core::proto::CreationChallengeResponse;
 use zeroize::Zeroizing;
+
+/// Why a link does not serve that nobody has, or nobody any more.
+const GONE: &str = "unknown, used or replaced";
 
 /// What a link is good for, as its holder sees it.
 pub struct Invitation {
@@ -47,6 +52,8 @@ pub struct Enrolling {
     pub credential: Option<RegistrationAnswer>,
     /// `WebAuthn`: whether that is a passkey's answer.
     pub passkey: bool,
+    /// `WebAuthn`: what the new security key is called; may be empty.
+    pub key_name: String,
 }
 
 impl fmt::Debug for Enrolling {
@@ -76,7 +83,7 @@ impl People {
         let name = self.inner.sealer.open_name(&row)?;
         let mut invitation = Invitation { name, expires_at, provider: None, totp_uri: None, public_key: None };
         let told = Entry::new(Kind::PrincipalLinkOpened, Who::Principal(invitation.name.to_string())).from(source);
-        let told = told.to(invitation.name.to_string());
+        let told = told.to(invitation.name.to_string()).with("link", self.short_of(&token));
         // Whoever has the link has proved something, so no flood of others' events keeps this one out; nor is it one itself.
         let (opened, now) = (self.inner.hashes.enrolment(&row.id), self.now());
         if self.inner.opened_links.admit(&opened, now).is_ok() {
@@ -117,7 +124,8 @@ impl People {
     async fn enrol_whole(&self, link: &str, enrolling: Enrolling, source: IpAddr) -> Result<Made, PeopleError> {
         let (token, LinkRow { principal: row, .. }) = self.link(link, source).await?;
         let name = self.inner.sealer.open_name(&row)?;
-        let Enrolling { password, passcode, credential, passkey } = enrolling;
+        let Enrolling { password, passcode, credential, passkey, key_name } = enrolling;
+        own_keys::check_name(&key_name)?;
         if let Some(reason) = password::refusal(&password, name.own()) {
             return Err(PeopleError::Password(reason));
         }
@@ -138,12 +146,22 @@ impl People {
             }
         }
         let hash = self.inner.passwords.hash(password, &mut self.rng()).await?;
+        // Whoever has the link is its user: nobody else was given it.
+        let told = Entry::new(Kind::PrincipalEnrolled, Who::Principal(name.to_string())).from(source);
+        let told =
+            told.to(name.to_string()).with("second_factor", factor.is_some()).with("link", self.short_of(&token));
         let registered = match &factor {
             Some((id, provider, Own::Webauthn)) => {
                 let uuid = Self::uuid(id);
-                let link = self.inner.hashes.token(Purpose::Link, &token);
+                let noted = Noted {
+                    note: Some(Note::added(key_name, self.now())),
+                    told: Some(told.beside(Kind::PrincipalKeyAdded, told.subject())),
+                    begun_with: Some(self.inner.hashes.token(Purpose::Link, &token)),
+                    login: None,
+                    passkey,
+                };
                 let answer = credential.ok_or(PeopleError::Factor)?;
-                let registered = self.register(&uuid, provider, answer, link, passkey).await?;
+                let registered = self.register(&uuid, provider, answer, noted).await?;
                 Some((uuid, registered))
             }
             _ => None,
@@ -154,9 +172,6 @@ impl People {
         let codes = if confirmed { recovery_codes(&mut self.rng()) } else { Vec::new() };
         let hashed = codes.iter().filter_map(|code| self.inner.hashes.recovery(&factor?, code)).collect();
         let verifier = Verifier::Argon2id(hash);
-        // Whoever has the link is its user: nobody else was given it.
-        let told = Entry::new(Kind::PrincipalEnrolled, Who::Principal(name.to_string())).from(source);
-        let told = told.to(name.to_string()).with("second_factor", factor.is_some());
         let outcome = self.inner.store.enrol(Enrolment {
             link: self.inner.hashes.token(Purpose::Link, &token),
             principal: row.id,
@@ -165,7 +180,7 @@ impl People {
             step,
             recovery: hashed,
             now: self.now(),
-            told: Some(self.inner.audit.seal(told)),
+            told: Some(self.inner.audit.seal(told.clone())),
         });
         let error = match outcome.await {
             Ok(EnrolOutcome::Enrolled) => return Ok(Made { name, recovery_codes: codes }),
@@ -174,43 +189,83 @@ impl People {
             Ok(EnrolOutcome::LinkGone) => PeopleError::Link,
             Err(error) => error.into(),
         };
-        if let Some((uuid, key_handle_hash)) = registered {
+        if let Some((uuid, key)) = registered {
             // Whoever came second with the same link leaves no security key behind.
-            self.inner.webauthn.remove_credential(self.own().await?, Some(&uuid), &key_handle_hash).await?;
+            let told = told.beside(Kind::PrincipalKeyRemoved, told.subject());
+            self.inner.webauthn.forget_key(self.own().await?, &uuid, &key, told).await?;
+        }
+        if matches!(error, PeopleError::Link) {
+            self.tell_refused(Some(&token), Some(&name), GONE, source).await?;
         }
         Err(error)
     }
 
-    /// Registers the security key, or the passkey, that answers what was begun with that link. Gives what names it.
+    /// Registers the security key, or the passkey, that answers what was begun with a link.
     async fn register(
         &self,
         uuid: &str,
         provider: &Provider,
         answer: RegistrationAnswer,
-        link: Digest,
-        passkey: bool,
-    ) -> Result<String, PeopleError> {
+        noted: Noted,
+    ) -> Result<Shown, PeopleError> {
         debug_assert_eq!(provider.kind, ProviderKind::Webauthn);
         let party = self.party(&provider.options)?;
-        let note = Some(Note::added(String::new(), self.now()));
-        let noted = Noted { note, begun_with: Some(link), passkey, ..Noted::default() };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
-        Ok(webauthn.finish_registration(own, party, Some(uuid), answer, noted).await?.key_handle_hash)
+        Ok(webauthn.finish_registration(own, party, Some(uuid), answer, noted).await?)
     }
 
     /// The link, if it still serves. Nobody guesses one: an address that tries many is only told to wait.
     async fn link(&self, text: &str, source: IpAddr) -> Result<(Token, LinkRow), PeopleError> {
         let now = self.now();
-        self.inner.guessed_links.admit(&source, now)?;
-        if let Some(token) = Token::presented(text)
-            && let Some(row) = self.inner.store.link(&self.inner.hashes.token(Purpose::Link, &token)).await?
-            && self.inner.hashes.is_bound(Purpose::Link, &token, &row.principal.id, row.expires_at, &row.bound)
-            && row.expires_at > now
-            && row.principal.disabled_at.is_none()
-        {
-            return Ok((token, row));
+        if let Err(waits) = self.inner.guessed_links.admit(&source, now) {
+            self.inner.audit.count(Kind::PrincipalLinkRefused);
+            return Err(waits.into());
         }
+        let token = Token::presented(text);
+        let found = match &token {
+            Some(token) => self.inner.store.link(&self.inner.hashes.token(Purpose::Link, token)).await?,
+            None => None,
+        };
+        let is_bound = |token: &Token, row: &LinkRow| {
+            self.inner.hashes.is_bound(Purpose::Link, token, &row.principal.id, row.expires_at, &row.bound)
+        };
+        let (name, why) = match (token.as_ref(), found) {
+            (Some(token), Some(row)) if is_bound(token, &row) => {
+                if row.expires_at > now && row.principal.disabled_at.is_none() {
+                    return Ok((token.clone(), row));
+                }
+                let why = if row.expires_at > now { "its user is disabled" } else { "its time is up" };
+                (self.inner.sealer.open_name(&row.principal).ok(), why)
+            }
+            _ => (None, GONE),
+        };
         self.inner.guessed_links.record(source, now);
+        self.tell_refused(token.as_ref(), name.as_ref(), why, source).await?;
         Err(PeopleError::Link)
+    }
+
+    /// Tells the audit log of a link that was opened or used and does not serve, within what strangers may cause.
+    async fn tell_refused(
+        &self,
+        token: Option<&Token>,
+        name: Option<&PrincipalName>,
+        why: &str,
+        source: IpAddr,
+    ) -> Result<(), PeopleError> {
+        let name = name.map(ToString::to_string);
+        let who = name.clone().map_or(Who::Nobody, Who::Unverified);
+        let told = Entry::new(Kind::PrincipalLinkRefused, who).from(source).to(name.unwrap_or_default());
+        let told = told.with("reason", why).ended(Outcome::Refused);
+        let told = match token {
+            Some(token) => told.with("link", self.short_of(token)),
+            None => told,
+        };
+        let told = self.inner.audit.seal_bounded(told, &self.inner.hashes.source(source));
+        Ok(self.inner.store.append_audit(told.into_iter().collect()).await?)
+    }
+
+    /// The beginning of a link's keyed hash: the log shows which events are of one link, and nobody finds the link by it.
+    fn short_of(&self, token: &Token) -> String {
+        HEXLOWER.encode(&self.inner.hashes.token(Purpose::Link, token)[..8])
     }
 }

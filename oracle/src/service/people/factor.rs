@@ -6,9 +6,9 @@ use super::name::PrincipalName;
 use super::provider::{Provider, ProviderKind};
 use super::record::Own;
 use super::ticket::Caller;
-use super::{People, random_id};
-use crate::service::audit::Kind;
-use crate::store::{Digest, NewAudit, NewFactor, PrincipalKind, PrincipalRow};
+use super::{People, entry, random_id};
+use crate::service::audit::{Entry, Kind};
+use crate::store::{Digest, NewFactor, PrincipalKind, PrincipalRow};
 use quorate_protocol::otp::{OtpSecret, Parameters};
 use rand::Rng as _;
 use std::fmt;
@@ -43,7 +43,7 @@ pub struct Assigned {
     pub provider: Provider,
     /// TOTP, when the key was generated.
     pub key: Option<GeneratedKey>,
-    /// Each lets its owner in once in place of the factor.
+    /// Each lets its owner in once in place of the factor. None for somebody who has to enrol first, and then gets their own.
     pub recovery_codes: Vec<Zeroizing<String>>,
 }
 
@@ -93,11 +93,14 @@ impl People {
             }
             ProviderKind::Webauthn => (Own::Webauthn, None),
         };
-        let codes = recovery_codes(&mut rng);
-        let recovery = codes.iter().filter_map(|code| self.inner.hashes.recovery(&id, code)).collect();
         let verifier = self.inner.sealer.open_verifier(&row)?;
+        // With Duo, an enrolment makes none.
+        let come_later = verifier.is_none() && provider.kind != ProviderKind::Duo;
+        let codes = if come_later { Vec::new() } else { recovery_codes(&mut rng) };
+        let recovery = codes.iter().filter_map(|code| self.inner.hashes.recovery(&id, code)).collect();
         let verifier =
             verifier.map(|verifier| self.inner.sealer.seal_verifier(&row.id, Some(&id), &verifier, &mut rng));
+        let told = entry(Kind::FactorAssigned, by, name).with("provider", provider.name.as_str());
         let new = NewFactor {
             id,
             principal: row.id,
@@ -107,19 +110,19 @@ impl People {
             assigned_at: self.now(),
             sealed: self.inner.sealer.seal_own(&id, &row.id, &provider_row.id, &own, &mut rng),
             recovery,
-            told: Some(self.told(Kind::FactorAssigned, by, name, &[("provider", provider.name.as_str())])),
+            told: Some(self.inner.audit.seal(told.clone())),
         };
         if !self.inner.store.assign_factor(new).await? {
             return Err(PeopleError::Changed);
         }
-        self.forget_security_keys(&row).await?;
+        self.forget_security_keys(&row, &told).await?;
         Ok(Assigned { provider: provider.redacted(), key, recovery_codes: codes })
     }
 
     /// Takes the provider of a principal away, and ends what the principal is logged in with.
     pub async fn unassign(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
         self.check_way_in(self.row(name).await?.role, by)?;
-        self.take_factor(name, true, self.told(Kind::FactorRemoved, by, name, &[])).await
+        self.take_factor(name, true, entry(Kind::FactorRemoved, by, name)).await
     }
 
     /// Takes the provider away, and the password as well unless that is kept.
@@ -127,7 +130,7 @@ impl People {
         &self,
         name: &PrincipalName,
         keeps_password: bool,
-        told: NewAudit,
+        told: Entry,
     ) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
         if row.factor.is_none() {
@@ -136,10 +139,11 @@ impl People {
         let verifier = self.inner.sealer.open_verifier(&row)?.filter(|_| keeps_password);
         let sealed =
             verifier.map(|verifier| self.inner.sealer.seal_verifier(&row.id, None, &verifier, &mut self.rng()));
-        if !self.inner.store.remove_factor(&row.id, row.version, sealed, Some(told)).await? {
+        let event = self.inner.audit.seal(told.clone());
+        if !self.inner.store.remove_factor(&row.id, row.version, sealed, Some(event)).await? {
             return Err(PeopleError::Changed);
         }
-        self.forget_security_keys(&row).await
+        self.forget_security_keys(&row, &told).await
     }
 
     /// The step of a right code that may still count.

@@ -185,7 +185,7 @@ impl People {
         }
         let Some(factor) = &row.factor else {
             return self
-                .give_ticket(name, &row, SecondProof::None, "none", attempt.source)
+                .give_ticket(name, &row, SecondProof::None, "none".into(), attempt.source)
                 .await
                 .map(Progress::LoggedIn);
         };
@@ -228,7 +228,7 @@ impl People {
         let recovery = attempt.passcode.as_ref().and_then(|typed| self.inner.hashes.recovery(&factor.id, typed));
         if let Some(code) = recovery {
             return self
-                .give_ticket(name, row, SecondProof::Recovery(code), "recovery code", source)
+                .give_ticket(name, row, SecondProof::Recovery(code), "recovery code".into(), source)
                 .await
                 .map(Progress::LoggedIn);
         }
@@ -259,14 +259,14 @@ impl People {
                 match self.inner.remote.ask(question).await? {
                     Verdict::Allowed(how) => {
                         let proof = SecondProof::Elsewhere;
-                        return self.give_ticket(name, row, proof, how, source).await.map(Progress::LoggedIn);
+                        return self.give_ticket(name, row, proof, how.into(), source).await.map(Progress::LoggedIn);
                     }
                     Verdict::Refused(reason) => return Err(PeopleError::RefusedBy(reason)),
                 }
             }
             _ => return Err(PeopleError::Damaged),
         };
-        self.give_ticket(name, row, proof, "totp", source).await.map(Progress::LoggedIn)
+        self.give_ticket(name, row, proof, "totp".into(), source).await.map(Progress::LoggedIn)
     }
 
     async fn challenge(
@@ -334,7 +334,7 @@ impl People {
             WebauthnError::Challenge | WebauthnError::Unknown => PeopleError::Replayed,
             error => refusal(error),
         })?;
-        let given = self.give_ticket(name, &row, SecondProof::Elsewhere, "security key", source).await?;
+        let given = self.give_ticket(name, &row, SecondProof::Elsewhere, (&used.told).into(), source).await?;
         self.note_used(&uuid, &used.key_handle_hash).await;
         Ok(Progress::LoggedIn(given))
     }

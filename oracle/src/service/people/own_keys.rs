@@ -2,11 +2,12 @@
 //! just now, which must still be one where the step is written: a ticket that was stolen a while ago must not become a key. Against
 //! a thief who is there at the login nothing here helps.
 
-use super::People;
 use super::error::PeopleError;
 use super::hashes::Token;
+use super::name::PrincipalName;
 use super::record::Own;
 use super::ticket::Caller;
+use super::{People, entry};
 use crate::service::audit::Kind;
 use crate::service::webauthn::{Names, Note, Noted, NotedKey, Party, RegistrationAnswer};
 use crate::store::{KeyRemoval, KeyRemovalOutcome};
@@ -28,6 +29,20 @@ impl People {
         }
     }
 
+    /// The keys of a principal, for whoever may read principals; `None` when no provider of security keys is assigned, or when what is
+    /// kept of it cannot be read: then the rest of the principal can be read all the same.
+    pub async fn keys_of(&self, name: &PrincipalName) -> Result<Option<Vec<NotedKey>>, PeopleError> {
+        let row = self.row(name).await?;
+        let (factor, provider) = match self.factor_of(&row).await {
+            Ok(Some((factor, provider, Own::Webauthn))) => (factor, provider),
+            Ok(_) | Err(PeopleError::Changed | PeopleError::Damaged) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Ok(party) = self.party(&provider.options) else { return Ok(None) };
+        let own = self.own().await?;
+        Ok(Some(self.inner.webauthn.noted_keys(own, &Self::uuid(&factor), &party.id).await?))
+    }
+
     /// What a browser asks one more key of the caller, who has logged in just now. It is answered with the same login.
     pub async fn begin_own_key(&self, caller: &Caller) -> Result<CreationChallengeResponse, PeopleError> {
         let (uuid, party) = self.with_own_keys(caller).await?;
@@ -46,12 +61,10 @@ impl People {
         answer: RegistrationAnswer,
         passkey: bool,
     ) -> Result<(), PeopleError> {
-        if name.len() > MAX_NAME {
-            return Err(PeopleError::Option("a key is called something of 64 bytes at most"));
-        }
+        check_name(name)?;
         let (uuid, party) = self.with_own_keys(caller).await?;
         self.check_fresh(caller)?;
-        let told = Some(self.told(Kind::PrincipalKeyAdded, caller, &caller.name, &[("key", name)]));
+        let told = Some(entry(Kind::PrincipalKeyAdded, caller, &caller.name));
         let (note, login) = (Some(Note::added(name.to_owned(), self.now())), caller.login());
         let noted = Noted { note, told, begun_with: Some(login.ticket), login: Some(login), passkey };
         let (webauthn, own) = (&self.inner.webauthn, self.own().await?);
@@ -69,6 +82,7 @@ impl People {
         let going = keys.iter().find(|known| known.key_handle_hash == key).ok_or(PeopleError::KeyUnknown)?;
         let kept = keys.iter().filter(|other| other.usable && other.id != going.id).map(|other| other.id).collect();
         let (token, ticket) = self.successor(caller);
+        let told = going.told.tell(entry(Kind::PrincipalKeyRemoved, caller, &caller.name));
         let removal = KeyRemoval {
             api_key: own.number(),
             owner: webauthn.owner(&uuid),
@@ -77,7 +91,7 @@ impl People {
             login: caller.login(),
             ticket,
             at: self.now(),
-            told: Some(self.told(Kind::PrincipalKeyRemoved, caller, &caller.name, &[("key", &*going.note.name)])),
+            told: Some(self.inner.audit.seal(told)),
         };
         match self.inner.store.remove_own_key(removal).await? {
             KeyRemovalOutcome::Changed => Err(PeopleError::Ticket),
@@ -109,4 +123,10 @@ impl People {
             _ => Err(PeopleError::NoSecurityKey),
         }
     }
+}
+
+/// Refuses what no key can be called.
+pub(super) fn check_name(name: &str) -> Result<(), PeopleError> {
+    let fits = name.len() <= MAX_NAME;
+    fits.then_some(()).ok_or(PeopleError::Option("a key is called something of 64 bytes at most"))
 }

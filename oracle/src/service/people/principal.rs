@@ -6,7 +6,7 @@ use super::name::PrincipalName;
 use super::provider::ProviderKind;
 use super::record::Verifier;
 use super::ticket::Caller;
-use super::{People, random_id};
+use super::{People, entry, random_id};
 use crate::service::apps::AppsLeft;
 use crate::service::audit::{Entry, Kind, Who};
 use crate::store::{
@@ -148,19 +148,14 @@ impl People {
             return Err(PeopleError::NotAUser);
         }
         if remove_factor {
-            self.take_factor(name, false, self.told_here(Kind::FactorRemoved, name)).await?;
+            self.take_factor(name, false, here(Kind::FactorRemoved, name)).await?;
         }
         let row = self.row(name).await?;
         if row.disabled_at.is_some() {
-            let told = Some(self.told_here(Kind::PrincipalEnabled, name));
+            let told = Some(self.inner.audit.seal(here(Kind::PrincipalEnabled, name)));
             done(self.inner.store.set_disabled(&row.id, None, told).await?)?;
         }
-        self.put_link(name, Some(self.told_here(Kind::PrincipalInvited, name))).await
-    }
-
-    /// What the audit log is told of what was done at the oracle's own machine.
-    fn told_here(&self, kind: Kind, name: &PrincipalName) -> NewAudit {
-        self.inner.audit.seal(Entry::new(kind, Who::Operator).to(name.to_string()))
+        self.put_link(name, Some(self.inner.audit.seal(here(Kind::PrincipalInvited, name)))).await
     }
 
     /// Gives a user a new link in place of the one before.
@@ -219,9 +214,9 @@ impl People {
     /// Removes a principal with all that is its own.
     pub async fn remove_principal(&self, name: &PrincipalName, by: &Caller) -> Result<(), PeopleError> {
         let row = self.row(name).await?;
-        let told = Entry::new(Kind::PrincipalRemoved, Who::Principal(by.name.to_string()));
-        self.end(&row, &told.from(by.source).to(name.to_string())).await?;
-        self.forget_security_keys(&row).await
+        let told = entry(Kind::PrincipalRemoved, by, name);
+        self.end(&row, &told).await?;
+        self.forget_security_keys(&row, &told).await
     }
 
     /// Removes a principal, and with it the apps that nobody else may read. Those are told of by what they are called, which takes a
@@ -296,11 +291,11 @@ impl People {
         base64url(factor)
     }
 
-    /// Removes what security keys the principal has: a provider that it has not any more opens nothing.
-    pub(super) async fn forget_security_keys(&self, row: &PrincipalRow) -> Result<(), PeopleError> {
+    /// Removes what security keys the principal has, with the act that was told of: a provider that it has not any more opens nothing.
+    pub(super) async fn forget_security_keys(&self, row: &PrincipalRow, told: &Entry) -> Result<(), PeopleError> {
         let Some(factor) = &row.factor else { return Ok(()) };
-        let uuid = Self::uuid(&factor.id);
-        Ok(self.inner.webauthn.remove_user(self.own().await?, Some(&uuid)).await?)
+        let (uuid, removed) = (Self::uuid(&factor.id), told.beside(Kind::PrincipalKeyRemoved, told.subject()));
+        Ok(self.inner.webauthn.forget_keys(self.own().await?, &uuid, &removed).await?)
     }
 
     async fn team(&self, name: &PrincipalName) -> Result<PrincipalRow, PeopleError> {
@@ -349,6 +344,11 @@ impl People {
             provider,
         })
     }
+}
+
+/// What was done at the oracle's own machine.
+fn here(kind: Kind, name: &PrincipalName) -> Entry {
+    Entry::new(kind, Who::Operator).to(name.to_string())
 }
 
 fn done(outcome: ChangeOutcome) -> Result<(), PeopleError> {

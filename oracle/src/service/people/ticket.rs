@@ -7,6 +7,7 @@ use super::hashes::{Purpose, Stored, Token};
 use super::name::PrincipalName;
 use super::rights::{Act, may};
 use crate::service::audit::{Entry, Kind, Who};
+use crate::service::webauthn::ToldKey;
 use crate::store::{Digest, LogIn, LogInOutcome, Login, NewTicket, PrincipalRow, Role, SecondProof};
 use quorate_protocol::encoding::base64url;
 use std::net::IpAddr;
@@ -30,6 +31,25 @@ pub struct Caller {
     pub source: IpAddr,
     login: Login,
     logged_in_at: i64,
+}
+
+/// With what a login was proved beside the password, as the audit log is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How<'a> {
+    factor: &'static str,
+    key: Option<&'a ToldKey>,
+}
+
+impl From<&'static str> for How<'_> {
+    fn from(factor: &'static str) -> Self {
+        Self { factor, key: None }
+    }
+}
+
+impl<'a> From<&'a ToldKey> for How<'a> {
+    fn from(key: &'a ToldKey) -> Self {
+        Self { factor: "security key", key: Some(key) }
+    }
 }
 
 /// A login that has just succeeded.
@@ -139,7 +159,7 @@ impl People {
         name: &PrincipalName,
         row: &PrincipalRow,
         proof: SecondProof,
-        how: &'static str,
+        how: How<'_>,
         source: IpAddr,
     ) -> Result<LoggedIn, PeopleError> {
         let ticket = Token::generate(&mut self.rng());
@@ -147,7 +167,11 @@ impl People {
         let expires_at = created_at.saturating_add(self.inner.limits.ticket);
         let Stored { hash, bound } = self.inner.hashes.stored(Purpose::Ticket, &ticket, &row.id, expires_at);
         let told = Entry::new(Kind::LoginDone, Who::Principal(name.to_string())).from(source).to(name.to_string());
-        let told = told.with("second_factor", how);
+        let told = told.with("second_factor", how.factor);
+        let told = match how.key {
+            Some(key) => key.tell(told),
+            None => told,
+        };
         let login = LogIn {
             principal: row.id,
             name: row.name,

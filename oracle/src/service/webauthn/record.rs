@@ -117,6 +117,8 @@ pub(super) struct Usable {
     pub app_id: Option<String>,
     /// Whether it was imported and never used here.
     pub unbound: bool,
+    /// What its owner is shown of it.
+    pub note: Option<Note>,
 }
 
 /// Opens a row. `None` for a credential of another relying party, and for one whose key is not taken.
@@ -133,13 +135,13 @@ pub(super) fn usable(
             let record: Record = open_credential(owner, row, tenant)?;
             let (own, unbound) = (record.may_be_of(rp_id), record.rp_id.is_none());
             let credential = record.credential.filter(|_| own).map(|credential| Credential { counter, ..credential });
-            Ok(credential.map(|credential| Usable { credential, app_id: None, unbound }))
+            Ok(credential.map(|credential| Usable { credential, app_id: None, unbound, note: record.note }))
         }
         CredentialKind::U2f => {
             let key: U2fKey = open_credential(owner, row, tenant)?;
             let fits = AppId::parse(&key.app_id).is_ok_and(|app_id| app_id.fits(rp_id));
             let credential = from_u2f(&key, counter).ok_or(WebauthnError::Damaged)?;
-            Ok(fits.then_some(Usable { credential, app_id: Some(key.app_id), unbound: false }))
+            Ok(fits.then_some(Usable { credential, app_id: Some(key.app_id), unbound: false, note: None }))
         }
     }
 }

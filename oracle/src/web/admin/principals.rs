@@ -3,7 +3,9 @@
 use super::{Listed, act, confirm, done, select};
 use crate::service::apps::AppsLeft;
 use crate::service::people::{Assigned, Link, PrincipalName, Provider, Shown};
+use crate::service::webauthn::NotedKey;
 use crate::store::{PrincipalKind, Role};
+use crate::web::account::story;
 use crate::web::form::{Field, encoded, hidden, moment, notice, qr_code};
 use maud::{Markup, html};
 use quorate_protocol::display::escape_controls;
@@ -46,6 +48,8 @@ pub(crate) struct One<'a> {
     pub providers: &'a [Provider],
     /// What becomes of apps when it is removed.
     pub apps: &'a AppsLeft,
+    /// Security keys, oldest first; `None` where there can be none.
+    pub keys: Option<&'a [NotedKey]>,
     pub done: &'a str,
     /// Stable word and sentence.
     pub refusal: Option<(&'a str, &'a str)>,
@@ -60,6 +64,13 @@ pub(crate) enum Given {
     Link(Link),
     /// An application's secret.
     Secret(Zeroizing<String>),
+}
+
+impl Given {
+    /// Whether there is a text to be copied.
+    fn is_text(&self) -> bool {
+        !matches!(self, Self::Factor(assigned) if assigned.recovery_codes.is_empty())
+    }
 }
 
 /// The list.
@@ -159,8 +170,27 @@ pub(crate) fn one(one: &One<'_>) -> Markup {
                     @if let Some(at) = shown.disabled_at { dt { "Disabled" } dd { (moment(at)) } }
                 }
             }
+            @if let Some(keys) = one.keys { (keys_of(keys)) }
             @if let Some(members) = one.members { (team(one, members)) }
             @if let Some(token) = token { (acts(one, token)) }
+        }
+    }
+}
+
+/// Somebody's keys, which they alone add and remove.
+fn keys_of(keys: &[NotedKey]) -> Markup {
+    html! {
+        section.card {
+            h2 { "Security keys and passkeys: " (keys.len()) }
+            @if keys.is_empty() { p { "None is registered: a link leads there." } }
+            ul.people {
+                @for key in keys {
+                    li {
+                        strong { bdi { (escape_controls(&key.told.name)) } }
+                        p.quiet { (story(key)) " In the audit log: " code { (key.told.hash) } }
+                    }
+                }
+            }
         }
     }
 }
@@ -283,7 +313,7 @@ pub(crate) fn given(root: &str, name: &PrincipalName, given: &Given) -> Markup {
                     Given::Factor(assigned) => (factor_given(assigned)),
                 }
                 p.actions {
-                    button type="button" data-copy="given" hidden { "Copy" }
+                    @if given.is_text() { button type="button" data-copy="given" hidden { "Copy" } }
                     button.second type="button" data-print hidden { "Print" }
                 }
             }
@@ -301,8 +331,12 @@ fn factor_given(assigned: &Assigned) -> Markup {
             p.quiet { "A user is shown it on the page of their link as well." }
         }
         h3 { "Recovery codes" }
-        p { "Each lets in once in place of the factor. Whoever enrols with a link is shown others, which replace these." }
-        ul #given .plain { @for code in &assigned.recovery_codes { li { code { (code.as_str()) } } } }
+        @if assigned.recovery_codes.is_empty() {
+            p { "They come at enrolment: whoever opens the link is shown ten of their own." }
+        } @else {
+            p { "Each lets in once in place of the factor. Whoever enrols with a link is shown others, which replace these." }
+            ul #given .plain { @for code in &assigned.recovery_codes { li { code { (code.as_str()) } } } }
+        }
     }
 }
 

@@ -219,7 +219,7 @@ async fn no_key_is_added_with_a_login_that_ends_while_the_key_is_looked_at() {
     let mut bob = Visit::new(&people);
     assert_eq!(log_in(&mut bob, &mut first).await.status, 303);
     assert!(keys(&bob.open("/account").await).is_empty(), "there is the one of before");
-    assert_eq!(people.told_of("principal.key_added").await, 0);
+    assert_eq!(people.told_of("principal.key_added").await, 1, "that of the enrolment");
 }
 
 #[tokio::test]
@@ -260,9 +260,9 @@ async fn whoever_is_told_of_keys_is_told_of_these() {
     assert_eq!(changed(&mut bob, &remove).await.leads_to(), "../account?done=removed");
     while people.stage.oracle.state().notices.deliver_due().await.expect("the store answers") > 0 {}
     let told: Vec<_> = receiver.all().into_iter().map(|got| got.json()["text"].to_string()).collect();
-    for act in ["principal.key_added", "principal.key_removed"] {
+    for (act, times) in [("principal.key_added", 2), ("principal.key_removed", 1)] {
         let of = told.iter().filter(|body| body.contains(&format!("act: {act}")) && body.contains("user/bob"));
-        assert_eq!(of.count(), 1, "{act}: {told:?}");
+        assert_eq!(of.count(), times, "{act}: {told:?}");
     }
 }
 
@@ -287,6 +287,19 @@ async fn a_passkey_beside_a_key_is_asked_for_its_user_and_the_key_is_not() {
     assert_eq!(given["userVerification"], "preferred");
     assert_eq!(log_in(&mut Visit::new(&people), &mut first).await.status, 303, "a key needs to ask nobody");
     assert_eq!(log_in(&mut Visit::new(&people), &mut passkey).await.status, 303);
+    let told = people.told().await;
+    for kind in ["principal.key_added", "login.done"] {
+        let last = &told.iter().rfind(|event| event["kind"] == kind).expect("told")["details"];
+        assert_eq!((&last["key"], &last["passkey"]), (&json!("Passkey 2"), &json!(true)), "{kind}: {last}");
+    }
+    let mut operator = Visit::logged_in(&people, "operator").await;
+    let page = operator.open("/admin/principal?name=principal%2Finternal%2Fuser%2Fbob").await;
+    for seen in ["Security keys and passkeys: 2", "Key 1", "Passkey 2", "A passkey. Added <time", "Last used <time"] {
+        assert!(page.text.contains(seen), "{seen}: {}", page.text);
+    }
+    let hash =
+        told.iter().rfind(|event| event["kind"] == "principal.key_added").expect("told")["details"]["key_hash"].clone();
+    assert!(page.text.contains(hash.as_str().expect("text")), "{}", page.text);
     passkey.flags = 1;
     assert_eq!(log_in(&mut Visit::new(&people), &mut passkey).await.refusal(), (401, "login_refused"));
 }
@@ -336,10 +349,13 @@ async fn a_removal_ends_every_other_login_and_is_no_new_one() {
     // Each is one event, written with the act, and no other tells of it.
     let told = people.told().await;
     let count = |kind: &str| told.iter().filter(|event| event["kind"] == kind).count();
-    assert_eq!((count("principal.key_added"), count("principal.key_removed")), (1, 1), "{told:?}");
-    assert_eq!((count("credential.added"), count("credential.removed")), (1, 0), "that of the enrolment: {told:?}");
-    let added = told.iter().find(|event| event["kind"] == "principal.key_added").expect("told");
-    assert_eq!((&added["details"]["key"], &added["result"]), (&json!("blue"), &json!("done")));
+    assert_eq!((count("principal.key_added"), count("principal.key_removed")), (2, 1), "{told:?}");
+    assert_eq!((count("credential.added"), count("credential.removed")), (0, 0), "{told:?}");
+    let of = |kind: &str| told.iter().rfind(|event| event["kind"] == kind).expect("told")["details"].clone();
+    assert_eq!(of("principal.key_added")["key"], "blue");
+    let gone = of("principal.key_removed");
+    let first = told.iter().find(|event| event["details"]["second_factor"] == "security key").expect("told");
+    assert_eq!((&gone["key"], &gone["key_hash"]), (&json!("Key 1"), &first["details"]["key_hash"]), "it had let in");
 }
 
 #[tokio::test]

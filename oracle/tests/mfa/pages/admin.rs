@@ -170,6 +170,10 @@ async fn a_provider_is_made_changed_assigned_and_removed() {
     let page = done(&mut visit, "bob", &[("act", "assign"), ("provider", name)]).await;
     assert!(page.text.contains("class=\"qr\"") && page.text.matches("<li><code>").count() == 10, "{}", page.text);
     assert_eq!(page.text.matches("otpauth").count(), 0);
+    people.invited("dora", "member").await;
+    let page = done(&mut visit, "dora", &[("act", "assign"), ("provider", name)]).await;
+    assert!(page.text.contains("They come at enrolment") && !page.text.contains("<li><code>"), "{}", page.text);
+    assert_eq!(done(&mut visit, "dora", &[("act", "unassign"), ("confirm", "yes")]).await.status, 303);
     let remove = [("name", name), ("act", "remove"), ("confirm", "yes")];
     assert_eq!(visit.send_from(&at_it, "/admin/provider", &remove).await.refusal(), (409, "provider_assigned"));
     assert_eq!(done(&mut visit, "bob", &[("act", "unassign"), ("confirm", "yes")]).await.status, 303);

@@ -157,13 +157,19 @@ async fn a_security_key_is_registered_on_the_page() {
     let mut token = Token::new(b"the key of bob");
     let passwords = [("password", PASSWORD), ("again", PASSWORD)];
     for nonsense in ["", "{}", "nonsense"] {
-        let fields = [&passwords[..], &[("credential", nonsense)]].concat();
-        assert_eq!(visit.send(&finish, &fields).await.refusal(), (400, "factor_not_confirmed"), "{nonsense}");
+        let fields = [&passwords[..], &[("credential", nonsense), ("key_name", " blue <b> ")]].concat();
+        let page = visit.send(&finish, &fields).await;
+        assert_eq!(page.refusal(), (400, "factor_not_confirmed"), "{nonsense}");
+        assert!(page.text.contains("value=\"blue &lt;b&gt;\""), "what it is called stays: {}", page.text);
     }
     let answer = token.create(&options, ORIGIN, Format::None).to_string();
-    let page = visit.send(&finish, &[&passwords[..], &[("credential", &answer)]].concat()).await;
+    let long = "x".repeat(65);
+    let fields = |name| [&passwords[..], &[("credential", &*answer), ("key_name", name)]].concat();
+    assert_eq!(visit.send(&finish, &fields(&long)).await.refusal(), (400, "invalid_option"));
+    let page = visit.send(&finish, &fields(" blue ")).await;
     assert_eq!(page.status, 200, "{}", page.text);
     assert_eq!(page.text.matches("<li><code>").count(), 10);
+    assert_eq!(people.done(Method::GET, "/principals/bob", json!({})).await["keys"][0]["name"], "blue");
     let mut asked = people.log_in(json!({ "principal": "bob", "password": PASSWORD })).await;
     let state = asked.json["state"].as_str().expect("a state").to_owned();
     let answer = token.get(&asked.json["publicKey"].take(), ORIGIN);

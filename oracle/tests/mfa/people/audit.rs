@@ -129,6 +129,70 @@ async fn a_password_in_the_place_of_a_name_is_not_told() {
 }
 
 #[tokio::test]
+async fn a_link_that_does_not_serve_is_told_of_whoever_opens_or_uses_it() {
+    let people = People::new().await;
+    let (used, late) = (people.invited("bob", "member").await, people.invited("ann", "member").await);
+    people.enrol(&used, json!({ "password": PASSWORD })).await;
+    let disabled = people.invited("eve", "member").await;
+    people.done(Method::POST, "/principals/eve/disable", json!({})).await;
+    let before = people.told().await.len();
+    let begin = async |link: &str| send(people.stage.at(Method::POST, &format!("/enroll/{link}/begin"))).await;
+    let enrol = people.stage.at(Method::POST, &format!("/enroll/{used}")).json(&json!({ "password": PASSWORD }));
+    assert_eq!(refused(&send(enrol).await), (404, "link_unknown"));
+    for link in [&used, &"A".repeat(43), &"A".repeat(500), &disabled] {
+        assert_eq!(refused(&begin(link).await), (404, "link_unknown"));
+    }
+    people.stage.clock.advance(8 * 24 * 60 * 60 * 1000);
+    assert_eq!(refused(&begin(&late).await), (404, "link_unknown"));
+
+    let told = people.told().await;
+    let (earlier, told) = told.split_at(before);
+    let seen: Vec<_> =
+        told.iter().map(|event| (gist(event), event["details"]["reason"].as_str().expect("why"))).collect();
+    let (eve, ann) = ("principal/internal/user/eve", "principal/internal/user/ann");
+    let (by_eve, by_ann) = (&*format!("unverified {eve}"), &*format!("unverified {ann}"));
+    let (kind, none, gone) = ("principal.link_refused", "nobody", "unknown, used or replaced");
+    let expected = [
+        ([kind, none, "", "refused"], gone),
+        ([kind, none, "", "refused"], gone),
+        ([kind, none, "", "refused"], gone),
+        ([kind, none, "", "refused"], gone),
+        ([kind, by_eve, eve, "refused"], "its user is disabled"),
+        ([kind, by_ann, ann, "refused"], "its time is up"),
+    ];
+    assert_eq!(seen, expected);
+    assert!(told.iter().all(|event| event["source"] == "127.0.0.1"), "{told:?}");
+    let enrolled = earlier
+        .iter()
+        .find(|event| event["kind"] == "principal.enrolled" && event["subject"] == "principal/internal/user/bob");
+    let link = &enrolled.expect("told")["details"]["link"];
+    assert_eq!(link.as_str().map(str::len), Some(16));
+    assert_eq!(
+        (&told[0]["details"]["link"], &told[1]["details"]["link"]),
+        (link, link),
+        "the link that was used is known again"
+    );
+    assert_ne!(&told[2]["details"]["link"], link);
+    let text = Value::from(told).to_string();
+    assert!([used, late, disabled].iter().all(|link| !text.contains(link.as_str())), "{text}");
+}
+
+#[tokio::test]
+async fn strangers_fill_the_log_with_so_many_links_and_no_more() {
+    let setup = quorate_oracle::testing::TestSetup::default().set("audit.per_source", "3");
+    let people = People::with(setup).await;
+    let before = people.told().await.len();
+    for number in 0..40 {
+        let answer = send(people.stage.at(Method::POST, &format!("/enroll/stranger-{number}/begin"))).await;
+        assert!([404, 429].contains(&answer.status.as_u16()), "{}", answer.text);
+    }
+    assert_eq!(people.told().await.len() - before, 3);
+    people.stage.oracle.state().audit.record_counts().await.expect("recorded");
+    let counted = people.told().await.pop().expect("an event");
+    assert_eq!(counted["details"]["principal.link_refused"], 37, "those that had to wait as well");
+}
+
+#[tokio::test]
 async fn strangers_fill_the_log_with_so_many_failures_and_no_more() {
     let setup = quorate_oracle::testing::TestSetup::default().set("audit.per_source", "3");
     let people = People::with(setup).await;

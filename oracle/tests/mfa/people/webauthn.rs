@@ -74,6 +74,90 @@ async fn a_key_is_registered_with_a_link_and_answers_in_a_second_request() {
     }
 }
 
+/// Bob enrols once more, with another key of that name.
+async fn another(people: &People, name: &str) -> Answer {
+    let made = people.done(Method::POST, "/principals/bob/link", json!({})).await;
+    let link = link_of(made["link"].as_str().expect("a link"));
+    let options = begin(people, &link).await["publicKey"].take();
+    let credential = Token::new(name.as_bytes()).create(&options, ORIGIN, Format::None);
+    let body = json!({ "password": PASSWORD, "credential": credential, "key_name": name });
+    send(people.stage.at(Method::POST, &format!("/enroll/{link}")).json(&body)).await
+}
+
+#[tokio::test]
+async fn the_log_tells_of_each_key_from_its_registration_to_its_end() {
+    let people = people().await;
+    let mut token = registered(&people).await;
+    let (options, state) = asked(&people).await;
+    let answer = token.get(&options, ORIGIN);
+    ticket_of(&finish(&people, "bob", &state, &answer).await);
+    assert_eq!(refused(&another(&people, &"x".repeat(65)).await), (400, "invalid_option"));
+    let blue = another(&people, "blue").await;
+    assert_eq!(blue.status, 200, "{}", blue.text);
+    people.done(Method::PUT, "/principals/bob/multi_factor", json!({ "provider": "Keys" })).await;
+
+    let told = people.told().await;
+    let of_keys: Vec<_> = told.iter().filter(|event| event["details"].get("key_hash").is_some()).collect();
+    let text = |event: &Value, field: &str| event[field].as_str().expect("text").to_owned();
+    let seen: Vec<_> =
+        of_keys.iter().map(|event| (text(event, "kind"), text(event, "who"), text(&event["details"], "key"))).collect();
+    let (bob, operator) = ("principal principal/internal/user/bob", "principal principal/internal/user/operator");
+    let expected = [
+        ("principal.key_added", bob, "Key 1"),
+        ("login.done", bob, "Key 1"),
+        ("principal.key_added", bob, "blue"),
+        ("principal.key_removed", operator, "Key 1"),
+        ("principal.key_removed", operator, "blue"),
+    ];
+    assert_eq!(seen, expected.map(|(kind, who, key)| (kind.to_owned(), who.to_owned(), key.to_owned())));
+    let hashes: Vec<_> = of_keys.iter().map(|event| text(&event["details"], "key_hash")).collect();
+    let (first, second) = (&hashes[0], &hashes[2]);
+    assert_eq!(hashes, [first, first, second, first, second].map(String::clone), "by it each is followed");
+    assert!(first != second && first.len() == 16, "{hashes:?}");
+    for event in of_keys {
+        assert_eq!((&event["details"]["passkey"], &event["source"]), (&json!(false), &json!("127.0.0.1")), "{event}");
+        assert!(text(event, "subject").ends_with("user/bob"), "{event}");
+    }
+    let other = told
+        .iter()
+        .filter(|event| text(event, "who").starts_with("api-key") || text(event, "kind").starts_with("credential."));
+    assert_eq!(other.count(), 0, "nothing is told of an application that is none: {told:?}");
+}
+
+#[tokio::test]
+async fn operators_see_what_keys_somebody_has_and_one_that_is_damaged_hides_no_other() {
+    let people = people().await;
+    assert_eq!(people.done(Method::GET, "/principals/operator", json!({})).await.get("keys"), None, "no provider");
+    bob(&people).await;
+    let shown = async || people.done(Method::GET, "/principals/bob", json!({})).await["keys"].take();
+    assert_eq!(shown().await, json!([]));
+    for name in ["", "blue"] {
+        let made = another(&people, name).await;
+        assert_eq!(made.status, 200, "{}", made.text);
+    }
+    let keys = shown().await;
+    let names: Vec<_> = keys.as_array().expect("a list").iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["Key 1", "blue"]);
+    let told = people.told().await;
+    let added: Vec<_> = told.iter().filter(|event| event["kind"] == "principal.key_added").collect();
+    for (key, event) in keys.as_array().expect("a list").iter().zip(added) {
+        assert_eq!(key["key_hash"], event["details"]["key_hash"]);
+        assert_eq!((&key["passkey"], &key["usable"], &key["used_at"]), (&json!(false), &json!(true), &Value::Null));
+        assert!(key["added_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{key}");
+    }
+    assert_eq!(keys[0].as_object().map(serde_json::Map::len), Some(6), "no id is shown: {keys}");
+    let listed = people.done(Method::GET, "/principals", json!({})).await;
+    assert!(listed.as_array().expect("a list").iter().all(|one| one.get("keys").is_none()), "{listed}");
+    let database = rusqlite::Connection::open(people.stage.oracle.folder().join("quorate.db")).expect("opened");
+    let damage = "UPDATE credentials SET sealed = x'00' WHERE number = (SELECT MIN(number) FROM credentials)";
+    assert_eq!(database.execute(damage, []).expect("written"), 1);
+    let left = shown().await;
+    assert_eq!((left.as_array().map(Vec::len), &left[0]["name"]), (Some(1), &json!("blue")));
+    // It goes as the others do, and is told of.
+    people.done(Method::DELETE, "/principals/bob/multi_factor", json!({})).await;
+    assert_eq!(people.told_of("principal.key_removed").await, 2);
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_asked_for_no_key() {
     let people = people().await;

@@ -157,9 +157,10 @@ async fn one(site: &Site, caller: &Caller, name: &PrincipalName, done: &str, tol
     let found = async {
         let shown = people.principal(name).await?;
         let members = if name.kind() == PrincipalKind::Team { Some(people.members(name).await?) } else { None };
-        Ok::<_, PeopleError>((shown, members, people.providers().await?, people.apps_left_by(name).await?))
+        let (providers, apps) = (people.providers().await?, people.apps_left_by(name).await?);
+        Ok::<_, PeopleError>((shown, members, providers, apps, people.keys_of(name).await?))
     };
-    let (shown, members, providers, apps) = match found.await {
+    let (shown, members, providers, apps, keys) = match found.await {
         Ok(found) => found,
         Err(error) => return site.refused(error, Some(caller)),
     };
@@ -171,6 +172,7 @@ async fn one(site: &Site, caller: &Caller, name: &PrincipalName, done: &str, tol
         members: members.as_deref(),
         providers: &providers,
         apps: &apps,
+        keys: keys.as_deref(),
         done,
         refusal: told.map(|told| (told.code, told.sentence.as_str())),
     });

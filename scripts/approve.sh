@@ -159,7 +159,10 @@ compare() {
 case ${1:-} in
     -h | --help) printf '%s\n' "$usage" ;;
     -*) die "there is no option $1; $usage" ;;
-    compare) compare "${2:?approve.sh compare URL}" ;;
+    compare)
+        [[ -n ${2:-} ]] || die "compare with which page? $usage"
+        compare "$2"
+        ;;
     *)
         folder=$(realpath -m -- "${1:-$root/target/approve}")
         renew "$folder"

@@ -161,7 +161,7 @@ fn no_folder_of_somebody_elses_is_emptied() {
     make(&folder("empty", &[]));
 
     let before = hashes(home.path());
-    for (option, fine) in [("--help", true), ("-h", true), ("--force", false), ("-f", false)] {
+    for (option, fine) in [("--help", true), ("-h", true), ("--force", false), ("-f", false), ("compare", false)] {
         let said = run(home.path(), option);
         let text = [said.stdout, said.stderr].concat();
         assert_eq!(said.status.success(), fine, "{option}");

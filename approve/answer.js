@@ -23,6 +23,8 @@ const now = () => Math.floor(Date.now() / 1000);
 let current = null;
 /** The invite in the address that was read, or offered for reading, last. */
 let seen = "";
+/** What was answered in this window, by session: `{toc, no}`. */
+const answered = new Map();
 
 export function start() {
   onSubmit("read", "read-said", () => read(at("invite").value));
@@ -116,11 +118,9 @@ async function take(link) {
     throw new Refused("farmfa", "This invite is for Tocs dealt by farMFA, which this page does not hold: use quorate join.");
   }
   const toc = drawer.tocOf(invite.group);
-  vouch(invite, toc, now());
-  if (invite.applicant.status === "named") needsLogin();
-  const session = await oracle.session({ url: toc.oracle }, invite);
-  if (session.asksLogin) needsLogin();
+  const session = await standing(invite, toc);
   show(invite, toc, session);
+  offer(invite, toc, session);
   current = { invite, toc };
   say("read-said");
   say("answer-said");
@@ -130,6 +130,44 @@ async function take(link) {
   at("request").hidden = false;
   delete document.documentElement.dataset.reading;
   at("asks").focus();
+}
+
+/** How the session of an invite that may be believed stands; what was answered here before is said with what went wrong. */
+async function standing(invite, toc) {
+  try {
+    vouch(invite, toc, now());
+    if (invite.applicant.status === "named") needsLogin();
+    const session = await oracle.session({ url: toc.oracle }, invite);
+    if (session.asksLogin) needsLogin();
+    return session;
+  } catch (error) {
+    const { toc: sent, no } = answered.get(invite.session) ?? {};
+    if (!sent && !no) throw error;
+    throw new Refused(error.word, `${error.message} ${sent ? "You had sent your Toc to it." : "You had said no to it."}`);
+  }
+}
+
+/** What this player has answered before: by the oracle's word, and by what was sent from this window. */
+function before(invite, toc, session) {
+  const here = answered.get(invite.session);
+  return { toc: here?.toc || session?.joinedBy.includes(toc.holder), no: here?.no || session?.deniedBy.includes(toc.holder) };
+}
+
+/** Offers the answers that can still change something, and says why not the others. */
+function offer(invite, toc, session) {
+  const { toc: sent, no } = before(invite, toc, session);
+  const there = `Your Toc is there already: ${counts(session, invite)}. Nothing more is needed of you.`;
+  const says = {
+    "": "",
+    toc: `${there} Saying no tells everybody, and does not take your Toc back.`,
+    no: "You have said no already. You may still approve.",
+    both: `${there} You have said no as well, which does not take it back.`,
+  };
+  const words = says[sent && no ? "both" : sent ? "toc" : no ? "no" : ""];
+  at("already").textContent = words;
+  at("already").hidden = words === "";
+  at("yes").hidden = Boolean(sent);
+  at("deny").hidden = Boolean(no);
 }
 
 function needsLogin() {
@@ -174,12 +212,14 @@ async function approval(invite, opened, pin) {
   const encrypted = await encryptTo(invite.tek, clear).finally(() => wipe(clear));
   const proof = signed(opened, approveMessage(invite.digest, opened.group, opened.x, encrypted));
   await oracle.addToc(pin, invite, { encrypted_toc: encrypted, x: opened.x, proof });
+  answered.set(invite.session, { ...answered.get(invite.session), toc: true });
   return "Your Toc has been sent";
 }
 
 async function denial(invite, opened, pin, reason) {
   const proof = signed(opened, denyMessage(invite.digest, opened.group, opened.x, reason));
   await oracle.deny(pin, invite, { x: opened.x, proof, reason });
+  answered.set(invite.session, { ...answered.get(invite.session), no: true });
   return "Your no has been sent";
 }
 
@@ -188,7 +228,10 @@ async function finish(invite, toc, said) {
   const session = await oracle.session({ url: toc.oracle }, invite).catch(() => null);
   say("answer-said");
   const later = hasMoved() ? " The address has another invite by now, which this was no answer to: press Another invite." : "";
-  at("done-says").textContent = `${said}${session ? `: ${counts(session, invite)}` : ""}.${later}`;
+  const { toc: sent, no } = before(invite, toc, session);
+  const both = sent && no ? " Your Toc is there, and a no does not take it back." : "";
+  at("done-says").textContent = `${said}${session ? `: ${counts(session, invite)}` : ""}.${both}${later}`;
+  at("already").hidden = true;
   at("approve").hidden = true;
   at("denial").hidden = true;
   at("done").hidden = false;

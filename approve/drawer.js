@@ -21,8 +21,9 @@ function keep(name, record) {
   navigator.storage?.persist?.();
 }
 
-/** Keys: `{recipient, sealed, oracle, fingerprint, made}`; `sealed` is an armored age file. */
-export const keys = () => all(KEY);
+/** Keys, the newest first: `{recipient, sealed, oracle, fingerprint, made, saved}`; `sealed` is an armored age file, `made` says since when
+ * it is here (RFC 3339), `saved` whether somebody has that file. */
+export const keys = () => all(KEY).sort((one, other) => (one.made < other.made) - (one.made > other.made));
 export const keepKey = (key) => keep(KEY + key.recipient, key);
 export const dropKey = (key) => localStorage.removeItem(KEY + key.recipient);
 export const keyOf = (recipient) => keys().find((key) => key.recipient === recipient);

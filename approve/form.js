@@ -51,11 +51,16 @@ export async function alone(said, act) {
   }
 }
 
-/** The bytes that a form's file field, or its text field, holds. */
+/** The bytes that a form's file field, or its text field, holds; throws when both hold something. */
 export async function given(fileField, textField) {
   const [chosen] = at(fileField).files;
-  if (chosen) return new Uint8Array(await chosen.arrayBuffer());
   const text = at(textField).value.trim();
+  if (chosen && text) {
+    // Not every browser lets people take a choice back; a text can be emptied.
+    at(fileField).value = "";
+    throw new Refused("both", "There were a file and a text: which one is it? Empty the text and choose the file again, or go on with the text alone.");
+  }
+  if (chosen) return new Uint8Array(await chosen.arrayBuffer());
   if (!text) throw new Refused("nothing", "Choose a file, or paste what is in it.");
   return new TextEncoder().encode(text);
 }

@@ -1,8 +1,9 @@
-// The few things that this page asks an oracle, at the address that a player's own Toc pins. It sends no cookies and no
+// The few things that this page asks an oracle, at the address that a player's own Toc pins, or that was typed for a new key. It sends no cookies and no
 // login, follows nobody elsewhere, and must not know what is sent.
 
 import { Refused } from "./refused.js";
-import { integer, object, optional } from "./strict-json.js";
+import { fingerprint } from "./header.js";
+import { bytes64, integer, list, object, optional, text } from "./strict-json.js";
 import { shown } from "./text.js";
 
 const PATIENCE = 60000;
@@ -49,19 +50,38 @@ const at = (pin, invite, what = "") => `${pin.url}/sessions/${invite.session}${w
 
 /** As many as there are players, and nothing but a number: these words stand beside what was verified. */
 const count = integer(0, 255);
-const sessionOf = object(
-  { tocs_provided: count, denials: count, details: optional(object({ approvals: optional((value) => value) }, { open: true })) },
-  { open: true },
-);
+const names = optional(list(text));
+const detailsOf = object({ approvals: optional((value) => value), joined: names, denied: names }, { open: true });
+const sessionOf = object({ tocs_provided: count, denials: count, details: optional(detailsOf) }, { open: true });
 
-/** The session as it stands: `{joined, denied, asksLogin}`. */
+/** The session as it stands: `{joined, denied, asksLogin, joinedBy, deniedBy}`. The last two are names by the oracle's word, to compare
+ * with one's own and never to show. */
 export async function session(pin, invite) {
   const response = await ask(at(pin, invite), { headers: { "Quorate-Invite": invite.viewToken } });
   try {
     const { tocs_provided: joined, denials: denied, details } = sessionOf(await response.json());
-    return { joined, denied, asksLogin: details?.approvals !== undefined };
+    return {
+      joined,
+      denied,
+      asksLogin: details?.approvals !== undefined,
+      joinedBy: details?.joined ?? [],
+      deniedBy: details?.denied ?? [],
+    };
   } catch {
     throw new Refused("malformed", "What the oracle says of this session cannot be. Do not answer it.");
+  }
+}
+
+const descriptionOf = object({ root_key: bytes64 }, { open: true });
+
+/** The fingerprint of the root key that the oracle at `url` tells, to find typing errors and for nothing else; null where it tells this page
+ * none. */
+export async function toldFingerprint(url) {
+  try {
+    const response = await ask(`${url}/.well-known/quorate`, {});
+    return fingerprint(descriptionOf(await response.json()).root_key);
+  } catch {
+    return null;
   }
 }
 

@@ -4,7 +4,10 @@ import { base64, wipe } from "./bytes.js";
 import { fingerprint } from "./header.js";
 import { open, unseal } from "./passkey.js";
 import { Refused } from "./refused.js";
+import { shown } from "./text.js";
 import { parseToc } from "./toc.js";
+
+const OTHER = "This Toc names another oracle than the one that the key was made for";
 
 /** The Toc in the armored `file`, opened with one touch of the passkey of `key`, which has to be the key that it says. Its share is
  * a secret: wipe it. */
@@ -30,8 +33,17 @@ export function factsOf(opened, key) {
     throw new Refused("no_oracle", "This Toc names no oracle, so this page cannot tell whose invites to believe: use quorate join.");
   }
   const { url, root_key: root } = header.oracle;
-  if (url !== key.oracle || fingerprint(root) !== key.fingerprint) {
-    throw new Refused("other_oracle", "This Toc names another oracle than the one that the key was made for. Ask the dealer before you go on.");
+  if (url !== key.oracle) {
+    throw new Refused("other_oracle", `${OTHER}: ${shown(url)}, and not ${shown(key.oracle)}. Ask the dealer before you go on.`);
+  }
+  const named = fingerprint(root);
+  if (named !== key.fingerprint) {
+    throw new Refused(
+      "other_oracle",
+      `${OTHER}, at the same address: the Toc has the fingerprint ${named}, and with the key you typed ${shown(key.fingerprint)}. ` +
+        "Ask the oracle’s operator, by another way than this network, which one is right. If it is the Toc’s, save the file of the key, " +
+        "take it up again with the right fingerprint, and file this Toc then. If it is yours, do not use this Toc, and ask the dealer.",
+    );
   }
   return {
     group,

@@ -16,7 +16,7 @@ const WHOLE_FILE = 128 * 1024;
 /** What a browser said of a passkey, in words; it does not tell much more, on purpose. */
 function inWords(error) {
   if (error instanceof Refused) return error;
-  if (error.name === "NotAllowedError") return new Refused("no_answer", "The passkey did not answer: it is not here, or you said no. Nothing was sent.");
+  if (error.name === "NotAllowedError") return new Refused("no_answer", "The passkey did not answer: it is not here, it could not tell that it is you (PIN, finger, face), or you said no. Nothing was sent.");
   if (error.name === "SecurityError") return new Refused("address", "The browser does not let this address use passkeys.");
   if (error.message.includes("PRF")) {
     return new Refused("no_prf", "This passkey or this browser cannot keep a key (it has no prf): use another one.");

@@ -21,10 +21,20 @@ export const foreign = (text) => element("bdi", shown(text));
 
 export const quoted = (text) => (text === "" ? "(nothing said)" : element("span", "“", foreign(text), "”"));
 
-/** A moment, in Unix seconds, as whoever looks reads time. */
+/** A date as whoever looks reads time, with the time zone that it is told in. */
+export const dated = (when) =>
+  when.toLocaleString([], { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
+
+/** Since when a key is here; what somebody else has noted of it may be no time at all. */
+export function since({ made }) {
+  const when = new Date(made);
+  return Number.isNaN(when.getTime()) ? "nobody knows when" : dated(when);
+}
+
+/** A moment, in Unix seconds. */
 export function moment(seconds) {
   const when = new Date(seconds * 1000);
-  const made = element("time", when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
+  const made = element("time", dated(when));
   made.dateTime = when.toISOString();
   return made;
 }

@@ -7,7 +7,7 @@ import { fingerprint } from "./header.js";
 import { factsOf, openToc } from "./own-toc.js";
 import { asArmored } from "./passkey.js";
 import { Refused } from "./refused.js";
-import { at, element, foreign } from "./text.js";
+import { at, element, foreign, shown, since } from "./text.js";
 
 export function start() {
   onSubmit("file", "file-said", file);
@@ -37,6 +37,7 @@ async function file() {
   at("file").reset();
   list();
   say("file-said", "Filed: ", foreign(facts.holder), ` holds Toc ${facts.x} of `, foreign(facts.note || facts.groupId), ".");
+  at("file-said").focus();
 }
 
 /** Shows the Tocs that are filed, and the keys that one can be filed with. */
@@ -49,7 +50,7 @@ export function list() {
   at("file-more").open = filed.length === 0;
   at("toc-key").replaceChildren(
     ...keys.map((key) => {
-      const option = element("option", `${key.oracle} (${key.recipient.slice(0, 12)}…)`);
+      const option = element("option", `${shown(key.oracle)}, here since ${since(key)} (${key.recipient.slice(0, 12)}…)`);
       option.value = key.recipient;
       return option;
     }),

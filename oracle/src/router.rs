@@ -131,7 +131,7 @@ pub fn document(url: Option<&str>) -> utoipa::openapi::OpenApi {
 pub fn router(state: AppState) -> Router {
     let routes = Router::new()
         .route("/", get(pages::home))
-        .route("/.well-known/quorate", get(system::description))
+        .route("/.well-known/quorate", open_to_pages(get(system::description), Method::GET, &state))
         .route("/account", get(pages::account))
         .route("/account/keys", post(pages::change_keys))
         .route("/account/logout", post(pages::log_out))

@@ -48,7 +48,7 @@
   function moment(text) {
     const when = new Date(text);
     const today = when.toDateString() === new Date().toDateString();
-    const clock = { hour: "2-digit", minute: "2-digit" };
+    const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
     const made = element("time", when.toLocaleString([], today ? clock : { ...clock, month: "short", day: "numeric" }));
     made.dateTime = text;
     made.title = when.toLocaleString();

@@ -79,6 +79,7 @@ impl Scene {
         browser.run("document.getElementById('make').closest('details').open = true").await;
         browser.fill("make-oracle", &self.description.url).await;
         browser.fill("make-fingerprint", fingerprint).await;
+        forget(browser, "make-said").await;
         browser.click("button", "Make the key").await;
         browser.see("The key is made.").await;
         recipient(browser).await
@@ -160,6 +161,12 @@ async fn recipient(browser: &Browser) -> age::x25519::Recipient {
     text.as_str().expect("a text").parse().expect("a recipient")
 }
 
+/// What has the focus.
+const FOCUS: &str = "return document.activeElement.id";
+/// The keys in their order: as they are listed, and as one files with them.
+const LISTED: &str = "return [[...document.querySelectorAll('#keys h3 + p code')].map((key) => key.textContent), \
+    [...document.querySelectorAll('#toc-key option')].map((option) => option.value)]";
+
 /// Goes on with the tabulator to what is called `words`, and presses Enter there.
 async fn enter(browser: &Browser, words: &str) {
     browser.tab_to(words).await;
@@ -224,8 +231,11 @@ async fn a_passkey_says_no_with_the_keyboard_alone() {
     let scene = Scene::begin(&browser).await;
     let deal = scene.settled(&browser).await;
     let asked = scene.ask(&deal, "", None).await;
+    let zone = json!({ "timezoneId": "Asia/Kolkata" });
+    browser.chromium("Emulation.setTimezoneOverride", zone).await;
     scene.show(&browser, &asked).await;
     browser.see("(nothing said)").await;
+    browser.see("GMT+5:30, until ").await;
     enter(&browser, "Say no").await;
     // The focus is in the field.
     browser.type_in("not on a Sunday").await;
@@ -297,8 +307,16 @@ async fn a_saved_key_is_taken_up_on_another_day() {
     let label = header.lines().find_map(|line| line.strip_prefix("-> quorate-passkey AGE-PLUGIN-FIDO2PRF-1"));
     let label: Vec<&str> = label.unwrap_or_else(|| panic!("{header}")).split(' ').skip(1).collect();
     assert_eq!(label, [own.to_string(), scene.description.url.clone()], "the file says what it is");
+    // Not before it is saved, and not by Enter twice.
+    browser.click("button", "Remove").await;
+    browser.see("Save its file first").await;
+    browser
+        .run("document.querySelector('#keys a[download]').addEventListener('click', (event) => event.preventDefault())")
+        .await;
+    browser.click("a", "Save its file").await;
     browser.click("button", "Remove").await;
     browser.see("Press again to remove it.").await;
+    assert_eq!(browser.run(FOCUS).await, "keys-said");
     no_barriers(&browser, "a key that is about to be removed").await;
     browser.click("button", "Remove for good").await;
     browser.see("None is kept in this browser.").await;
@@ -315,4 +333,12 @@ async fn a_saved_key_is_taken_up_on_another_day() {
     let deal = scene.deal();
     scene.file(&browser, &sealed(&deal.tocs[1], &own)).await;
     browser.see("Filed: bob holds Toc 2 of AWS root <b>.").await;
+    assert_eq!(browser.run(FOCUS).await, "file-said");
+
+    // The newest key comes first, and is the one that the next Toc is filed with.
+    let newer: Vec<_> =
+        [scene.make_key(&browser).await, scene.make_key(&browser).await].map(|key| key.to_string()).into();
+    let listed = browser.run(LISTED).await;
+    assert_eq!(listed, json!([[newer[1], newer[0], own.to_string()], [newer[1], newer[0], own.to_string()]]));
+    browser.see("Here since ").await;
 }

@@ -8,7 +8,12 @@ use reqwest::{Method, StatusCode};
 const NAMED: &str = "https://approve.example";
 const ALSO_NAMED: &str = "https://approve.example.org:8443";
 /// Every route that the page calls, with its method.
-const CALLED: [(&str, Method); 3] = [("", Method::GET), ("/tocs", Method::POST), ("/denials", Method::POST)];
+const CALLED: [(&str, Method); 4] = [
+    ("/sessions/{id}", Method::GET),
+    ("/sessions/{id}/tocs", Method::POST),
+    ("/sessions/{id}/denials", Method::POST),
+    ("/.well-known/quorate", Method::GET),
+];
 
 async fn court() -> Court {
     let origins = format!("{NAMED}, {ALSO_NAMED}");
@@ -39,8 +44,8 @@ async fn a_named_page_may_call_what_it_needs() {
     let court = court().await;
     let asked = court.ask(1).await;
     for origin in [NAMED, ALSO_NAMED] {
-        for (what, method) in &CALLED {
-            let path = format!("/sessions/{}{what}", asked.id());
+        for (path, method) in &CALLED {
+            let path = path.replace("{id}", asked.id());
             let (status, headers) = preflight(&court, &path, origin, method).await;
             assert!(status.is_success(), "{status}");
             assert_eq!(allowed(&headers), Some(origin), "{path}");
@@ -67,12 +72,12 @@ async fn other_pages_may_call_nothing() {
     let others =
         ["https://approve.example:8443", "http://approve.example", "https://evil.approve.example", "null", "https://x"];
     for origin in others {
-        for (what, method) in &CALLED {
-            let path = format!("/sessions/{id}{what}");
+        for (path, method) in &CALLED {
+            let path = path.replace("{id}", &id);
             let (_, headers) = preflight(&court, &path, origin, method).await;
-            assert_eq!(allowed(&headers), None, "{origin} {what}");
+            assert_eq!(allowed(&headers), None, "{origin} {path}");
             let headers = plain(&court, &path, origin, method).await;
-            assert_eq!(allowed(&headers), None, "{origin} reads what {method} {what} is answered");
+            assert_eq!(allowed(&headers), None, "{origin} reads what {method} {path} is answered");
         }
     }
 }
@@ -84,7 +89,7 @@ async fn what_a_named_page_does_not_need_stays_closed() {
     for (path, method) in super::support::routes::routes().into_iter().flat_map(|(path, methods)| {
         methods.into_iter().map(move |method| (path.clone(), Method::from_bytes(method.as_bytes()).expect("a method")))
     }) {
-        let called = CALLED.iter().any(|(what, of)| path == format!("/sessions/{{id}}{what}") && *of == method);
+        let called = CALLED.contains(&(path.as_str(), method.clone()));
         let headers = plain(&court, &path.replace("{id}", &id), NAMED, &method).await;
         assert_eq!(allowed(&headers), called.then_some(NAMED), "the answer of {method} {path}");
         let (_, headers) = preflight(&court, &path.replace("{id}", &id), NAMED, &method).await;
@@ -98,8 +103,8 @@ async fn what_a_named_page_does_not_need_stays_closed() {
 async fn nobody_is_named_unless_an_operator_does() {
     let court = Court::of(2, 3).await;
     let asked = court.ask(1).await;
-    for (what, method) in &CALLED {
-        let path = format!("/sessions/{}{what}", asked.id());
+    for (path, method) in &CALLED {
+        let path = path.replace("{id}", asked.id());
         let (status, headers) = preflight(&court, &path, NAMED, method).await;
         assert_eq!((status, allowed(&headers)), (StatusCode::METHOD_NOT_ALLOWED, None));
     }

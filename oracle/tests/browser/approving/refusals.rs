@@ -5,6 +5,7 @@ use super::{BEGUN, REASON, Scene, deal_for, forget, no_barriers, paste, sealed};
 use crate::driver::Browser;
 use crate::stage::Stage;
 use fantoccini::key::Key;
+use quorate_protocol::api::fingerprint;
 use quorate_protocol::encoding::base64url;
 use quorate_protocol::header::OraclePin;
 use reqwest::Method;
@@ -94,10 +95,23 @@ async fn tocs_of_others_are_not_filed() {
     let other_root = deal.tocs[0].signing_key().verifying_key().to_bytes().to_vec();
     for oracle in [pin("https://other.oracle.test", root), pin(&scene.description.url, other_root)] {
         scene.file(&browser, &sealed(&deal_for(oracle).tocs[1], &own)).await;
-        browser.see("This Toc names another oracle than the one that the key was made for.").await;
+        browser.see("This Toc names another oracle than the one that the key was made for").await;
     }
+    // Both fingerprints, and what helps against a mistake.
+    let text = browser.text().await;
+    let other = fingerprint(deal.tocs[0].signing_key().verifying_key().as_bytes());
+    assert!(text.contains(&format!("the Toc has the fingerprint {other}, and with the key you typed")), "{text}");
+    assert!(text.contains(&format!("typed {}.", scene.description.fingerprint)), "{text}");
+    assert!(text.contains("take it up again with the right fingerprint"), "{text}");
     scene.file(&browser, "").await;
     browser.see("Choose a file, or paste what is in it.").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let chosen = folder.path().join("bob.toc.age");
+    std::fs::write(&chosen, sealed(&deal.tocs[1], &own)).expect("a file");
+    browser.choose("toc-file", &chosen).await;
+    scene.file(&browser, &sealed(&deal.tocs[2], &own)).await;
+    browser.see("There were a file and a text: which one is it?").await;
+    browser.see("None is filed in this browser.").await;
     scene.file(&browser, &sealed(&deal_for(None).tocs[1], &own)).await;
     browser.see("This Toc names no oracle").await;
 
@@ -126,7 +140,7 @@ async fn whoever_refuses_sends_nothing() {
         if let Some(more) = more {
             browser.click("button", more).await;
         }
-        browser.see("The passkey did not answer: it is not here, or you said no. Nothing was sent.").await;
+        browser.see("it could not tell that it is you (PIN, finger, face), or you said no. Nothing was sent.").await;
         let focus = browser.run("return document.activeElement.id").await;
         assert_eq!(focus, "answer-said", "the focus is where it is said");
         no_barriers(&browser, "a passkey that did not answer").await;
@@ -179,12 +193,20 @@ async fn what_is_typed_wrong_is_said_before_a_passkey_is_made() {
     let Some(browser) = Browser::start().await else { return };
     let scene = Scene::begin(&browser).await;
     browser.run("document.getElementById('make').closest('details').open = true").await;
+    let (right, start) =
+        (&scene.description.fingerprint, if scene.description.fingerprint.starts_with('A') { "B" } else { "A" });
+    let mistyped = format!("{start}{}", &right[1..]);
+    let found = format!(
+        "The oracle at that address tells another fingerprint than you typed: compare {} (group 1 of 8).",
+        &mistyped[..4]
+    );
     for (oracle, fingerprint, said) in [
         ("", "", "The oracle’s address begins with https://"),
         ("http://oracle.test", "", "The oracle’s address begins with https://"),
         ("https://oracle.test/?x", "", "The oracle’s address begins with https://"),
         (&scene.description.url, "", "A fingerprint has 32 letters and digits"),
         (&scene.description.url, "AAAA-BBBB", "A fingerprint has 32 letters and digits"),
+        (&scene.description.url, &mistyped, &found),
     ] {
         browser.fill("make-oracle", oracle).await;
         browser.fill("make-fingerprint", fingerprint).await;
@@ -194,6 +216,7 @@ async fn what_is_typed_wrong_is_said_before_a_passkey_is_made() {
         no_barriers(&browser, "a form that is not right").await;
         forget(&browser, "make-said").await;
     }
+    assert!(!browser.text().await.contains(right), "nobody copies what the oracle says");
     let held = browser.chromium("WebAuthn.getCredentials", json!({ "authenticatorId": scene.passkeys })).await;
     assert_eq!(held["credentials"], json!([]));
 }
@@ -202,6 +225,8 @@ async fn what_is_typed_wrong_is_said_before_a_passkey_is_made() {
 async fn an_oracle_that_does_not_name_the_page_is_not_answered() {
     let Some(browser) = Browser::start().await else { return };
     let scene = Scene::begin(&browser).await.at(Stage::with_page("https://approve.example")).await;
+    scene.make_key(&browser).await;
+    browser.see("The oracle did not tell this page its fingerprint: compare the one that you typed once more").await;
     let deal = scene.settled(&browser).await;
     let asked = scene.ask(&deal, REASON, None).await;
     browser.open(&scene.site.with(&asked.invite.to_url())).await;

@@ -132,6 +132,52 @@ async fn a_no_goes_out_with_the_words_of_before_the_touch() {
     browser.see("said no: “not on a Sunday”").await;
 }
 
+/// Whether one can approve, and say no.
+const OFFERED: &str = "return ['yes', 'deny'].map((id) => document.getElementById(id).getClientRects().length > 0)";
+
+#[tokio::test]
+async fn whoever_has_answered_is_told_so_and_does_not_answer_anew() {
+    let Some(browser) = Browser::start().await else { return };
+    let (scene, [first, second]) = with_two(&browser).await;
+    scene.show(&browser, &first).await;
+    assert_eq!(browser.run(OFFERED).await, json!([true, true]));
+    browser.click("button", "Approve").await;
+    browser.see("Your Toc has been sent: 1 of 2 needed.").await;
+
+    // In another window there is only the oracle's word.
+    scene.show(&browser, &first).await;
+    browser.see("Your Toc is there already: 1 of 2 needed.").await;
+    browser.see("does not take your Toc back.").await;
+    assert_eq!(browser.run(OFFERED).await, json!([false, true]));
+    browser.picture("approve-answered").await;
+    browser.click("button", "Say no").await;
+    browser.click("button", "Send my no").await;
+    browser
+        .see("Your no has been sent: 1 of 2 needed, 1 said no. Your Toc is there, and a no does not take it back.")
+        .await;
+    scene.show(&browser, &first).await;
+    browser.see("You have said no as well, which does not take it back.").await;
+    assert_eq!(browser.run(OFFERED).await, json!([false, false]));
+    assert_eq!(scene.answers(&first).await, [1, 1]);
+
+    // A no is no last word.
+    scene.show(&browser, &second).await;
+    browser.click("button", "Say no").await;
+    browser.click("button", "Send my no").await;
+    browser.see("Your no has been sent: 0 of 2 needed, 1 said no.").await;
+    scene.show(&browser, &second).await;
+    browser.see("You have said no already. You may still approve.").await;
+    assert_eq!(browser.run(OFFERED).await, json!([true, false]));
+    browser.click("button", "Approve").await;
+    browser.see("Your Toc has been sent: 1 of 2 needed, 1 said no. Your Toc is there").await;
+
+    // After the end the window still knows.
+    browser.click("button", "Another invite").await;
+    scene.stage.cancel(&second).await;
+    read(&browser, &second.invite.to_url()).await;
+    browser.see("Whoever asked has cancelled this session. You had sent your Toc to it.").await;
+}
+
 #[tokio::test]
 async fn what_has_expired_meanwhile_asks_for_no_touch() {
     let Some(browser) = Browser::start().await else { return };

@@ -126,11 +126,11 @@ pub async fn activate(
 
 /// Have a new API key take over everything of an old one
 ///
-/// Takes the same time however much that is. The old key stays in use, and owns nothing.
+/// Takes the same time however much that is, but for apps, each of which is sealed anew. The old key stays in use, and owns nothing.
 #[utoipa::path(post, path = "/api-key/rotate", tag = "api keys", request_body = KeyRotation,
     responses((status = 200, body = Rotated), (status = "default", body = ErrorBody)))]
 pub async fn rotate(
-    State(api_keys): State<ApiKeys>,
+    State(apps): State<Apps>,
     ClientAddr(source): ClientAddr,
     LenientJson(request): LenientJson<KeyRotation>,
 ) -> ApiResult<Json<Rotated>> {
@@ -144,7 +144,7 @@ pub async fn rotate(
         new_value: &new_value,
         new_secret: ApiSecret::presented(&new_secret),
     };
-    let moved = api_keys.rotate(rotation, source).await?;
+    let moved = apps.rotate_api_key(rotation, source).await?;
     Ok(Json(Rotated {
         totp_complete: moved.totp,
         totp_incomplete: 0,

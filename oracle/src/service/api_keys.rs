@@ -279,7 +279,7 @@ impl ApiKeys {
 
     /// How much an API key owns: records, and apps.
     pub async fn owned(&self, value: &str) -> Result<(RecordCounts, i64), ApiKeyError> {
-        let (row, _) = self.known(value).await?.ok_or(ApiKeyError::Unknown)?;
+        let (row, _) = self.row(value).await?.ok_or(ApiKeyError::Unknown)?;
         let store = &self.inner.store;
         Ok((store.count_records(row.number).await?, store.count_apps(row.number).await?))
     }

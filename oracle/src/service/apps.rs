@@ -16,6 +16,7 @@ mod knowing;
 mod overseeing;
 mod reading;
 mod refused;
+mod rotating;
 mod sealed;
 mod turns;
 

@@ -193,6 +193,26 @@ impl Store {
         self.write(&lane, (of, new), |tx, (of, new)| Box::pin(insert_holder(tx, *of, new))).await
     }
 
+    /// Removes those key pairs of somebody's that have no grant.
+    pub async fn drop_app_holders(&self, of: AppReader, numbers: Vec<i64>) -> Result<(), StoreError> {
+        let lane = match of {
+            AppReader::ApiKey(number) => number.to_be_bytes().to_vec(),
+            AppReader::Principal(id) => id.to_vec(),
+        };
+        self.write(&lane, (of, numbers), |tx, (of, numbers)| {
+            Box::pin(async move {
+                let theirs = holders(tx, *of).await?;
+                for holder in theirs.iter().filter(|holder| numbers.contains(&holder.number)) {
+                    let unused = "DELETE FROM app_holders WHERE number = $1
+                                  AND NOT EXISTS (SELECT 1 FROM app_grants WHERE holder = $1)";
+                    tx.defer(unused, &[holder.number.into()]).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Adds an app, which its owner holds.
     pub async fn insert_app(&self, new: NewAppRow) -> Result<InsertAppOutcome, StoreError> {
         let lane = new.id;

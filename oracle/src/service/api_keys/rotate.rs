@@ -20,9 +20,13 @@ pub struct Rotation<'a> {
 }
 
 impl ApiKeys {
-    /// Has the new API key take over what the old one owns; gives how much that was. Both must be activated, and two. The old
-    /// key stays in use, and owns nothing.
-    pub async fn rotate(&self, rotation: Rotation<'_>, source: IpAddr) -> Result<RecordCounts, ApiKeyError> {
+    /// Has the new API key take over what the old one owns; gives how much that was, and the new key as it was before. Both must be
+    /// activated, and two. The old key stays in use, and owns nothing.
+    pub(in crate::service) async fn rotate(
+        &self,
+        rotation: Rotation<'_>,
+        source: IpAddr,
+    ) -> Result<(RecordCounts, Tenant), ApiKeyError> {
         let Rotation { old_value, old_secret, new_value, new_secret } = rotation;
         let old = self.one_of_two(old_value, old_secret, source, "old").await?;
         let new = self.one_of_two(new_value, new_secret, source, "new").await?;
@@ -32,10 +36,11 @@ impl ApiKeys {
         }
         let told = old.entry(Kind::ApiKeyRotated, told::name(new.id())).from(source);
         let (at_rest, mut rng) = (Arc::clone(&self.inner.at_rest), self.rng());
-        let handed_over = self.inner.crypto.run(move || old.hand_over(&new, &at_rest, &mut rng)).await?;
+        let to = new.clone();
+        let handed_over = self.inner.crypto.run(move || old.hand_over(&to, &at_rest, &mut rng)).await?;
         let (data_keys, fresh) = handed_over.map_err(|_| ApiKeyError::Damaged)?;
         match self.telling(told).rotate_api_key(old_number, new_number, data_keys, fresh, self.now()).await? {
-            RotateOutcome::Moved(moved) => Ok(moved),
+            RotateOutcome::Moved(moved) => Ok((moved, new)),
             RotateOutcome::NewNotInUse => Err(ApiKeyError::NotRotatable("new")),
             RotateOutcome::OldNotInUse => Err(ApiKeyError::NotRotatable("old")),
             RotateOutcome::SharedUsers => Err(ApiKeyError::SharedUsers),

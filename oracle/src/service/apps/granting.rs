@@ -35,6 +35,8 @@ pub(super) enum Edit {
     Amend(Box<Amendment>),
     /// That key pair gets a right, in place of every right of whoever has that id.
     Grant(Box<HolderRow>, Digest, AppRight),
+    /// That key pair gets what those have, whose it is as well.
+    Move(Vec<i64>, Box<HolderRow>),
     /// Nobody gets anything; a data key that somebody has who may not read any more is replaced.
     Rekey,
     /// Those key pairs have none any more.
@@ -46,7 +48,7 @@ impl Edit {
     fn needs(&self) -> AppRight {
         match self {
             Self::Amend(amendment) => amendment.needs(),
-            Self::Grant(..) | Self::Rekey | Self::Revoke(_) => AppRight::Manage,
+            Self::Grant(..) | Self::Move(..) | Self::Rekey | Self::Revoke(_) => AppRight::Manage,
         }
     }
 }
@@ -219,7 +221,8 @@ impl Apps {
                 Rewrite { app, record, key, genuine, forged, now }.done(&job_edit, custody.sealer(), &mut rng)
             };
             let Written { version, content, grants, ended, uuid } = self.inner.crypto.run(job).await??;
-            let last = told.beside(Kind::AppRemoved, format!("app {uuid}")).with("with", "its last reader");
+            let subject = format!("app {uuid}");
+            let last = told.beside(Kind::AppRemoved, subject.clone()).with("with", "its last reader");
             // What was owed is paid with whatever changes the app.
             let change = AppChange {
                 app: *id,
@@ -230,7 +233,7 @@ impl Apps {
                 sealed: content,
                 grants,
                 ended,
-                told: Some(self.seal(told.clone())),
+                told: Some(self.seal(told.clone().to(subject))),
                 last: Some(self.seal(last)),
             };
             match self.inner.store.change_app(change).await? {
@@ -340,6 +343,7 @@ impl Rewrite {
             }
         }
         let mut holdings = Vec::with_capacity(genuine.len() + 1);
+        let mut moved: Option<(AppRight, i64)> = None;
         for GrantedRow { grant, holder, grantee, .. } in genuine {
             let right = right(grant.level).ok_or(AppError::Damaged)?;
             let revoked = matches!(edit, Edit::Revoke(theirs) if theirs.contains(&holder.number));
@@ -358,7 +362,12 @@ impl Rewrite {
                 }
                 _ => None,
             };
-            if revoked || out_of_use || replaced.is_some() {
+            if matches!(edit, Edit::Move(old, _) if old.contains(&holder.number)) {
+                let (best, since) = moved.unwrap_or((right, grant.granted_at));
+                moved = Some((best.max(right), since.min(grant.granted_at)));
+                lost = true;
+                ended.push(holder.number);
+            } else if revoked || out_of_use || replaced.is_some() {
                 lost |= replaced.unwrap_or(true);
                 ended.push(holder.number);
             } else {
@@ -380,6 +389,12 @@ impl Rewrite {
                 }
             }
             new = Some(holder.number);
+        }
+        if let (Edit::Move(_, holder), Some((right, granted_at))) = (edit, moved) {
+            match holdings.iter_mut().find(|holding| holding.holder.number == holder.number) {
+                Some(holding) => holding.right = holding.right.max(right),
+                None => holdings.push(Holding { holder: HolderRow::clone(holder), right, granted_at }),
+            }
         }
         let (version, key, content) = if lost {
             let key = AppKey::generate(rng);

@@ -159,7 +159,9 @@ async fn an_altered_row_keeps_nobody_from_being_taken_out_of_use_and_nothing_fro
     let his_is_left = (numbers[2], Some(his.clone()));
     assert_eq!(listed, [(numbers[0], None), (numbers[1], None), his_is_left.clone()]);
     let before = log(&ground.people).await.0.len();
-    let apps = &ground.stage().oracle.state().apps;
+    let (apps, api_keys) = (&ground.stage().oracle.state().apps, &ground.stage().oracle.state().api_keys);
+    let (_, owned) = api_keys.owned(value(&key)).await.expect("an operator is asked before");
+    assert_eq!(owned, 1);
     apps.revoke_api_key(value(&key)).await.expect("revoked");
     let rows_of = |place: usize| format!("(row {})", numbers[place]);
     let left = ground.people.done(Method::GET, "/principals/ann", Value::Null).await["apps"].clone();

@@ -99,6 +99,46 @@ async fn nothing_is_sealed_under_a_data_key_that_was_exchanged_for_anothers() {
 }
 
 #[tokio::test]
+async fn what_an_old_secret_and_an_old_copy_open_is_of_no_use_after_a_rotation() {
+    let scene = scene().await;
+    let (ground, rows) = (&scene.ground, &scene.rows);
+    let grantee = |who: &Who| format!("api-key/{}", value(who));
+    // The victim may read ann's app and has one of its own; eve may read ann's as well.
+    for who in [&scene.eve, &scene.victim] {
+        ground.grant(&scene.ann, &scene.uuid, &grantee(who), "code").await;
+    }
+    ground.grant(&scene.ann, &scene.uuid, &grantee(&scene.victim), "manage").await;
+    let own = ground.add(&scene.victim).await;
+    let sealed = || -> Vec<(i64, Vec<u8>)> {
+        let mut query = rows.prepare("SELECT version, sealed FROM apps ORDER BY number").expect("a query");
+        let apps = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        apps.collect::<Result<_, _>>().expect("apps")
+    };
+    let ([hers, his], before) = (scene.pairs(), sealed());
+    let (Who::Key(old), Who::Key(new)) = (&scene.victim, &scene.eve) else { unreachable!("both are keys") };
+    let rotation =
+        json!({ "oldKeyId": old.value, "oldKeySecret": old.secret, "newKeyId": new.value, "newKeySecret": new.secret });
+    let rotated = crate::stage::send(ground.stage().at(Method::POST, "/api-key/rotate").json(&rotation)).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    // The pair that the old secret opened is gone, and each app is sealed under another key.
+    let pairs = "SELECT COUNT(*) FROM app_holders WHERE number = ?1";
+    let count = |number: i64| rows.query_row(pairs, [number], |row| row.get::<_, i64>(0)).expect("a count");
+    assert_eq!((count(his.0), count(hers.0)), (0, 1));
+    for (before, after) in before.iter().zip(sealed()) {
+        assert!(after.0 == before.0 + 1 && after.1 != before.1);
+    }
+    assert!(ground.reads(&scene.eve, &scene.uuid).await && ground.reads(&scene.eve, &own).await);
+    assert!(!ground.reads(&scene.victim, &scene.uuid).await && !ground.reads(&scene.victim, &own).await);
+    let shown = ground.done(&scene.eve, Method::GET, &format!("/api/apps/{own}"), &json!({})).await;
+    assert_eq!((shown["right"].as_str(), shown["owner"].as_str()), (Some("owner"), Some(&*grantee(&scene.eve))));
+    let grants = ground.done(&scene.ann, Method::GET, &format!("/api/apps/{}/grants", scene.uuid), &json!({})).await;
+    let rights = grants.as_array().expect("a list").iter().map(|grant| grant["right"].as_str().expect("a right"));
+    let mut rights: Vec<_> = rights.collect();
+    rights.sort_unstable();
+    assert_eq!(rights, ["manage", "owner"], "the better one of both, once");
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_brought_back_by_no_value_of_a_column() {
     let scene = scene().await;
     assert_eq!(scene.grant_to_victim().await, 204);

@@ -16,6 +16,9 @@ use crate::invite::{Certificate, Purpose};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+/// Characters of a user's password at least: what NIST SP 800-63B asks for is 8, with a second factor.
+pub const MIN_PASSWORD: usize = 12;
+
 /// Every error of the oracle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -9,6 +9,7 @@ use crate::client::{Client, ClientError, EnrolLink, Enrolled, Enrolment, Invitat
 use crate::ui::{shown, time_of};
 use crate::webauthn::{Credential, Site};
 use clap::Args;
+use quorate_protocol::api::MIN_PASSWORD;
 use serde::Serialize;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use zeroize::Zeroizing;
@@ -137,7 +138,7 @@ fn enrol(
 ) -> Result<Enrolled, CliError> {
     let asks_code = asks_code(args, invitation);
     let what = format!("new password of {}", shown(&invitation.principal));
-    let mut password = args.password.read_new(context.ui, &what)?;
+    let mut password = new_password(context, args, &what)?;
     let credential = new_key(context, args, client, invitation)?;
     loop {
         let typed =
@@ -151,11 +152,25 @@ fn enrol(
         match refused.code() {
             Some("weak_password") if args.password.is_typed() => {
                 warn(context, &refused);
-                password = args.password.read_new(context.ui, &what)?;
+                password = new_password(context, args, &what)?;
             }
             Some("factor_not_confirmed") if asks_code => warn(context, &refused),
             _ => return Err(refused.into()),
         }
+    }
+}
+
+/// A password that is long enough: nobody touches a key for one that is not.
+fn new_password(context: &Context, args: &EnrollArgs, what: &str) -> Result<Zeroizing<String>, CliError> {
+    loop {
+        let password = args.password.read_new(context.ui, what)?;
+        if password.chars().count() >= MIN_PASSWORD {
+            return Ok(password);
+        }
+        if !args.password.is_typed() {
+            return Err(PeopleError::ShortPassword.into());
+        }
+        context.ui.warn(format_args!("{}: try again", PeopleError::ShortPassword));
     }
 }
 

@@ -32,7 +32,7 @@ pub use self::groups::{Damaged, GroupHolder, GroupSummary, KnownGroup};
 pub use self::hashes::Token;
 pub use self::login::{Asked, Attempt, Challenge, Progress};
 pub use self::name::{NameError, PrincipalName, ProviderName};
-pub use self::password::{Cost, MIN_CHARACTERS};
+pub use self::password::Cost;
 pub use self::principal::{Link, NewcomerOutcome, Shown};
 pub use self::provider::{Options, Provider, ProviderKind, REDACTED};
 pub use self::remote::{Question, RemoteFactor, Unavailable, Verdict};

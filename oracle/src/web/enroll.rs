@@ -1,8 +1,9 @@
 //! Enrolment with a one-time link: a button, a form, and the recovery codes. It must not know when a link serves.
 
 use super::form::{Field, hidden, moment, notice, qr_code};
-use crate::service::people::{MIN_CHARACTERS, ProviderKind};
+use crate::service::people::ProviderKind;
 use maud::{Markup, html};
+use quorate_protocol::api::MIN_PASSWORD;
 use quorate_protocol::display::escape_controls;
 use quorate_protocol::otp::OtpSecret;
 use zeroize::Zeroizing;
@@ -67,7 +68,7 @@ pub(crate) fn opened(root: &str, link: &str, oracle: &str) -> Markup {
 
 /// The form.
 pub(crate) fn form(blank: &Blank<'_>, wrong: &Wrong) -> Markup {
-    let hint = format!("At least {MIN_CHARACTERS} characters. A sentence of your own is long, and easy to keep.");
+    let hint = format!("At least {MIN_PASSWORD} characters. A sentence of your own is long, and easy to keep.");
     let password = Field {
         name: "password",
         label: "Password",
@@ -75,6 +76,7 @@ pub(crate) fn form(blank: &Blank<'_>, wrong: &Wrong) -> Markup {
         hint: &hint,
         error: &wrong.password,
         fill: "new-password",
+        least: MIN_PASSWORD,
         first: true,
         ..Field::default()
     };
@@ -113,7 +115,8 @@ pub(crate) fn form(blank: &Blank<'_>, wrong: &Wrong) -> Markup {
                 }
                 p.actions {
                     @if key.is_some() {
-                        button type="button" data-touch="key" hidden { "Register the security key and enrol" }
+                        // The form's own: Enter in a field presses it.
+                        button data-touch="key" hidden { "Register the security key and enrol" }
                         button.second type="button" data-touch="passkey" hidden { "Use a passkey and enrol" }
                     } @else {
                         button { "Enrol" }

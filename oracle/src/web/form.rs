@@ -26,6 +26,8 @@ pub(crate) struct Field<'a> {
     pub told_by: &'a str,
     /// What browsers and password managers may fill in; `off` when empty.
     pub fill: &'a str,
+    /// Characters at least; 0 for as many as one likes.
+    pub least: usize,
     /// Which keyboard a phone shows.
     pub keyboard: &'a str,
     /// Whether it may stay empty.
@@ -51,6 +53,7 @@ impl Field<'_> {
                 input id=(id) name=(self.name) type=(or("text", self.kind)) value=[(!self.value.is_empty()).then_some(self.value)]
                     autocomplete=(or("off", self.fill)) autocapitalize="none" spellcheck="false" dir="auto"
                     inputmode=[(!self.keyboard.is_empty()).then_some(self.keyboard)]
+                    minlength=[(self.least > 0).then_some(self.least)]
                     required[!self.optional] autofocus[self.first]
                     aria-describedby=[(!said.is_empty()).then_some(&said)]
                     aria-invalid=[wrong.then_some("true")];

@@ -13,11 +13,17 @@
   }
 
   /** Why a key was not used, in words; browsers do not tell much more, on purpose. */
-  function reason(error) {
+  function reason(error, form, passkey) {
     if (error.name === "InvalidStateError") return "This security key is registered already: use another one.";
     if (error.name === "SecurityError") return "The browser does not let this address use security keys.";
     if (error.name === "ConstraintError" || error.name === "NotSupportedError") return "This key cannot do that: use another one.";
-    return "The security key did not answer. Try again.";
+    if (form.dataset.key === "get") {
+      return "No key that is registered here has answered: it may be another one, or was not touched in time. Try again.";
+    }
+    if (passkey) {
+      return "No passkey was made: this device may keep none that asks who you are, or nobody agreed in time. Try again.";
+    }
+    return "The security key was not touched in time, or somebody said no. Try again.";
   }
 
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
@@ -66,7 +72,7 @@
       form.elements.credential.value = JSON.stringify(answer(credential));
       form.requestSubmit();
     } catch (error) {
-      say(form, reason(error));
+      say(form, reason(error, form, passkey));
       buttons.forEach((one) => (one.disabled = false));
       button.focus();
     }
@@ -81,9 +87,12 @@
       }
       for (const button of buttons) {
         button.hidden = false;
-        button.addEventListener("click", () => touch(form, button));
+        button.addEventListener("click", (event) => {
+          event.preventDefault();
+          touch(form, button);
+        });
       }
-      // Enter in a field asks the key as well.
+      // A form that is sent in another way asks the key as well.
       form.addEventListener("submit", (event) => {
         if (form.elements.credential.value) return;
         event.preventDefault();
@@ -102,12 +111,22 @@
       button.hidden = false;
       button.addEventListener("click", () => print());
     }
+    document.querySelectorAll("form").forEach(compare);
     document.querySelectorAll("form[data-filter]").forEach(filter);
     document.querySelectorAll("[data-expires]").forEach(countdown);
     document.querySelectorAll("form[data-pictures]").forEach(pictures);
     aloud.className = "apart";
     aloud.setAttribute("role", "status");
     document.querySelector("main").append(aloud);
+  }
+
+  /** Says of two entries of a new password that they differ before they are sent, or anybody touches a key for them. */
+  function compare(form) {
+    const { password, again } = form.elements;
+    if (!password || !again) return;
+    const look = () => again.setCustomValidity(password.value === again.value ? "" : "These are two different passwords.");
+    password.addEventListener("input", look);
+    again.addEventListener("input", look);
   }
 
   async function copy(button) {

@@ -27,6 +27,8 @@ pub(crate) enum Factor {
     },
     /// A security key's answer to these options, JSON for `PublicKeyCredential.parseRequestOptionsFromJSON`.
     Key(String),
+    /// A recovery code in the place of a security key, after a wrong one.
+    Recovery,
 }
 
 impl Factor {
@@ -40,6 +42,7 @@ impl Factor {
         match word {
             "passcode" => Some(Self::Passcode { duo: false }),
             "duo" => Some(Self::Passcode { duo: true }),
+            "recovery" => Some(Self::Recovery),
             _ => None,
         }
     }
@@ -48,7 +51,7 @@ impl Factor {
         match self {
             Self::Passcode { duo: false } => "passcode",
             Self::Passcode { duo: true } => "duo",
-            Self::Key(_) => "key",
+            Self::Key(_) | Self::Recovery => "recovery",
         }
     }
 }
@@ -56,13 +59,15 @@ impl Factor {
 /// The first step. `refusal`: its stable word and sentence.
 pub(crate) fn password(step: &Step<'_>, refusal: Option<(&str, &str)>) -> Markup {
     let told_by = refusal.map_or("", |_| NOTICE);
+    // Whoever comes back finds the name typed, and types the password.
+    let again = refusal.is_some() && !step.principal.is_empty();
     let name = Field {
         name: "principal",
         label: "Name",
         value: step.principal,
         fill: "username",
         told_by,
-        first: true,
+        first: !again,
         ..Field::default()
     };
     let password = Field {
@@ -71,6 +76,7 @@ pub(crate) fn password(step: &Step<'_>, refusal: Option<(&str, &str)>) -> Markup
         kind: "password",
         fill: "current-password",
         told_by,
+        first: again,
         ..Field::default()
     };
     html! {
@@ -119,18 +125,28 @@ pub(crate) fn factor(step: &Step<'_>, state: &str, factor: &Factor, refusal: Opt
                         h2 { "Security key or passkey" }
                         (carried)
                         (hidden("credential", ""))
-                        p.actions { button type="button" data-touch="key" autofocus hidden { "Use the security key" } }
+                        p.actions { button data-touch="key" autofocus hidden { "Use the security key" } }
                         p role="status" data-said {}
                         noscript { p { "A browser uses a security key with JavaScript alone. Allow it here, or use a recovery code." } }
                     }
                 }
+                Factor::Recovery => {
+                    form.card method="post" action=(action) {
+                        (carried)
+                        (Field { told_by: NOTICE, first: true, ..recovery() }.render())
+                        p.actions { button { "Log in" } }
+                    }
+                    p.quiet { "To use your security key, begin again." }
+                }
             }
-            details.card {
-                summary { "Use a recovery code" }
-                form method="post" action=(action) {
-                    (carried)
-                    (recovery().render())
-                    p.actions { button { "Log in" } }
+            @if *factor != Factor::Recovery {
+                details.card {
+                    summary { "Use a recovery code" }
+                    form method="post" action=(action) {
+                        (carried)
+                        (recovery().render())
+                        p.actions { button { "Log in" } }
+                    }
                 }
             }
             p { a href={ (step.root) "login" } { "Begin again" } }

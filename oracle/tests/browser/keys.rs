@@ -3,7 +3,8 @@
 
 use crate::driver::Browser;
 use crate::people::{enrol, enrolled, log_in};
-use crate::stage::{BASE, Stage};
+use crate::stage::{BASE, PASSWORD, Stage};
+use fantoccini::key::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -13,7 +14,11 @@ pub const HERE: &str = "localhost";
 const PROTOCOLS: [&str; 3] = ["ctap1/u2f", "ctap2", "ctap2_1"];
 const REGISTER: &str = "Register the security key and enrol";
 const USE: &str = "Use the security key";
-const UNANSWERED: &str = "The security key did not answer. Try again.";
+const UNTOUCHED: &str = "The security key was not touched in time, or somebody said no. Try again.";
+const UNMADE: &str =
+    "No passkey was made: this device may keep none that asks who you are, or nobody agreed in time. Try again.";
+const UNANSWERED: &str =
+    "No key that is registered here has answered: it may be another one, or was not touched in time. Try again.";
 
 /// An oracle whose people log in with security keys, and its operator's ticket.
 pub struct Office {
@@ -148,7 +153,7 @@ async fn whoever_touches_nothing_is_told_so_and_tries_again() {
         for _ in 0..2 {
             browser.run("document.querySelector('[data-said]').textContent = ''").await;
             browser.click("button", REGISTER).await;
-            browser.see(UNANSWERED).await;
+            browser.see(UNTOUCHED).await;
             assert_eq!(browser.run(ACTIVE).await, REGISTER, "{protocol}");
             assert_eq!(browser.held(&key).await, Vec::<Value>::new());
         }
@@ -169,6 +174,32 @@ async fn whoever_touches_nothing_is_told_so_and_tries_again() {
 }
 
 #[tokio::test]
+async fn no_key_is_asked_for_a_password_that_cannot_be_and_enter_asks_one() {
+    const SAID: &str = "return document.querySelector('[data-said]').textContent;";
+    const WRONG: &str = "return document.querySelectorAll('input:invalid').length;";
+    let Some(browser) = Browser::start().await else { return };
+    let office = Office::open().await;
+    let key = browser.plug_in("ctap2").await;
+    let link = office.invite("bob").await;
+    enrol(&browser, &office.stage, HERE, &link).await;
+    for (password, again) in [("short", "short"), (PASSWORD, "another sentence of their own")] {
+        browser.fill("password", password).await;
+        browser.fill("again", again).await;
+        for button in [REGISTER, "Use a passkey and enrol"] {
+            browser.click("button", button).await;
+            assert_eq!(browser.run(SAID).await, "", "{password}");
+            assert_ne!(browser.run(WRONG).await, 0, "{password}");
+        }
+    }
+    assert_eq!(browser.held(&key).await, Vec::<Value>::new());
+    browser.fill("again", PASSWORD).await;
+    browser.press(Key::Enter).await;
+    browser.see("Recovery codes").await;
+    assert_eq!(browser.held(&key).await.len(), 1);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_passkey_asks_who_its_user_is() {
     let Some(browser) = Browser::start().await else { return };
     let office = Office::open().await;
@@ -181,7 +212,7 @@ async fn a_passkey_asks_who_its_user_is() {
     let device = browser.passkeys().await;
     browser.verified(&device, false).await;
     browser.click("button", "Use a passkey and enrol").await;
-    browser.see(UNANSWERED).await;
+    browser.see(UNMADE).await;
     assert_eq!(browser.held(&device).await, Vec::<Value>::new());
     browser.verified(&device, true).await;
     browser.click("button", "Use a passkey and enrol").await;

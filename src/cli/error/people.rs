@@ -3,6 +3,7 @@
 
 use crate::client::Refusal;
 use crate::ui::shown;
+use quorate_protocol::api::MIN_PASSWORD;
 use std::path::PathBuf;
 
 /// Why somebody is not let in, or an act of theirs is not done. Foreign text in it is escaped when it is reported.
@@ -59,6 +60,9 @@ pub(crate) enum PeopleError {
         /// Likewise.
         column: usize,
     },
+    /// A new password that no oracle takes.
+    #[error("a password has {MIN_PASSWORD} characters at least")]
+    ShortPassword,
     /// The file with a ticket cannot be used.
     #[error("{} does not hold a ticket", .0.display())]
     TicketFile(PathBuf),
@@ -101,6 +105,7 @@ impl PeopleError {
             Self::ProviderFile { .. } => {
                 "it takes JSON with Type, Name and Options: {\"Type\": \"totp\", \"Name\": \"TotpDemoConfig\"}"
             }
+            Self::ShortPassword => "the link still serves: choose another password, such as a sentence",
             Self::TicketFile(_) => "remove it, and log in again: `quorate login`",
         };
         hint.to_owned()

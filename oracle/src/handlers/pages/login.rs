@@ -16,6 +16,8 @@ use serde::Deserialize;
 use std::net::IpAddr;
 
 const TITLE: &str = "Log in";
+/// What a wrong second factor is told by, where the password was right.
+const WRONG_PROOF: &str = "That was not accepted: it is wrong, was used already, or comes too late.";
 
 /// Where to go on to.
 #[derive(Debug, Default, Deserialize)]
@@ -79,6 +81,7 @@ pub async fn second_factor(
     OwnForm(form): OwnForm,
 ) -> Response {
     let (principal, next) = (form.text("principal"), Next::parse(form.text("next")));
+    let by_key = !form.text("credential").is_empty();
     let answered = async {
         let credential = credential(&form)?;
         let (state, passcode) = (Some(form.text("state").to_owned()), form.code("passcode"));
@@ -92,7 +95,12 @@ pub async fn second_factor(
             let told = Told::of(error);
             let step = Step { root: &site.root, principal, next: next.or("") };
             let alert = Some((told.code, told.sentence.as_str()));
-            let page = match Factor::named(form.text("factor")).filter(|_| told.code != "login_late") {
+            let again = Factor::named(form.text("factor")).filter(|_| told.code != "login_late" && !by_key);
+            let page = match again {
+                // The password was right, and this page says so.
+                Some(factor) if told.code == "login_refused" => {
+                    web::login::factor(&step, form.text("state"), &factor, Some((told.code, WRONG_PROOF)))
+                }
                 Some(factor) => web::login::factor(&step, form.text("state"), &factor, alert),
                 // A challenge is answered once, and a state lasts for minutes.
                 None => web::login::password(&step, alert),

@@ -3,6 +3,7 @@
 
 use crate::memory::pool::{CryptoPool, PoolError};
 use argon2::{Algorithm, Argon2, Params, Version};
+use quorate_protocol::api::MIN_PASSWORD;
 use quorate_protocol::encoding::Base64;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,8 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// Characters of a password at least: what NIST SP 800-63B asks for is 8, with a second factor.
-pub const MIN_CHARACTERS: usize = 12;
 /// Bytes of a password at most.
 pub const MAX_BYTES: usize = 1024;
 /// Bytes of the salt, as RFC 9106 §3.1 recommends.
@@ -119,7 +118,7 @@ impl Passwords {
 
 /// Why a text cannot be a password, if it cannot. `name` is the user's own.
 pub(super) fn refusal(password: &str, name: &str) -> Option<&'static str> {
-    if password.chars().count() < MIN_CHARACTERS {
+    if password.chars().count() < MIN_PASSWORD {
         Some("a password has 12 characters at least: a sentence is easier to remember")
     } else if password.len() > MAX_BYTES {
         Some("a password has 1,024 bytes at most")

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const WRONG: &str = "Principal, password or second factor is wrong.";
+const NOT_ACCEPTED: &str = "That was not accepted: it is wrong, was used already, or comes too late.";
 
 #[tokio::test]
 async fn a_password_lets_in_and_the_cookie_is_kept_from_scripts_and_foreign_pages() {
@@ -134,7 +135,7 @@ async fn a_code_follows_the_password_and_counts_once() {
     for wrong in ["", "000000", "nonsense", &"9".repeat(200)] {
         let page = answered(&mut visit, &asked, wrong).await;
         assert_eq!(page.refusal(), (401, "login_refused"), "{wrong}");
-        assert!(page.text.contains(WRONG));
+        assert!(page.text.contains(NOT_ACCEPTED) && !page.text.contains(WRONG));
         assert_eq!(page.hidden("state").as_ref(), Some(&state), "and may be tried again");
     }
     let code = people.code(&secret, 0);
@@ -234,8 +235,15 @@ async fn a_security_key_follows_the_password() {
     people.stage.clock.advance(24 * 60 * 60 * 1000);
     let mut visit = Visit::new(&people);
     let asked = second_step(&mut visit).await;
-    assert_eq!(answered(&mut visit, &asked, "123456").await.refusal(), (401, "login_refused"));
+    let wrong = answered(&mut visit, &asked, "123456").await;
+    assert_eq!(wrong.refusal(), (401, "login_refused"));
+    assert!(wrong.text.contains(NOT_ACCEPTED) && wrong.text.contains("Recovery code"), "{}", wrong.text);
     let asked = second_step(&mut visit).await;
+    assert_eq!(
+        answered(&mut visit, &asked, "123456").await.hidden("state"),
+        asked.hidden("state"),
+        "and may be tried again"
+    );
     let recovery = made["recovery_codes"][0].as_str().expect("a code");
     assert_eq!(answered(&mut visit, &asked, recovery).await.leads_to(), "../s/ABC");
 }

@@ -23,7 +23,9 @@ CREATE TABLE app_grants_anew (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO apps_anew SELECT number, id, version, revision, owed, added_at, sealed FROM apps;
-INSERT INTO app_grants_anew SELECT app, holder, level, granted_at, sealed_key, mac FROM app_grants;
+INSERT INTO app_grants_anew SELECT app, holder, level, granted_at, sealed_key, mac FROM app_grants
+    -- A row that somebody wrote past the rules of the schema grants nothing, and stops no step.
+    WHERE app IN (SELECT number FROM apps) AND holder IN (SELECT number FROM app_holders);
 DROP TABLE app_grants;
 DROP TABLE apps;
 ALTER TABLE apps_anew RENAME TO apps;

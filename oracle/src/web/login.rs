@@ -60,7 +60,7 @@ impl Factor {
 pub(crate) fn password(step: &Step<'_>, refusal: Option<(&str, &str)>) -> Markup {
     let told_by = refusal.map_or("", |_| NOTICE);
     // Whoever comes back finds the name typed, and types the password.
-    let again = refusal.is_some() && !step.principal.is_empty();
+    let again = refusal.is_some();
     let name = Field {
         name: "principal",
         label: "Name",

@@ -2,7 +2,7 @@
 
 use super::error::AppError;
 use super::refused::Tried;
-use super::sealed::{Bound, CodeSource, Record, first_version, level};
+use super::sealed::{Bound, CodeSource, Record, level, new_version};
 use super::{AppCaller, Apps, hyphenated};
 use crate::service::api_keys::ApiKeyError;
 use crate::service::audit::Kind;
@@ -61,7 +61,7 @@ impl Apps {
         let (holder, id, added_at) = (self.own_holder(caller).await?, self.inner.sealer.id(uuid), self.now());
         let (sealer, owner, mut rng) = (Arc::clone(&self.inner.sealer), caller.name(), self.rng());
         let job = move || {
-            let (key, version) = (AppKey::generate(&mut rng), first_version(&mut rng));
+            let (key, version) = (AppKey::generate(&mut rng), new_version(&mut rng));
             let sealed_key = key.seal_to(&holder.public, &mut rng).ok_or(AppError::Damaged)?;
             let record = Record { uuid: uuid.to_string(), name, code };
             let content = record.seal(&id, &key, &mut rng);

@@ -3,7 +3,7 @@
 
 use super::WhichApp;
 use super::error::AppError;
-use super::sealed::{Record, Sealer};
+use super::sealed::{Record, Sealer, is_counted};
 use crate::keys::RootSecret;
 use crate::memory::pool::{CryptoPool, PoolError};
 use crate::service::api_keys::ApiKeys;
@@ -64,6 +64,12 @@ impl Custody {
     pub(super) fn is_genuine(&self, app: &AppRow, granted: &GrantedRow) -> bool {
         let GrantedRow { grant, holder, grantee, .. } = granted;
         self.is_theirs(holder, grantee.id()) && self.sealer.is_granted(&app.id, app.version, grant, holder)
+    }
+
+    /// The same for what is sealed anew. A version that was counted tells no former app of the UUID from this one, but the data key
+    /// does.
+    pub(super) fn is_current(&self, app: &AppRow, granted: &GrantedRow) -> bool {
+        self.is_genuine(app, granted) && (!is_counted(app.version) || self.open_by(app, granted).is_some())
     }
 
     /// An app and the data key that it is sealed under, by any of its genuine grants.

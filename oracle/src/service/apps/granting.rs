@@ -9,7 +9,7 @@ use super::error::AppError;
 use super::grantee::Grantee;
 use super::reading::Readable;
 use super::refused::Tried;
-use super::sealed::{Bound, Record, Sealer, is_counted, level, next_version, right};
+use super::sealed::{Bound, Record, Sealer, is_counted, level, new_version, right};
 use super::{AppCaller, Apps, rfc3339};
 use crate::service::api_keys::{ApiKeyError, Tenant};
 use crate::service::audit::{Entry, Kind, Who};
@@ -216,7 +216,7 @@ impl Apps {
                     Opening::ByRoot => custody.open(&app, &grants)?,
                 };
                 let (genuine, forged): (Vec<_>, Vec<_>) =
-                    grants.into_iter().partition(|granted| custody.is_genuine(&app, granted));
+                    grants.into_iter().partition(|granted| custody.is_current(&app, granted));
                 let forged = forged.into_iter().map(|granted| granted.holder.number).collect();
                 Rewrite { app, record, key, genuine, forged, now }.done(&job_edit, custody.sealer(), &mut rng)
             };
@@ -399,7 +399,7 @@ impl Rewrite {
         let (version, key, content) = if lost {
             let key = AppKey::generate(rng);
             let content = record.seal(&app.id, &key, rng);
-            (next_version(app.version, rng), key, Some(content))
+            (new_version(rng), key, Some(content))
         } else {
             (app.version, key, None)
         };

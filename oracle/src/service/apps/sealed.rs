@@ -156,19 +156,15 @@ fn opened(secret: &[u8], holder: &HolderRow, sealed_key: &[u8]) -> Result<AppKey
     pair.open(sealed_key).ok_or(AppError::Damaged)
 }
 
-/// The version of a new app: random, so that no grant of an app that had the same UUID before is one of this.
-pub(super) fn first_version(rng: &mut impl CryptoRng) -> i64 {
+/// The version of an app that is new, or sealed under a new data key: random, so that no grant of an app that had the same UUID
+/// before, nor one that was sealed while rows of before were put back, is one of what is sealed now.
+pub(super) fn new_version(rng: &mut impl CryptoRng) -> i64 {
     i64::try_from(rng.next_u64() >> 2).expect("62 bits")
 }
 
 /// Whether an app has counted its versions from 1, as programs did once. It gets a random one when it is next changed.
 pub(super) fn is_counted(version: i64) -> bool {
     version < 1 << 32
-}
-
-/// The version of an app that is sealed anew.
-pub(super) fn next_version(version: i64, rng: &mut impl CryptoRng) -> i64 {
-    if is_counted(version) { first_version(rng) } else { version.saturating_add(1) }
 }
 
 /// The number of a right in the database.

@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, args: &EnrollArgs) -> Result<(), CliError> 
         show(context, client.url(), &invitation, false)?;
     }
     let enrolled = enrol(context, args, &client, &link, &invitation)?;
-    report(context, &client, &enrolled)
+    report(context, &client, &enrolled, invitation.public_key.is_some())
 }
 
 /// The link, typed unseen, or the first line of stdin; a password may follow there.
@@ -199,7 +199,7 @@ fn warn(context: &Context, refused: &ClientError) {
     context.ui.warn(format_args!("{}: try again", shown(&refused.to_string())));
 }
 
-fn report(context: &Context, client: &Client, enrolled: &Enrolled) -> Result<(), CliError> {
+fn report(context: &Context, client: &Client, enrolled: &Enrolled, by_key: bool) -> Result<(), CliError> {
     let Enrolled { principal, recovery_codes } = enrolled;
     if context.ui.json() {
         context.ui.json_data(&ShownEnrolled { principal, recovery_codes })?;
@@ -210,9 +210,10 @@ fn report(context: &Context, client: &Client, enrolled: &Enrolled) -> Result<(),
         authenticator::say_what_codes_are_for(context);
     }
     context.ui.say(format_args!(
-        "{} has enrolled: `quorate login -u {} --oracle {}`",
+        "{} has enrolled: `quorate login -u {}{} --oracle {}`",
         shown(principal),
         shown(principal.rsplit('/').next().unwrap_or(principal)),
+        if by_key { " -m key" } else { "" },
         shown(client.url())
     ));
     Ok(())

@@ -73,7 +73,7 @@ struct ApplicationArgs {
         help = "WebAuthn: the domain that keys are bound to"
     )]
     rp_id: Option<String>,
-    /// U2F: the https address that keys are bound to. Beside --rp, that of keys which were registered by U2F
+    /// U2F: the https address that keys are bound to. Beside --rp, with authenticate: that of keys which were registered by U2F
     #[arg(long, value_name = "URL")]
     app_id: Option<String>,
     /// Where the application's pages are; https at that domain when left out

@@ -144,7 +144,7 @@ fn second_factor(context: &Context, args: &LoginArgs) -> Result<Option<Zeroizing
         Some(given) if given == KEY => return Ok(None),
         Some(given) => Zeroizing::new(given.clone()),
         None if args.password.is_typed() => context.ui.ask_hidden(
-            "second factor (a code, a recovery code, push or phone; empty if you have none, or a security key)",
+            "second factor (a code, a recovery code, push or phone; empty for a security key, or for none)",
         )?,
         None => return Ok(None),
     };

@@ -151,7 +151,7 @@ impl Identities {
     /// Reads the identities in `files`; when there are none, in `default`, which may be missing, and looks for connected tokens
     /// in `readers` when a file may need one. Each may be a file or a folder of files: age identity files, also under a
     /// passphrase, identities that are sealed to a passkey, and soft tokens; or a security key, by the file of a soft one or by its
-    /// device. A file in a folder that cannot be used keeps the others from nothing: [`Self::damaged`]. Nobody is asked for anything.
+    /// device, which leaves `default` in its place when nothing else is named. A file in a folder that cannot be used keeps the others from nothing: [`Self::damaged`]. Nobody is asked for anything.
     pub fn load(
         files: &[PathBuf],
         default: &Path,
@@ -167,7 +167,8 @@ impl Identities {
         for path in files {
             identities.add(path)?;
         }
-        if files.is_empty() {
+        // A security key opens nothing by itself: it is named for what is sealed to it, which lies with the others.
+        if identities.sources.is_empty() && (files.is_empty() || identities.passkeys.names_some()) {
             match identities.add(default) {
                 Err(IdentityError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 done => done?,

@@ -167,8 +167,7 @@ fn a_key_of_ones_own_is_confirmed_on_a_terminal_and_a_recovery_code_stands_in() 
     let mut terminal = bob.on_terminal(&["login", "-u", "bob", "--oracle", &desk.oracle.url]);
     terminal.reads("password of bob:");
     terminal.types(&password("bob"));
-    terminal
-        .reads("second factor (a code, a recovery code, push or phone; empty if you have none, or a security key):");
+    terminal.reads("second factor (a code, a recovery code, push or phone; empty for a security key, or for none):");
     terminal.types(&recovery);
     terminal.reads("role       member");
     terminal.ends(0);

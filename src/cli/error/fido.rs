@@ -2,7 +2,9 @@
 
 use super::hints;
 use crate::token::fido::FidoError;
+use crate::ui::shown;
 use crate::webauthn::SiteError;
+use url::Url;
 
 /// The hint of `error`, where there is one.
 pub(super) fn hint(error: &FidoError) -> Option<String> {
@@ -23,6 +25,7 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
         FidoError::NoKey => {
             "put it in and try again; `quorate fido list` shows what is seen, `--soft FILE` names a key in a file"
         }
+        FidoError::NotSupported("PINs") => "U2F has none; a key that speaks FIDO2 does: `quorate fido list` shows it",
         FidoError::NotSupported(_) => "use another key, or a browser",
         FidoError::PinBarred => "take the key out, put it in again, and try again: the right PIN brings all tries back",
         FidoError::PinBlocked => {
@@ -32,11 +35,14 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
             "enter it on the terminal, or name a program that prints it in QUORATE_FIDO_PIN_COMMAND: no other program is asked"
         }
         FidoError::PinNotSet => "`quorate fido pin` sets one",
-        FidoError::PinFormat | FidoError::PinRefused => "choose 4 to 63 characters, not those it has now",
+        FidoError::PinFormat => "a PIN has 4 to 63 characters; no try was used up",
+        FidoError::PinRefused => "choose another one, of 4 to 63 characters",
         FidoError::Removed => "put it back and try again: nothing was used up",
         FidoError::Several(_) => "leave one in, or name it with --key DEVICE: `quorate fido list` shows them",
         FidoError::Silent | FidoError::Transport(_) => "take it out, put it in again, and try again",
-        FidoError::Timeout => "try again, and touch the key when it blinks",
+        FidoError::Timeout => {
+            "try again, and touch the key when it blinks; a soft one is touched at the terminal, or by QUORATE_SOFT_TOUCH=yes"
+        }
         FidoError::Unsaid(_) => "if it is yours, name it with --key DEVICE: what plugs in may be anything",
         FidoError::Unguarded => {
             "take a key that knows CTAP 2.1 (`quorate fido list` shows FIDO_2_1), or a PIV token: `quorate key generate`"
@@ -45,7 +51,9 @@ pub(super) fn hint(error: &FidoError) -> Option<String> {
         FidoError::Unknown(_) => "`quorate fido list` shows those that are connected",
         FidoError::VerificationBlocked => "`quorate fido pin` asks for its PIN, which makes it know you again",
         FidoError::WrongKey => "try your other key, or look at the right site",
-        FidoError::WrongPin { .. } => "check whose PIN it is: when no try is left, the key forgets everything",
+        FidoError::WrongPin { .. } => {
+            "check whose PIN it is: when no try is left it is blocked, until a reset that makes the key forget everything"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -60,6 +68,12 @@ pub(super) fn site_hint(error: &SiteError) -> String {
         }
         SiteError::Malformed(_) => "is it an oracle of quorate, and the right address?",
         SiteError::NoName(_) => "use its name in the place of its number, such as http://localhost:8080",
+        SiteError::Other { party, named } if Url::parse(party).is_ok_and(|at| at.host_str() == Some(named)) => {
+            return format!(
+                "the user has keys from the time of U2F, which are bound to that address: add --app-id {}",
+                shown(party)
+            );
+        }
         SiteError::Other { .. } => {
             "ask the oracle's operator: what it asks for is good for another site than the one that you named"
         }
@@ -134,6 +148,10 @@ mod tests {
         }
         let foreign = SiteError::Foreign { site: "a.example".to_owned(), party: "b.example".to_owned() };
         let other = SiteError::Other { party: "b.example".to_owned(), named: "a.example".to_owned() };
+        let of_u2f = SiteError::Other { party: "https://a.example/app.json".to_owned(), named: "a.example".to_owned() };
+        assert!(
+            CliError::from(of_u2f).hint().is_some_and(|hint| hint.ends_with("--app-id https://a.example/app.json"))
+        );
         let [declined, nameless, plain] =
             [SiteError::Declined, SiteError::NoName, SiteError::Plain].map(|error| error("x".to_owned()));
         for error in [foreign, other, declined, nameless, plain] {

@@ -73,7 +73,7 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
             "run that program by hand with sh -c: it must print the PIN as its first line, and end with 0"
         }
         CliError::Ui(UiError::NoTerminal(what)) if what == "a confirmation" => {
-            "run it from a terminal, or agree beforehand with an option (--yes, --fingerprint: see --help)"
+            "run it from a terminal, or agree beforehand with the option that its --help has for that (--yes or --fingerprint)"
         }
         CliError::Ui(UiError::NoTerminal(what)) if what == "the clipboard" => {
             "run it from a terminal, whose clipboard it is; without --copy the code is printed"
@@ -82,8 +82,8 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
             "run it from a terminal, or name a file with the password: --password-file FILE"
         }
         CliError::Ui(UiError::NoTerminal(_)) => {
-            "run it from a terminal, or say it with an option (--fingerprint, --yes: see --help); PINs come from the program in \
-             QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND, PINs of security keys from QUORATE_FIDO_PIN_COMMAND"
+            "run it from a terminal, or see --help; PINs come from the program in QUORATE_PIN_COMMAND, PUKs from QUORATE_PUK_COMMAND, \
+             PINs of security keys from QUORATE_FIDO_PIN_COMMAND"
         }
         CliError::Write { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>

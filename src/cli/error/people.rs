@@ -127,8 +127,8 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         "holder_unknown" => "`quorate group show GROUP` shows the holders; names are compared letter by letter",
         "invalid_member" => "name a user or an application: a team holds nothing by itself",
         "link_unknown" => {
-            "a link serves once and for a limited time, and a new one replaces it: ask an operator for another \
-             (`quorate principal link NAME`)"
+            "a link serves once and for a limited time, and a new one replaces it; whoever has enrolled with it logs in: `quorate login`; \
+             operators make another with `quorate principal link NAME`"
         }
         "login_required" => "`quorate login -u NAME` comes first, then the same again",
         "login_locked" => {

@@ -80,6 +80,11 @@ impl Passkeys {
         self.named.borrow_mut().push(key.to_owned());
     }
 
+    /// Whether any was named.
+    pub(super) fn names_some(&self) -> bool {
+        !self.named.borrow().is_empty()
+    }
+
     fn secrets(&self, passkey: &Passkey, salts: &[[u8; 32]; 2], file: &str) -> Result<HmacSecrets, PasskeyError> {
         if self.given_up.get() {
             return Err(PasskeyError::GivenUp);

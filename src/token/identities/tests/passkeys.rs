@@ -221,6 +221,23 @@ fn security_keys_that_are_named_are_asked_and_are_no_identities() {
 }
 
 #[test]
+fn a_security_key_that_is_named_alone_opens_what_lies_in_the_folder() {
+    let place = Place::new(Script::default());
+    let (path, recipient) = sealed_to_passkey(&place, "sealed", 1);
+    let soft = place.path(".soft");
+    SoftFidoToken::create(&soft, "ann").unwrap();
+    fs::create_dir_all(place.path("default")).unwrap();
+    fs::rename(path, place.path("default/sealed.age")).unwrap();
+    let keys = Keyring::with(&[1]);
+    let identities = place.loaded(std::slice::from_ref(&soft)).asking(Arc::clone(&keys) as _);
+    assert_eq!(identities.decrypt(&sealed(&recipient)).unwrap().as_slice(), b"a Toc");
+    // Whoever names an identity besides means that one.
+    let (other, _) = sealed_to_passkey(&place, "other", 2);
+    let identities = place.loaded(&[soft, other]).asking(Arc::clone(&keys) as _);
+    assert!(identities.decrypt(&sealed(&recipient)).is_err());
+}
+
+#[test]
 fn a_damaged_file_is_refused_where_it_stands() {
     let place = Place::new(Script::default());
     let (path, _) = sealed_to_passkey(&place, "sealed", 1);

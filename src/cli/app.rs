@@ -265,7 +265,13 @@ fn revoke(context: &Context, args: &RevokeArgs) -> Result<(), CliError> {
         let changed = Changed { uuid: &app.uuid, grantee: Some(who), right: None };
         tell(context, &changed, &format!("{} has no grant of {} any more", shown(who), title(&app)))?;
     }
-    context.ui.say("who is in a team that has one still reads codes; who wrote a secret down elsewhere still has it");
+    let teams = match client.app_grants(&app.uuid) {
+        Ok(left) => left.iter().any(|grant| grant.grantee.starts_with("principal/internal/group/")),
+        // Whoever took their own right away is not shown who has one, nor is anybody where the last reader has gone.
+        Err(_) => false,
+    };
+    let still = if teams { "who is in a team that has one still reads codes; " } else { "" };
+    context.ui.say(format_args!("{still}who wrote a secret down elsewhere still has it"));
     Ok(())
 }
 
@@ -281,11 +287,14 @@ fn leave(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
         context.ui.say("nothing was changed");
         return Ok(());
     }
-    client.revoke_app(&app.uuid, &args.at.own_name(context, &client)?)?;
-    context
-        .ui
-        .say(format_args!("you have no grant of {} any more; what a team has, its members still have", title(&app)));
-    Ok(())
+    let own = args.at.own_name(context, &client)?;
+    client.revoke_app(&app.uuid, &own)?;
+    let changed = Changed { uuid: &app.uuid, grantee: Some(&own), right: None };
+    tell(
+        context,
+        &changed,
+        &format!("you have no grant of {} any more; what a team has, its members still have", title(&app)),
+    )
 }
 
 fn remove(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {

@@ -23,7 +23,7 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "UUID")]
     uuid: Option<String>,
     /// No secret: codes take the quorum of this group, which the oracle knows (`quorate group list`)
-    #[arg(long, value_name = "GROUP", conflicts_with_all = ["otpauth", "qr", "account", "stdin", "issuer", "label"])]
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["api_key", "otpauth", "qr", "account", "stdin", "issuer", "label"])]
     by_quorum: Option<String>,
     /// Add it even if you have an app already that makes the same codes
     #[arg(long)]

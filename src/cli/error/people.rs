@@ -168,7 +168,9 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         "role_forbids" => "`quorate whoami` shows your role; operators give roles when they make a principal",
         "session_unnamed" => "ask again: `quorate ask`",
         "weak_password" => "the link still serves: choose another password, such as a sentence",
-        "ticket_required" => "the ticket is over: log in again with `quorate login -u NAME`",
+        "ticket_required" => {
+            "the ticket is over: log in again with `quorate login -u NAME`; where that is refused, ask an operator"
+        }
         _ => return None,
     };
     Some(hint.to_owned())

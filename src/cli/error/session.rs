@@ -210,6 +210,10 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
                 "compare value and address letter by letter, in the same case; a revoked API key is unknown, too"
             }
             "not_quorate" => "wait for more players: `quorate session watch` shows who has joined",
+            // Of an API key with its secret: who logs in is answered otherwise.
+            "unauthorized" => {
+                "the API key, or its secret, is wrong for this oracle, or was revoked: check the file, and --oracle"
+            }
             "pool_full" => "too many Tocs without proof were sent: the one who asks should start again",
             "purpose_mismatch" => {
                 "a session for a code cannot redeal, nor the other way round: ask again for the right one"

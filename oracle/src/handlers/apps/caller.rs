@@ -26,6 +26,10 @@ impl FromRequestParts<AppState> for AppCaller {
             Some(key) if !parts.headers.contains_key(header::AUTHORIZATION) => {
                 authenticated(Some(key), parts, state).await
             }
+            None if !parts.headers.contains_key(header::AUTHORIZATION) && has_key_in_query(parts) => {
+                let message = "a function key in the address counts in sharedmfa's routes alone: send it in the header x-functions-key";
+                Err(ApiError::unauthorized("unauthorized", message))
+            }
             // Without either a ticket is asked for.
             _ => Ok(Self::Principal(Allowed::<OwnTicket>::from_request_parts(parts, state).await?.0)),
         }
@@ -68,6 +72,11 @@ impl fmt::Debug for Presented {
 /// is read as one where nobody has percent-encoded it.
 fn pasted(code: &str) -> Presented {
     Presented(Zeroizing::new(code.trim().replace(' ', "+")))
+}
+
+/// Whether a request has a function key where sharedmfa's clients put it.
+fn has_key_in_query(parts: &Parts) -> bool {
+    parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("code=")))
 }
 
 fn from_headers(headers: &HeaderMap) -> Option<Presented> {

@@ -152,7 +152,7 @@ async fn whoever_shows_nothing_or_something_wrong_gets_nothing_and_is_slowed_dow
     }
     let both = format!("{}:{}", key.value, key.secret);
     let (with, listed) = (in_address("/api/apps", &both), in_address("/api/list-available-apps", &both));
-    assert_eq!(refused(&send(get(&with)).await), (401, "ticket_required"));
+    assert_eq!(refused(&send(get(&with)).await), (401, "unauthorized"));
     assert_eq!(send(get(&listed)).await.json, json!([]));
     let mut words = Vec::new();
     // What is no secret at all counts as well as a wrong one.
@@ -190,6 +190,10 @@ async fn a_key_is_taken_from_the_address_as_clients_paste_it() {
     for address in [pasted.clone(), in_address(path, &both), pasted.replace('+', "%20")] {
         assert_eq!(send(ground.stage().at(Method::GET, &address)).await.status, 200, "{}", address.replace(&both, ""));
     }
+    // Elsewhere it counts for nothing, and whoever sends it is told where it does.
+    let elsewhere = send(ground.stage().at(Method::GET, &format!("/api/apps?code={both}"))).await;
+    assert_eq!(refused(&elsewhere), (401, "unauthorized"));
+    assert!(elsewhere.text.contains("x-functions-key") && !elsewhere.text.contains(&key.secret), "{}", elsewhere.text);
     // In a header nothing is decoded.
     let spaced = both.replace('+', " ");
     let answer = send(ground.stage().at(Method::GET, path).header("x-functions-key", spaced)).await;

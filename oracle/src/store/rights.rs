@@ -3,8 +3,8 @@
 //! writes the act, and must be what the service has seen, keyed hashes included.
 //!
 //! What is looked at here is held until that transaction ends: whoever takes something away comes after the act, or before it, and
-//! then there is no act. They meet in lines, of each principal and of each group, so that whoever takes something away waits for the
-//! acts that have begun and for no others, however many follow.
+//! then there is no act. They meet in lines, of each principal and of groups, so that whoever takes something away waits for the acts
+//! that have begun and for none that follow, however many.
 
 use super::{
     applicants::{self, Ground},
@@ -12,6 +12,7 @@ use super::{
     error::StoreError,
     rows::Digest,
 };
+use std::collections::BTreeSet;
 
 /// A login, as it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,20 +100,29 @@ const GROUPS_OF: &str = "SELECT group_fp FROM group_members WHERE principal = $1
 /// Waits for the acts that rest on a principal or on one of its groups, before something is taken away from it.
 pub(super) async fn dismiss(tx: &mut dyn Tx, principal: &Digest) -> Result<(), StoreError> {
     let groups = tx.query(GROUPS_OF, &[principal.into()]).await?;
-    let mut groups = groups.iter().map(|row| row.blob(0).map(line)).collect::<Result<Vec<_>, _>>()?;
-    groups.sort_unstable();
-    groups.insert(0, line(principal));
-    tx.line_up(&groups, Turn::Alone).await
+    let groups = groups.iter().map(|row| row.blob(0).map(group_line)).collect::<Result<BTreeSet<_>, _>>()?;
+    let lines: Vec<_> = std::iter::once(line(principal)).chain(groups).collect();
+    tx.line_up(&lines, Turn::Alone).await
+}
+
+/// Waits for the acts that rest on logins of a principal, before some of those end. Approvals outlive them.
+pub(super) async fn end_logins(tx: &mut dyn Tx, principal: &Digest) -> Result<(), StoreError> {
+    tx.line_up(&[line(principal)], Turn::Alone).await
 }
 
 /// Waits for the acts that rest on a group, before somebody is taken out of it.
 pub(super) async fn dismiss_from(tx: &mut dyn Tx, group: &Digest) -> Result<(), StoreError> {
-    tx.line_up(&[line(group)], Turn::Alone).await
+    tx.line_up(&[group_line(group)], Turn::Alone).await
 }
 
-/// The line of a group or of a principal.
+/// The line of a principal.
 fn line(digest: &[u8]) -> i64 {
     digest.iter().take(8).fold(0, |line, byte| (line << 8) | i64::from(*byte))
+}
+
+/// The line of a group, which it shares with one in 256: whoever stands in many must not need more locks than a server has.
+fn group_line(group: &[u8]) -> i64 {
+    i64::from(group.first().copied().unwrap_or_default())
 }
 
 /// Whether a login is still one.
@@ -123,7 +133,7 @@ pub(super) async fn still_logged_in(tx: &mut dyn Tx, login: &Login) -> Result<bo
 
 /// The same for an act that rests on a group as well.
 async fn still_acts(tx: &mut dyn Tx, login: &Login, group: &Digest) -> Result<bool, StoreError> {
-    tx.line_up(&[line(&login.principal), line(group)], Turn::Together).await?;
+    tx.line_up(&[line(&login.principal), group_line(group)], Turn::Together).await?;
     is_held(tx, login).await
 }
 

@@ -161,7 +161,7 @@ impl Store {
             Box::pin(async move {
                 let whose = "SELECT principal FROM tickets WHERE hash = $1";
                 if let Some(row) = tx.first(whose, &[hash.into()]).await? {
-                    rights::dismiss(tx, &row.digest(0)?).await?;
+                    rights::end_logins(tx, &row.digest(0)?).await?;
                 }
                 let ended = tx.execute("DELETE FROM tickets WHERE hash = $1", &[hash.into()]).await? > 0;
                 audit::tell(tx, told.as_ref().filter(|_| ended)).await?;
@@ -175,7 +175,7 @@ impl Store {
     pub async fn end_tickets(&self, principal: &Digest, told: Option<NewAudit>) -> Result<u64, StoreError> {
         self.write(principal, (*principal, told), |tx, (principal, told)| {
             Box::pin(async move {
-                rights::dismiss(tx, principal).await?;
+                rights::end_logins(tx, principal).await?;
                 audit::tell(tx, told.as_ref()).await?;
                 tx.execute("DELETE FROM tickets WHERE principal = $1", &[principal.into()]).await
             })

@@ -55,8 +55,9 @@ impl Apps {
     async fn known_holder(&self, of: Whose) -> Result<Option<HolderRow>, AppError> {
         let holders = self.inner.store.app_holders(of.reader).await?;
         let none = holders.is_empty();
-        // One that somebody wrote into the database is nobody's, and nothing is sealed to it.
-        match holders.into_iter().find(|holder| self.inner.custody.is_theirs(holder, &of.id)) {
+        // One that somebody wrote into the database is nobody's, and nothing is sealed to it; nor is anything more to one that came
+        // over with a rotation, beside which there is a later one.
+        match holders.into_iter().rfind(|holder| self.inner.custody.is_theirs(holder, &of.id)) {
             None if !none => Err(AppError::Damaged),
             holder => Ok(holder),
         }

@@ -42,7 +42,11 @@ impl Apps {
         if came.is_empty() {
             return Ok(());
         }
-        let own = match own.into_iter().find(|pair| self.inner.custody.is_theirs(pair, &caller.whose().id)) {
+        // The latest pair is the one that things are sealed to: one that came over must not be it.
+        let latest = came.iter().map(|pair| pair.number).max();
+        let later =
+            |pair: &HolderRow| Some(pair.number) > latest && self.inner.custody.is_theirs(pair, &caller.whose().id);
+        let own = match own.into_iter().rfind(later) {
             Some(own) => own,
             None => self.own_pair(caller, old).await?,
         };
@@ -67,6 +71,6 @@ impl Apps {
         self.inner.store.insert_app_holder(caller.reader(), new).await?;
         let pairs = self.inner.store.app_holders(caller.reader()).await?;
         let mut own = pairs.into_iter().filter(|pair| !old.contains(&pair.number));
-        own.find(|pair| self.inner.custody.is_theirs(pair, &caller.whose().id)).ok_or(AppError::Changed)
+        own.rfind(|pair| self.inner.custody.is_theirs(pair, &caller.whose().id)).ok_or(AppError::Changed)
     }
 }

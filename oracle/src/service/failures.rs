@@ -5,11 +5,16 @@
 //! one principal is counted in the store, for all nodes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Failures are forgotten when none came for so long.
 const FORGET: i64 = 15 * 60 * 1000;
+/// The longest wait for what was tried at once: short enough that nothing is forgotten meanwhile.
+const LONGEST_AT_ONCE: i64 = 10 * 60 * 1000;
+/// What somebody waits in milliseconds who tries more at once than may fail: what is under way has ended then.
+const BESIDE: i64 = 1_000;
 /// How many are remembered at most.
 const REMEMBERED: usize = 16 * 1024;
 
@@ -37,7 +42,9 @@ impl Limits {
     fn waits(self, times: u32, more: u32) -> i64 {
         let Self { free, first_wait, longest_wait } = self;
         let over = (1..=more).filter_map(|more| times.saturating_add(more).checked_sub(free + 1));
-        over.map(|over| first_wait.saturating_mul(1 << over.min(16)).min(longest_wait)).fold(0, i64::saturating_add)
+        over.map(|over| first_wait.saturating_mul(1 << over.min(16)).min(longest_wait))
+            .fold(0, i64::saturating_add)
+            .min(LONGEST_AT_ONCE)
     }
 }
 
@@ -56,11 +63,13 @@ pub(super) struct Failures<K> {
 struct Remembered<K> {
     young: HashMap<K, Failed>,
     old: HashMap<K, Failed>,
+    /// Places of those who have some: as many entries as there are requests at most.
+    under_way: HashMap<K, u32>,
 }
 
 impl<K> Default for Remembered<K> {
     fn default() -> Self {
-        Self { young: HashMap::new(), old: HashMap::new() }
+        Self { young: HashMap::new(), old: HashMap::new(), under_way: HashMap::new() }
     }
 }
 
@@ -98,48 +107,34 @@ impl Failed {
     }
 }
 
-/// Places of somebody who tries something, counted as failures until they are given back: what has not ended yet must not be tried
-/// beside it as if it had gone well.
-#[must_use = "the places are given back when it is dropped"]
+/// Places of somebody who tries something, which has not ended yet. Only so many may be tried beside each other as may all fail.
+#[must_use = "the places are free again when it is dropped"]
 pub(super) struct Places<'a, K: Copy + Eq + Hash> {
     failures: &'a Failures<K>,
     who: K,
     count: u32,
-    before: Failed,
-    taken: Failed,
+    now: i64,
 }
 
 impl<K: Copy + Eq + Hash> Places<'_, K> {
-    /// Keeps so many of them, which were failures, and gives the others back.
-    pub(super) fn keep(mut self, failures: u32) {
-        self.give_back(self.count.saturating_sub(failures));
-        self.count = 0;
-    }
-
-    fn give_back(&mut self, count: u32) {
-        if self.count == 0 {
-            return;
+    /// Counts so many of them as failures.
+    pub(super) fn keep(self, failures: u32) {
+        let failures = failures.min(self.count);
+        if failures > 0 {
+            self.failures.count(self.who, failures, self.now);
         }
-        let kept = self.count.saturating_sub(count);
-        let mut remembered = self.failures.lock();
-        let Some(mut failed) = remembered.failed(&self.who) else { return };
-        failed.times = failed.times.saturating_sub(count);
-        // Others may have failed since.
-        if (failed.from, failed.wait) == (self.taken.from, self.taken.wait) {
-            let wait = self.failures.limits.waits(failed.times.saturating_sub(kept), kept);
-            (failed.from, failed.wait) =
-                if wait > 0 { (self.taken.last, wait) } else { (self.before.from, self.before.wait) };
-        }
-        if kept == 0 && failed.last == self.taken.last {
-            failed.last = self.before.last;
-        }
-        remembered.put(self.who, failed);
     }
 }
 
 impl<K: Copy + Eq + Hash> Drop for Places<'_, K> {
     fn drop(&mut self) {
-        self.give_back(self.count);
+        let mut remembered = self.failures.lock();
+        if let Entry::Occupied(mut under_way) = remembered.under_way.entry(self.who) {
+            *under_way.get_mut() = under_way.get().saturating_sub(self.count);
+            if *under_way.get() == 0 {
+                under_way.remove();
+            }
+        }
     }
 }
 
@@ -162,37 +157,38 @@ impl<K: Copy + Eq + Hash> Failures<K> {
     }
 
     /// Takes places for what is about to be tried, so many at once, unless `who` has to wait at `now`. Whoever takes several waits for
-    /// each of them.
+    /// each of them that fails.
     pub(super) fn take(&self, who: K, count: u32, now: i64) -> Result<Places<'_, K>, TooMany> {
-        let mut remembered = self.lock();
-        let before = remembered.failed(&who).unwrap_or(Failed { times: 0, last: now, from: now, wait: 0 });
         if count == 0 {
             // Who tries nothing need not wait.
-            return Ok(Places { failures: self, who, count, before, taken: before });
+            return Ok(Places { failures: self, who, count, now });
         }
-        match before.left(now) {
-            0 => {}
-            milliseconds => return Err(TooMany { milliseconds }),
+        let mut remembered = self.lock();
+        let failed = remembered.failed(&who);
+        let left = failed.map_or(0, |failed| failed.left(now));
+        let times = failed.map_or(0, |failed| failed.at(now).times);
+        let under_way = remembered.under_way.get(&who).copied().unwrap_or(0);
+        let at_once = under_way.saturating_add(count);
+        let waits =
+            if left == 0 && under_way > 0 && times.saturating_add(at_once) > self.limits.free { BESIDE } else { left };
+        if waits > 0 {
+            return Err(TooMany { milliseconds: waits });
         }
-        let before = before.at(now);
-        let taken = self.failed(before, count, now);
-        remembered.put(who, taken);
-        Ok(Places { failures: self, who, count, before, taken })
-    }
-
-    /// Who has failed so many times more.
-    fn failed(&self, before: Failed, count: u32, now: i64) -> Failed {
-        let wait = self.limits.waits(before.times, count);
-        let (from, wait) = if wait > 0 { (now, wait) } else { (before.from, before.wait) };
-        Failed { times: before.times.saturating_add(count), last: now, from, wait }
+        remembered.under_way.insert(who, at_once);
+        Ok(Places { failures: self, who, count, now })
     }
 
     /// Counts a failure of `who`.
     pub(super) fn record(&self, who: K, now: i64) {
+        self.count(who, 1, now);
+    }
+
+    fn count(&self, who: K, more: u32, now: i64) {
         let mut remembered = self.lock();
-        let before = remembered.failed(&who).unwrap_or(Failed { times: 0, last: now, from: now, wait: 0 });
-        let failed = self.failed(before.at(now), 1, now);
-        remembered.put(who, failed);
+        let before = remembered.failed(&who).unwrap_or(Failed { times: 0, last: now, from: now, wait: 0 }).at(now);
+        let wait = self.limits.waits(before.times, more);
+        let (from, wait) = if wait > 0 { (now, wait) } else { (before.from, before.wait) };
+        remembered.put(who, Failed { times: before.times.saturating_add(more), last: now, from, wait });
     }
 
     /// Forgets the failures of `who`: they have shown right credentials.
@@ -244,16 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_counted_until_it_has_gone_well() {
+    fn no_more_is_under_way_at_once_than_may_fail() {
         let failures = Failures::new(PER_SOURCE);
-        let mut places: Vec<_> = (0..=PER_SOURCE.free).map(|_| failures.take(1, 1, 0).unwrap()).collect();
-        assert!(failures.take(1, 1, 0).is_err(), "more at once than may fail");
+        let mut places: Vec<_> = (0..PER_SOURCE.free).map(|_| failures.take(1, 1, 0).unwrap()).collect();
+        let beside = failures.take(1, 1, 0).err().expect("more at once than may fail");
+        assert_eq!(beside.milliseconds, BESIDE);
+        assert!(failures.take(2, 1, 0).is_ok(), "another one");
+        // What has gone well makes room at once; what has failed does not.
         places.pop().unwrap().keep(0);
         let last = failures.take(1, 1, 0).unwrap();
-        places.drain(1..).for_each(drop);
         places.pop().unwrap().keep(1);
+        assert!(failures.take(1, 1, 0).is_err());
+        places.drain(..).for_each(drop);
         last.keep(1);
         assert_eq!((failures.wait(&1, 0), failures.lock().failed(&1).unwrap().times), (0, 2));
+        assert!(failures.lock().under_way.is_empty());
         for _ in 2..=PER_SOURCE.free {
             failures.take(1, 1, 0).unwrap().keep(1);
         }
@@ -262,6 +263,17 @@ mod tests {
         failures.take(1, 1, 1_000).unwrap().keep(0);
         failures.take(1, 1, 1_000).unwrap().keep(1);
         assert_eq!(failures.wait(&1, 1_000), 2 * PER_SOURCE.first_wait);
+    }
+
+    #[test]
+    fn right_ones_beside_each_other_cost_nothing() {
+        let failures = Failures::new(PER_SOURCE);
+        for _ in 0..100 {
+            let first = failures.take(1, PER_SOURCE.free, 0).unwrap();
+            assert_eq!(failures.take(1, PER_SOURCE.free, 0).err().map(|beside| beside.milliseconds), Some(BESIDE));
+            first.keep(0);
+        }
+        assert_eq!(failures.wait(&1, 0), 0);
     }
 
     #[test]
@@ -274,13 +286,14 @@ mod tests {
         assert!(failures.take(1, 1, 6_999).is_err());
         failures.take(1, 0, 6_999).unwrap().keep(0);
         failures.take(1, 64, 7_000).unwrap().keep(64);
-        assert_eq!(failures.wait(&1, 7_000), 8_000 + 16_000 + 32_000 + 61 * 64_000);
+        assert_eq!(failures.wait(&1, 7_000), LONGEST_AT_ONCE);
+        assert!(LONGEST_AT_ONCE < FORGET);
         // Somebody else's failure beside it stays.
         failures.take(2, PER_SOURCE.free, 0).unwrap().keep(PER_SOURCE.free);
         let under_way = failures.take(2, 1, 0).unwrap();
         failures.record(2, 500);
         under_way.keep(0);
-        assert_eq!(failures.wait(&2, 500), 2 * PER_SOURCE.first_wait);
+        assert_eq!(failures.wait(&2, 500), PER_SOURCE.first_wait);
     }
 
     #[test]

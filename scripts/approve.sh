@@ -116,8 +116,9 @@ values() {
 # Looks at the headers of the last answer, which is for $1 and has to be of type $2, or of any where that is empty.
 look_at_headers() {
     local address=$1 type=$2 name value served
-    for name in Location Refresh Link Service-Worker-Allowed Speculation-Rules; do
-        [[ -z $(values "$name") ]] || die "$address has a header $name, which leads elsewhere: do not use that page"
+    # Browsers keep another place of the page for as long as Alt-Svc says; Clear-Site-Data would take the players' keys along.
+    for name in Location Refresh Link Service-Worker-Allowed Speculation-Rules Alt-Svc Clear-Site-Data; do
+        [[ -z $(values "$name") ]] || die "$address has a header $name, which may lead elsewhere: do not use that page"
     done
     while IFS= read -r value; do
         name=${value%%: *}

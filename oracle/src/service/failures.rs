@@ -287,7 +287,9 @@ mod tests {
         failures.take(1, 0, 6_999).unwrap().keep(0);
         failures.take(1, 64, 7_000).unwrap().keep(64);
         assert_eq!(failures.wait(&1, 7_000), LONGEST_AT_ONCE);
-        assert!(LONGEST_AT_ONCE < FORGET);
+        assert_eq!(failures.wait(&1, 7_000 + FORGET), 0);
+        failures.record(1, 7_000 + LONGEST_AT_ONCE);
+        assert_eq!(failures.wait(&1, 7_000 + LONGEST_AT_ONCE), 64_000, "whoever has waited is remembered");
         // Somebody else's failure beside it stays.
         failures.take(2, PER_SOURCE.free, 0).unwrap().keep(PER_SOURCE.free);
         let under_way = failures.take(2, 1, 0).unwrap();

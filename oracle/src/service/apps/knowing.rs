@@ -38,7 +38,7 @@ impl Apps {
         // Who asks for many learns which UUIDs others have, as whoever tries to add them does.
         let places = self.admit(caller, Tried::Uuid, ids.len())?;
         let compares = wanted.iter().any(|wanted| wanted.secret.is_some());
-        let _turn = if compares { Some(self.inner.comparing.turn(caller.whose().id).await) } else { None };
+        let _turn = if compares { Some(self.inner.comparing.turn(caller.whose().id).await?) } else { None };
         let taken: HashSet<Digest> = self.inner.store.taken_apps(ids).await?.into_iter().collect();
         let owned = if compares || !taken.is_empty() { self.owned(caller).await? } else { Vec::new() };
         let mut theirs = taken.clone();

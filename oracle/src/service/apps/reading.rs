@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a reason at most.
 const MAX_WHY: usize = 1_024;
+/// Apps that are read at once at least for a page of a list.
+const READ_TOGETHER: usize = 64;
 
 /// An app with the best grant that a caller has of it.
 pub(super) struct Readable {
@@ -115,12 +117,16 @@ impl Apps {
         let mut listed = Vec::new();
         loop {
             // Those that do not open take no place, so whoever sees fewer than they wanted has seen the last one.
-            let wanted = i64::try_from(limit - listed.len()).unwrap_or(i64::MAX);
+            // Some at a time, or each that does not open would be a query.
+            let wanted = i64::try_from((limit - listed.len()).max(READ_TOGETHER)).unwrap_or(i64::MAX);
             let HeldApps { apps, owners, more } = self.inner.store.apps(caller.reader(), after, wanted).await?;
             listed.extend(self.shown(caller, apps, &owners).await?);
             match more {
                 Some(last) if listed.len() < limit => after = last,
-                _ => return Ok(listed),
+                _ => {
+                    listed.truncate(limit);
+                    return Ok(listed);
+                }
             }
         }
     }

@@ -225,7 +225,7 @@ fn is_like_a_browsers(request: &Request<Incoming>) -> bool {
 }
 
 /// The bytes of the page, answered so that a browser shows another; and what is said of each.
-const ASTRAY: [(Twist, &str); 8] = [
+const ASTRAY: [(Twist, &str); 9] = [
     (
         |_, answer| {
             *answer.status_mut() = StatusCode::FOUND;
@@ -247,6 +247,12 @@ const ASTRAY: [(Twist, &str); 8] = [
             }
         },
         "has a header Link",
+    ),
+    (
+        |_, answer| {
+            answer.headers_mut().insert("alt-svc", HeaderValue::from_static("h2=\":8443\"; ma=31536000; persist=1"));
+        },
+        "has a header Alt-Svc",
     ),
     (
         |_, answer| {

@@ -210,17 +210,18 @@ impl Store {
     }
 }
 
+/// A user's credentials, oldest first. A row that cannot be is left out, and keeps nobody from the others.
 pub(super) async fn list(tx: &mut dyn Tx, api_key: i64, owner: &Digest) -> Result<Vec<CredentialRow>, StoreError> {
-    tx.query(
-        "SELECT data_key, id, kind, counter, locked_until, sealed FROM credentials
-         WHERE owner = $1 AND data_key IN (SELECT data_keys.number FROM data_keys WHERE api_key = $2)
-         ORDER BY number",
-        &[owner.into(), api_key.into()],
-    )
-    .await?
-    .into_iter()
-    .map(|row| credential_row(owner, row))
-    .collect()
+    let rows = tx
+        .query(
+            "SELECT data_key, id, kind, counter, locked_until, sealed FROM credentials
+             WHERE owner = $1 AND data_key IN (SELECT data_keys.number FROM data_keys WHERE api_key = $2)
+             ORDER BY number",
+            &[owner.into(), api_key.into()],
+        )
+        .await?;
+    let whole = |error: &StoreError| tracing::warn!(%error, "a row of a security key cannot be, and is left out");
+    Ok(rows.into_iter().filter_map(|row| credential_row(owner, row).inspect_err(whole).ok()).collect())
 }
 
 pub(super) async fn add(
@@ -349,6 +350,12 @@ pub(super) async fn remove(tx: &mut dyn Tx, api_key: i64, owner: &Digest, which:
         if !emptied.contains(data_key) && staying.iter().all(|other| other.name.data_key != *data_key) {
             emptied.push(*data_key);
         }
+    }
+    if which == Which::All {
+        // With what was left out of the list.
+        let rest = "DELETE FROM credentials
+                    WHERE owner = $1 AND data_key IN (SELECT data_keys.number FROM data_keys WHERE api_key = $2)";
+        tx.execute(rest, &[owner.into(), api_key.into()]).await?;
     }
     for data_key in emptied {
         api_keys::count(tx, data_key, RecordKind::Webauthn, owner, -1).await?;

@@ -22,8 +22,8 @@ impl Turns {
             // Where nobody waits and nothing is under way there is no line.
             lines.retain(|_, line| Arc::strong_count(line) > 1);
             let line = lines.entry(who).or_default();
-            // The map has one as well.
-            if Arc::strong_count(line) > 1 + IN_LINE {
+            // The map's own is one of them.
+            if Arc::strong_count(line) > IN_LINE {
                 return Err(PoolError::Overloaded);
             }
             Arc::clone(line)

@@ -115,7 +115,7 @@ impl People {
         if !self.inner.store.assign_factor(new).await? {
             return Err(PeopleError::Changed);
         }
-        self.forget_security_keys(&row, &told).await?;
+        self.forget_security_keys(&row, &told).await;
         Ok(Assigned { provider: provider.redacted(), key, recovery_codes: codes })
     }
 
@@ -143,7 +143,8 @@ impl People {
         if !self.inner.store.remove_factor(&row.id, row.version, sealed, Some(event)).await? {
             return Err(PeopleError::Changed);
         }
-        self.forget_security_keys(&row, &told).await
+        self.forget_security_keys(&row, &told).await;
+        Ok(())
     }
 
     /// The step of a right code that may still count.

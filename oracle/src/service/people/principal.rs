@@ -216,7 +216,8 @@ impl People {
         let row = self.row(name).await?;
         let told = entry(Kind::PrincipalRemoved, by, name);
         self.end(&row, &told).await?;
-        self.forget_security_keys(&row, &told).await
+        self.forget_security_keys(&row, &told).await;
+        Ok(())
     }
 
     /// Removes a principal, and with it the apps that nobody else may read. Those are told of by what they are called, which takes a
@@ -291,8 +292,15 @@ impl People {
         base64url(factor)
     }
 
-    /// Removes what security keys the principal has, with the act that was told of: a provider that it has not any more opens nothing.
-    pub(super) async fn forget_security_keys(&self, row: &PrincipalRow, told: &Entry) -> Result<(), PeopleError> {
+    /// Removes what security keys the principal has, with the act that was told of. That is done, and what it gives is shown this once:
+    /// keys that could not be removed are of a provider that it has not any more, and open nothing.
+    pub(super) async fn forget_security_keys(&self, row: &PrincipalRow, told: &Entry) {
+        if let Err(error) = self.forget_keys(row, told).await {
+            tracing::warn!(%error, "security keys that open nothing any more could not be removed");
+        }
+    }
+
+    async fn forget_keys(&self, row: &PrincipalRow, told: &Entry) -> Result<(), PeopleError> {
         let Some(factor) = &row.factor else { return Ok(()) };
         let (uuid, removed) = (Self::uuid(&factor.id), told.beside(Kind::PrincipalKeyRemoved, told.subject()));
         Ok(self.inner.webauthn.forget_keys(self.own().await?, &uuid, &removed).await?)

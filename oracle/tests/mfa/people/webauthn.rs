@@ -131,13 +131,13 @@ async fn operators_see_what_keys_somebody_has_and_one_that_is_damaged_hides_no_o
     bob(&people).await;
     let shown = async || people.done(Method::GET, "/principals/bob", json!({})).await["keys"].take();
     assert_eq!(shown().await, json!([]));
-    for name in ["", "blue"] {
+    for name in ["", "blue", "green"] {
         let made = another(&people, name).await;
         assert_eq!(made.status, 200, "{}", made.text);
     }
     let keys = shown().await;
     let names: Vec<_> = keys.as_array().expect("a list").iter().map(|key| key["name"].clone()).collect();
-    assert_eq!(names, ["Key 1", "blue"]);
+    assert_eq!(names, ["Key 1", "blue", "green"]);
     let told = people.told().await;
     let added: Vec<_> = told.iter().filter(|event| event["kind"] == "principal.key_added").collect();
     for (key, event) in keys.as_array().expect("a list").iter().zip(added) {
@@ -152,9 +152,15 @@ async fn operators_see_what_keys_somebody_has_and_one_that_is_damaged_hides_no_o
     let damage = "UPDATE credentials SET sealed = x'00' WHERE number = (SELECT MIN(number) FROM credentials)";
     assert_eq!(database.execute(damage, []).expect("written"), 1);
     let left = shown().await;
-    assert_eq!((left.as_array().map(Vec::len), &left[0]["name"]), (Some(1), &json!("blue")));
-    // It goes as the others do, and is told of.
+    assert_eq!((left.as_array().map(Vec::len), &left[0]["name"]), (Some(2), &json!("blue")));
+    // It goes as the others do, and is told of; one that no row can be goes as well.
+    let cut = "UPDATE credentials SET id = x'00' WHERE number = (SELECT MAX(number) FROM credentials)";
+    assert_eq!(database.execute(cut, []).expect("written"), 1);
+    let names: Vec<_> = shown().await.as_array().expect("a list").iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["blue"]);
     people.done(Method::DELETE, "/principals/bob/multi_factor", json!({})).await;
+    let left = database.query_row("SELECT COUNT(*) FROM credentials", [], |row| row.get::<_, i64>(0)).expect("counted");
+    assert_eq!(left, 0);
     assert_eq!(people.told_of("principal.key_removed").await, 2);
 }
 

@@ -330,9 +330,8 @@ impl Store {
     }
 
     /// Puts an encrypted Toc into an open session. A proved one has the slot of its player and displaces an earlier one,
-    /// up to [`MAX_REPLACEMENTS`] times; at most `provisional_cap` have no proof. The event is written when the Toc is, unless
-    /// it displaces one of the same player by the same approver, who has joined before. One without a proof, which anybody
-    /// could send, is refused without waiting for a write when there is no room for it.
+    /// up to [`MAX_REPLACEMENTS`] times; at most `provisional_cap` have no proof. The event is written when the Toc is. One
+    /// without a proof, which anybody could send, is refused without waiting for a write when there is no room for it.
     pub async fn put_toc(
         &self,
         id: &str,

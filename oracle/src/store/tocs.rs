@@ -34,12 +34,8 @@ pub(super) async fn put(
             .await?;
         outcome = TocOutcome::Replaced;
     }
-    insert_after(tx, number, toc, earlier.as_ref().map_or(0, |earlier| earlier.replaced + 1)).await?;
-    // Whoever has joined joins no second time; another principal in the player's place is told of.
-    let approver = toc.approval.as_ref().map(|approval| approval.approver);
-    if earlier.is_none_or(|earlier| earlier.approver != approver) {
-        events::append(tx, id, number, now, event).await?;
-    }
+    insert_after(tx, number, toc, earlier.map_or(0, |replaced| replaced + 1)).await?;
+    events::append(tx, id, number, now, event).await?;
     if let (Some(quorate), TocOutcome::Stored) = (&event.quorate, outcome) {
         tell_when_quorate(tx, number, toc, quorate).await?;
     }
@@ -74,16 +70,8 @@ struct Room {
     number: i64,
     /// Somebody has posted the same without a proof.
     copy_without_proof: bool,
-    /// The player's Toc that it displaces.
-    earlier: Option<Earlier>,
-}
-
-/// The Toc of a player that is in, of which another comes.
-struct Earlier {
-    /// How often it has replaced one.
-    replaced: i64,
-    /// Whose approval it is, where that is asked for.
-    approver: Option<Digest>,
+    /// How often the player's Toc that it displaces has replaced an earlier one.
+    earlier: Option<i64>,
 }
 
 async fn room(
@@ -112,9 +100,9 @@ async fn room(
         Some(false) if toc.proved => true,
         Some(_) => return Ok(Err(TocOutcome::Repeated)),
     };
-    let earlier = if toc.proved { earlier(tx, number, toc.x).await? } else { None };
-    let full = match &earlier {
-        Some(earlier) => earlier.replaced >= MAX_REPLACEMENTS,
+    let earlier = if toc.proved { replacements(tx, number, toc.x).await? } else { None };
+    let full = match earlier {
+        Some(replaced) => replaced >= MAX_REPLACEMENTS,
         None => !toc.proved && count_provisional(tx, number).await? >= provisional_cap,
     };
     Ok(if full { Err(TocOutcome::PoolFull) } else { Ok(Room { number, copy_without_proof, earlier }) })
@@ -287,10 +275,11 @@ async fn standing(tx: &mut dyn Tx, id: &str, now: i64) -> Result<Standing, Store
 }
 
 /// How often the Toc in a player's slot has replaced an earlier one; `None` for an empty slot.
-async fn earlier(tx: &mut dyn Tx, number: i64, x: Option<u8>) -> Result<Option<Earlier>, StoreError> {
-    let own = "SELECT replaced, approver FROM tocs WHERE session = $1 AND x = $2 AND proved = 1";
-    let row = tx.first(own, &[number.into(), x.into()]).await?;
-    row.map(|row| Ok(Earlier { replaced: row.int(0)?, approver: row.optional_digest(1)? })).transpose()
+async fn replacements(tx: &mut dyn Tx, number: i64, x: Option<u8>) -> Result<Option<i64>, StoreError> {
+    tx.first("SELECT replaced FROM tocs WHERE session = $1 AND x = $2 AND proved = 1", &[number.into(), x.into()])
+        .await?
+        .map(|row| row.int(0))
+        .transpose()
 }
 
 async fn count_provisional(tx: &mut dyn Tx, number: i64) -> Result<i64, StoreError> {

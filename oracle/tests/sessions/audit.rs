@@ -71,9 +71,8 @@ pub async fn every_step_of_a_session_is_told_with_its_name() {
     let denial = asked.denial(&court.deal.tocs[2], "not \u{202e}now\u{1b}[2J");
     assert_eq!(court.post(&asked.path("denials"), &denial).await.status, 204);
     assert_eq!(court.code(&asked).await.refusal().1, "not_quorate");
-    // Joined twice, with a file of its own each time; shown twice; each told once.
     court.join(&asked, 2).await;
-    court.join(&asked, 2).await;
+    // Shown twice, and told once.
     court.assert_code(&asked).await;
     court.assert_code(&asked).await;
     let kek = quorate_protocol::session::Kek::from_base64(&asked.credentials.kek).expect("a KEK");

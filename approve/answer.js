@@ -147,27 +147,34 @@ async function standing(invite, toc) {
   }
 }
 
-/** What this player has answered before: by the oracle's word, and by what was sent from this window. */
+/** What there is of this player: `toc` and `no` by the oracle's word, or where it gives none by what was sent from this window; `own`, whether a Toc
+ * was sent from here. Somebody else may have sent one in this player's name, and one that was sent may be gone. */
 function before(invite, toc, session) {
   const here = answered.get(invite.session);
-  return { toc: here?.toc || session?.joinedBy.includes(toc.holder), no: here?.no || session?.deniedBy.includes(toc.holder) };
+  return {
+    toc: session ? session.joinedBy.includes(toc.holder) : Boolean(here?.toc),
+    no: Boolean(here?.no || session?.deniedBy.includes(toc.holder)),
+    own: Boolean(here?.toc),
+  };
 }
 
 /** Offers the answers that can still change something, and says why not the others. */
 function offer(invite, toc, session) {
-  const { toc: sent, no } = before(invite, toc, session);
-  const there = `Your Toc is there already: ${counts(session, invite)}. Nothing more is needed of you.`;
-  const says = {
-    "": "",
-    toc: `${there} Saying no tells everybody, and does not take your Toc back.`,
-    no: "You have said no already. You may still approve.",
-    both: `${there} You have said no as well, which does not take it back.`,
-  };
-  const words = says[sent && no ? "both" : sent ? "toc" : no ? "no" : ""];
-  at("already").textContent = words;
-  at("already").hidden = words === "";
-  at("yes").hidden = Boolean(sent);
-  at("deny").hidden = Boolean(no);
+  const { toc: there, no, own } = before(invite, toc, session);
+  const words = [];
+  if (there && own) words.push(`Your Toc is there already: ${counts(session, invite)}. Nothing more is needed of you.`);
+  else if (there) {
+    words.push(
+      `The oracle has a Toc in your name already: ${counts(session, invite)}. If you have not sent it, somebody else has your Toc: tell the dealer. ` +
+        "Approving sends it anew.",
+    );
+  } else if (own) words.push("The oracle names no Toc of yours any more, though one was sent from this window: you may approve again.");
+  if (no) words.push(there ? "You have said no as well, which does not take it back." : "You have said no already. You may still approve.");
+  else if (there) words.push("Saying no tells everybody, and does not take your Toc back.");
+  at("already").textContent = words.join(" ");
+  at("already").hidden = words.length === 0;
+  at("yes").hidden = there && own;
+  at("deny").hidden = no;
 }
 
 function needsLogin() {

@@ -68,6 +68,7 @@ async function make() {
 async function take() {
   const pin = oracleIn("take");
   const sealed = passkey.asArmored(await given("sealed-file", "sealed-text"));
+  say("take-said", "Comparing the fingerprint …");
   const wrong = await mistyped(pin);
   say("take-said", "Use the passkey that it is sealed to.");
   const { recipient } = await passkey.unseal({ sealed, oracle: pin.oracle });

@@ -7,6 +7,8 @@ import { bytes64, integer, list, object, optional, text } from "./strict-json.js
 import { shown } from "./text.js";
 
 const PATIENCE = 60000;
+/** For what may be left unanswered. */
+const SHORT_PATIENCE = 5000;
 
 /** What refusals mean, by the word that they carry. */
 const SENTENCES = {
@@ -25,7 +27,7 @@ const SENTENCES = {
   timeout: "The oracle cannot answer now. Nothing is lost: try again in a moment.",
 };
 
-async function ask(url, options) {
+async function ask(url, options, patience = PATIENCE) {
   let response;
   try {
     response = await fetch(url, {
@@ -35,7 +37,7 @@ async function ask(url, options) {
       cache: "no-store",
       redirect: "error",
       referrerPolicy: "no-referrer",
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: AbortSignal.timeout(patience),
     });
   } catch {
     throw new Refused("out_of_reach", "The oracle is out of reach, or does not answer this page: its operator has to name this page's address in approve.origins.");
@@ -78,7 +80,7 @@ const descriptionOf = object({ root_key: bytes64 }, { open: true });
  * none. */
 export async function toldFingerprint(url) {
   try {
-    const response = await ask(`${url}/.well-known/quorate`, {});
+    const response = await ask(`${url}/.well-known/quorate`, {}, SHORT_PATIENCE);
     return fingerprint(descriptionOf(await response.json()).root_key);
   } catch {
     return null;

@@ -272,7 +272,12 @@ fn what_is_said_of_grants_names_who_and_is_json_for_programs() {
     let said = app(ann, &["add", "GitHub"], "").fails(2);
     assert!(said.contains("names have options of their own") && !said.contains("renew it"), "{said}");
     let said = app(ann, &["remove", &uuid], "").fails(1);
-    assert!(said.contains("hint: run it from a terminal, or agree beforehand with an option (--yes"), "{said}");
+    assert!(
+        said.contains(
+            "hint: run it from a terminal, or agree beforehand with the option that its --help has for that (--yes"
+        ),
+        "{said}"
+    );
     assert_eq!(app(ann, &["--json", "remove", &uuid, "--yes"], "").json(), json!({ "uuid": uuid }));
 }
 

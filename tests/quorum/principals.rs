@@ -142,9 +142,15 @@ fn a_key_of_ones_own_is_confirmed_on_a_terminal_and_a_recovery_code_stands_in() 
     assert!(picture.contains("scan this") && picture.matches('\u{e2}').count() > 200, "{picture}");
     let again = "new password of principal/internal/user/bob, again:";
     let code = "the code that the authenticator shows now:";
-    for (typed, then) in
-        [("short", again), ("short", code), ("no code", "warning: the oracle refuses: a password has 12")]
-    {
+    for (typed, then) in [
+        ("short", again),
+        ("short", "warning: a password has 12 characters at least: try again"),
+        (&*password("bob"), again),
+        (
+            &*password("ann"),
+            "warning: the two entries for new password of principal/internal/user/bob differ: type both anew",
+        ),
+    ] {
         terminal.types(typed);
         terminal.reads(then);
     }

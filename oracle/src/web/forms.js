@@ -70,7 +70,12 @@
       const create = form.dataset.key === "create";
       const credential = await (create ? navigator.credentials.create({ publicKey }) : navigator.credentials.get({ publicKey }));
       form.elements.credential.value = JSON.stringify(answer(credential));
-      form.requestSubmit();
+      if (form.checkValidity()) return form.requestSubmit();
+      // Something was typed meanwhile that cannot be.
+      form.elements.credential.value = "";
+      say(form, "");
+      buttons.forEach((one) => (one.disabled = false));
+      form.reportValidity();
     } catch (error) {
       say(form, reason(error, form, passkey));
       buttons.forEach((one) => (one.disabled = false));

@@ -393,7 +393,11 @@ impl Rewrite {
         if let (Edit::Move(_, holder), Some((right, granted_at))) = (edit, moved) {
             match holdings.iter_mut().find(|holding| holding.holder.number == holder.number) {
                 Some(holding) => holding.right = holding.right.max(right),
-                None => holdings.push(Holding { holder: HolderRow::clone(holder), right, granted_at }),
+                None => {
+                    // Nor does a row that somebody wrote for it beforehand end it.
+                    ended.retain(|ended| *ended != holder.number);
+                    holdings.push(Holding { holder: HolderRow::clone(holder), right, granted_at });
+                }
             }
         }
         let (version, key, content) = if lost {

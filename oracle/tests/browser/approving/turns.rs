@@ -146,9 +146,9 @@ async fn whoever_has_answered_is_told_so_and_does_not_answer_anew() {
 
     // In another window there is only the oracle's word.
     scene.show(&browser, &first).await;
-    browser.see("Your Toc is there already: 1 of 2 needed.").await;
+    browser.see("The oracle has a Toc in your name already: 1 of 2 needed. If you have not sent it,").await;
     browser.see("does not take your Toc back.").await;
-    assert_eq!(browser.run(OFFERED).await, json!([false, true]));
+    assert_eq!(browser.run(OFFERED).await, json!([true, true]));
     browser.picture("approve-answered").await;
     browser.click("button", "Say no").await;
     browser.click("button", "Send my no").await;
@@ -157,7 +157,7 @@ async fn whoever_has_answered_is_told_so_and_does_not_answer_anew() {
         .await;
     scene.show(&browser, &first).await;
     browser.see("You have said no as well, which does not take it back.").await;
-    assert_eq!(browser.run(OFFERED).await, json!([false, false]));
+    assert_eq!(browser.run(OFFERED).await, json!([true, false]));
     assert_eq!(scene.answers(&first).await, [1, 1]);
 
     // A no is no last word.
@@ -171,7 +171,11 @@ async fn whoever_has_answered_is_told_so_and_does_not_answer_anew() {
     browser.click("button", "Approve").await;
     browser.see("Your Toc has been sent: 1 of 2 needed, 1 said no. Your Toc is there").await;
 
-    // After the end the window still knows.
+    // The window knows what it sent, and still after the end.
+    browser.click("button", "Another invite").await;
+    read(&browser, &second.invite.to_url()).await;
+    browser.see("Your Toc is there already: 1 of 2 needed, 1 said no. Nothing more is needed of you.").await;
+    assert_eq!(browser.run(OFFERED).await, json!([false, false]));
     browser.click("button", "Another invite").await;
     scene.stage.cancel(&second).await;
     read(&browser, &second.invite.to_url()).await;

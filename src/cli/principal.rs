@@ -27,9 +27,9 @@ enum PrincipalCommand {
     #[command(visible_alias = "create")]
     Add(AddArgs),
     /// Remove one for good: whoever gets its name later gets nothing else of it
-    Remove(RemoveArgs),
+    Remove(AgreedArgs),
     /// Keep one out until it is enabled; what it is logged in with ends at once
-    Disable(DisableArgs),
+    Disable(AgreedArgs),
     /// Let one in again
     Enable(OneArgs),
     /// Print a new one-time link for a user, in the place of the one before
@@ -64,21 +64,10 @@ struct AddArgs {
 }
 
 #[derive(Debug, Args)]
-struct RemoveArgs {
+struct AgreedArgs {
     #[command(flatten)]
     name: NameArgs,
     /// Do not ask for a confirmation
-    #[arg(short, long)]
-    yes: bool,
-    #[command(flatten)]
-    at: LoggedInAt,
-}
-
-#[derive(Debug, Args)]
-struct DisableArgs {
-    #[command(flatten)]
-    name: NameArgs,
-    /// Do not ask for a confirmation, which only disabling oneself takes
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -193,7 +182,7 @@ pub(crate) fn run(context: &Context, args: &PrincipalArgs) -> Result<(), CliErro
     }
 }
 
-fn remove(context: &Context, args: &RemoveArgs) -> Result<(), CliError> {
+fn remove(context: &Context, args: &AgreedArgs) -> Result<(), CliError> {
     let (name, client) = (args.name.full(), args.at.client(context)?);
     let left = client.principal(&name)?.apps.unwrap_or_default();
     for line in losses(&left) {
@@ -219,7 +208,7 @@ fn losses(left: &AppsLeft) -> Vec<String> {
     [of(ends, ending), of(stays, unmanaged)].concat()
 }
 
-fn disable(context: &Context, args: &DisableArgs) -> Result<(), CliError> {
+fn disable(context: &Context, args: &AgreedArgs) -> Result<(), CliError> {
     let (name, client) = (args.name.full(), args.at.client(context)?);
     let question = "This is you, and only another operator could let you in again. Disable yourself?";
     let is_oneself = || Ok::<_, CliError>(client.whoami()?.principal == client.principal(&name)?.principal);

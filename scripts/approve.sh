@@ -116,8 +116,10 @@ values() {
 # Looks at the headers of the last answer, which is for $1 and has to be of type $2, or of any where that is empty.
 look_at_headers() {
     local address=$1 type=$2 name value served
-    # Browsers keep another place of the page for as long as Alt-Svc says; Clear-Site-Data would take the players' keys along.
-    for name in Location Refresh Link Service-Worker-Allowed Speculation-Rules Alt-Svc Clear-Site-Data; do
+    # Clear-Site-Data would take the players' keys along.
+    [[ $(values Alt-Svc) == @(|clear) ]] ||
+        die "$address has a header Alt-Svc, and browsers would keep another place of the page: its operator turns that off (HTTP/3, or Alt-Svc: clear)"
+    for name in Location Refresh Link Service-Worker-Allowed Speculation-Rules Clear-Site-Data; do
         [[ -z $(values "$name") ]] || die "$address has a header $name, which may lead elsewhere: do not use that page"
     done
     while IFS= read -r value; do

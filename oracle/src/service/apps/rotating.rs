@@ -10,6 +10,10 @@ use crate::service::audit::Kind;
 use crate::store::{AppReader, Digest, HolderRow, RecordCounts};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the answer to a rotation waits for apps to be sealed anew, which goes on behind it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Apps {
     /// Has the new API key take over what the old one owns; gives how many records that was. Apps go over to its own key pair one
@@ -30,8 +34,8 @@ impl Apps {
                 tracing::warn!(%error, "apps stay with the key pair of before a rotation");
             }
         });
-        // What panicked has said so.
-        let _ = task.await;
+        // The rotation is done, and is answered; what panicked has said so.
+        let _ = tokio::time::timeout(PATIENCE, task).await;
         Ok(moved)
     }
 

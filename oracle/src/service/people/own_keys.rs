@@ -9,7 +9,7 @@ use super::record::Own;
 use super::ticket::Caller;
 use super::{People, entry};
 use crate::service::audit::Kind;
-use crate::service::webauthn::{Names, Note, Noted, NotedKey, Party, RegistrationAnswer};
+use crate::service::webauthn::{Names, Note, Noted, NotedKey, Party, RegistrationAnswer, WebauthnError};
 use crate::store::{KeyRemoval, KeyRemovalOutcome};
 use webauthn_rs_core::proto::CreationChallengeResponse;
 
@@ -40,7 +40,10 @@ impl People {
         };
         let Ok(party) = self.party(&provider.options) else { return Ok(None) };
         let own = self.own().await?;
-        Ok(Some(self.inner.webauthn.noted_keys(own, &Self::uuid(&factor), &party.id).await?))
+        match self.inner.webauthn.noted_keys(own, &Self::uuid(&factor), &party.id).await {
+            Err(WebauthnError::Damaged) => Ok(None),
+            keys => Ok(Some(keys?)),
+        }
     }
 
     /// What a browser asks one more key of the caller, who has logged in just now. It is answered with the same login.

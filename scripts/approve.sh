@@ -118,7 +118,7 @@ look_at_headers() {
     local address=$1 type=$2 name value served
     # Clear-Site-Data would take the players' keys along.
     [[ $(values Alt-Svc) == @(|clear) ]] ||
-        die "$address has a header Alt-Svc, and browsers would keep another place of the page: its operator turns that off (HTTP/3, or Alt-Svc: clear)"
+        die "$address has a header Alt-Svc, and browsers would keep another place of the page: do not use that page before its operator has turned that off (HTTP/3, or Alt-Svc: clear)"
     for name in Location Refresh Link Service-Worker-Allowed Speculation-Rules Clear-Site-Data; do
         [[ -z $(values "$name") ]] || die "$address has a header $name, which may lead elsewhere: do not use that page"
     done

@@ -188,8 +188,9 @@ fn our_modules_say_what_they_are_for_and_write_no_markup() {
 #[tokio::test]
 async fn what_is_served_is_compared_with_what_the_source_makes() {
     let site = Site::start().await;
-    // Served to browsers alone, and to nobody who looks otherwise.
+    // Served to browsers alone, and to nobody who looks otherwise. What ends another place is no other place.
     site.twist(Some(|request, answer| {
+        answer.headers_mut().insert("alt-svc", HeaderValue::from_static("clear"));
         if !is_like_a_browsers(request) {
             *answer.body_mut() = Bytes::from("for your eyes").into();
         }

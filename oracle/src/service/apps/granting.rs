@@ -391,13 +391,11 @@ impl Rewrite {
             new = Some(holder.number);
         }
         if let (Edit::Move(_, holder), Some((right, granted_at))) = (edit, moved) {
+            // What somebody wrote for that pair beforehand ends nothing.
+            ended.retain(|ended| *ended != holder.number);
             match holdings.iter_mut().find(|holding| holding.holder.number == holder.number) {
                 Some(holding) => holding.right = holding.right.max(right),
-                None => {
-                    // Nor does a row that somebody wrote for it beforehand end it.
-                    ended.retain(|ended| *ended != holder.number);
-                    holdings.push(Holding { holder: HolderRow::clone(holder), right, granted_at });
-                }
+                None => holdings.push(Holding { holder: HolderRow::clone(holder), right, granted_at }),
             }
         }
         let (version, key, content) = if lost {

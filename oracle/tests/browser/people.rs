@@ -108,7 +108,7 @@ async fn somebody_is_added_enrols_logs_in_and_is_disabled() {
     browser.picture("login-factor").await;
     browser.fill("passcode", "000000").await;
     browser.click("button", "Log in").await;
-    browser.see("Principal, password or second factor is wrong.").await;
+    browser.see("That was not accepted: it is wrong, was used already").await;
     browser.picture("login-wrong").await;
     // A code counts once, and the one after it is taken a step early.
     let later = u64::try_from(now()).expect("after 1970").max(first - first % 30 + 30);
